@@ -1,0 +1,136 @@
+//! How frames become WebSocket messages and back.
+
+mod json;
+#[cfg(feature = "msgpack")]
+mod msgpack;
+
+use std::error::Error;
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use json::JsonCodec;
+#[cfg(feature = "msgpack")]
+pub use msgpack::MessagePackCodec;
+
+use crate::encoded::MessageKind;
+use crate::frame::Frame;
+
+/// Turns frames into messages and messages into frames.
+///
+/// One codec serves all connections of a server, from many threads at once.
+pub trait Codec: Send + Sync + 'static {
+    /// The kind of WebSocket message that [`encode`](Self::encode) produces. A codec that says
+    /// [`MessageKind::Text`] must write valid UTF-8: a peer fails the connection otherwise
+    /// (RFC 6455 §8.1).
+    fn kind(&self) -> MessageKind;
+
+    /// Appends the encoded `frame` to `out` and leaves what `out` holds already as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if the frame cannot be expressed; what was appended by then is thrown away.
+    fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Reads one whole message. Messages of either kind come here, whatever
+    /// [`kind`](Self::kind) says; those of kind text are valid UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the message is not a frame: it is dropped, logged and counted, and the
+    /// connection goes on.
+    fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError>;
+}
+
+/// A received message, lent from the connection's read buffer where it arrived in one piece.
+#[derive(Debug)]
+pub struct InboundMessage<'a> {
+    kind: MessageKind,
+    bytes: Source<'a>,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    Lent(&'a [u8]),
+    Owned(Bytes),
+}
+
+impl<'a> InboundMessage<'a> {
+    /// A message that lies in somebody else's buffer.
+    pub const fn lent(kind: MessageKind, bytes: &'a [u8]) -> Self {
+        Self {
+            kind,
+            bytes: Source::Lent(bytes),
+        }
+    }
+
+    /// A message that has a buffer of its own, such as one put together from fragments.
+    pub const fn owned(kind: MessageKind, bytes: Bytes) -> Self {
+        Self {
+            kind,
+            bytes: Source::Owned(bytes),
+        }
+    }
+
+    /// Whether the peer sent text or binary.
+    pub const fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// Looks at the message without taking it.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Source::Lent(bytes) => bytes,
+            Source::Owned(bytes) => bytes,
+        }
+    }
+
+    /// Takes the message: without a copy if it has a buffer of its own, else with one. Slices of
+    /// the result share its buffer.
+    pub fn into_bytes(self) -> Bytes {
+        match self.bytes {
+            Source::Lent(bytes) => Bytes::copy_from_slice(bytes),
+            Source::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// A frame that a codec cannot express.
+#[derive(Debug)]
+pub struct EncodeError(Box<dyn Error + Send + Sync>);
+
+/// A message that is not a frame.
+#[derive(Debug)]
+pub struct DecodeError(Box<dyn Error + Send + Sync>);
+
+macro_rules! codec_error {
+    ($name:ident, $text:literal) => {
+        impl $name {
+            /// Wraps the codec's own error, which stays reachable as the
+            /// [`source`](Error::source).
+            pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+                Self(source.into())
+            }
+
+            /// The codec's own error, to downcast to its type.
+            pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
+                &*self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, $text)
+            }
+        }
+
+        impl Error for $name {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&*self.0)
+            }
+        }
+    };
+}
+
+codec_error!(EncodeError, "the frame cannot be encoded");
+codec_error!(DecodeError, "the message cannot be decoded");

@@ -1,0 +1,182 @@
+//! The application's unit of exchange: an id, an event name and a payload, all optional.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What clients and server exchange: one frame is one WebSocket message.
+///
+/// All three members are optional; an empty one does not go on the wire. The payload is a value in
+/// the codec's own format: with the default [`JsonCodec`](crate::codec::JsonCodec) it is one JSON
+/// value, as text.
+///
+/// ```
+/// use wspulse_core::Frame;
+///
+/// let frame = Frame::new("chat.message").json(&["hello", "world"])?;
+/// assert_eq!(frame.payload(), &br#"["hello","world"]"#[..]);
+///
+/// let words: Vec<String> = frame.to_json()?;
+/// assert_eq!(words, ["hello", "world"]);
+/// # Ok::<(), wspulse_core::PayloadError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    id: ByteString,
+    event: ByteString,
+    payload: Bytes,
+}
+
+impl Frame {
+    /// Makes a frame with an event name, no id and no payload.
+    pub fn new(event: impl Into<ByteString>) -> Self {
+        Self {
+            event: event.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the id, by which peers match replies to requests or tell duplicates apart.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<ByteString>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// Sets the event name, by which a router picks the handler.
+    #[must_use]
+    pub fn with_event(mut self, event: impl Into<ByteString>) -> Self {
+        self.event = event.into();
+        self
+    }
+
+    /// Sets the payload to bytes that are a value in the codec's format already.
+    #[must_use]
+    pub fn with_payload(mut self, payload: impl Into<Bytes>) -> Self {
+        self.payload = payload.into();
+        self
+    }
+
+    /// Sets the payload to `value` as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if `value` cannot be written as JSON, such as a map whose keys are not
+    /// strings.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, PayloadError> {
+        let payload = serde_json::to_vec(value)
+            .map_err(|source| PayloadError::encoding(&self.event, "JSON", source))?;
+        Ok(self.with_payload(payload))
+    }
+
+    /// Reads the payload as JSON. An absent payload reads as `null`.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if the payload is not JSON or does not fit `T`.
+    pub fn to_json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        let payload = if self.payload.is_empty() {
+            b"null"
+        } else {
+            &self.payload[..]
+        };
+        serde_json::from_slice(payload)
+            .map_err(|source| PayloadError::decoding(&self.event, "JSON", source))
+    }
+
+    /// Sets the payload to `value` as MessagePack, structs as maps with named fields.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if `value` cannot be written as MessagePack.
+    #[cfg(feature = "msgpack")]
+    pub fn msgpack<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, PayloadError> {
+        let payload = rmp_serde::to_vec_named(value)
+            .map_err(|source| PayloadError::encoding(&self.event, "MessagePack", source))?;
+        Ok(self.with_payload(payload))
+    }
+
+    /// Reads the payload as MessagePack. An absent payload reads as `nil`.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if the payload is not MessagePack or does not fit `T`.
+    #[cfg(feature = "msgpack")]
+    pub fn to_msgpack<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        let payload = if self.payload.is_empty() {
+            &[0xc0]
+        } else {
+            &self.payload[..]
+        };
+        rmp_serde::from_slice(payload)
+            .map_err(|source| PayloadError::decoding(&self.event, "MessagePack", source))
+    }
+
+    /// The id; empty when there is none.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The event name; empty when there is none.
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// The payload's bytes as they came, or as they go out; empty when there is none.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// Takes the payload out of the frame.
+    pub fn into_payload(self) -> Bytes {
+        self.payload
+    }
+}
+
+/// A payload that could not be made from, or read into, an application's type.
+#[derive(Debug, thiserror::Error)]
+#[error("payload of event {event:?} {problem} {format}")]
+pub struct PayloadError {
+    event: String,
+    problem: &'static str,
+    format: &'static str,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl PayloadError {
+    fn encoding(
+        event: &str,
+        format: &'static str,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        let problem = "cannot be written as";
+        Self {
+            event: event.to_owned(),
+            problem,
+            format,
+            source: source.into(),
+        }
+    }
+
+    fn decoding(
+        event: &str,
+        format: &'static str,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        let problem = "does not fit the wanted type as";
+        Self {
+            event: event.to_owned(),
+            problem,
+            format,
+            source: source.into(),
+        }
+    }
+
+    /// The event name of the frame whose payload it was.
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+}

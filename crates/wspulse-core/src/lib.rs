@@ -1,0 +1,18 @@
+//! The part of wspulse that neither reads nor writes: frames, codecs, close codes, the WebSocket
+//! decoder, the outbound queue and the session state machine.
+//!
+//! Nothing in this crate opens a socket, reads a clock, draws a random number or spawns a task:
+//! time comes in as an argument, decisions go out as values. Applications use the `wspulse` crate,
+//! which drives this one over real sockets; adapters (codecs, metrics backends) may depend on this
+//! crate alone.
+
+mod close;
+pub mod codec;
+mod encoded;
+mod frame;
+pub mod websocket;
+
+pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
+pub use codec::Codec;
+pub use encoded::{EncodedFrame, MessageKind};
+pub use frame::{Frame, PayloadError};
