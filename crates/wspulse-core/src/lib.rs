@@ -6,13 +6,22 @@
 //! which drives this one over real sockets; adapters (codecs, metrics backends) may depend on this
 //! crate alone.
 
+mod callbacks;
 mod close;
 pub mod codec;
+mod disconnect;
 mod encoded;
 mod frame;
+mod heartbeat;
+pub mod outbound;
+pub mod session;
 pub mod websocket;
 
+pub use callbacks::SessionEvent;
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 pub use codec::Codec;
+pub use disconnect::{Disconnect, DisconnectReason, Dismissal, PanicError, TransportLost};
 pub use encoded::{EncodedFrame, MessageKind};
 pub use frame::{Frame, PayloadError};
+pub use heartbeat::HeartbeatConfig;
+pub use outbound::OutboundStats;

@@ -1,0 +1,141 @@
+//! The order of a connection's callbacks: one at a time, in a fixed grammar.
+
+use std::collections::VecDeque;
+
+use crate::disconnect::{Disconnect, TransportLost};
+use crate::frame::Frame;
+
+/// What an application is told of a connection.
+///
+/// The order is always
+/// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`.
+#[derive(Debug, Clone)]
+pub enum SessionEvent {
+    /// The connection has come up.
+    Opened,
+    /// A frame has arrived.
+    Message(Frame),
+    /// The transport is gone, the session waits for the next one.
+    Suspended(TransportLost),
+    /// The next transport is there.
+    Resumed,
+    /// The connection has ended; nothing follows.
+    Closed(Disconnect),
+}
+
+/// Events that wait for the callback before them to finish.
+///
+/// It is bounded although peers cause its events: messages by the session (it stops reading),
+/// suspensions by folding: a drop and a restore that nobody was told of yet, followed by another
+/// drop, are one drop.
+#[derive(Debug)]
+pub(crate) struct CallbackQueue {
+    waiting: VecDeque<SessionEvent>,
+    messages: usize,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The connection that had this id before still runs its callbacks.
+    Held,
+    Ready,
+    Running,
+    /// `Closed` was handed out and its callback has finished.
+    Over,
+    /// `Closed` was handed out.
+    RunningLast,
+}
+
+impl CallbackQueue {
+    pub(crate) const fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            messages: 0,
+            phase: Phase::Ready,
+        }
+    }
+
+    pub(crate) const fn held() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            messages: 0,
+            phase: Phase::Held,
+        }
+    }
+
+    pub(crate) fn release(&mut self) {
+        if self.phase == Phase::Held {
+            self.phase = Phase::Ready;
+        }
+    }
+
+    pub(crate) fn push(&mut self, event: SessionEvent) {
+        match &event {
+            SessionEvent::Message(_) => self.messages += 1,
+            SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
+            SessionEvent::Opened | SessionEvent::Resumed | SessionEvent::Closed(_) => {}
+        }
+        self.waiting.push_back(event);
+    }
+
+    /// Removes the messages that wait and tells how many they were.
+    pub(crate) fn discard_messages(&mut self) -> usize {
+        self.waiting
+            .retain(|event| !matches!(event, SessionEvent::Message(_)));
+        std::mem::take(&mut self.messages)
+    }
+
+    /// The next event whose callback may start now. [`finished`](Self::finished) must follow.
+    pub(crate) fn start_next(&mut self) -> Option<SessionEvent> {
+        if self.phase != Phase::Ready {
+            return None;
+        }
+        let event = self.waiting.pop_front()?;
+        self.phase = match event {
+            SessionEvent::Closed(_) => Phase::RunningLast,
+            SessionEvent::Message(_) => {
+                self.messages -= 1;
+                Phase::Running
+            }
+            SessionEvent::Opened | SessionEvent::Suspended(_) | SessionEvent::Resumed => {
+                Phase::Running
+            }
+        };
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(event)
+    }
+
+    pub(crate) fn finished(&mut self) {
+        self.phase = match self.phase {
+            Phase::Running => Phase::Ready,
+            Phase::RunningLast => Phase::Over,
+            Phase::Held | Phase::Ready | Phase::Over => {
+                debug_assert!(false, "no callback was running");
+                self.phase
+            }
+        };
+    }
+
+    /// The number of messages that wait.
+    pub(crate) const fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Whether the last callback has finished.
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    fn fold_unseen_resumption(&mut self) {
+        let len = self.waiting.len();
+        let folds = matches!(self.waiting.back(), Some(SessionEvent::Resumed))
+            && len >= 2
+            && matches!(self.waiting[len - 2], SessionEvent::Suspended(_));
+        if folds {
+            self.waiting.truncate(len - 2);
+        }
+    }
+}

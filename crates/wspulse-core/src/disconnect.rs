@@ -1,0 +1,305 @@
+//! Why transports are lost and why connections end.
+
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use crate::close::{CloseCode, CloseFrame};
+use crate::websocket::ProtocolError;
+
+/// Why a transport is gone. With a resume window the session outlives it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum TransportLost {
+    /// The peer sent a Close frame; `None` if it was empty, as from a browser's `close()` without
+    /// arguments.
+    PeerClosed(Option<CloseFrame>),
+    /// The peer ended the byte stream (FIN) without a Close frame.
+    EndOfStream,
+    /// Reading or writing failed; a reset connection is `io::ErrorKind::ConnectionReset`.
+    Io(Arc<io::Error>),
+    /// Nothing at all came from the peer for the heartbeat's pong timeout.
+    PongTimeout,
+    /// The socket did not take a frame within the write wait.
+    WriteTimeout,
+    /// The peer violated the WebSocket protocol or exceeded the maximum message size.
+    Protocol(ProtocolError),
+    /// The message handler panicked, or the codec did.
+    HandlerPanicked(PanicError),
+    /// The HTTP upgrade did not come about after it had been accepted.
+    UpgradeFailed(Arc<dyn Error + Send + Sync>),
+    /// A newer transport with the same id took the session over.
+    Superseded,
+}
+
+impl TransportLost {
+    /// Whether the peer left on purpose and without complaint: close code 1000 or 1001.
+    pub fn is_normal(&self) -> bool {
+        match self {
+            Self::PeerClosed(Some(frame)) => {
+                matches!(frame.code(), CloseCode::NORMAL | CloseCode::GOING_AWAY)
+            }
+            Self::PeerClosed(None)
+            | Self::EndOfStream
+            | Self::Io(_)
+            | Self::PongTimeout
+            | Self::WriteTimeout
+            | Self::Protocol(_)
+            | Self::HandlerPanicked(_)
+            | Self::UpgradeFailed(_)
+            | Self::Superseded => false,
+        }
+    }
+
+    /// How the server takes its leave on that transport.
+    pub fn dismissal(&self) -> Dismissal {
+        let frame = match self {
+            // RFC 6455 §5.5.1: the echo carries the code that came.
+            Self::PeerClosed(frame) => {
+                let code = frame.as_ref().map(CloseFrame::code);
+                return Dismissal::Close(code.map(|code| CloseFrame::from_static(code, "")));
+            }
+            Self::EndOfStream | Self::Io(_) | Self::WriteTimeout | Self::UpgradeFailed(_) => {
+                return Dismissal::Abort;
+            }
+            Self::PongTimeout => CloseFrame::from_static(CloseCode::GOING_AWAY, "pong timeout"),
+            Self::Protocol(error) => error.close_frame(),
+            Self::HandlerPanicked(_) => {
+                CloseFrame::from_static(CloseCode::INTERNAL_ERROR, "internal error")
+            }
+            Self::Superseded => DUPLICATE,
+        };
+        Dismissal::Close(Some(frame))
+    }
+}
+
+const DUPLICATE: CloseFrame = CloseFrame::from_static(CloseCode::NORMAL, "duplicate connection id");
+
+impl fmt::Display for TransportLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerClosed(Some(frame)) => write!(f, "peer closed with {frame}"),
+            Self::PeerClosed(None) => f.write_str("peer closed without a code"),
+            Self::EndOfStream => f.write_str("peer ended the stream without a close frame"),
+            Self::Io(_) => f.write_str("transport failed"),
+            Self::PongTimeout => f.write_str("peer was silent for the pong timeout"),
+            Self::WriteTimeout => f.write_str("peer took no frame within the write wait"),
+            Self::Protocol(_) => f.write_str("peer violated the protocol"),
+            Self::HandlerPanicked(_) => f.write_str("handler panicked"),
+            Self::UpgradeFailed(_) => f.write_str("HTTP upgrade failed"),
+            Self::Superseded => f.write_str("a newer transport took over"),
+        }
+    }
+}
+
+impl Error for TransportLost {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(&**error),
+            Self::Protocol(error) => Some(error),
+            Self::HandlerPanicked(error) => Some(error),
+            Self::UpgradeFailed(error) => Some(&**error),
+            Self::PeerClosed(_)
+            | Self::EndOfStream
+            | Self::PongTimeout
+            | Self::WriteTimeout
+            | Self::Superseded => None,
+        }
+    }
+}
+
+/// What to do with a transport that a session no longer uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dismissal {
+    /// Finish a half-written frame, send this Close frame (`None`: an empty one), wait for the
+    /// peer's answer or the end of its stream.
+    Close(Option<CloseFrame>),
+    /// Drop it: nothing more can arrive.
+    Abort,
+}
+
+/// Why a connection has ended, for `on_disconnect`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// The application closed it.
+    Closed,
+    /// Its transport was lost and there is no resume window.
+    TransportLost(TransportLost),
+    /// Its transport was lost, for this cause, and nobody came back within the resume window.
+    GraceExpired(TransportLost),
+    /// The application kicked it, with this text for the peer.
+    Kicked {
+        /// The Close frame's reason.
+        reason: ByteString,
+    },
+    /// A new connection with the same id replaced it.
+    Duplicate,
+    /// The server was closed.
+    ServerClosed,
+}
+
+impl Disconnect {
+    /// The reason without its details.
+    pub const fn reason(&self) -> DisconnectReason {
+        match self {
+            Self::Closed | Self::TransportLost(_) => DisconnectReason::Normal,
+            Self::GraceExpired(_) => DisconnectReason::GraceExpired,
+            Self::Kicked { .. } => DisconnectReason::Kicked,
+            Self::Duplicate => DisconnectReason::Duplicate,
+            Self::ServerClosed => DisconnectReason::ServerClosed,
+        }
+    }
+
+    /// What became of the last transport, where that is what started the end.
+    pub const fn cause(&self) -> Option<&TransportLost> {
+        match self {
+            Self::TransportLost(cause) | Self::GraceExpired(cause) => Some(cause),
+            Self::Closed | Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => None,
+        }
+    }
+
+    /// Whether one of the two sides closed on purpose and without complaint: the application's own
+    /// close, or the peer's with code 1000 or 1001.
+    pub fn is_normal(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::TransportLost(cause) | Self::GraceExpired(cause) => cause.is_normal(),
+            Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => false,
+        }
+    }
+
+    /// The Close frame that tells the peer. Where the transport was lost there is nobody to tell;
+    /// a transport that comes up nevertheless is told that its session has ended.
+    pub fn close_frame(&self) -> CloseFrame {
+        match self {
+            Self::Closed => CloseFrame::from_static(CloseCode::NORMAL, ""),
+            Self::Kicked { reason } => CloseFrame::new(CloseCode::NORMAL, reason.clone()),
+            Self::Duplicate => DUPLICATE,
+            Self::ServerClosed => {
+                CloseFrame::from_static(CloseCode::GOING_AWAY, "server shutting down")
+            }
+            Self::TransportLost(_) | Self::GraceExpired(_) => {
+                CloseFrame::from_static(CloseCode::GOING_AWAY, "session ended")
+            }
+        }
+    }
+
+    /// Whether messages that were received before the end still reach their handler: those of a
+    /// peer that went by itself do, those of a connection that this side ended do not.
+    pub(crate) const fn delivers_received(&self) -> bool {
+        match self {
+            Self::TransportLost(_) | Self::GraceExpired(_) => true,
+            Self::Closed | Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => false,
+        }
+    }
+}
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed by the application"),
+            Self::TransportLost(cause) => write!(f, "transport lost: {cause}"),
+            Self::GraceExpired(cause) => {
+                write!(f, "not resumed within the window after: {cause}")
+            }
+            Self::Kicked { reason } => write!(f, "kicked: {reason}"),
+            Self::Duplicate => f.write_str("replaced by a connection with the same id"),
+            Self::ServerClosed => f.write_str("server closed"),
+        }
+    }
+}
+
+impl Error for Disconnect {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause().and_then(Error::source)
+    }
+}
+
+/// Why a connection has ended, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DisconnectReason {
+    /// Closed by the application, or its transport was lost without a resume window.
+    Normal,
+    /// Kicked.
+    Kicked,
+    /// The resume window passed.
+    GraceExpired,
+    /// The server was closed.
+    ServerClosed,
+    /// Replaced by a new connection with the same id.
+    Duplicate,
+}
+
+impl DisconnectReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [
+        Self::Normal,
+        Self::Kicked,
+        Self::GraceExpired,
+        Self::ServerClosed,
+        Self::Duplicate,
+    ];
+
+    /// The label for metrics: `normal`, `kick`, `grace_expired`, `server_close` or `duplicate`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Kicked => "kick",
+            Self::GraceExpired => "grace_expired",
+            Self::ServerClosed => "server_close",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A panic in a callback, caught.
+#[derive(Debug, Clone)]
+pub struct PanicError {
+    message: Arc<str>,
+    backtrace: Option<Arc<Backtrace>>,
+}
+
+impl PanicError {
+    /// Keeps the text of a caught panic and where it happened, if that is known.
+    pub fn new(payload: &(dyn Any + Send), backtrace: Option<Backtrace>) -> Self {
+        let message = payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("panic with a value that is not text");
+        Self {
+            message: message.into(),
+            backtrace: backtrace.map(Arc::new),
+        }
+    }
+
+    /// The panic's message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The stack at the panic.
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        self.backtrace.as_deref()
+    }
+}
+
+impl fmt::Display for PanicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "handler panicked: {}", self.message)
+    }
+}
+
+impl Error for PanicError {}

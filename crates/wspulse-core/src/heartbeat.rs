@@ -1,0 +1,50 @@
+//! When to ask whether the peer lives, and when to give it up.
+
+use std::time::{Duration, Instant};
+
+/// How often a Ping goes out and how long a silent peer is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeartbeatConfig {
+    /// Time between two Pings; the first comes one interval after the transport.
+    pub ping_interval: Duration,
+    /// A peer from which no byte at all came for so long is lost.
+    pub pong_timeout: Duration,
+}
+
+/// The two deadlines of one transport.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heartbeat {
+    ping_at: Instant,
+    heard_at: Instant,
+}
+
+impl Heartbeat {
+    pub(crate) fn new(config: &HeartbeatConfig, now: Instant) -> Self {
+        Self {
+            ping_at: now + config.ping_interval,
+            heard_at: now,
+        }
+    }
+
+    /// Any byte proves that the peer lives.
+    pub(crate) fn handle_activity(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// Whether a Ping is due; the next one is then due an interval later.
+    pub(crate) fn poll_ping(&mut self, config: &HeartbeatConfig, now: Instant) -> bool {
+        let due = now >= self.ping_at;
+        if due {
+            self.ping_at = now + config.ping_interval;
+        }
+        due
+    }
+
+    pub(crate) const fn ping_at(&self) -> Instant {
+        self.ping_at
+    }
+
+    pub(crate) fn pong_deadline(&self, config: &HeartbeatConfig) -> Instant {
+        self.heard_at + config.pong_timeout
+    }
+}

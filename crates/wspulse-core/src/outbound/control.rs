@@ -1,0 +1,118 @@
+//! Control frames (RFC 6455 §5.5), written ahead of waiting data.
+
+use crate::close::CloseFrame;
+
+/// The control frames that a transport owes its peer: at most one of each kind.
+///
+/// It is never dropped in favour of data, and never grows: a newer Pong replaces an older one that
+/// is not begun yet (RFC 6455 §5.5.3 allows answering only the newest Ping), a second Ping while
+/// the first still waits is the same Ping. Empty, it holds nothing.
+#[derive(Debug, Default)]
+pub struct ControlLane(Option<Box<Lane>>);
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// The frame that is being written, and how much of it is.
+    current: Vec<u8>,
+    written: usize,
+    pong: Option<Vec<u8>>,
+    ping: bool,
+    close: Option<Option<CloseFrame>>,
+}
+
+const OPCODE_CLOSE: u8 = 0x8;
+const OPCODE_PING: u8 = 0x9;
+const OPCODE_PONG: u8 = 0xA;
+
+impl ControlLane {
+    /// Owes a Pong with this payload, at most 125 bytes.
+    pub fn queue_pong(&mut self, payload: &[u8]) {
+        self.lane().pong = Some(payload.to_vec());
+    }
+
+    /// Owes a Ping with an empty payload.
+    pub fn queue_ping(&mut self) {
+        self.lane().ping = true;
+    }
+
+    /// Owes a Close frame, `None` for an empty one, and nothing behind it.
+    pub fn queue_close(&mut self, frame: Option<CloseFrame>) {
+        self.lane().close = Some(frame);
+    }
+
+    /// Whether nothing is owed.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether a frame is written in part, so that its rest must come next.
+    pub fn is_started(&self) -> bool {
+        self.0.as_ref().is_some_and(|lane| lane.written > 0)
+    }
+
+    /// Settles which frames are written next.
+    pub fn stage(&mut self) {
+        if let Some(lane) = &mut self.0
+            && lane.current.is_empty()
+        {
+            lane.stage();
+        }
+    }
+
+    /// The staged bytes that are to be written.
+    pub fn bytes(&self) -> &[u8] {
+        self.0
+            .as_ref()
+            .map_or(&[], |lane| &lane.current[lane.written..])
+    }
+
+    /// Takes note that the next `bytes` are written. Returns what goes beyond the staged bytes.
+    pub fn advance(&mut self, bytes: usize) -> usize {
+        let Some(lane) = &mut self.0 else {
+            return bytes;
+        };
+        let rest = lane.current.len() - lane.written;
+        if bytes < rest {
+            lane.written += bytes;
+            return 0;
+        }
+        lane.current.clear();
+        lane.written = 0;
+        if lane.pong.is_none() && !lane.ping && lane.close.is_none() {
+            self.0 = None;
+        }
+        bytes - rest
+    }
+
+    fn lane(&mut self) -> &mut Lane {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Lane {
+    fn stage(&mut self) {
+        if let Some(payload) = self.pong.take() {
+            self.encode(OPCODE_PONG, &payload);
+        }
+        if std::mem::take(&mut self.ping) {
+            self.encode(OPCODE_PING, &[]);
+        }
+        match self.close.take() {
+            Some(Some(frame)) => {
+                let mut payload = frame.code().as_u16().to_be_bytes().to_vec();
+                payload.extend_from_slice(frame.reason().as_bytes());
+                self.encode(OPCODE_CLOSE, &payload);
+            }
+            Some(None) => self.encode(OPCODE_CLOSE, &[]),
+            None => {}
+        }
+    }
+
+    fn encode(&mut self, opcode: u8, payload: &[u8]) {
+        // RFC 6455 §5.5: a control frame's payload is at most 125 bytes.
+        let len = u8::try_from(payload.len()).ok().filter(|len| *len <= 125);
+        let len = len.expect("control payloads come from the decoder or a CloseFrame");
+        self.current.extend_from_slice(&[0x80 | opcode, len]);
+        self.current.extend_from_slice(payload);
+    }
+}

@@ -1,0 +1,472 @@
+//! The life of one connection, across all its transports: the only code that changes its state.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::callbacks::{CallbackQueue, SessionEvent};
+use crate::close::CloseFrame;
+use crate::disconnect::{Disconnect, Dismissal, PanicError, TransportLost};
+use crate::frame::Frame;
+use crate::heartbeat::{Heartbeat, HeartbeatConfig};
+use crate::websocket::Flow;
+
+/// The times and bounds that all sessions of a server share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// When to ping and when to give a silent peer up.
+    pub heartbeat: HeartbeatConfig,
+    /// How long a socket may take for one frame, an upgrade to come about, and a close to be
+    /// answered.
+    pub write_wait: Duration,
+    /// How long a session without a transport waits for the next one; zero: it ends at once.
+    pub resume_window: Duration,
+    /// How many received frames may wait for their callback before reading stops; at least 1.
+    pub inbound_frames_max: usize,
+}
+
+/// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
+/// [`poll_timeout`] tell what to do and when to come back.
+///
+/// **After every `handle_*` call, take actions until there is none.** Outbound frames lie in an
+/// [`OutboundQueue`](crate::outbound::OutboundQueue) beside it, since producers reach that from any
+/// thread; the session decides when it is written ([`is_writable`](Self::is_writable)) and when
+/// what is left of it is given up ([`Action::DiscardBacklog`]).
+///
+/// [`poll_action`]: Self::poll_action
+/// [`poll_timeout`]: Self::poll_timeout
+#[derive(Debug)]
+pub struct Session {
+    config: Arc<SessionConfig>,
+    state: State,
+    /// When to give up a transport that is still being upgraded, if there is one.
+    upgrade_deadline: Option<Instant>,
+    callbacks: CallbackQueue,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Registered; the first transport is still being upgraded.
+    Opening,
+    Connected(Link),
+    Suspended {
+        grace_deadline: Instant,
+        cause: TransportLost,
+    },
+    /// Without a transport and a resume window: the end is asked for and about to be told.
+    Lost,
+    /// Ended; what was accepted is being written to the transport.
+    Flushing {
+        close: CloseFrame,
+        deadline: Instant,
+    },
+    /// Ended while the transport was being upgraded: it will be told.
+    AwaitingTransport {
+        close: CloseFrame,
+        deadline: Instant,
+    },
+    Closed,
+}
+
+#[derive(Debug)]
+struct Link {
+    heartbeat: Heartbeat,
+    /// When the frame in hand must have been taken; `Some` while the socket takes nothing.
+    write_deadline: Option<Instant>,
+}
+
+/// What a driver must do.
+#[derive(Debug)]
+pub enum Action {
+    /// Start this callback; [`Session::handle_callback_finished`] must follow.
+    Call(SessionEvent),
+    /// Owe the peer a Ping.
+    Ping,
+    /// Part with the current transport in this way, until the deadline at the latest.
+    Dismiss(Dismissal, Instant),
+    /// Forget the transport that is being upgraded.
+    AbandonUpgrade,
+    /// Have the connection ended for this reason, unless somebody else ended it first;
+    /// [`Session::handle_end`] must follow with whichever came first. An end for
+    /// [`Disconnect::GraceExpired`] also yields to a transport that has come meanwhile.
+    End(Disconnect),
+    /// Drop the frames that still wait in the outbound queue.
+    DiscardBacklog,
+    /// So many received messages never reach their handler.
+    Discarded(usize),
+}
+
+impl Session {
+    /// A session whose first transport is being upgraded. With a predecessor, callbacks wait until
+    /// [`handle_predecessor_finished`](Self::handle_predecessor_finished).
+    pub fn new(config: Arc<SessionConfig>, predecessor: Predecessor, now: Instant) -> Self {
+        Self {
+            upgrade_deadline: Some(now + config.write_wait),
+            config,
+            state: State::Opening,
+            callbacks: match predecessor {
+                Predecessor::None => CallbackQueue::new(),
+                Predecessor::Running => CallbackQueue::held(),
+            },
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Another transport for this session is being upgraded.
+    pub fn handle_upgrade_started(&mut self, now: Instant) {
+        self.upgrade_deadline = Some(now + self.config.write_wait);
+    }
+
+    /// The transport that was being upgraded is there, and is the current one from now on. If
+    /// there was one already, the driver has dismissed it as [`TransportLost::Superseded`].
+    pub fn handle_attached(&mut self, now: Instant) {
+        self.upgrade_deadline = None;
+        match &self.state {
+            State::Opening => self.callbacks.push(SessionEvent::Opened),
+            State::Connected(_) => {
+                self.callbacks
+                    .push(SessionEvent::Suspended(TransportLost::Superseded));
+                self.callbacks.push(SessionEvent::Resumed);
+            }
+            State::Suspended { .. } => self.callbacks.push(SessionEvent::Resumed),
+            State::AwaitingTransport { close, deadline } => {
+                self.state = State::Flushing {
+                    close: close.clone(),
+                    deadline: *deadline,
+                };
+                return;
+            }
+            State::Flushing { .. } | State::Lost | State::Closed => return,
+        }
+        let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
+        self.state = State::Connected(Link {
+            heartbeat,
+            write_deadline: None,
+        });
+    }
+
+    /// The transport that was being upgraded did not come about. That takes back no more than it
+    /// gave: a session that had a transport keeps it, a suspended one goes on waiting with its old
+    /// deadline.
+    pub fn handle_upgrade_failed(&mut self, cause: TransportLost, now: Instant) {
+        self.upgrade_deadline = None;
+        match self.state {
+            State::Opening => {
+                self.callbacks.push(SessionEvent::Opened);
+                self.lose_transport(cause, now);
+            }
+            State::AwaitingTransport { .. } => self.finish(),
+            State::Connected(_)
+            | State::Suspended { .. }
+            | State::Lost
+            | State::Flushing { .. }
+            | State::Closed => {}
+        }
+    }
+
+    /// The current transport is lost.
+    pub fn handle_transport_lost(&mut self, cause: TransportLost, now: Instant) {
+        match self.state {
+            State::Connected(_) => {
+                let deadline = now + self.config.write_wait;
+                self.actions
+                    .push_back(Action::Dismiss(cause.dismissal(), deadline));
+                self.lose_transport(cause, now);
+            }
+            State::Flushing { deadline, .. } => {
+                self.actions
+                    .push_back(Action::Dismiss(cause.dismissal(), deadline));
+                self.leave_flushing();
+            }
+            State::Opening
+            | State::Suspended { .. }
+            | State::Lost
+            | State::AwaitingTransport { .. }
+            | State::Closed => {}
+        }
+    }
+
+    /// Bytes came from the peer.
+    pub fn handle_activity(&mut self, now: Instant) {
+        if let State::Connected(link) = &mut self.state {
+            link.heartbeat.handle_activity(now);
+        }
+    }
+
+    /// A frame came from the peer. Says whether the next one is welcome.
+    pub fn handle_frame(&mut self, frame: Frame) -> Flow {
+        if matches!(self.state, State::Connected(_)) {
+            self.callbacks.push(SessionEvent::Message(frame));
+        } else {
+            self.actions.push_back(Action::Discarded(1));
+        }
+        if self.wants_inbound() {
+            Flow::Continue
+        } else {
+            Flow::Pause
+        }
+    }
+
+    /// The socket takes nothing for now, although there is something to write. `took_frame` says
+    /// that it had taken a whole frame just before: the next one has its own full time.
+    pub fn handle_write_blocked(&mut self, took_frame: bool, now: Instant) {
+        if let State::Connected(link) = &mut self.state
+            && (took_frame || link.write_deadline.is_none())
+        {
+            link.write_deadline = Some(now + self.config.write_wait);
+        }
+    }
+
+    /// The socket has taken all there was.
+    pub fn handle_flushed(&mut self) {
+        match &mut self.state {
+            State::Connected(link) => link.write_deadline = None,
+            State::Flushing { close, deadline } => {
+                let dismissal = Dismissal::Close(Some(close.clone()));
+                self.actions
+                    .push_back(Action::Dismiss(dismissal, *deadline));
+                self.leave_flushing();
+            }
+            State::Opening
+            | State::Suspended { .. }
+            | State::Lost
+            | State::AwaitingTransport { .. }
+            | State::Closed => {}
+        }
+    }
+
+    /// The connection has ended, for this reason and no other. What was accepted is flushed until
+    /// `deadline`. Only the first call counts.
+    pub fn handle_end(&mut self, disconnect: Disconnect, deadline: Instant) {
+        let has_transport = match &self.state {
+            State::Opening => {
+                self.callbacks.push(SessionEvent::Opened);
+                false
+            }
+            State::Connected(_) => true,
+            State::Suspended { .. } | State::Lost => false,
+            State::Flushing { .. } | State::AwaitingTransport { .. } | State::Closed => return,
+        };
+        if !disconnect.delivers_received() {
+            self.discard_messages();
+        }
+        let close = disconnect.close_frame();
+        self.callbacks.push(SessionEvent::Closed(disconnect));
+        if has_transport {
+            self.state = State::Flushing { close, deadline };
+        } else if self.upgrade_deadline.is_some() {
+            self.state = State::AwaitingTransport { close, deadline };
+        } else {
+            self.finish();
+        }
+    }
+
+    /// The callback that [`Action::Call`] started has returned.
+    pub fn handle_callback_finished(&mut self, now: Instant) {
+        let was_paused = !self.wants_inbound();
+        self.callbacks.finished();
+        // While reading was paused nothing could be heard: the peer gets its whole time again.
+        if was_paused && let State::Connected(link) = &mut self.state {
+            link.heartbeat.handle_activity(now);
+        }
+    }
+
+    /// The message callback panicked: its transport is lost, and with it what waits behind it.
+    pub fn handle_message_panicked(&mut self, error: PanicError, now: Instant) {
+        if matches!(self.state, State::Connected(_)) {
+            self.discard_messages();
+        }
+        self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
+    }
+
+    /// The connection that had this id before has finished its last callback.
+    pub fn handle_predecessor_finished(&mut self) {
+        self.callbacks.release();
+    }
+
+    /// Time has passed; does what is due by `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self
+            .upgrade_deadline
+            .is_some_and(|deadline| now >= deadline)
+        {
+            self.actions.push_back(Action::AbandonUpgrade);
+            let timed_out = std::io::Error::from(std::io::ErrorKind::TimedOut);
+            self.handle_upgrade_failed(TransportLost::UpgradeFailed(Arc::new(timed_out)), now);
+        }
+        let paused = !self.wants_inbound();
+        match &mut self.state {
+            State::Connected(link) => {
+                let config = &self.config.heartbeat;
+                if link.write_deadline.is_some_and(|deadline| now >= deadline) {
+                    self.handle_transport_lost(TransportLost::WriteTimeout, now);
+                } else if !paused && now >= link.heartbeat.pong_deadline(config) {
+                    self.handle_transport_lost(TransportLost::PongTimeout, now);
+                } else if link.heartbeat.poll_ping(config, now) {
+                    self.actions.push_back(Action::Ping);
+                }
+            }
+            State::Suspended {
+                grace_deadline,
+                cause,
+            } => {
+                // A transport on its way holds the expiry: its client has come back in time.
+                if now >= *grace_deadline && self.upgrade_deadline.is_none() {
+                    let disconnect = Disconnect::GraceExpired(cause.clone());
+                    self.actions.push_back(Action::End(disconnect));
+                }
+            }
+            State::Flushing { deadline, .. } if now >= *deadline => {
+                self.actions
+                    .push_back(Action::Dismiss(Dismissal::Abort, now));
+                self.abandon_upgrade();
+                self.finish();
+            }
+            State::AwaitingTransport { deadline, .. } if now >= *deadline => {
+                self.abandon_upgrade();
+                self.finish();
+            }
+            State::Opening
+            | State::Lost
+            | State::Flushing { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => {}
+        }
+    }
+
+    /// What to do next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        // An idle session holds no spare capacity.
+        self.actions = VecDeque::new();
+        self.callbacks.start_next().map(Action::Call)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, unless something
+    /// happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let state = match &self.state {
+            State::Connected(link) => {
+                let pong = self
+                    .wants_inbound()
+                    .then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
+                [Some(link.heartbeat.ping_at()), pong, link.write_deadline]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+            State::Suspended { grace_deadline, .. } => {
+                self.upgrade_deadline.is_none().then_some(*grace_deadline)
+            }
+            State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
+                Some(*deadline)
+            }
+            State::Opening | State::Lost | State::Closed => None,
+        };
+        state.into_iter().chain(self.upgrade_deadline).min()
+    }
+
+    /// Whether received frames are welcome: reading stops while too many wait for their callback.
+    /// After the end they are welcome and thrown away, so that the peer can be heard closing.
+    pub fn wants_inbound(&self) -> bool {
+        match self.state {
+            State::Connected(_) => self.callbacks.messages() < self.config.inbound_frames_max,
+            State::Opening
+            | State::Suspended { .. }
+            | State::Lost
+            | State::Flushing { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => true,
+        }
+    }
+
+    /// Whether there is a transport to write to.
+    pub const fn is_writable(&self) -> bool {
+        matches!(self.state, State::Connected(_) | State::Flushing { .. })
+    }
+
+    /// Whether the session waits, without a transport, for the next one.
+    pub const fn is_suspended(&self) -> bool {
+        matches!(self.state, State::Suspended { .. })
+    }
+
+    /// Whether nothing is left to write.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether the last callback has returned.
+    pub fn callbacks_are_over(&self) -> bool {
+        self.callbacks.is_over()
+    }
+
+    /// Whether nothing is left to do: the driver may drop the session.
+    pub fn is_finished(&self) -> bool {
+        self.is_closed() && self.callbacks_are_over() && self.actions.is_empty()
+    }
+
+    fn lose_transport(&mut self, cause: TransportLost, now: Instant) {
+        if self.config.resume_window.is_zero() {
+            self.state = State::Lost;
+            self.actions
+                .push_back(Action::End(Disconnect::TransportLost(cause)));
+        } else {
+            self.callbacks.push(SessionEvent::Suspended(cause.clone()));
+            // A window beyond what the clock can express never ends in practice.
+            let grace_deadline = now
+                .checked_add(self.config.resume_window)
+                .unwrap_or_else(|| now + CENTURY);
+            self.state = State::Suspended {
+                grace_deadline,
+                cause,
+            };
+        }
+    }
+
+    /// The transport that was flushed is dismissed; another one on its way is told as well.
+    fn leave_flushing(&mut self) {
+        if let State::Flushing { close, deadline } = &self.state
+            && self.upgrade_deadline.is_some()
+        {
+            self.state = State::AwaitingTransport {
+                close: close.clone(),
+                deadline: *deadline,
+            };
+        } else {
+            self.finish();
+        }
+    }
+
+    fn abandon_upgrade(&mut self) {
+        if self.upgrade_deadline.take().is_some() {
+            self.actions.push_back(Action::AbandonUpgrade);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Closed;
+        self.actions.push_back(Action::DiscardBacklog);
+    }
+
+    fn discard_messages(&mut self) {
+        let discarded = self.callbacks.discard_messages();
+        if discarded > 0 {
+            self.actions.push_back(Action::Discarded(discarded));
+        }
+    }
+}
+
+/// Whether another connection with the same id still runs its callbacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predecessor {
+    /// There is none.
+    None,
+    /// Its last callback has not returned yet.
+    Running,
+}
+
+/// Far enough to never come, near enough for every clock to express.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
