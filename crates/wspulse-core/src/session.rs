@@ -1,5 +1,8 @@
 //! The life of one connection, across all its transports: the only code that changes its state.
 
+mod action;
+mod config;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,22 +11,11 @@ use crate::callbacks::{CallbackQueue, SessionEvent};
 use crate::close::CloseFrame;
 use crate::disconnect::{Disconnect, Dismissal, PanicError, TransportLost};
 use crate::frame::Frame;
-use crate::heartbeat::{Heartbeat, HeartbeatConfig};
+use crate::heartbeat::Heartbeat;
 use crate::websocket::Flow;
 
-/// The times and bounds that all sessions of a server share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionConfig {
-    /// When to ping and when to give a silent peer up.
-    pub heartbeat: HeartbeatConfig,
-    /// How long a socket may take for one frame, an upgrade to come about, and a close to be
-    /// answered.
-    pub write_wait: Duration,
-    /// How long a session without a transport waits for the next one; zero: it ends at once.
-    pub resume_window: Duration,
-    /// How many received frames may wait for their callback before reading stops; at least 1.
-    pub inbound_frames_max: usize,
-}
+pub use action::Action;
+pub use config::{Predecessor, SessionConfig};
 
 /// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
 /// [`poll_timeout`] tell what to do and when to come back.
@@ -76,26 +68,8 @@ struct Link {
     write_deadline: Option<Instant>,
 }
 
-/// What a driver must do.
-#[derive(Debug)]
-pub enum Action {
-    /// Start this callback; [`Session::handle_callback_finished`] must follow.
-    Call(SessionEvent),
-    /// Owe the peer a Ping.
-    Ping,
-    /// Part with the current transport in this way, until the deadline at the latest.
-    Dismiss(Dismissal, Instant),
-    /// Forget the transport that is being upgraded.
-    AbandonUpgrade,
-    /// Have the connection ended for this reason, unless somebody else ended it first;
-    /// [`Session::handle_end`] must follow with whichever came first. An end for
-    /// [`Disconnect::GraceExpired`] also yields to a transport that has come meanwhile.
-    End(Disconnect),
-    /// Drop the frames that still wait in the outbound queue.
-    DiscardBacklog,
-    /// So many received messages never reach their handler.
-    Discarded(usize),
-}
+/// A longer window than the clock can express never ends in practice either.
+const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Session {
     /// A session whose first transport is being upgraded. With a predecessor, callbacks wait until
@@ -458,15 +432,3 @@ impl Session {
         }
     }
 }
-
-/// Whether another connection with the same id still runs its callbacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Predecessor {
-    /// There is none.
-    None,
-    /// Its last callback has not returned yet.
-    Running,
-}
-
-/// Far enough to never come, near enough for every clock to express.
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -17,7 +17,8 @@ struct Lane {
     written: usize,
     pong: Option<Vec<u8>>,
     ping: bool,
-    close: Option<Option<CloseFrame>>,
+    /// The payload of the Close frame.
+    close: Option<Vec<u8>>,
 }
 
 const OPCODE_CLOSE: u8 = 0x8;
@@ -37,7 +38,14 @@ impl ControlLane {
 
     /// Owes a Close frame, `None` for an empty one, and nothing behind it.
     pub fn queue_close(&mut self, frame: Option<CloseFrame>) {
-        self.lane().close = Some(frame);
+        let payload = frame.map_or_else(Vec::new, |frame| {
+            [
+                &frame.code().as_u16().to_be_bytes()[..],
+                frame.reason().as_bytes(),
+            ]
+            .concat()
+        });
+        self.lane().close = Some(payload);
     }
 
     /// Whether nothing is owed.
@@ -97,14 +105,8 @@ impl Lane {
         if std::mem::take(&mut self.ping) {
             self.encode(OPCODE_PING, &[]);
         }
-        match self.close.take() {
-            Some(Some(frame)) => {
-                let mut payload = frame.code().as_u16().to_be_bytes().to_vec();
-                payload.extend_from_slice(frame.reason().as_bytes());
-                self.encode(OPCODE_CLOSE, &payload);
-            }
-            Some(None) => self.encode(OPCODE_CLOSE, &[]),
-            None => {}
+        if let Some(payload) = self.close.take() {
+            self.encode(OPCODE_CLOSE, &payload);
         }
     }
 

@@ -1,0 +1,29 @@
+//! What a session asks of its driver.
+
+use std::time::Instant;
+
+use crate::callbacks::SessionEvent;
+use crate::disconnect::{Disconnect, Dismissal};
+#[cfg(doc)]
+use crate::session::Session;
+
+/// What a driver must do.
+#[derive(Debug)]
+pub enum Action {
+    /// Start this callback; [`Session::handle_callback_finished`] must follow.
+    Call(SessionEvent),
+    /// Owe the peer a Ping.
+    Ping,
+    /// Part with the current transport in this way, until the deadline at the latest.
+    Dismiss(Dismissal, Instant),
+    /// Forget the transport that is being upgraded.
+    AbandonUpgrade,
+    /// Have the connection ended for this reason, unless somebody else ended it first;
+    /// [`Session::handle_end`] must follow with whichever came first. An end for
+    /// [`Disconnect::GraceExpired`] also yields to a transport that has come meanwhile.
+    End(Disconnect),
+    /// Drop the frames that still wait in the outbound queue.
+    DiscardBacklog,
+    /// So many received messages never reach their handler.
+    Discarded(usize),
+}
