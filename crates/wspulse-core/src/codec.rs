@@ -9,7 +9,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use json::JsonCodec;
+pub use json::{JsonCodec, JsonError};
 #[cfg(feature = "msgpack")]
 pub use msgpack::MessagePackCodec;
 
