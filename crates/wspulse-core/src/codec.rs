@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 pub use json::{JsonCodec, JsonError};
 #[cfg(feature = "msgpack")]
-pub use msgpack::MessagePackCodec;
+pub use msgpack::{MessagePackCodec, MessagePackError};
 
 use crate::encoded::MessageKind;
 use crate::frame::Frame;
