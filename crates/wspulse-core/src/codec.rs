@@ -9,9 +9,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use json::JsonCodec;
+pub use json::{JsonCodec, JsonError};
 #[cfg(feature = "msgpack")]
-pub use msgpack::MessagePackCodec;
+pub use msgpack::{MessagePackCodec, MessagePackError};
 
 use crate::encoded::MessageKind;
 use crate::frame::Frame;

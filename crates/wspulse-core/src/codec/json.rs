@@ -1,23 +1,384 @@
 //! Frames as JSON text messages: the default codec.
 
+use std::error::Error;
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
 use super::{Codec, DecodeError, EncodeError, InboundMessage};
 use crate::encoded::MessageKind;
 use crate::frame::Frame;
 
+/// How deep arrays and objects may nest: in a message with the object around it, in a payload to
+/// encode without. Far beyond what people write, and short of what overflows the stack of a
+/// client's recursive parser.
+const NESTING_MAX: usize = 10_000;
+
 /// One JSON object a message: `{"id":…,"event":…,"payload":…}`.
+///
+/// Empty members are left out, so that the empty frame is `{}`. Inbound, other members are
+/// ignored, and `null` stands for no id and no event; a numeric id, or one of the three members
+/// twice, makes the message undecodable. A lone surrogate in an id or event (`"\ud800"`) reads as
+/// U+FFFD.
+///
+/// The payload is any JSON value, kept as the bytes it came in: numbers keep their spelling and
+/// objects their order, in both directions. Outbound it must be exactly one value in valid UTF-8.
+/// What is wrong with a frame or a message is told by a [`JsonError`].
+///
+/// ```
+/// use wspulse_core::codec::{Codec, InboundMessage, JsonCodec};
+/// use wspulse_core::{Frame, MessageKind};
+///
+/// let mut message = Vec::new();
+/// let frame = Frame::new("chat.message").with_id("7").with_payload("[1.50]");
+/// JsonCodec.encode(&frame, &mut message)?;
+/// assert_eq!(message, br#"{"id":"7","event":"chat.message","payload":[1.50]}"#);
+///
+/// let read = JsonCodec.decode(InboundMessage::lent(MessageKind::Text, &message))?;
+/// assert_eq!(read, frame);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JsonCodec;
+
+/// Why a payload is not JSON, or a message not a frame in JSON.
+///
+/// [`EncodeError`] and [`DecodeError`] hold it for those who want to tell the causes apart:
+///
+/// ```
+/// use wspulse_core::codec::{Codec, JsonCodec, JsonError};
+/// use wspulse_core::Frame;
+///
+/// let frame = Frame::new("chat.message").with_payload("1 2");
+/// let error = JsonCodec.encode(&frame, &mut Vec::new()).unwrap_err();
+/// let cause = error.get_ref().downcast_ref();
+/// assert!(matches!(cause, Some(JsonError::TrailingData)));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// Some bytes are not UTF-8, which JSON between systems must be (RFC 8259 §8.1).
+    #[error("not valid UTF-8")]
+    NotUtf8,
+    /// There is no value: nothing but whitespace, if anything.
+    #[error("no JSON value")]
+    Empty,
+    /// The grammar of JSON is violated; the source says where.
+    #[error("not valid JSON")]
+    Syntax(#[source] Box<dyn Error + Send + Sync>),
+    /// Something other than whitespace follows the value.
+    #[error("more than one JSON value")]
+    TrailingData,
+    /// Arrays and objects nest deeper than 10,000 levels.
+    #[error("nested deeper than {NESTING_MAX} levels")]
+    TooDeep,
+    /// The message is not an object: `null`, an array, a string, a number or a boolean.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// The id or the event is neither a string nor `null`.
+    #[error("member {member:?} is not a string")]
+    NotAString {
+        /// `id` or `event`.
+        member: &'static str,
+    },
+    /// The id, the event or the payload is there twice.
+    #[error("member {member:?} is repeated")]
+    RepeatedMember {
+        /// `id`, `event` or `payload`.
+        member: &'static str,
+    },
+}
+
+impl JsonError {
+    fn from_parser(error: serde_json::Error) -> Self {
+        match error.classify() {
+            // Nothing here asks the parser for any type but a map.
+            Category::Data => Self::NotAnObject,
+            Category::Syntax | Category::Eof | Category::Io => Self::Syntax(error.into()),
+        }
+    }
+}
 
 impl Codec for JsonCodec {
     fn kind(&self) -> MessageKind {
         MessageKind::Text
     }
 
-    fn encode(&self, _frame: &Frame, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Err(EncodeError::new("not written yet"))
+    fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let payload = frame.payload();
+        if !payload.is_empty() {
+            one_value::<IgnoredAny>(payload).map_err(EncodeError::new)?;
+        }
+
+        out.push(b'{');
+        let members_at = out.len();
+        for (name, text) in [("id", frame.id()), ("event", frame.event())] {
+            if !text.is_empty() {
+                begin_member(out, members_at, name);
+                serde_json::to_writer(&mut *out, text).map_err(EncodeError::new)?;
+            }
+        }
+        if !payload.is_empty() {
+            begin_member(out, members_at, "payload");
+            out.extend_from_slice(payload);
+        }
+        out.push(b'}');
+        Ok(())
     }
 
-    fn decode(&self, _message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
-        Err(DecodeError::new("not written yet"))
+    fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
+        let layout = Layout::read(message.as_bytes()).map_err(DecodeError::new)?;
+        layout.cut(&message.into_bytes()).map_err(DecodeError::new)
+    }
+}
+
+fn begin_member(out: &mut Vec<u8>, members_at: usize, name: &str) {
+    if out.len() > members_at {
+        out.push(b',');
+    }
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// Reads `bytes` as exactly one JSON value, with whitespace around it or not.
+///
+/// The parser neither recurses nor validates more than syntax where `T` takes values as
+/// [`RawValue`] or [`IgnoredAny`], so that the one limit on depth is ours.
+fn one_value<'t, T: Deserialize<'t>>(bytes: &'t [u8]) -> Result<T, JsonError> {
+    let text = simdutf8::basic::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
+    if text.trim_ascii().is_empty() {
+        return Err(JsonError::Empty);
+    }
+    if nests_too_deep(bytes) {
+        return Err(JsonError::TooDeep);
+    }
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(&mut parser).map_err(JsonError::from_parser)?;
+    parser.end().map_err(|_| JsonError::TrailingData)?;
+    Ok(value)
+}
+
+/// Whether JSON nests deeper than the limit. The answer for what is not JSON means nothing.
+///
+/// It goes before the parser, which keeps a byte for every open level.
+fn nests_too_deep(json: &[u8]) -> bool {
+    // Almost every message ends here: each level takes an opening bracket.
+    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
+    if json.len() <= NESTING_MAX || json.iter().filter(|byte| opens(byte)).count() <= NESTING_MAX {
+        return false;
+    }
+
+    let mut depth = 0_usize;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' if depth == NESTING_MAX => return true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    false
+}
+
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the members of a frame lie in a message that is known to be one.
+///
+/// It is made before the message is taken, so that an undecodable one is never copied.
+struct Layout {
+    id: Text,
+    event: Text,
+    payload: Range<usize>,
+}
+
+/// A string in a message.
+enum Text {
+    /// Its bytes are its characters.
+    Verbatim(Range<usize>),
+    Unescaped(String),
+}
+
+impl Layout {
+    fn read(message: &[u8]) -> Result<Self, JsonError> {
+        let members: Members<'_> = one_value(message)?;
+        if let Some(member) = members.repeated {
+            return Err(JsonError::RepeatedMember { member });
+        }
+        let id = string("id", members.id)?;
+        let event = string("event", members.event)?;
+        Ok(Self {
+            id: Text::read(message, id)?,
+            event: Text::read(message, event)?,
+            payload: members.payload.map_or(0..0, |raw| place(message, raw)),
+        })
+    }
+
+    fn cut(self, message: &Bytes) -> Result<Frame, JsonError> {
+        Ok(Frame::default()
+            .with_id(self.id.cut(message)?)
+            .with_event(self.event.cut(message)?)
+            .with_payload(message.slice(self.payload)))
+    }
+}
+
+impl Text {
+    fn read(message: &[u8], quoted: Option<&str>) -> Result<Self, JsonError> {
+        let Some(quoted) = quoted else {
+            return Ok(Self::Verbatim(0..0));
+        };
+        if quoted.contains('\\') {
+            return Ok(Self::Unescaped(unescape(quoted)?));
+        }
+        let place = place(message, quoted);
+        Ok(Self::Verbatim(place.start + 1..place.end - 1))
+    }
+
+    fn cut(self, message: &Bytes) -> Result<ByteString, JsonError> {
+        match self {
+            Self::Verbatim(place) => {
+                ByteString::try_from(message.slice(place)).map_err(|_| JsonError::NotUtf8)
+            }
+            Self::Unescaped(text) => Ok(text.into()),
+        }
+    }
+}
+
+/// The string of a member, in its quotes; none where the member is absent or `null`.
+fn string<'m>(member: &'static str, raw: Option<&'m str>) -> Result<Option<&'m str>, JsonError> {
+    match raw {
+        None | Some("null") => Ok(None),
+        Some(quoted) if quoted.starts_with('"') => Ok(Some(quoted)),
+        Some(_) => Err(JsonError::NotAString { member }),
+    }
+}
+
+/// Where `part`, which the parser lent from `message`, lies in it.
+fn place(message: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - message.as_ptr().addr();
+    start..start + part.len()
+}
+
+/// The members of a message as the source text of their values.
+#[derive(Default)]
+struct Members<'m> {
+    id: Option<&'m str>,
+    event: Option<&'m str>,
+    payload: Option<&'m str>,
+    repeated: Option<&'static str>,
+}
+
+impl<'m> Members<'m> {
+    fn slot(&mut self, name: &str) -> Option<(&'static str, &mut Option<&'m str>)> {
+        match name {
+            "id" => Some(("id", &mut self.id)),
+            "event" => Some(("event", &mut self.event)),
+            "payload" => Some(("payload", &mut self.payload)),
+            _ => None,
+        }
+    }
+}
+
+// Not derived: a derived one accepts arrays, takes a `null` payload for an absent one and refuses
+// unknown names with a lone surrogate.
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(quoted) = map.next_key::<&RawValue>()? {
+            let unescaped;
+            let quoted = quoted.get();
+            let name = if may_be_known(quoted) {
+                unescaped = unescape(quoted).map_err(de::Error::custom)?;
+                &unescaped
+            } else {
+                &quoted[1..quoted.len() - 1]
+            };
+            let Some((member, value)) = members.slot(name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            // The rest is read all the same: a message that is not JSON is reported as such.
+            if value
+                .replace(map.next_value::<&RawValue>()?.get())
+                .is_some()
+            {
+                members.repeated.get_or_insert(member);
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// Whether an unknown name could be a known one in disguise: `"\u0069d"` is `id`.
+///
+/// `payload` with every letter escaped is the longest; beyond that, nothing is allocated.
+fn may_be_known(quoted: &str) -> bool {
+    quoted.len() <= "\"\"".len() + "payload".len() * "\\u0000".len() && quoted.contains('\\')
+}
+
+/// The characters of a string that is known to be valid JSON.
+fn unescape(quoted: &str) -> Result<String, JsonError> {
+    let Unescaped(text) = serde_json::from_str(quoted).map_err(JsonError::from_parser)?;
+    Ok(text)
+}
+
+struct Unescaped(String);
+
+impl<'de> Deserialize<'de> for Unescaped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As bytes, because the parser refuses lone surrogates in strings.
+        deserializer.deserialize_bytes(UnescapedVisitor)
+    }
+}
+
+struct UnescapedVisitor;
+
+impl Visitor<'_> for UnescapedVisitor {
+    type Value = Unescaped;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Unescaped, E> {
+        let mut wtf8 = bytes.to_vec();
+        // A surrogate takes three bytes that start like this and nothing else does; so does U+FFFD.
+        for at in 0..wtf8.len() {
+            if let [0xed, 0xa0..=0xbf, _, ..] = wtf8[at..] {
+                wtf8[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+        String::from_utf8(wtf8).map(Unescaped).map_err(E::custom)
     }
 }

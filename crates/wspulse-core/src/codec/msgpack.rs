@@ -1,23 +1,347 @@
 //! Frames as MessagePack binary messages.
 
+use std::ops::Range;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use rmp::Marker;
+use smallvec::SmallVec;
+
 use super::{Codec, DecodeError, EncodeError, InboundMessage};
 use crate::encoded::MessageKind;
 use crate::frame::Frame;
 
+/// How deep arrays and maps may nest: in a message with the map around it, in a payload to encode
+/// without. The JSON codec's limit.
+const NESTING_MAX: usize = 10_000;
+
 /// One MessagePack map a message, with the keys `id`, `event` and `payload`.
+///
+/// The rules are those of the [`JsonCodec`](super::JsonCodec). Empty members are left out, so that
+/// the empty frame is the empty map. Inbound, other entries are ignored, whatever the type of
+/// their key, and `nil` stands for no id and no event; an id or event of another type, or one of
+/// the three members twice, makes the message undecodable. Ids and events must be UTF-8.
+///
+/// The payload is any MessagePack value, kept as the bytes it came in; outbound it must be exactly
+/// one value. Its strings are not checked: MessagePack lets them be anything. What is wrong with a
+/// frame or a message is told by a [`MessagePackError`].
+///
+/// ```
+/// use wspulse_core::codec::{Codec, InboundMessage, MessagePackCodec};
+/// use wspulse_core::{Frame, MessageKind};
+///
+/// let mut message = Vec::new();
+/// let frame = Frame::new("move").msgpack(&[3, 4])?;
+/// MessagePackCodec.encode(&frame, &mut message)?;
+/// assert_eq!(message, b"\x82\xa5event\xa4move\xa7payload\x92\x03\x04");
+///
+/// let read = MessagePackCodec.decode(InboundMessage::lent(MessageKind::Binary, &message))?;
+/// assert_eq!(read, frame);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MessagePackCodec;
+
+/// Why a payload is not MessagePack, or a message not a frame in MessagePack.
+///
+/// [`EncodeError`] and [`DecodeError`] hold it for those who want to tell the causes apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessagePackError {
+    /// The bytes end before the value does.
+    #[error("ends in the middle of a value")]
+    Truncated,
+    /// A value starts with the byte `0xc1`, which MessagePack never uses.
+    #[error("a value starts with the reserved byte 0xc1")]
+    Reserved,
+    /// Something follows the value.
+    #[error("more than one value")]
+    TrailingData,
+    /// Arrays and maps nest deeper than 10,000 levels.
+    #[error("nested deeper than {NESTING_MAX} levels")]
+    TooDeep,
+    /// The message is not a map.
+    #[error("not a map")]
+    NotAMap,
+    /// The id or the event is neither a string nor `nil`.
+    #[error("member {member:?} is not a string")]
+    NotAString {
+        /// `id` or `event`.
+        member: &'static str,
+    },
+    /// The id or the event is not valid UTF-8.
+    #[error("member {member:?} is not valid UTF-8")]
+    NotUtf8 {
+        /// `id` or `event`.
+        member: &'static str,
+    },
+    /// The id, the event or the payload is there twice.
+    #[error("member {member:?} is repeated")]
+    RepeatedMember {
+        /// `id`, `event` or `payload`.
+        member: &'static str,
+    },
+    /// The id or the event is longer than the 4 GiB that MessagePack can express.
+    #[error("member {member:?} is longer than 4 GiB")]
+    TooLong {
+        /// `id` or `event`.
+        member: &'static str,
+    },
+}
 
 impl Codec for MessagePackCodec {
     fn kind(&self) -> MessageKind {
         MessageKind::Binary
     }
 
-    fn encode(&self, _frame: &Frame, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Err(EncodeError::new("not written yet"))
+    fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let payload = frame.payload();
+        if !payload.is_empty() {
+            check_payload(payload).map_err(EncodeError::new)?;
+        }
+
+        let strings = [("id", frame.id()), ("event", frame.event())];
+        let empty = strings.iter().filter(|(_, text)| text.is_empty()).count();
+        let members = strings.len() - empty + usize::from(!payload.is_empty());
+        out.push(Marker::FixMap(members.to_le_bytes()[0]).to_u8());
+        for (member, text) in strings {
+            if u32::try_from(text.len()).is_err() {
+                return Err(EncodeError::new(MessagePackError::TooLong { member }));
+            }
+            if !text.is_empty() {
+                rmp::encode::write_str(out, member).map_err(EncodeError::new)?;
+                rmp::encode::write_str(out, text).map_err(EncodeError::new)?;
+            }
+        }
+        if !payload.is_empty() {
+            rmp::encode::write_str(out, "payload").map_err(EncodeError::new)?;
+            out.extend_from_slice(payload);
+        }
+        Ok(())
     }
 
-    fn decode(&self, _message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
-        Err(DecodeError::new("not written yet"))
+    fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
+        let layout = Layout::read(message.as_bytes()).map_err(DecodeError::new)?;
+        layout.cut(&message.into_bytes()).map_err(DecodeError::new)
+    }
+}
+
+fn check_payload(payload: &[u8]) -> Result<(), MessagePackError> {
+    let mut reader = Reader::new(payload);
+    reader.skip_value(NESTING_MAX)?;
+    reader.end()
+}
+
+/// Where the members of a frame lie in a message that is known to be one: the contents of the id
+/// and the event, the whole of the payload.
+///
+/// It is made before the message is taken, so that an undecodable one is never copied.
+struct Layout {
+    id: Range<usize>,
+    event: Range<usize>,
+    payload: Range<usize>,
+}
+
+impl Layout {
+    fn read(message: &[u8]) -> Result<Self, MessagePackError> {
+        let mut reader = Reader::new(message);
+        let Head::Map(entries) = reader.head()? else {
+            return Err(MessagePackError::NotAMap);
+        };
+        let mut members = Members::default();
+        for _ in 0..entries {
+            let key = reader.skip_value(NESTING_MAX - 1)?;
+            let value = reader.skip_value(NESTING_MAX - 1)?;
+            if let Some((member, slot)) = members.slot(message, key)
+                && slot.replace(value).is_some()
+            {
+                return Err(MessagePackError::RepeatedMember { member });
+            }
+        }
+        reader.end()?;
+        Ok(Self {
+            id: text(message, "id", members.id)?,
+            event: text(message, "event", members.event)?,
+            payload: members.payload.unwrap_or(0..0),
+        })
+    }
+
+    fn cut(self, message: &Bytes) -> Result<Frame, MessagePackError> {
+        let cut = |member, place: Range<usize>| {
+            ByteString::try_from(message.slice(place))
+                .map_err(|_| MessagePackError::NotUtf8 { member })
+        };
+        Ok(Frame::default()
+            .with_id(cut("id", self.id)?)
+            .with_event(cut("event", self.event)?)
+            .with_payload(message.slice(self.payload)))
+    }
+}
+
+/// Where the values of a message's members lie.
+#[derive(Default)]
+struct Members {
+    id: Option<Range<usize>>,
+    event: Option<Range<usize>>,
+    payload: Option<Range<usize>>,
+}
+
+impl Members {
+    fn slot(
+        &mut self,
+        message: &[u8],
+        key: Range<usize>,
+    ) -> Option<(&'static str, &mut Option<Range<usize>>)> {
+        match &message[contents(message, key)?] {
+            b"id" => Some(("id", &mut self.id)),
+            b"event" => Some(("event", &mut self.event)),
+            b"payload" => Some(("payload", &mut self.payload)),
+            _ => None,
+        }
+    }
+}
+
+/// The characters of the id or the event; none where it is absent or `nil`.
+fn text(
+    message: &[u8],
+    member: &'static str,
+    value: Option<Range<usize>>,
+) -> Result<Range<usize>, MessagePackError> {
+    let Some(value) = value else {
+        return Ok(0..0);
+    };
+    if message[value.start] == Marker::Null.to_u8() {
+        return Ok(0..0);
+    }
+    let place = contents(message, value).ok_or(MessagePackError::NotAString { member })?;
+    simdutf8::basic::from_utf8(&message[place.clone()])
+        .map_err(|_| MessagePackError::NotUtf8 { member })?;
+    Ok(place)
+}
+
+/// What a string value holds; none if the value is something else.
+fn contents(message: &[u8], value: Range<usize>) -> Option<Range<usize>> {
+    let mut reader = Reader {
+        bytes: message,
+        at: value.start,
+    };
+    match reader.head() {
+        Ok(Head::String(_)) => Some(reader.at..value.end),
+        Ok(Head::Other(_) | Head::Array(_) | Head::Map(_)) | Err(_) => None,
+    }
+}
+
+struct Reader<'m> {
+    bytes: &'m [u8],
+    at: usize,
+}
+
+/// What comes in front of a value's contents. The lengths are the peer's word, no more.
+enum Head {
+    /// A string of so many bytes.
+    String(u64),
+    /// So many bytes that hold no further value.
+    Other(u64),
+    /// So many items.
+    Array(u64),
+    /// So many pairs of a key and a value.
+    Map(u64),
+}
+
+impl<'m> Reader<'m> {
+    fn new(bytes: &'m [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn end(&self) -> Result<(), MessagePackError> {
+        if self.at < self.bytes.len() {
+            return Err(MessagePackError::TrailingData);
+        }
+        Ok(())
+    }
+
+    /// Passes one value, however large, and says where it lies.
+    fn skip_value(&mut self, nesting_max: usize) -> Result<Range<usize>, MessagePackError> {
+        let start = self.at;
+        // How many values are still to come at each open level, the outermost being our one value.
+        // A level opens with a byte that is there, so announced lengths cost no memory.
+        let mut to_come: SmallVec<[u64; 16]> = SmallVec::new();
+        to_come.push(1);
+        while let Some(left) = to_come.last_mut() {
+            if *left == 0 {
+                to_come.pop();
+                continue;
+            }
+            *left -= 1;
+            let inner = match self.head()? {
+                Head::String(len) | Head::Other(len) => {
+                    self.take(len)?;
+                    continue;
+                }
+                Head::Array(items) => items,
+                Head::Map(entries) => entries * 2,
+            };
+            if to_come.len() > nesting_max {
+                return Err(MessagePackError::TooDeep);
+            }
+            to_come.push(inner);
+        }
+        Ok(start..self.at)
+    }
+
+    fn head(&mut self) -> Result<Head, MessagePackError> {
+        use Marker::{
+            Array16, Array32, Bin8, Bin16, Bin32, Ext8, Ext16, Ext32, F32, F64, False, FixArray,
+            FixExt1, FixExt2, FixExt4, FixExt8, FixExt16, FixMap, FixNeg, FixPos, FixStr, I8, I16,
+            I32, I64, Map16, Map32, Null, Reserved, Str8, Str16, Str32, True, U8, U16, U32, U64,
+        };
+        let marker = Marker::from_u8(self.take(1)?[0]);
+        Ok(match marker {
+            Reserved => return Err(MessagePackError::Reserved),
+            Null | False | True | FixPos(_) | FixNeg(_) => Head::Other(0),
+            U8 | I8 => Head::Other(1),
+            // An extension has a byte for its type in front of its contents.
+            U16 | I16 | FixExt1 => Head::Other(2),
+            FixExt2 => Head::Other(3),
+            U32 | I32 | F32 => Head::Other(4),
+            U64 | I64 | F64 => Head::Other(8),
+            FixExt4 => Head::Other(5),
+            FixExt8 => Head::Other(9),
+            FixExt16 => Head::Other(17),
+            Ext8 => Head::Other(self.announced::<1>()? + 1),
+            Ext16 => Head::Other(self.announced::<2>()? + 1),
+            Ext32 => Head::Other(self.announced::<4>()? + 1),
+            Bin8 => Head::Other(self.announced::<1>()?),
+            Bin16 => Head::Other(self.announced::<2>()?),
+            Bin32 => Head::Other(self.announced::<4>()?),
+            FixStr(len) => Head::String(len.into()),
+            Str8 => Head::String(self.announced::<1>()?),
+            Str16 => Head::String(self.announced::<2>()?),
+            Str32 => Head::String(self.announced::<4>()?),
+            FixArray(items) => Head::Array(items.into()),
+            Array16 => Head::Array(self.announced::<2>()?),
+            Array32 => Head::Array(self.announced::<4>()?),
+            FixMap(entries) => Head::Map(entries.into()),
+            Map16 => Head::Map(self.announced::<2>()?),
+            Map32 => Head::Map(self.announced::<4>()?),
+        })
+    }
+
+    /// A length or a count in big-endian order, of `WIDTH` bytes.
+    fn announced<const WIDTH: usize>(&mut self) -> Result<u64, MessagePackError> {
+        let digits = self.take(WIDTH as u64)?;
+        Ok(digits
+            .iter()
+            .fold(0, |number, digit| number << 8 | u64::from(*digit)))
+    }
+
+    fn take(&mut self, len: u64) -> Result<&'m [u8], MessagePackError> {
+        let rest = &self.bytes[self.at..];
+        let taken = usize::try_from(len)
+            .ok()
+            .and_then(|len| rest.get(..len))
+            .ok_or(MessagePackError::Truncated)?;
+        self.at += taken.len();
+        Ok(taken)
     }
 }
