@@ -143,3 +143,47 @@ impl fmt::Debug for Assembly {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_grows_with_what_arrives_not_with_what_is_announced() {
+        let mut message = Assembly::new(MessageKind::Binary, 1_000_000);
+        for received in 1..=1_000 {
+            message.append(b"x", 1_000_000).unwrap();
+            assert!(message.received.capacity() <= 2 * received);
+        }
+    }
+
+    #[test]
+    fn the_buffer_is_moved_only_when_it_doubles() {
+        let mut message = Assembly::new(MessageKind::Binary, 100_000);
+        let mut capacities = vec![0];
+        for _ in 0..100_000 {
+            message.append(b"x", 100_000).unwrap();
+            capacities.push(message.received.capacity());
+        }
+        capacities.dedup();
+        assert!(capacities.len() < 20, "{capacities:?}");
+    }
+
+    #[test]
+    fn a_buffer_that_is_full_has_no_spare_capacity() {
+        let mut message = Assembly::new(MessageKind::Binary, 1_001);
+        for _ in 0..1_001 {
+            message.append(b"x", 1_001).unwrap();
+        }
+        assert_eq!(message.received.capacity(), 1_001);
+    }
+
+    #[test]
+    fn empty_fragments_take_no_memory() {
+        let mut message = Assembly::new(MessageKind::Text, 0);
+        for _ in 0..1_000 {
+            message.append(b"", 1_000).unwrap();
+        }
+        assert_eq!(message.received.capacity(), 0);
+    }
+}

@@ -12,6 +12,11 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 
+/// In a header's second byte.
+const MASKED: u8 = 0x80;
+const LENGTH_16_BITS: u8 = 126;
+const LENGTH_64_BITS: u8 = 127;
+
 /// Sequences that are not UTF-8, each by its first wrong byte: alone, overlong, surrogate, beyond
 /// U+10FFFF, cut short.
 const NOT_UTF8: [&[u8]; 9] = [
@@ -166,15 +171,13 @@ impl Writer<'_> {
                 self.frame(FINAL | PING, &payload);
             }
             4 => {
-                let (at, announced) = (self.bytes.len(), self.rng.random());
+                let announced = self.rng.random();
                 self.header(FINAL | BINARY, announced);
-                // In the 64-bit form, so that the length is free.
-                self.bytes[at + 1] = 0x80 | 127;
             }
             5 => {
                 let at = self.bytes.len();
                 self.frame(FINAL | TEXT, b"not masked");
-                self.bytes[at + 1] &= 0x7f;
+                self.bytes[at + 1] &= !MASKED;
             }
             _ => {
                 let payload = self.binary(self.message_bytes_max + 1);
@@ -195,13 +198,13 @@ impl Writer<'_> {
         self.bytes.push(first);
         let longer = self.rng.random_range(0..20);
         match (u8::try_from(payload_bytes), u16::try_from(payload_bytes)) {
-            (Ok(len @ 0..126), _) if longer > 1 => self.bytes.push(0x80 | len),
+            (Ok(len @ 0..126), _) if longer > 1 => self.bytes.push(MASKED | len),
             (_, Ok(len)) if longer > 0 => {
-                self.bytes.push(0x80 | 126);
+                self.bytes.push(MASKED | LENGTH_16_BITS);
                 self.bytes.extend(len.to_be_bytes());
             }
             _ => {
-                self.bytes.push(0x80 | 127);
+                self.bytes.push(MASKED | LENGTH_64_BITS);
                 self.bytes.extend(payload_bytes.to_be_bytes());
             }
         }
