@@ -1,8 +1,16 @@
 //! From bytes to messages and control frames.
 
+use std::mem;
+
+use super::control::Control;
+use super::error::ProtocolError;
+use super::header::{Header, HeaderStart, Opcode};
+use super::input::Input;
+use super::partial::{Assembly, OpenFrame, Partial};
+use super::utf8;
 use crate::close::CloseFrame;
 use crate::codec::InboundMessage;
-use crate::websocket::ProtocolError;
+use crate::encoded::MessageKind;
 
 /// Where a [`Decoder`] delivers what it has read. It is called while the decoder works and only
 /// takes note: it cannot call back.
@@ -27,29 +35,283 @@ pub enum Flow {
 }
 
 /// Reads a client's frames from chunks of any size.
+///
+/// A message that lies whole in one chunk, in one frame, is lent from there; one that comes in
+/// fragments or pieces is put together in a buffer that grows with the bytes received, not with
+/// the length announced. Between messages the decoder holds no memory but itself.
 #[derive(Debug)]
 pub struct Decoder {
     message_bytes_max: usize,
+    // Boxed because nearly all connections of a server are idle: 24 bytes for each.
+    state: State<Box<Partial>>,
 }
+
+/// Where the bytes received so far end.
+#[derive(Debug)]
+enum State<P> {
+    /// Between two messages.
+    Idle,
+    /// Anywhere else.
+    Partial(P),
+    /// Behind a Close frame or a violation: nothing that follows counts.
+    Ended,
+}
+
+/// Where the decoder has got to, and whether it goes on from there.
+type Step = Result<(State<Partial>, Flow), ProtocolError>;
 
 impl Decoder {
     /// A decoder that refuses messages of more than `message_bytes_max` bytes.
     pub const fn new(message_bytes_max: usize) -> Self {
-        Self { message_bytes_max }
+        Self {
+            message_bytes_max,
+            state: State::Idle,
+        }
     }
 
     /// Reads `input`, unmasking it in place, and tells how many bytes it has consumed: all, unless
     /// the sink paused or a Close frame came.
     ///
+    /// After a pause, feed the rest of `input` again: it is untouched. After a Close frame or an
+    /// error there is nothing more to read: whatever is fed is consumed and ignored.
+    ///
     /// # Errors
     ///
-    /// [`ProtocolError`] at the first violation; the decoder must not be fed again.
+    /// [`ProtocolError`] at the first violation, as early as it can be told; what came before it
+    /// has been delivered.
     pub fn feed<S: Sink>(
         &mut self,
         input: &mut [u8],
         sink: &mut S,
     ) -> Result<usize, ProtocolError> {
-        let _ = (sink, self.message_bytes_max);
-        Ok(input.len())
+        // Ended unless put back: so it stays after an error.
+        let mut state = match mem::replace(&mut self.state, State::Ended) {
+            State::Idle => State::Idle,
+            State::Partial(partial) => State::Partial(*partial),
+            State::Ended => return Ok(input.len()),
+        };
+        let mut input = Input::new(input);
+        let mut flow = Flow::Continue;
+        while flow == Flow::Continue && !input.is_empty() {
+            (state, flow) = match state {
+                State::Idle => self.read_frames(&mut input, sink)?,
+                State::Partial(partial) => self.resume(partial, &mut input, sink)?,
+                State::Ended => break,
+            };
+        }
+        self.state = match state {
+            State::Idle => State::Idle,
+            State::Partial(partial) => State::Partial(Box::new(partial)),
+            State::Ended => State::Ended,
+        };
+        Ok(input.consumed())
+    }
+
+    /// The hot path: reads frame after frame, as long as they are whole messages or control
+    /// frames and lie whole in the input.
+    fn read_frames<S: Sink>(&self, input: &mut Input<'_>, sink: &mut S) -> Step {
+        while let Some((header, header_bytes)) = Header::read(input.rest())? {
+            input.skip(header_bytes);
+            match self.begin(&header, None, input, sink)? {
+                (State::Idle, Flow::Continue) => {}
+                step => return Ok(step),
+            }
+        }
+        if input.is_empty() {
+            return Ok((State::Idle, Flow::Continue));
+        }
+        let started = Partial::Header {
+            message: None,
+            header: HeaderStart::default(),
+        };
+        self.resume(started, input, sink)
+    }
+
+    /// Goes on where the last chunk ended, or behind a frame that did not end its message.
+    fn resume<S: Sink>(&self, partial: Partial, input: &mut Input<'_>, sink: &mut S) -> Step {
+        match partial {
+            Partial::Header {
+                message,
+                mut header,
+            } => match header.complete(input)? {
+                Some(header) => self.begin(&header, message, input, sink),
+                None => Ok(incomplete(Partial::Header { message, header })),
+            },
+            Partial::Data { message, frame } => self.read_data(message, frame, input, sink),
+            Partial::Control {
+                message,
+                control,
+                mut frame,
+                mut payload,
+            } => {
+                payload.extend_from_slice(frame.take(input));
+                if frame.remaining_bytes() == 0 {
+                    control.deliver(&payload, sink)?;
+                    return Ok(behind_control(control, message));
+                }
+                Ok(incomplete(Partial::Control {
+                    message,
+                    control,
+                    frame,
+                    payload,
+                }))
+            }
+        }
+    }
+
+    /// Reads the frame behind a header; `message` is the one that is open, if any.
+    #[inline]
+    fn begin<S: Sink>(
+        &self,
+        header: &Header,
+        message: Option<Assembly>,
+        input: &mut Input<'_>,
+        sink: &mut S,
+    ) -> Step {
+        let mut frame = OpenFrame::new(header);
+        match (header.opcode, message) {
+            (Opcode::Data(kind), None) => {
+                let announced_bytes = self.admit(0, header.payload_bytes)?;
+                if frame.is_final
+                    && let Some(payload) = frame.take_whole(input)
+                {
+                    if kind == MessageKind::Text {
+                        utf8::text(payload)?;
+                    }
+                    let flow = sink.message(InboundMessage::lent(kind, payload));
+                    return Ok((State::Idle, flow));
+                }
+                self.read_data(Assembly::new(kind, announced_bytes), frame, input, sink)
+            }
+            (Opcode::Continuation, Some(mut message)) => {
+                let announced_bytes =
+                    self.admit(message.announced_bytes(), header.payload_bytes)?;
+                message.announce(announced_bytes);
+                self.read_data(message, frame, input, sink)
+            }
+            (Opcode::Control(control), message) => {
+                if let Some(payload) = frame.take_whole(input) {
+                    control.deliver(payload, sink)?;
+                    return Ok(behind_control(control, message));
+                }
+                let payload = frame.take(input).to_vec();
+                Ok(incomplete(Partial::Control {
+                    message,
+                    control,
+                    frame,
+                    payload,
+                }))
+            }
+            (Opcode::Data(_), Some(_)) => Err(ProtocolError::ExpectedContinuation),
+            (Opcode::Continuation, None) => Err(ProtocolError::UnexpectedContinuation),
+        }
+    }
+
+    /// Adds a frame's announced length to its message's, and refuses what goes over the limit
+    /// before anything of it is kept.
+    #[inline]
+    fn admit(&self, announced_bytes: usize, payload_bytes: u64) -> Result<usize, ProtocolError> {
+        let len = payload_bytes.saturating_add(announced_bytes as u64);
+        match usize::try_from(len) {
+            Ok(len) if len <= self.message_bytes_max => Ok(len),
+            _ => Err(ProtocolError::MessageTooBig {
+                len,
+                limit: self.message_bytes_max,
+            }),
+        }
+    }
+
+    /// Adds what the input has of a data frame to its message, and delivers the message if that
+    /// was its end.
+    fn read_data<S: Sink>(
+        &self,
+        mut message: Assembly,
+        mut frame: OpenFrame,
+        input: &mut Input<'_>,
+        sink: &mut S,
+    ) -> Step {
+        let capacity_max = if frame.is_final {
+            message.announced_bytes()
+        } else {
+            self.message_bytes_max
+        };
+        message.append(frame.take(input), capacity_max)?;
+        if frame.remaining_bytes() > 0 {
+            Ok(incomplete(Partial::Data { message, frame }))
+        } else if frame.is_final {
+            Ok((State::Idle, sink.message(message.finish()?)))
+        } else {
+            Ok(incomplete(behind_fragment(message)))
+        }
+    }
+}
+
+const fn incomplete(partial: Partial) -> (State<Partial>, Flow) {
+    (State::Partial(partial), Flow::Continue)
+}
+
+fn behind_fragment(message: Assembly) -> Partial {
+    Partial::Header {
+        message: Some(message),
+        header: HeaderStart::default(),
+    }
+}
+
+fn behind_control(control: Control, message: Option<Assembly>) -> (State<Partial>, Flow) {
+    match (control, message) {
+        (Control::Close, _) => (State::Ended, Flow::Pause),
+        (Control::Ping | Control::Pong, Some(message)) => incomplete(behind_fragment(message)),
+        (Control::Ping | Control::Pong, None) => (State::Idle, Flow::Continue),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Ignore;
+
+    impl Sink for Ignore {
+        fn message(&mut self, _: InboundMessage<'_>) -> Flow {
+            Flow::Continue
+        }
+        fn ping(&mut self, _: &[u8]) {}
+        fn pong(&mut self, _: &[u8]) {}
+        fn close(&mut self, _: Option<CloseFrame>) {}
+    }
+
+    fn fed(decoder: &mut Decoder, input: &[u8]) {
+        let consumed = decoder.feed(&mut input.to_vec(), &mut Ignore);
+        assert_eq!(consumed, Ok(input.len()));
+    }
+
+    #[test]
+    fn a_decoder_takes_24_bytes() {
+        assert!(size_of::<Decoder>() <= 24);
+    }
+
+    #[test]
+    fn a_decoder_holds_nothing_between_messages() {
+        // Message, ping, message of two fragments with a pong inside, ping with a late end.
+        let stream = b"\x82\x81\0\0\0\0x\x89\x80\0\0\0\0\
+            \x01\x81\0\0\0\0x\x8a\x81\0\0\0\0x\x80\x81\0\0\0\0x\x89\x82\0\0\0\0xy";
+        let complete_at = [0, 7, 13, 34, 42];
+        for cut in 0..=stream.len() {
+            let mut decoder = Decoder::new(10);
+            fed(&mut decoder, &stream[..cut]);
+            let is_idle = matches!(decoder.state, State::Idle);
+            assert_eq!(is_idle, complete_at.contains(&cut), "cut at {cut}");
+            fed(&mut decoder, &stream[cut..]);
+            assert!(matches!(decoder.state, State::Idle), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_ended_decoder_holds_nothing() {
+        let mut decoder = Decoder::new(10);
+        fed(&mut decoder, b"\x01\x83\0\0\0\0xy");
+        let error = decoder.feed(&mut [0xff], &mut Ignore);
+        assert_eq!(error, Err(ProtocolError::InvalidUtf8));
+        assert!(matches!(decoder.state, State::Ended));
     }
 }

@@ -1,0 +1,233 @@
+//! Frame headers (RFC 6455 §5.2).
+
+use super::control::Control;
+use super::error::ProtocolError;
+use super::input::Input;
+use crate::encoded::MessageKind;
+
+/// The longest header: two bytes, a 64-bit length and the mask.
+const HEADER_BYTES_MAX: usize = 14;
+
+/// The longest payload of a control frame (§5.5).
+const CONTROL_BYTES_MAX: u64 = 125;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opcode {
+    /// The next part of the open message.
+    Continuation,
+    /// The first part of a message.
+    Data(MessageKind),
+    /// Not part of a message.
+    Control(Control),
+}
+
+/// A frame's header, valid by itself; whether its frame may come at this place, and be this long,
+/// is for the decoder to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) opcode: Opcode,
+    pub(super) is_final: bool,
+    pub(super) payload_bytes: u64,
+    pub(super) mask: [u8; 4],
+}
+
+impl Header {
+    /// Reads the header that `bytes` start with, and says how long it is; `None` if they end
+    /// within it. Each byte is judged as soon as it is there, so that the verdict does not depend
+    /// on how the bytes were cut.
+    #[inline]
+    pub(super) fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some((&first, rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        let is_final = first & 0x80 != 0;
+        let opcode = read_opcode(first)?;
+        let Some((&second, rest)) = rest.split_first() else {
+            return Ok(None);
+        };
+        if second & 0x80 == 0 {
+            return Err(ProtocolError::NotMasked);
+        }
+        let Some((payload_bytes, rest)) = read_payload_bytes(second & 0x7f, rest) else {
+            return Ok(None);
+        };
+        if payload_bytes >> 63 != 0 {
+            return Err(ProtocolError::LengthOverflow { len: payload_bytes });
+        }
+        if matches!(opcode, Opcode::Control(_)) && payload_bytes > CONTROL_BYTES_MAX {
+            return Err(ProtocolError::ControlTooLong { len: payload_bytes });
+        }
+        let Some((&mask, rest)) = rest.split_first_chunk() else {
+            return Ok(None);
+        };
+        let header = Self {
+            opcode,
+            is_final,
+            payload_bytes,
+            mask,
+        };
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+}
+
+#[inline]
+fn read_opcode(first: u8) -> Result<Opcode, ProtocolError> {
+    let reserved_bits = (first >> 4) & 0b111;
+    if reserved_bits != 0 {
+        return Err(ProtocolError::ReservedBits {
+            bits: reserved_bits,
+        });
+    }
+    let opcode = match first & 0x0f {
+        0x0 => Opcode::Continuation,
+        0x1 => Opcode::Data(MessageKind::Text),
+        0x2 => Opcode::Data(MessageKind::Binary),
+        0x8 => Opcode::Control(Control::Close),
+        0x9 => Opcode::Control(Control::Ping),
+        0xa => Opcode::Control(Control::Pong),
+        opcode => return Err(ProtocolError::ReservedOpcode { opcode }),
+    };
+    if matches!(opcode, Opcode::Control(_)) && first & 0x80 == 0 {
+        return Err(ProtocolError::FragmentedControl);
+    }
+    Ok(opcode)
+}
+
+/// Reads the length behind the 7-bit one, if there is one. A length in a longer form than it
+/// needs is taken: it is unambiguous, and other servers take it too.
+#[inline]
+fn read_payload_bytes(short: u8, rest: &[u8]) -> Option<(u64, &[u8])> {
+    match short {
+        126 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            Some((u64::from(u16::from_be_bytes(*len)), rest))
+        }
+        127 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            Some((u64::from_be_bytes(*len), rest))
+        }
+        len => Some((u64::from(len), rest)),
+    }
+}
+
+/// The beginning of a header whose end has not arrived; empty between two frames of a message.
+#[derive(Debug, Default)]
+pub(super) struct HeaderStart {
+    bytes: [u8; HEADER_BYTES_MAX],
+    len: usize,
+}
+
+impl HeaderStart {
+    /// Takes from `input` what is missing, and no byte more.
+    pub(super) fn complete(
+        &mut self,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Header>, ProtocolError> {
+        let more = input.rest();
+        let more = &more[..more.len().min(HEADER_BYTES_MAX - self.len)];
+        let end = self.len + more.len();
+        self.bytes[self.len..end].copy_from_slice(more);
+        if let Some((header, header_bytes)) = Header::read(&self.bytes[..end])? {
+            input.skip(header_bytes - self.len);
+            Ok(Some(header))
+        } else {
+            input.skip(end - self.len);
+            self.len = end;
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: [u8; 4] = [1, 2, 3, 4];
+
+    fn header_of(start: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
+        Header::read(&[start, &MASK].concat())
+    }
+
+    #[test]
+    fn each_length_form_is_read() {
+        for (start, payload_bytes) in [
+            (&[0x82, 0x80][..], 0),
+            (&[0x82, 0xfd], 125),
+            (&[0x82, 0xfe, 1, 2], 258),
+            (&[0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 2], 4_294_967_298),
+        ] {
+            let (header, header_bytes) = header_of(start).unwrap().unwrap();
+            assert_eq!(header.payload_bytes, payload_bytes);
+            assert_eq!(header.mask, MASK);
+            assert_eq!(header_bytes, start.len() + MASK.len());
+        }
+    }
+
+    #[test]
+    fn a_length_in_a_longer_form_than_needed_is_accepted() {
+        for start in [
+            &[0x82, 0xfe, 0, 5][..],
+            &[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 5],
+            &[0x89, 0xfe, 0, 5],
+        ] {
+            assert_eq!(header_of(start).unwrap().unwrap().0.payload_bytes, 5);
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_cut_short_is_not_read_yet() {
+        let whole = [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4];
+        for end in 0..whole.len() {
+            assert_eq!(Header::read(&whole[..end]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_length_of_2_to_the_63_is_refused_before_the_mask_arrives() {
+        let len = 1 << 63;
+        assert_eq!(
+            Header::read(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0]),
+            Err(ProtocolError::LengthOverflow { len })
+        );
+    }
+
+    #[test]
+    fn a_violation_in_the_first_byte_is_seen_without_the_second() {
+        for (first, error) in [
+            (0xc1, ProtocolError::ReservedBits { bits: 0b100 }),
+            (0xa1, ProtocolError::ReservedBits { bits: 0b010 }),
+            (0x91, ProtocolError::ReservedBits { bits: 0b001 }),
+            (0x83, ProtocolError::ReservedOpcode { opcode: 3 }),
+            (0x8b, ProtocolError::ReservedOpcode { opcode: 11 }),
+            (0x09, ProtocolError::FragmentedControl),
+        ] {
+            assert_eq!(Header::read(&[first]), Err(error));
+        }
+    }
+
+    #[test]
+    fn an_unmasked_frame_is_refused_at_its_second_byte() {
+        assert_eq!(Header::read(&[0x81, 0x05]), Err(ProtocolError::NotMasked));
+    }
+
+    #[test]
+    fn a_control_frame_over_125_bytes_is_refused_before_the_mask_arrives() {
+        assert_eq!(
+            Header::read(&[0x89, 0xfe, 0, 126]),
+            Err(ProtocolError::ControlTooLong { len: 126 })
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_started_header_takes_nothing_of_the_payload() {
+        let mut start = HeaderStart::default();
+        let mut first = [0x81, 0x82, 1];
+        assert_eq!(start.complete(&mut Input::new(&mut first)), Ok(None));
+        let mut second = [2, 3, 4, b'x', b'y'];
+        let mut input = Input::new(&mut second);
+        let header = start.complete(&mut input).unwrap().unwrap();
+        assert_eq!((header.payload_bytes, header.mask), (2, MASK));
+        assert_eq!(input.rest(), b"xy");
+    }
+}
