@@ -49,19 +49,11 @@ enum Phase {
 
 impl CallbackQueue {
     pub(crate) const fn new() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            messages: 0,
-            phase: Phase::Ready,
-        }
+        Self { waiting: VecDeque::new(), messages: 0, phase: Phase::Ready }
     }
 
     pub(crate) const fn held() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            messages: 0,
-            phase: Phase::Held,
-        }
+        Self { waiting: VecDeque::new(), messages: 0, phase: Phase::Held }
     }
 
     pub(crate) fn release(&mut self) {
@@ -81,8 +73,7 @@ impl CallbackQueue {
 
     /// Removes the messages that wait and tells how many they were.
     pub(crate) fn discard_messages(&mut self) -> usize {
-        self.waiting
-            .retain(|event| !matches!(event, SessionEvent::Message(_)));
+        self.waiting.retain(|event| !matches!(event, SessionEvent::Message(_)));
         std::mem::take(&mut self.messages)
     }
 

@@ -88,21 +88,14 @@ impl CloseFrame {
     pub fn new(code: CloseCode, reason: impl Into<ByteString>) -> Self {
         let reason: ByteString = reason.into();
         let end = reason.floor_char_boundary(Self::REASON_BYTES_MAX);
-        let reason = if end < reason.len() {
-            ByteString::from(&reason[..end])
-        } else {
-            reason
-        };
+        let reason = if end < reason.len() { ByteString::from(&reason[..end]) } else { reason };
         Self { code, reason }
     }
 
     /// Makes a close frame from a text that lives as long as the program, without an allocation.
     pub(crate) const fn from_static(code: CloseCode, reason: &'static str) -> Self {
         assert!(reason.len() <= Self::REASON_BYTES_MAX);
-        Self {
-            code,
-            reason: ByteString::from_static(reason),
-        }
+        Self { code, reason: ByteString::from_static(reason) }
     }
 
     /// The close code.
@@ -132,19 +125,7 @@ mod tests {
 
     #[test]
     fn codes_reserved_for_local_use_are_refused() {
-        for code in [
-            0,
-            999,
-            1004,
-            1005,
-            1006,
-            1014,
-            1015,
-            1016,
-            2999,
-            5000,
-            u16::MAX,
-        ] {
+        for code in [0, 999, 1004, 1005, 1006, 1014, 1015, 1016, 2999, 5000, u16::MAX] {
             assert_eq!(CloseCode::new(code), Err(InvalidCloseCode { code }));
         }
     }

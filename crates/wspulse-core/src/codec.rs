@@ -58,18 +58,12 @@ enum Source<'a> {
 impl<'a> InboundMessage<'a> {
     /// A message that lies in somebody else's buffer.
     pub const fn lent(kind: MessageKind, bytes: &'a [u8]) -> Self {
-        Self {
-            kind,
-            bytes: Source::Lent(bytes),
-        }
+        Self { kind, bytes: Source::Lent(bytes) }
     }
 
     /// A message that has a buffer of its own, such as one put together from fragments.
     pub const fn owned(kind: MessageKind, bytes: Bytes) -> Self {
-        Self {
-            kind,
-            bytes: Source::Owned(bytes),
-        }
+        Self { kind, bytes: Source::Owned(bytes) }
     }
 
     /// Whether the peer sent text or binary.

@@ -58,23 +58,25 @@ impl TransportLost {
 
     /// How the server takes its leave on that transport.
     pub fn dismissal(&self) -> Dismissal {
-        let frame = match self {
+        match self {
             // RFC 6455 §5.5.1: the echo carries the code that came.
-            Self::PeerClosed(frame) => {
-                let code = frame.as_ref().map(CloseFrame::code);
-                return Dismissal::Close(code.map(|code| CloseFrame::from_static(code, "")));
-            }
+            Self::PeerClosed(frame) => Dismissal::Echo(
+                frame.as_ref().map(|frame| CloseFrame::from_static(frame.code(), "")),
+            ),
             Self::EndOfStream | Self::Io(_) | Self::WriteTimeout | Self::UpgradeFailed(_) => {
-                return Dismissal::Abort;
+                Dismissal::Abort
             }
-            Self::PongTimeout => CloseFrame::from_static(CloseCode::GOING_AWAY, "pong timeout"),
-            Self::Protocol(error) => error.close_frame(),
+            Self::PongTimeout => {
+                let frame = CloseFrame::from_static(CloseCode::GOING_AWAY, "pong timeout");
+                Dismissal::Close(frame)
+            }
+            Self::Protocol(error) => Dismissal::Fail(error.close_frame()),
             Self::HandlerPanicked(_) => {
-                CloseFrame::from_static(CloseCode::INTERNAL_ERROR, "internal error")
+                let frame = CloseFrame::from_static(CloseCode::INTERNAL_ERROR, "internal error");
+                Dismissal::Fail(frame)
             }
-            Self::Superseded => DUPLICATE,
-        };
-        Dismissal::Close(Some(frame))
+            Self::Superseded => Dismissal::Close(DUPLICATE),
+        }
     }
 }
 
@@ -113,12 +115,16 @@ impl Error for TransportLost {
     }
 }
 
-/// What to do with a transport that a session no longer uses.
+/// What to do with a transport that a session no longer uses. In all cases but
+/// [`Abort`](Self::Abort) a half-written frame is finished first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dismissal {
-    /// Finish a half-written frame, send this Close frame (`None`: an empty one), wait for the
-    /// peer's answer or the end of its stream.
-    Close(Option<CloseFrame>),
+    /// Start the closing handshake: send this frame and wait for the peer's (RFC 6455 §7.1.2).
+    Close(CloseFrame),
+    /// Answer the peer's close frame; `None` with an empty one.
+    Echo(Option<CloseFrame>),
+    /// Fail the connection: send this frame and read nothing as WebSocket any more (§7.1.7).
+    Fail(CloseFrame),
     /// Drop it: nothing more can arrive.
     Abort,
 }
@@ -238,13 +244,8 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Self; 5] = [
-        Self::Normal,
-        Self::Kicked,
-        Self::GraceExpired,
-        Self::ServerClosed,
-        Self::Duplicate,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Normal, Self::Kicked, Self::GraceExpired, Self::ServerClosed, Self::Duplicate];
 
     /// The label for metrics: `normal`, `kick`, `grace_expired`, `server_close` or `duplicate`.
     pub const fn as_str(self) -> &'static str {
@@ -279,10 +280,7 @@ impl PanicError {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("panic with a value that is not text");
-        Self {
-            message: message.into(),
-            backtrace: backtrace.map(Arc::new),
-        }
+        Self { message: message.into(), backtrace: backtrace.map(Arc::new) }
     }
 
     /// The panic's message.

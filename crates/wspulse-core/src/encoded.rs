@@ -97,9 +97,7 @@ impl EncodedFrame {
 
 impl fmt::Debug for EncodedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncodedFrame")
-            .field("payload_bytes", &self.payload().len())
-            .finish()
+        f.debug_struct("EncodedFrame").field("payload_bytes", &self.payload().len()).finish()
     }
 }
 
@@ -125,14 +123,8 @@ mod tests {
 
     #[test]
     fn text_and_binary_carry_their_opcode() {
-        assert_eq!(
-            EncodedFrame::from_payload(MessageKind::Text, b"x").wire(),
-            b"\x81\x01x"
-        );
-        assert_eq!(
-            EncodedFrame::from_payload(MessageKind::Binary, b"x").wire(),
-            b"\x82\x01x"
-        );
+        assert_eq!(EncodedFrame::from_payload(MessageKind::Text, b"x").wire(), b"\x81\x01x");
+        assert_eq!(EncodedFrame::from_payload(MessageKind::Binary, b"x").wire(), b"\x82\x01x");
     }
 
     #[test]

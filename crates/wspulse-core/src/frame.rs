@@ -33,10 +33,7 @@ pub struct Frame {
 impl Frame {
     /// Makes a frame with an event name, no id and no payload.
     pub fn new(event: impl Into<ByteString>) -> Self {
-        Self {
-            event: event.into(),
-            ..Self::default()
-        }
+        Self { event: event.into(), ..Self::default() }
     }
 
     /// Sets the id, by which peers match replies to requests or tell duplicates apart.
@@ -78,11 +75,7 @@ impl Frame {
     ///
     /// [`PayloadError`] if the payload is not JSON or does not fit `T`.
     pub fn to_json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let payload = if self.payload.is_empty() {
-            b"null"
-        } else {
-            &self.payload[..]
-        };
+        let payload = if self.payload.is_empty() { b"null" } else { &self.payload[..] };
         serde_json::from_slice(payload)
             .map_err(|source| PayloadError::decoding(&self.event, "JSON", source))
     }
@@ -106,11 +99,7 @@ impl Frame {
     /// [`PayloadError`] if the payload is not MessagePack or does not fit `T`.
     #[cfg(feature = "msgpack")]
     pub fn to_msgpack<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let payload = if self.payload.is_empty() {
-            &[0xc0]
-        } else {
-            &self.payload[..]
-        };
+        let payload = if self.payload.is_empty() { &[0xc0] } else { &self.payload[..] };
         rmp_serde::from_slice(payload)
             .map_err(|source| PayloadError::decoding(&self.event, "MessagePack", source))
     }
@@ -153,12 +142,7 @@ impl PayloadError {
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         let problem = "cannot be written as";
-        Self {
-            event: event.to_owned(),
-            problem,
-            format,
-            source: source.into(),
-        }
+        Self { event: event.to_owned(), problem, format, source: source.into() }
     }
 
     fn decoding(
@@ -167,12 +151,7 @@ impl PayloadError {
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         let problem = "does not fit the wanted type as";
-        Self {
-            event: event.to_owned(),
-            problem,
-            format,
-            source: source.into(),
-        }
+        Self { event: event.to_owned(), problem, format, source: source.into() }
     }
 
     /// The event name of the frame whose payload it was.

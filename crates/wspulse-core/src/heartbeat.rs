@@ -20,10 +20,7 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(crate) fn new(config: &HeartbeatConfig, now: Instant) -> Self {
-        Self {
-            ping_at: now + config.ping_interval,
-            heard_at: now,
-        }
+        Self { ping_at: now + config.ping_interval, heard_at: now }
     }
 
     /// Any byte proves that the peer lives.

@@ -99,25 +99,18 @@ impl Session {
         match &self.state {
             State::Opening => self.callbacks.push(SessionEvent::Opened),
             State::Connected(_) => {
-                self.callbacks
-                    .push(SessionEvent::Suspended(TransportLost::Superseded));
+                self.callbacks.push(SessionEvent::Suspended(TransportLost::Superseded));
                 self.callbacks.push(SessionEvent::Resumed);
             }
             State::Suspended { .. } => self.callbacks.push(SessionEvent::Resumed),
             State::AwaitingTransport { close, deadline } => {
-                self.state = State::Flushing {
-                    close: close.clone(),
-                    deadline: *deadline,
-                };
+                self.state = State::Flushing { close: close.clone(), deadline: *deadline };
                 return;
             }
             State::Flushing { .. } | State::Lost | State::Closed => return,
         }
         let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
-        self.state = State::Connected(Link {
-            heartbeat,
-            write_deadline: None,
-        });
+        self.state = State::Connected(Link { heartbeat, write_deadline: None });
     }
 
     /// The transport that was being upgraded did not come about. That takes back no more than it
@@ -144,13 +137,11 @@ impl Session {
         match self.state {
             State::Connected(_) => {
                 let deadline = now + self.config.write_wait;
-                self.actions
-                    .push_back(Action::Dismiss(cause.dismissal(), deadline));
+                self.actions.push_back(Action::Dismiss(cause.dismissal(), deadline));
                 self.lose_transport(cause, now);
             }
             State::Flushing { deadline, .. } => {
-                self.actions
-                    .push_back(Action::Dismiss(cause.dismissal(), deadline));
+                self.actions.push_back(Action::Dismiss(cause.dismissal(), deadline));
                 self.leave_flushing();
             }
             State::Opening
@@ -175,11 +166,7 @@ impl Session {
         } else {
             self.actions.push_back(Action::Discarded(1));
         }
-        if self.wants_inbound() {
-            Flow::Continue
-        } else {
-            Flow::Pause
-        }
+        if self.wants_inbound() { Flow::Continue } else { Flow::Pause }
     }
 
     /// The socket takes nothing for now, although there is something to write. `took_frame` says
@@ -197,9 +184,8 @@ impl Session {
         match &mut self.state {
             State::Connected(link) => link.write_deadline = None,
             State::Flushing { close, deadline } => {
-                let dismissal = Dismissal::Close(Some(close.clone()));
-                self.actions
-                    .push_back(Action::Dismiss(dismissal, *deadline));
+                let dismissal = Dismissal::Close(close.clone());
+                self.actions.push_back(Action::Dismiss(dismissal, *deadline));
                 self.leave_flushing();
             }
             State::Opening
@@ -261,10 +247,7 @@ impl Session {
 
     /// Time has passed; does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self
-            .upgrade_deadline
-            .is_some_and(|deadline| now >= deadline)
-        {
+        if self.upgrade_deadline.is_some_and(|deadline| now >= deadline) {
             self.actions.push_back(Action::AbandonUpgrade);
             let timed_out = std::io::Error::from(std::io::ErrorKind::TimedOut);
             self.handle_upgrade_failed(TransportLost::UpgradeFailed(Arc::new(timed_out)), now);
@@ -281,10 +264,7 @@ impl Session {
                     self.actions.push_back(Action::Ping);
                 }
             }
-            State::Suspended {
-                grace_deadline,
-                cause,
-            } => {
+            State::Suspended { grace_deadline, cause } => {
                 // A transport on its way holds the expiry: its client has come back in time.
                 if now >= *grace_deadline && self.upgrade_deadline.is_none() {
                     let disconnect = Disconnect::GraceExpired(cause.clone());
@@ -292,8 +272,7 @@ impl Session {
                 }
             }
             State::Flushing { deadline, .. } if now >= *deadline => {
-                self.actions
-                    .push_back(Action::Dismiss(Dismissal::Abort, now));
+                self.actions.push_back(Action::Dismiss(Dismissal::Abort, now));
                 self.abandon_upgrade();
                 self.finish();
             }
@@ -362,6 +341,11 @@ impl Session {
         matches!(self.state, State::Connected(_) | State::Flushing { .. })
     }
 
+    /// Whether it is connected, and not ended.
+    pub const fn is_connected(&self) -> bool {
+        matches!(self.state, State::Connected(_))
+    }
+
     /// Whether the session waits, without a transport, for the next one.
     pub const fn is_suspended(&self) -> bool {
         matches!(self.state, State::Suspended { .. })
@@ -385,18 +369,13 @@ impl Session {
     fn lose_transport(&mut self, cause: TransportLost, now: Instant) {
         if self.config.resume_window.is_zero() {
             self.state = State::Lost;
-            self.actions
-                .push_back(Action::End(Disconnect::TransportLost(cause)));
+            self.actions.push_back(Action::End(Disconnect::TransportLost(cause)));
         } else {
             self.callbacks.push(SessionEvent::Suspended(cause.clone()));
             // A window beyond what the clock can express never ends in practice.
-            let grace_deadline = now
-                .checked_add(self.config.resume_window)
-                .unwrap_or_else(|| now + CENTURY);
-            self.state = State::Suspended {
-                grace_deadline,
-                cause,
-            };
+            let grace_deadline =
+                now.checked_add(self.config.resume_window).unwrap_or_else(|| now + CENTURY);
+            self.state = State::Suspended { grace_deadline, cause };
         }
     }
 
@@ -405,10 +384,7 @@ impl Session {
         if let State::Flushing { close, deadline } = &self.state
             && self.upgrade_deadline.is_some()
         {
-            self.state = State::AwaitingTransport {
-                close: close.clone(),
-                deadline: *deadline,
-            };
+            self.state = State::AwaitingTransport { close: close.clone(), deadline: *deadline };
         } else {
             self.finish();
         }

@@ -152,17 +152,9 @@ impl Sink for Recorder<'_> {
     fn message(&mut self, message: InboundMessage<'_>) -> Flow {
         assert!(!self.closed && !self.paused);
         let kind = message.kind();
-        self.events
-            .push(Event::Message(kind, message.into_bytes().to_vec()));
-        self.paused = self
-            .pauses
-            .as_mut()
-            .is_some_and(|rng| rng.random_ratio(1, 3));
-        if self.paused {
-            Flow::Pause
-        } else {
-            Flow::Continue
-        }
+        self.events.push(Event::Message(kind, message.into_bytes().to_vec()));
+        self.paused = self.pauses.as_mut().is_some_and(|rng| rng.random_ratio(1, 3));
+        if self.paused { Flow::Pause } else { Flow::Continue }
     }
 
     fn ping(&mut self, payload: &[u8]) {
@@ -185,12 +177,7 @@ impl Sink for Recorder<'_> {
 
 impl Recorder<'_> {
     const fn new() -> Self {
-        Self {
-            events: Vec::new(),
-            pauses: None,
-            paused: false,
-            closed: false,
-        }
+        Self { events: Vec::new(), pauses: None, paused: false, closed: false }
     }
 
     fn finish(self, error: Option<ProtocolError>) -> Reading {
@@ -199,10 +186,7 @@ impl Recorder<'_> {
             None if self.closed => Outcome::Closed,
             None => Outcome::Open,
         };
-        Reading {
-            events: self.events,
-            outcome,
-        }
+        Reading { events: self.events, outcome }
     }
 }
 

@@ -58,10 +58,7 @@ fn all_three_members_are_optional_in_both_directions() {
         (Frame::default().with_id("1"), r#"{"id":"1"}"#),
         (Frame::new("a"), r#"{"event":"a"}"#),
         (Frame::default().with_payload("0"), r#"{"payload":0}"#),
-        (
-            Frame::new("a").with_id("1").with_payload("0"),
-            r#"{"id":"1","event":"a","payload":0}"#,
-        ),
+        (Frame::new("a").with_id("1").with_payload("0"), r#"{"id":"1","event":"a","payload":0}"#),
     ] {
         assert_eq!(encode(&frame), message);
         assert_eq!(decode(message), frame);
@@ -70,22 +67,13 @@ fn all_three_members_are_optional_in_both_directions() {
 
 #[test]
 fn encodes_members_in_order_without_whitespace() {
-    let frame = Frame::default()
-        .with_payload(r#"{"a":[]}"#)
-        .with_event("e")
-        .with_id("i");
-    assert_eq!(
-        encode(&frame),
-        r#"{"id":"i","event":"e","payload":{"a":[]}}"#
-    );
+    let frame = Frame::default().with_payload(r#"{"a":[]}"#).with_event("e").with_id("i");
+    assert_eq!(encode(&frame), r#"{"id":"i","event":"e","payload":{"a":[]}}"#);
 }
 
 #[test]
 fn encodes_a_null_payload_as_null() {
-    assert_eq!(
-        encode(&Frame::default().with_payload("null")),
-        r#"{"payload":null}"#
-    );
+    assert_eq!(encode(&Frame::default().with_payload("null")), r#"{"payload":null}"#);
 }
 
 #[test]
@@ -97,11 +85,7 @@ fn encoding_appends_to_what_is_there() {
 
 #[test]
 fn encodes_the_payload_verbatim() {
-    for payload in [
-        "<&>\u{2028}\u{2029}",
-        r"\u003c\/\ud800 é",
-        "\u{10ffff}\u{7f}",
-    ] {
+    for payload in ["<&>\u{2028}\u{2029}", r"\u003c\/\ud800 é", "\u{10ffff}\u{7f}"] {
         let payload = format!(r#""{payload}""#);
         let encoded = encode_payload(payload.clone());
         assert_eq!(encoded, Ok(format!(r#"{{"payload":{payload}}}"#)));
@@ -126,10 +110,7 @@ fn encodes_id_and_event_with_the_escapes_json_needs_and_no_more() {
         ("\"\\\u{8}\u{c}\n\r\t", r#""\"\\\b\f\n\r\t""#),
         ("\0\u{b}\u{1f}", r#""\u0000\u000b\u001f""#),
         ("/<>&'", r#""/<>&'""#),
-        (
-            "é\u{7f}\u{2028}\u{2029}\u{fffd}😀",
-            "\"é\u{7f}\u{2028}\u{2029}\u{fffd}😀\"",
-        ),
+        ("é\u{7f}\u{2028}\u{2029}\u{fffd}😀", "\"é\u{7f}\u{2028}\u{2029}\u{fffd}😀\""),
     ] {
         let frame = Frame::new(text).with_id(text);
         let message = format!(r#"{{"id":{quoted},"event":{quoted}}}"#);
@@ -282,10 +263,7 @@ fn a_repeated_member_makes_the_message_undecodable() {
         (r#"{"event":"a","x":0,"event":null}"#, "event"),
         (r#"{"payload":null,"payload":null}"#, "payload"),
     ] {
-        assert_eq!(
-            refusal(message),
-            name(Some(&JsonError::RepeatedMember { member }))
-        );
+        assert_eq!(refusal(message), name(Some(&JsonError::RepeatedMember { member })));
     }
     assert_eq!(refusal(r#"{"id":"1","id":"1""#), "Syntax");
 }
@@ -301,10 +279,7 @@ fn an_id_or_event_that_is_no_string_makes_the_message_undecodable() {
     for member in ["id", "event"] {
         for value in ["1", "-0.5", "true", "false", "[]", "{}", r#"["a"]"#] {
             let message = format!(r#"{{"x":0,"{member}":{value},"payload":1}}"#);
-            assert_eq!(
-                refusal(message),
-                name(Some(&JsonError::NotAString { member }))
-            );
+            assert_eq!(refusal(message), name(Some(&JsonError::NotAString { member })));
         }
     }
 }
@@ -351,12 +326,7 @@ fn lone_surrogates_become_one_replacement_character_each() {
 
 #[test]
 fn a_message_that_is_not_utf8_is_undecodable() {
-    for bad in [
-        &b"\xff"[..],
-        b"\xc0\xaf",
-        b"\xed\xa0\x80",
-        b"\xf4\x90\x80\x80",
-    ] {
+    for bad in [&b"\xff"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"] {
         for (before, after) in [
             ("{\"id\":\"", "\"}"),
             ("{\"payload\":\"", "\"}"),

@@ -48,10 +48,8 @@ fn object() -> impl Strategy<Value = String> {
     let string = unicode().prop_map(Value::from);
     let member = (name, prop_oneof![3 => string, 2 => value()]);
     vec(member, 0..4).prop_map(|members| {
-        let members: Vec<String> = members
-            .into_iter()
-            .map(|(name, value)| format!("{name}: {value}"))
-            .collect();
+        let members: Vec<String> =
+            members.into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
         format!("{{{}}}", members.join(", "))
     })
 }

@@ -8,11 +8,7 @@ fn encode(frame: &Frame) -> Result<Vec<u8>, MessagePackError> {
     let mut out = Vec::new();
     match MessagePackCodec.encode(frame, &mut out) {
         Ok(()) => Ok(out),
-        Err(error) => Err(error
-            .get_ref()
-            .downcast_ref()
-            .cloned()
-            .expect("its own error")),
+        Err(error) => Err(error.get_ref().downcast_ref().cloned().expect("its own error")),
     }
 }
 
@@ -22,13 +18,9 @@ fn encode_payload(payload: impl Into<Bytes>) -> Result<Vec<u8>, MessagePackError
 
 fn decode(message: impl AsRef<[u8]>) -> Result<Frame, MessagePackError> {
     let message = InboundMessage::lent(MessageKind::Binary, message.as_ref());
-    MessagePackCodec.decode(message).map_err(|error| {
-        error
-            .get_ref()
-            .downcast_ref()
-            .cloned()
-            .expect("its own error")
-    })
+    MessagePackCodec
+        .decode(message)
+        .map_err(|error| error.get_ref().downcast_ref().cloned().expect("its own error"))
 }
 
 /// A map with one entry.
@@ -46,10 +38,7 @@ fn nested(levels: usize) -> Vec<u8> {
 fn frames_travel_as_binary_and_are_read_from_either_kind() {
     assert_eq!(MessagePackCodec.kind(), MessageKind::Binary);
     let message = InboundMessage::lent(MessageKind::Text, b"\x81\xa2id\xa11");
-    assert_eq!(
-        MessagePackCodec.decode(message).unwrap(),
-        Frame::default().with_id("1")
-    );
+    assert_eq!(MessagePackCodec.decode(message).unwrap(), Frame::default().with_id("1"));
 }
 
 #[test]
@@ -58,14 +47,9 @@ fn all_three_members_are_optional_in_both_directions() {
         (Frame::default(), &b"\x80"[..]),
         (Frame::default().with_id("1"), b"\x81\xa2id\xa11"),
         (Frame::new("a"), b"\x81\xa5event\xa1a"),
+        (Frame::default().with_payload(&b"\xc0"[..]), b"\x81\xa7payload\xc0"),
         (
-            Frame::default().with_payload(&b"\xc0"[..]),
-            b"\x81\xa7payload\xc0",
-        ),
-        (
-            Frame::new("a")
-                .with_id("1")
-                .with_payload(&b"\x93\x01\x02\x03"[..]),
+            Frame::new("a").with_id("1").with_payload(&b"\x93\x01\x02\x03"[..]),
             b"\x83\xa2id\xa11\xa5event\xa1a\xa7payload\x93\x01\x02\x03",
         ),
     ] {
@@ -77,9 +61,7 @@ fn all_three_members_are_optional_in_both_directions() {
 #[test]
 fn encoding_appends_to_what_is_there() {
     let mut out = b"before".to_vec();
-    MessagePackCodec
-        .encode(&Frame::default(), &mut out)
-        .unwrap();
+    MessagePackCodec.encode(&Frame::default(), &mut out).unwrap();
     assert_eq!(out, b"before\x80");
 }
 
@@ -198,10 +180,7 @@ fn refuses_to_decode_what_is_not_one_map() {
         (b"\x81\xa2id", MessagePackError::Truncated),
         (b"\x81\xa2id\xa2a", MessagePackError::Truncated),
         (b"\xdf\xff\xff\xff\xff", MessagePackError::Truncated),
-        (
-            b"\xdf\xff\xff\xff\xff\xa2id\xa11",
-            MessagePackError::Truncated,
-        ),
+        (b"\xdf\xff\xff\xff\xff\xa2id\xa11", MessagePackError::Truncated),
     ] {
         assert_eq!(decode(message), Err(error), "{message:x?}");
     }
@@ -233,11 +212,7 @@ fn ignores_entries_with_other_keys_whatever_their_type() {
         b"\x91\xa2id",
         b"\x81\xa2id\xa11",
     ] {
-        assert_eq!(
-            decode(entry(key, b"\xa11")),
-            Ok(Frame::default()),
-            "{key:x?}"
-        );
+        assert_eq!(decode(entry(key, b"\xa11")), Ok(Frame::default()), "{key:x?}");
     }
 }
 
@@ -249,10 +224,7 @@ fn a_repeated_member_makes_the_message_undecodable() {
         (b"\x83\xa5event\xa1a\xa1x\x00\xa5event\xc0", "event"),
         (b"\x82\xa7payload\xc0\xa7payload\xc0", "payload"),
     ] {
-        assert_eq!(
-            decode(message),
-            Err(MessagePackError::RepeatedMember { member })
-        );
+        assert_eq!(decode(message), Err(MessagePackError::RepeatedMember { member }));
     }
 }
 
@@ -265,14 +237,7 @@ fn nil_stands_for_no_id_and_no_event() {
 #[test]
 fn an_id_or_event_that_is_no_string_makes_the_message_undecodable() {
     for (key, member) in [(&b"\xa2id"[..], "id"), (b"\xa5event", "event")] {
-        for value in [
-            &b"\x07"[..],
-            b"\xc2",
-            b"\xc4\x01a",
-            b"\x91\xa1a",
-            b"\x80",
-            b"\xd4\x01\x01",
-        ] {
+        for value in [&b"\x07"[..], b"\xc2", b"\xc4\x01a", b"\x91\xa1a", b"\x80", b"\xd4\x01\x01"] {
             let error = MessagePackError::NotAString { member };
             assert_eq!(decode(entry(key, value)), Err(error), "{value:x?}");
         }

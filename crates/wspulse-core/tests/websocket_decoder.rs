@@ -44,11 +44,7 @@ impl Sink for Recorder {
             MessageKind::Text => Event::Text(String::from_utf8(bytes).unwrap()),
             MessageKind::Binary => Event::Binary(bytes),
         });
-        if self.pauses {
-            Flow::Pause
-        } else {
-            Flow::Continue
-        }
+        if self.pauses { Flow::Pause } else { Flow::Continue }
     }
 
     fn ping(&mut self, payload: &[u8]) {
@@ -114,9 +110,7 @@ fn read(frames: &[Vec<u8>]) -> Vec<Event> {
 #[track_caller]
 fn refused(frames: &[Vec<u8>]) -> (usize, ProtocolError) {
     let mut recorder = Recorder::default();
-    let error = Decoder::new(LIMIT)
-        .feed(&mut frames.concat(), &mut recorder)
-        .unwrap_err();
+    let error = Decoder::new(LIMIT).feed(&mut frames.concat(), &mut recorder).unwrap_err();
     let (events, refused) = read_bytewise(&frames.concat());
     assert_eq!(events, recorder.events);
     let (at, bytewise_error) = refused.unwrap();
@@ -208,10 +202,7 @@ fn a_pause_stops_behind_the_message_and_leaves_the_rest_untouched() {
     let (first, second) = (frame(FINAL_TEXT, "one"), frame(FINAL_TEXT, "two"));
     let mut bytes = [&first[..], &second].concat();
     let mut decoder = Decoder::new(LIMIT);
-    let mut recorder = Recorder {
-        pauses: true,
-        ..Recorder::default()
-    };
+    let mut recorder = Recorder { pauses: true, ..Recorder::default() };
     assert_eq!(decoder.feed(&mut bytes, &mut recorder), Ok(first.len()));
     assert_eq!(recorder.events, [text("one")]);
     assert_eq!(bytes[first.len()..], second);
@@ -224,10 +215,7 @@ fn a_pause_stops_behind_the_message_and_leaves_the_rest_untouched() {
 fn a_pause_holds_behind_a_fragmented_message_too() {
     let message = [frame(FIRST_TEXT, "a"), frame(FINAL_CONTINUATION, "b")].concat();
     let mut bytes = [&message[..], &frame(PING, "")].concat();
-    let mut recorder = Recorder {
-        pauses: true,
-        ..Recorder::default()
-    };
+    let mut recorder = Recorder { pauses: true, ..Recorder::default() };
     let consumed = Decoder::new(LIMIT).feed(&mut bytes, &mut recorder);
     assert_eq!(consumed, Ok(message.len()));
     assert_eq!(recorder.events, [text("ab")]);
@@ -311,10 +299,8 @@ fn an_unmasked_frame_is_refused() {
 fn a_message_of_exactly_the_limit_is_delivered() {
     let whole = read(&[frame(FINAL_BINARY, vec![1; LIMIT])]);
     assert_eq!(whole, [Event::Binary(vec![1; LIMIT])]);
-    let fragmented = read(&[
-        frame(FIRST_BINARY, vec![1; LIMIT - 1]),
-        frame(FINAL_CONTINUATION, [1]),
-    ]);
+    let fragmented =
+        read(&[frame(FIRST_BINARY, vec![1; LIMIT - 1]), frame(FINAL_CONTINUATION, [1])]);
     assert_eq!(fragmented, whole);
 }
 
@@ -347,18 +333,9 @@ fn text_is_refused_at_its_first_wrong_byte() {
 #[test]
 fn text_that_ends_within_a_character_is_refused_at_its_end() {
     let whole = frame(FINAL_TEXT, b"ab\xe2\x82");
-    assert_eq!(
-        refused(slice::from_ref(&whole)),
-        (whole.len(), ProtocolError::InvalidUtf8)
-    );
-    let fragments = [
-        frame(FIRST_TEXT, b"\xe2\x82"),
-        frame(FINAL_CONTINUATION, ""),
-    ];
-    assert_eq!(
-        refused(&fragments),
-        (fragments.concat().len(), ProtocolError::InvalidUtf8)
-    );
+    assert_eq!(refused(slice::from_ref(&whole)), (whole.len(), ProtocolError::InvalidUtf8));
+    let fragments = [frame(FIRST_TEXT, b"\xe2\x82"), frame(FINAL_CONTINUATION, "")];
+    assert_eq!(refused(&fragments), (fragments.concat().len(), ProtocolError::InvalidUtf8));
 }
 
 // ---- cost ----

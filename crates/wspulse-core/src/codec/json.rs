@@ -329,10 +329,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
                 continue;
             };
             // The rest is read all the same: a message that is not JSON is reported as such.
-            if value
-                .replace(map.next_value::<&RawValue>()?.get())
-                .is_some()
-            {
+            if value.replace(map.next_value::<&RawValue>()?.get()).is_some() {
                 members.repeated.get_or_insert(member);
             }
         }

@@ -221,10 +221,7 @@ fn text(
 
 /// What a string value holds; none if the value is something else.
 fn contents(message: &[u8], value: Range<usize>) -> Option<Range<usize>> {
-    let mut reader = Reader {
-        bytes: message,
-        at: value.start,
-    };
+    let mut reader = Reader { bytes: message, at: value.start };
     match reader.head() {
         Ok(Head::String(_)) => Some(reader.at..value.end),
         Ok(Head::Other(_) | Head::Array(_) | Head::Map(_)) | Err(_) => None,
@@ -330,9 +327,7 @@ impl<'m> Reader<'m> {
     /// A length or a count in big-endian order, of `WIDTH` bytes.
     fn announced<const WIDTH: usize>(&mut self) -> Result<u64, MessagePackError> {
         let digits = self.take(WIDTH as u64)?;
-        Ok(digits
-            .iter()
-            .fold(0, |number, digit| number << 8 | u64::from(*digit)))
+        Ok(digits.iter().fold(0, |number, digit| number << 8 | u64::from(*digit)))
     }
 
     fn take(&mut self, len: u64) -> Result<&'m [u8], MessagePackError> {

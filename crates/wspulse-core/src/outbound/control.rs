@@ -39,11 +39,7 @@ impl ControlLane {
     /// Owes a Close frame, `None` for an empty one, and nothing behind it.
     pub fn queue_close(&mut self, frame: Option<CloseFrame>) {
         let payload = frame.map_or_else(Vec::new, |frame| {
-            [
-                &frame.code().as_u16().to_be_bytes()[..],
-                frame.reason().as_bytes(),
-            ]
-            .concat()
+            [&frame.code().as_u16().to_be_bytes()[..], frame.reason().as_bytes()].concat()
         });
         self.lane().close = Some(payload);
     }
@@ -69,9 +65,7 @@ impl ControlLane {
 
     /// The staged bytes that are to be written.
     pub fn bytes(&self) -> &[u8] {
-        self.0
-            .as_ref()
-            .map_or(&[], |lane| &lane.current[lane.written..])
+        self.0.as_ref().map_or(&[], |lane| &lane.current[lane.written..])
     }
 
     /// Takes note that the next `bytes` are written. Returns what goes beyond the staged bytes.

@@ -20,16 +20,9 @@ pub fn gather<'a>(
     let control = Some(lane.bytes()).filter(|bytes| !bytes.is_empty());
     let mut data = batch.chunks();
     // At most one of both is half written: each is finished before the other goes on.
-    let started = if batch.started().is_some() {
-        data.next()
-    } else {
-        None
-    };
+    let started = if batch.started().is_some() { data.next() } else { None };
     let mut filled = 0;
-    for (slice, bytes) in slices
-        .iter_mut()
-        .zip(started.into_iter().chain(control).chain(data))
-    {
+    for (slice, bytes) in slices.iter_mut().zip(started.into_iter().chain(control).chain(data)) {
         *slice = IoSlice::new(bytes);
         filled += 1;
     }

@@ -84,10 +84,7 @@ impl OutboundQueue {
     /// An empty queue of at most `capacity_frames` frames; it allocates nothing.
     pub const fn new(capacity_frames: usize) -> Self {
         Self {
-            waiting: Backlog {
-                first: None,
-                rest: VecDeque::new(),
-            },
+            waiting: Backlog { first: None, rest: VecDeque::new() },
             front_bytes_written: 0,
             in_flight: 0,
             capacity_frames,
@@ -112,9 +109,7 @@ impl OutboundQueue {
         match policy {
             OverflowPolicy::RejectNewest => {
                 if self.counted() + self.in_flight >= self.capacity_frames {
-                    return Err(QueueFull {
-                        capacity_frames: self.capacity_frames,
-                    });
+                    return Err(QueueFull { capacity_frames: self.capacity_frames });
                 }
             }
             // What is in flight is left out: most of it is about to be gone, and `give_back`
@@ -164,10 +159,7 @@ impl OutboundQueue {
     pub fn rewind(&mut self) -> Option<Remainder> {
         let bytes_written = mem::take(&mut self.front_bytes_written);
         let frame = self.waiting.first.clone()?;
-        (bytes_written > 0).then_some(Remainder {
-            frame,
-            bytes_written,
-        })
+        (bytes_written > 0).then_some(Remainder { frame, bytes_written })
     }
 
     /// Drops all that waits and tells how many frames that were.
@@ -255,19 +247,20 @@ impl Batch {
         self.frames.is_empty()
     }
 
+    /// The number of frames that are not wholly written.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
     /// The unwritten rest of the first frame, if a part of that frame is written.
     pub fn started(&self) -> Option<&[u8]> {
-        (self.front_bytes_written > 0)
-            .then(|| self.chunks().next())
-            .flatten()
+        (self.front_bytes_written > 0).then(|| self.chunks().next()).flatten()
     }
 
     /// The bytes to write, a slice a frame.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut skip = self.front_bytes_written;
-        self.frames
-            .iter()
-            .map(move |frame| &frame.wire()[mem::take(&mut skip)..])
+        self.frames.iter().map(move |frame| &frame.wire()[mem::take(&mut skip)..])
     }
 
     /// Takes note that the next `bytes` are written, and shows each frame that is whole by now.

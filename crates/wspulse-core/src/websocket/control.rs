@@ -66,17 +66,11 @@ mod tests {
 
     #[test]
     fn a_code_that_may_not_be_on_the_wire_is_refused() {
-        assert_eq!(
-            read_close(b"\x03\xed"),
-            Err(InvalidCloseCode { code: 1005 }.into())
-        );
+        assert_eq!(read_close(b"\x03\xed"), Err(InvalidCloseCode { code: 1005 }.into()));
     }
 
     #[test]
     fn a_reason_that_is_not_utf8_is_refused() {
-        assert_eq!(
-            read_close(b"\x03\xe8ok\xc3"),
-            Err(ProtocolError::InvalidUtf8)
-        );
+        assert_eq!(read_close(b"\x03\xe8ok\xc3"), Err(ProtocolError::InvalidUtf8));
     }
 }

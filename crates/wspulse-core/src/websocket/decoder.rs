@@ -63,10 +63,7 @@ type Step = Result<(State<Partial>, Flow), ProtocolError>;
 impl Decoder {
     /// A decoder that refuses messages of more than `message_bytes_max` bytes.
     pub const fn new(message_bytes_max: usize) -> Self {
-        Self {
-            message_bytes_max,
-            state: State::Idle,
-        }
+        Self { message_bytes_max, state: State::Idle }
     }
 
     /// Reads `input`, unmasking it in place, and tells how many bytes it has consumed: all, unless
@@ -120,41 +117,25 @@ impl Decoder {
         if input.is_empty() {
             return Ok((State::Idle, Flow::Continue));
         }
-        let started = Partial::Header {
-            message: None,
-            header: HeaderStart::default(),
-        };
+        let started = Partial::Header { message: None, header: HeaderStart::default() };
         self.resume(started, input, sink)
     }
 
     /// Goes on where the last chunk ended, or behind a frame that did not end its message.
     fn resume<S: Sink>(&self, partial: Partial, input: &mut Input<'_>, sink: &mut S) -> Step {
         match partial {
-            Partial::Header {
-                message,
-                mut header,
-            } => match header.complete(input)? {
+            Partial::Header { message, mut header } => match header.complete(input)? {
                 Some(header) => self.begin(&header, message, input, sink),
                 None => Ok(incomplete(Partial::Header { message, header })),
             },
             Partial::Data { message, frame } => self.read_data(message, frame, input, sink),
-            Partial::Control {
-                message,
-                control,
-                mut frame,
-                mut payload,
-            } => {
+            Partial::Control { message, control, mut frame, mut payload } => {
                 payload.extend_from_slice(frame.take(input));
                 if frame.remaining_bytes() == 0 {
                     control.deliver(&payload, sink)?;
                     return Ok(behind_control(control, message));
                 }
-                Ok(incomplete(Partial::Control {
-                    message,
-                    control,
-                    frame,
-                    payload,
-                }))
+                Ok(incomplete(Partial::Control { message, control, frame, payload }))
             }
         }
     }
@@ -195,12 +176,7 @@ impl Decoder {
                     return Ok(behind_control(control, message));
                 }
                 let payload = frame.take(input).to_vec();
-                Ok(incomplete(Partial::Control {
-                    message,
-                    control,
-                    frame,
-                    payload,
-                }))
+                Ok(incomplete(Partial::Control { message, control, frame, payload }))
             }
             (Opcode::Data(_), Some(_)) => Err(ProtocolError::ExpectedContinuation),
             (Opcode::Continuation, None) => Err(ProtocolError::UnexpectedContinuation),
@@ -214,10 +190,7 @@ impl Decoder {
         let len = payload_bytes.saturating_add(announced_bytes as u64);
         match usize::try_from(len) {
             Ok(len) if len <= self.message_bytes_max => Ok(len),
-            _ => Err(ProtocolError::MessageTooBig {
-                len,
-                limit: self.message_bytes_max,
-            }),
+            _ => Err(ProtocolError::MessageTooBig { len, limit: self.message_bytes_max }),
         }
     }
 
@@ -230,11 +203,8 @@ impl Decoder {
         input: &mut Input<'_>,
         sink: &mut S,
     ) -> Step {
-        let capacity_max = if frame.is_final {
-            message.announced_bytes()
-        } else {
-            self.message_bytes_max
-        };
+        let capacity_max =
+            if frame.is_final { message.announced_bytes() } else { self.message_bytes_max };
         message.append(frame.take(input), capacity_max)?;
         if frame.remaining_bytes() > 0 {
             Ok(incomplete(Partial::Data { message, frame }))
@@ -251,10 +221,7 @@ const fn incomplete(partial: Partial) -> (State<Partial>, Flow) {
 }
 
 fn behind_fragment(message: Assembly) -> Partial {
-    Partial::Header {
-        message: Some(message),
-        header: HeaderStart::default(),
-    }
+    Partial::Header { message: Some(message), header: HeaderStart::default() }
 }
 
 fn behind_control(control: Control, message: Option<Assembly>) -> (State<Partial>, Flow) {

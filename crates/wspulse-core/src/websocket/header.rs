@@ -61,12 +61,7 @@ impl Header {
         let Some((&mask, rest)) = rest.split_first_chunk() else {
             return Ok(None);
         };
-        let header = Self {
-            opcode,
-            is_final,
-            payload_bytes,
-            mask,
-        };
+        let header = Self { opcode, is_final, payload_bytes, mask };
         Ok(Some((header, bytes.len() - rest.len())))
     }
 }
@@ -75,9 +70,7 @@ impl Header {
 fn read_opcode(first: u8) -> Result<Opcode, ProtocolError> {
     let reserved_bits = (first >> 4) & 0b111;
     if reserved_bits != 0 {
-        return Err(ProtocolError::ReservedBits {
-            bits: reserved_bits,
-        });
+        return Err(ProtocolError::ReservedBits { bits: reserved_bits });
     }
     let opcode = match first & 0x0f {
         0x0 => Opcode::Continuation,
@@ -166,11 +159,9 @@ mod tests {
 
     #[test]
     fn a_length_in_a_longer_form_than_needed_is_accepted() {
-        for start in [
-            &[0x82, 0xfe, 0, 5][..],
-            &[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 5],
-            &[0x89, 0xfe, 0, 5],
-        ] {
+        for start in
+            [&[0x82, 0xfe, 0, 5][..], &[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 5], &[0x89, 0xfe, 0, 5]]
+        {
             assert_eq!(header_of(start).unwrap().unwrap().0.payload_bytes, 5);
         }
     }

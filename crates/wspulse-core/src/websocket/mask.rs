@@ -31,11 +31,7 @@ mod tests {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
     fn unmasked_byte_by_byte(payload: &[u8]) -> Vec<u8> {
-        payload
-            .iter()
-            .zip(MASK.into_iter().cycle())
-            .map(|(byte, key)| byte ^ key)
-            .collect()
+        payload.iter().zip(MASK.into_iter().cycle()).map(|(byte, key)| byte ^ key).collect()
     }
 
     #[test]

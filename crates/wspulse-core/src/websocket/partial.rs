@@ -17,19 +17,11 @@ use crate::encoded::MessageKind;
 #[derive(Debug)]
 pub(super) enum Partial {
     /// Within a header, or between two frames of a message.
-    Header {
-        message: Option<Assembly>,
-        header: HeaderStart,
-    },
+    Header { message: Option<Assembly>, header: HeaderStart },
     /// Within the payload of a data frame.
     Data { message: Assembly, frame: OpenFrame },
     /// Within the payload of a control frame, which may come inside a message.
-    Control {
-        message: Option<Assembly>,
-        control: Control,
-        frame: OpenFrame,
-        payload: Vec<u8>,
-    },
+    Control { message: Option<Assembly>, control: Control, frame: OpenFrame, payload: Vec<u8> },
 }
 
 /// A frame whose header has been read, but not its payload, or not all of it.
@@ -44,11 +36,7 @@ pub(super) struct OpenFrame {
 impl OpenFrame {
     #[inline]
     pub(super) const fn new(header: &Header) -> Self {
-        Self {
-            is_final: header.is_final,
-            remaining_bytes: header.payload_bytes,
-            mask: header.mask,
-        }
+        Self { is_final: header.is_final, remaining_bytes: header.payload_bytes, mask: header.mask }
     }
 
     pub(super) const fn remaining_bytes(&self) -> u64 {
@@ -86,12 +74,7 @@ pub(super) struct Assembly {
 
 impl Assembly {
     pub(super) const fn new(kind: MessageKind, announced_bytes: usize) -> Self {
-        Self {
-            kind,
-            announced_bytes,
-            received: Vec::new(),
-            utf8: Utf8Progress::new(),
-        }
+        Self { kind, announced_bytes, received: Vec::new(), utf8: Utf8Progress::new() }
     }
 
     pub(super) const fn announced_bytes(&self) -> usize {

@@ -34,11 +34,7 @@ impl Utf8Progress {
 
     /// Refuses a text that ends within a character.
     pub(super) fn finish(&self, text: &[u8]) -> Result<(), ProtocolError> {
-        if self.valid_bytes == text.len() {
-            Ok(())
-        } else {
-            Err(ProtocolError::InvalidUtf8)
-        }
+        if self.valid_bytes == text.len() { Ok(()) } else { Err(ProtocolError::InvalidUtf8) }
     }
 }
 

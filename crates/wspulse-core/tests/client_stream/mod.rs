@@ -33,12 +33,7 @@ const NOT_UTF8: [&[u8]; 9] = [
 
 /// A stream around the limits of a decoder with this message limit.
 pub(crate) fn random_stream(rng: &mut SmallRng, message_bytes_max: usize) -> Vec<u8> {
-    let mut writer = Writer {
-        rng,
-        message_bytes_max,
-        bytes: Vec::new(),
-        headers_at: Vec::new(),
-    };
+    let mut writer = Writer { rng, message_bytes_max, bytes: Vec::new(), headers_at: Vec::new() };
     for _ in 0..writer.rng.random_range(1..=8) {
         match writer.rng.random_range(0..100) {
             0..70 => writer.message(),

@@ -1,0 +1,232 @@
+//! The server's options, their defaults and their bounds.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wspulse_core::codec::Codec;
+use wspulse_core::{Disconnect, Frame, HeartbeatConfig, TransportLost};
+
+use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::connection::Connection;
+use crate::error::ConfigError;
+use crate::handler::{CallbackOutput, Callbacks, ConnectFn, outcome};
+use crate::metrics::MetricsCollector;
+use crate::options::{DuplicatePolicy, Options};
+use crate::router::Router;
+use crate::server::Server;
+
+/// Builds a [`Server`]. The last value given for an option is the one that counts; values are
+/// checked by [`build`](Self::build).
+#[must_use = "a builder does nothing until it is built"]
+pub struct ServerBuilder {
+    connect: ConnectFn,
+    callbacks: Callbacks,
+    options: Options,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new(connect: ConnectFn) -> Self {
+        Self { connect, callbacks: Callbacks::default(), options: Options::default() }
+    }
+
+    /// Called once a connection has come up, before anything else of that connection.
+    ///
+    /// All callbacks may be async functions or plain ones. Those of one connection never overlap
+    /// and come in the order `on_connect`, `on_message`…, (`on_transport_drop`,
+    /// `on_transport_restore`, `on_message`…)…, `on_disconnect`; those of different connections run
+    /// side by side. A slow one delays its own connection's callbacks and nothing else; a panic in
+    /// one is caught, logged and counted.
+    pub fn on_connect<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.connect = Some(Box::new(move |conn| outcome(callback(conn))));
+        self
+    }
+
+    /// Called for each frame, in the order of arrival. A panic in it ends the transport.
+    ///
+    /// Without it, messages are read and counted but not decoded.
+    pub fn on_message<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection, Frame) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.message = Some(Box::new(move |conn, frame| outcome(callback(conn, frame))));
+        self
+    }
+
+    /// Hands each frame to a [`Router`], in place of [`on_message`](Self::on_message).
+    pub fn router(self, router: Router) -> Self {
+        let router = Arc::new(router);
+        self.on_message(move |conn, frame| {
+            let router = Arc::clone(&router);
+            async move { router.dispatch(conn, frame).await }
+        })
+    }
+
+    /// Called once when a connection has ended, with the reason, after every other callback of that
+    /// connection. The connection is in no room and found by no id any more.
+    pub fn on_disconnect<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection, Disconnect) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.disconnect = Some(Box::new(move |conn, end| outcome(callback(conn, end))));
+        self
+    }
+
+    /// Called when a connection has lost its transport and waits for the next one; only with a
+    /// [resume window](Self::resume_window).
+    ///
+    /// Losses and resumptions that come while an earlier callback still runs, with no message in
+    /// between, are told as one.
+    pub fn on_transport_drop<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection, TransportLost) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.transport_drop =
+            Some(Box::new(move |conn, cause| outcome(callback(conn, cause))));
+        self
+    }
+
+    /// Called when a suspended connection has got a new transport, before any message that comes
+    /// over it. What was buffered goes out before what this callback sends.
+    pub fn on_transport_restore<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.transport_restore = Some(Box::new(move |conn| outcome(callback(conn))));
+        self
+    }
+
+    /// How long a connection that lost its transport waits for its client to come back with the
+    /// same id. Default: zero, which ends it at once. No upper bound.
+    pub const fn resume_window(mut self, window: Duration) -> Self {
+        self.options.resume_window = window;
+        self
+    }
+
+    /// How often to ping (default 10 s, at most 5 min) and how long to keep a peer from which no
+    /// byte comes (default 30 s, at most 10 min). The first must be the shorter one.
+    pub const fn heartbeat(mut self, ping_interval: Duration, pong_timeout: Duration) -> Self {
+        self.options.heartbeat = HeartbeatConfig { ping_interval, pong_timeout };
+        self
+    }
+
+    /// How long a socket may take for one frame, and a client to answer a close. Default 10 s, at
+    /// most 30 s.
+    pub const fn write_wait(mut self, wait: Duration) -> Self {
+        self.options.write_wait = wait;
+        self
+    }
+
+    /// The largest message that is received, in bytes. Default 512, at most 64 MiB. A larger one
+    /// loses the transport, with close code 1009.
+    pub const fn max_message_size(mut self, bytes: usize) -> Self {
+        self.options.message_bytes_max = bytes;
+        self
+    }
+
+    /// How many frames may wait in a connection's send buffer, connected or suspended. Default
+    /// 256, at most 4,096. At the bound a direct send to a connected client fails; broadcasts, and
+    /// all that goes to a suspended client, drop the oldest frame.
+    pub const fn send_buffer_size(mut self, frames: usize) -> Self {
+        self.options.send_buffer_frames = frames;
+        self
+    }
+
+    /// How many bytes one read and one write move at the most. Default 64 KiB each, 1 byte to
+    /// 16 MiB.
+    ///
+    /// No connection holds a buffer of its own: reads share one per thread, writes are gathered
+    /// from the frames that wait. Smaller values share a busy thread out more finely.
+    pub const fn upgrader_buffer_size(mut self, read_bytes: usize, write_bytes: usize) -> Self {
+        self.options.read_bytes_max = read_bytes;
+        self.options.write_bytes_max = write_bytes;
+        self
+    }
+
+    /// How frames become messages. Default: [`JsonCodec`](crate::codec::JsonCodec).
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.options.codec = Arc::new(codec);
+        self
+    }
+
+    /// Whether a request may come from the web page that it comes from; a `false` answers 403.
+    /// Ready-made checks are in [`origin`](crate::origin). Default: every origin, with a warning in
+    /// the log, since any web page may then connect with its visitor's cookies.
+    pub fn check_origin<F>(mut self, check: F) -> Self
+    where
+        F: Fn(&ConnectRequest) -> bool + Send + Sync + 'static,
+    {
+        self.options.check_origin = Some(Box::new(check));
+        self
+    }
+
+    /// Where to find the peer's address in a request, such as in an extension that the framework
+    /// sets or in a proxy's header. Default: unknown until the connection is up, then the socket's.
+    pub fn peer_addr<F>(mut self, find: F) -> Self
+    where
+        F: Fn(&ConnectRequest) -> Option<SocketAddr> + Send + Sync + 'static,
+    {
+        self.options.peer_addr = Some(Box::new(find));
+        self
+    }
+
+    /// Where to count. Default: nowhere.
+    pub fn metrics(mut self, collector: impl MetricsCollector) -> Self {
+        self.options.metrics = Some(Arc::new(collector));
+        self
+    }
+
+    /// What happens to a second connection with one id. Default: [`DuplicatePolicy::Replace`].
+    pub const fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
+        self.options.duplicates = policy;
+        self
+    }
+
+    /// How long the connect function may take before the request is answered 503. Default 10 s, at
+    /// most 5 min.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// How long [`Server::close`] waits for frames to be written and for callbacks to return before
+    /// it gives them up. Default 10 s, at most 1 h.
+    pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.options.drain_timeout = timeout;
+        self
+    }
+
+    /// Checks the options and makes the server.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], naming the option, its value and the rule, for the first value that is out
+    /// of its range.
+    pub fn build(self) -> Result<Server, ConfigError> {
+        Server::new(self.connect, self.callbacks, self.options)
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Boxes a connect function that is async.
+pub(crate) fn boxed_connect<F, Fut>(connect: F) -> ConnectFn
+where
+    F: Fn(ConnectRequest) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Admission, Rejection>> + Send + 'static,
+{
+    Box::new(move |request| Box::pin(connect(request)))
+}

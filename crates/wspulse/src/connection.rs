@@ -1,0 +1,189 @@
+//! A handle to one connection, and what its task shares with the rest of the server.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use wspulse_core::{Disconnect, EncodedFrame, Frame, OutboundStats};
+
+use crate::error::SendError;
+use crate::mailbox::{Mailbox, SendRefused};
+use crate::metrics::DropReason;
+use crate::room::Room;
+use crate::server::Server;
+
+/// A connection: one client's session in one room, across all its transports.
+///
+/// A handle is cheap to clone and stays valid after the connection has ended. It reaches its
+/// [server](Self::server) and its [room](Self::room), so a callback needs nothing else.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<ConnectionShared>,
+}
+
+/// Whether a connection has a transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectionState {
+    /// It has one, or its first is just coming up.
+    Connected,
+    /// It lost one and waits for the next.
+    Suspended,
+    /// It has ended.
+    Closed,
+}
+
+/// What a connection's task and the handles share.
+pub(crate) struct ConnectionShared {
+    pub(crate) server: Server,
+    pub(crate) id: Arc<str>,
+    pub(crate) room: Arc<str>,
+    pub(crate) data: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) connected_at: SystemTime,
+    pub(crate) opened_at: Instant,
+    pub(crate) mailbox: Mailbox,
+    /// Notified once the connection has ended.
+    pub(crate) ended: Notify,
+    /// Its place among its room's members; read and written under the room's lock.
+    pub(crate) room_slot: AtomicUsize,
+    /// Its place among the server's live tasks.
+    pub(crate) task_key: usize,
+}
+
+impl Connection {
+    pub(crate) const fn new(shared: Arc<ConnectionShared>) -> Self {
+        Self { shared }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<ConnectionShared> {
+        &self.shared
+    }
+
+    /// The connection's id.
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// The id of its room.
+    pub fn room_id(&self) -> &str {
+        &self.shared.room
+    }
+
+    /// Its room, to broadcast to or to list.
+    pub fn room(&self) -> Room {
+        self.server().room(Arc::clone(&self.shared.room))
+    }
+
+    /// Its server.
+    pub fn server(&self) -> &Server {
+        &self.shared.server
+    }
+
+    /// The data that [`Admission::data`](crate::Admission::data) attached, if it is a `T`.
+    pub fn data<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.shared.data.as_deref()?.downcast_ref()
+    }
+
+    /// Whether it is connected, suspended or closed, at this instant.
+    pub fn state(&self) -> ConnectionState {
+        self.shared.mailbox.state()
+    }
+
+    /// The address of its current or last peer, as far as it is known.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.mailbox.peer_addr()
+    }
+
+    /// When it connected first.
+    pub fn connected_at(&self) -> SystemTime {
+        self.shared.connected_at
+    }
+
+    /// What became of the frames sent to it: `accepted = sent + dropped + pending`.
+    pub fn outbound_stats(&self) -> OutboundStats {
+        self.shared.mailbox.stats()
+    }
+
+    /// Queues a frame for this connection, without waiting. While it is suspended a full buffer
+    /// drops its oldest frame.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] after its end; [`SendError::Encode`] if the codec cannot express the
+    /// frame; [`SendError::Full`] if it is connected and its send buffer is full.
+    pub fn send(&self, frame: Frame) -> Result<(), SendError> {
+        if self.state() == ConnectionState::Closed {
+            return Err(SendError::Closed { frame });
+        }
+        let encoded = match EncodedFrame::encode(self.server().codec(), &frame) {
+            Ok(encoded) => encoded,
+            Err(source) => return Err(SendError::Encode { frame, source }),
+        };
+        match self.shared.mailbox.send(encoded) {
+            Ok(evicted) => {
+                self.shared.count_dropped(evicted, DropReason::Evicted);
+                Ok(())
+            }
+            Err(SendRefused::Ended) => Err(SendError::Closed { frame }),
+            Err(SendRefused::Full { capacity_frames }) => {
+                self.shared.count_dropped(1, DropReason::Rejected);
+                Err(SendError::Full { frame, capacity_frames })
+            }
+        }
+    }
+
+    /// Ends the connection: from now on it is in no room and accepts no frame. What was accepted
+    /// before is written, then a close frame with code 1000. Does nothing if it has ended already.
+    pub fn close(&self) {
+        self.server().end(&self.shared, Disconnect::Closed);
+    }
+
+    /// Waits until the connection has ended; a suspension is no end. Returns at once if it has.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: it only watches.
+    pub async fn done(&self) {
+        let ended = self.shared.ended.notified();
+        if self.state() == ConnectionState::Closed {
+            return;
+        }
+        ended.await;
+    }
+}
+
+impl ConnectionShared {
+    /// How long the connection has existed, suspended times included.
+    pub(crate) fn age(&self) -> Duration {
+        self.opened_at.elapsed()
+    }
+
+    pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
+        for _ in 0..frames {
+            self.server.metrics().record(|hooks| hooks.frame_dropped(&self.room, &self.id, reason));
+        }
+    }
+}
+
+impl PartialEq for Connection {
+    /// Whether both are handles to the same connection.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Connection {}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .field("room", &self.room_id())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,240 @@
+//! The task that owns a connection from its first transport to its end.
+//!
+//! It does what the session says and decides nothing itself: it moves bytes between the transport,
+//! the decoder and the outbound queue, polls the callback that runs, and keeps one timer.
+
+mod callback;
+mod read;
+mod write;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use wspulse_core::session::{Action, Predecessor, Session};
+use wspulse_core::{Disconnect, Dismissal, TransportLost};
+
+use crate::connection::ConnectionShared;
+use crate::mailbox::{End, Mail};
+use crate::metrics::DropReason;
+use crate::registry::EndRule;
+use crate::transport::{Farewell, Transport, Upgrade};
+use callback::RunningCallback;
+
+/// How many rounds of reading, callbacks and writing one poll makes before it lets other tasks run.
+/// A round reads once, so a flooding peer is served in turns of at most this many reads.
+const ROUNDS_MAX: usize = 4;
+
+/// A future, polled by hand instead of `select!`, since its size is what an idle connection costs.
+pub(crate) struct Driver {
+    connection: Arc<ConnectionShared>,
+    session: Session,
+    transport: Option<Transport>,
+    upgrade: Option<Upgrade>,
+    callback: Option<RunningCallback>,
+    /// Made when the first deadline is known; reused for every later one.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// While the server closes: when callbacks are given up.
+    callback_deadline: Option<Instant>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        connection: Arc<ConnectionShared>,
+        upgrade: Upgrade,
+        predecessor: Predecessor,
+    ) -> Self {
+        let config = Arc::clone(connection.server.session_config());
+        let session = Session::new(config, predecessor, now());
+        Self {
+            connection,
+            session,
+            transport: None,
+            upgrade: Some(upgrade),
+            callback: None,
+            timer: None,
+            callback_deadline: None,
+        }
+    }
+
+    /// Does what the session wants done, until it wants nothing more.
+    fn settle(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Call(event) => self.start_callback(event),
+            Action::Ping => {
+                if let Some(transport) = &mut self.transport {
+                    transport.lane.queue_ping();
+                }
+            }
+            Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
+            Action::AbandonUpgrade => self.upgrade = None,
+            Action::End(disconnect) => self.end(disconnect),
+            Action::DiscardBacklog => {
+                let dropped = self.connection.mailbox.discard();
+                self.connection.count_dropped(dropped, DropReason::Ended);
+            }
+            Action::Discarded(messages) => {
+                let ConnectionShared { server, room, id, .. } = &*self.connection;
+                server.metrics().record(|hooks| hooks.messages_discarded(room, id, messages));
+            }
+        }
+    }
+
+    /// Has the connection ended for a reason of its own; the mailbox then holds the end, this one
+    /// or one that came before.
+    fn end(&self, disconnect: Disconnect) {
+        let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
+            EndRule::UnlessAttaching
+        } else {
+            EndRule::Always
+        };
+        self.connection.server.end_if(&self.connection, disconnect, rule);
+    }
+
+    /// Parts with the current transport.
+    fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant) {
+        let remainder = self.connection.mailbox.rewind();
+        let Some(transport) = self.transport.take() else {
+            return;
+        };
+        if self.session.is_suspended() {
+            self.connection.mailbox.set_suspended();
+        }
+        if dismissal != Dismissal::Abort {
+            let farewell = Farewell { transport, remainder, dismissal, deadline };
+            self.connection.server.spawn(farewell.say());
+        }
+    }
+
+    /// Takes what others have left in the mailbox. Commands come before data and timers.
+    fn drive_mailbox(&mut self, cx: &Context<'_>) {
+        let Some(mail) = self.connection.mailbox.collect(cx.waker()) else {
+            return;
+        };
+        let Mail { upgrade, end, predecessor_finished, callback_deadline } = *mail;
+        if predecessor_finished {
+            self.session.handle_predecessor_finished();
+        }
+        if callback_deadline.is_some() {
+            self.callback_deadline = callback_deadline;
+        }
+        if let Some(upgrade) = upgrade {
+            self.session.handle_upgrade_started(now());
+            if let Some(displaced) = self.upgrade.replace(upgrade) {
+                self.turn_away(displaced);
+            }
+        }
+        if let Some(End { disconnect, deadline }) = end {
+            self.session.handle_end(disconnect, deadline.into_std());
+            self.connection.ended.notify_waiters();
+        }
+        self.settle();
+    }
+
+    fn turn_away(&self, upgrade: Upgrade) {
+        self.connection.server.turn_away(upgrade);
+    }
+
+    fn drive_upgrade(&mut self, cx: &mut Context<'_>) {
+        let Some(upgrade) = &mut self.upgrade else {
+            return;
+        };
+        let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
+            return;
+        };
+        let peer_addr = upgrade.peer_addr;
+        self.upgrade = None;
+        match result {
+            Ok(upgradable) => {
+                let peer_addr = peer_addr.or_else(|| upgradable.peer_addr());
+                if self.transport.is_some() {
+                    let deadline = now() + self.connection.server.session_config().write_wait;
+                    self.dismiss(TransportLost::Superseded.dismissal(), deadline.into());
+                }
+                let resumes = self.session.is_suspended() || self.session.is_connected();
+                let message_bytes_max = self.connection.server.options().message_bytes_max;
+                self.transport = Some(Transport::new(upgradable, message_bytes_max));
+                self.session.handle_attached(now());
+                self.connection.mailbox.set_connected(peer_addr);
+                if resumes {
+                    let ConnectionShared { server, room, id, .. } = &*self.connection;
+                    server.metrics().record(|hooks| hooks.session_resumed(room, id));
+                }
+            }
+            Err(error) => {
+                let cause = TransportLost::UpgradeFailed(error.into());
+                self.session.handle_upgrade_failed(cause, now());
+                if self.session.is_suspended() {
+                    self.connection.mailbox.set_suspended();
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// Keeps the timer at the earliest deadline. It is moved only when a deadline is earlier than
+    /// it: one that was put off is looked up when the timer fires, which spares moving the timer
+    /// for every byte that comes.
+    fn drive_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let callback = self.callback.as_ref().and(self.callback_deadline);
+        let session = self.session.poll_timeout().map(Instant::from_std);
+        let Some(deadline) = session.into_iter().chain(callback).min() else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
+        }
+        ready!(timer.as_mut().poll(cx));
+        if Instant::now() < deadline {
+            timer.as_mut().reset(deadline);
+            return timer.as_mut().poll(cx);
+        }
+        if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.give_up_callback();
+        }
+        self.session.handle_timeout(now());
+        self.settle();
+        // Whatever comes next gets a timer of its own; an elapsed one must not be polled again.
+        self.timer = None;
+        Poll::Ready(())
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..ROUNDS_MAX {
+            this.drive_mailbox(cx);
+            this.drive_upgrade(cx);
+            let mut progress = this.drive_callback(cx);
+            progress |= this.drive_read(cx);
+            progress |= this.drive_write(cx);
+            progress |= this.drive_timer(cx).is_ready();
+            if this.session.is_finished() {
+                this.connection.server.forget_task(&this.connection);
+                return Poll::Ready(());
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// The runtime's clock, which tests can stop.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

@@ -1,0 +1,168 @@
+//! From the transport to the session.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use wspulse_core::codec::InboundMessage;
+use wspulse_core::outbound::ControlLane;
+use wspulse_core::session::Session;
+use wspulse_core::websocket::{Flow, ProtocolError, Sink};
+use wspulse_core::{CloseFrame, PanicError, TransportLost};
+
+use super::{Driver, now};
+use crate::connection::ConnectionShared;
+use crate::metrics::CallbackKind;
+use crate::panics;
+
+thread_local! {
+    /// What all connections of a thread read into: none of them holds a buffer while it waits. It
+    /// is taken out for the length of one read, so that no borrow outlives it.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a chunk of input came to.
+enum Fed {
+    More,
+    Closed(Option<CloseFrame>),
+    Violation(ProtocolError),
+    Panicked(PanicError),
+}
+
+impl Driver {
+    /// Reads once and decodes what came, unless too many frames wait for their callback. Tells
+    /// whether anything came.
+    pub(super) fn drive_read(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.session.wants_inbound() {
+            return false;
+        }
+        let Some(transport) = &mut self.transport else {
+            return false;
+        };
+        if !transport.unread.is_empty() {
+            let mut unread = std::mem::take(&mut transport.unread);
+            self.feed(&mut unread);
+            return true;
+        }
+        let mut scratch = SCRATCH.take();
+        scratch.resize(self.connection.server.options().read_bytes_max, 0);
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let polled = Pin::new(&mut transport.stream).poll_read(cx, &mut buffer);
+        let filled = buffer.filled().len();
+        let progress = polled.is_ready();
+        match polled {
+            Poll::Ready(Ok(())) if filled > 0 => self.feed(&mut scratch[..filled]),
+            Poll::Ready(Ok(())) => self.lose(TransportLost::EndOfStream),
+            Poll::Ready(Err(error)) => self.lose_to(error),
+            Poll::Pending => {}
+        }
+        SCRATCH.set(scratch);
+        progress
+    }
+
+    pub(super) fn lose(&mut self, cause: TransportLost) {
+        self.session.handle_transport_lost(cause, now());
+        self.settle();
+    }
+
+    pub(super) fn lose_to(&mut self, error: io::Error) {
+        self.lose(TransportLost::Io(Arc::new(error)));
+    }
+
+    fn feed(&mut self, chunk: &mut [u8]) {
+        self.session.handle_activity(now());
+        match self.decode(chunk) {
+            Fed::More => self.settle(),
+            Fed::Closed(frame) => self.lose(TransportLost::PeerClosed(frame)),
+            Fed::Violation(error) => {
+                self.report_violation(&error);
+                self.lose(TransportLost::Protocol(error));
+            }
+            Fed::Panicked(panic) => {
+                self.report_panic(CallbackKind::Message, &panic);
+                self.lose(TransportLost::HandlerPanicked(panic));
+            }
+        }
+    }
+
+    fn decode(&mut self, chunk: &mut [u8]) -> Fed {
+        let Some(transport) = &mut self.transport else {
+            return Fed::More;
+        };
+        let mut inbound = Inbound {
+            connection: &self.connection,
+            session: &mut self.session,
+            lane: &mut transport.lane,
+            close: None,
+        };
+        let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
+        if let Some(PeerClose(frame)) = inbound.close {
+            return Fed::Closed(frame);
+        }
+        match fed {
+            Ok(Ok(consumed)) => {
+                if consumed < chunk.len() {
+                    transport.unread = chunk[consumed..].to_vec();
+                }
+                Fed::More
+            }
+            Ok(Err(error)) => Fed::Violation(error),
+            Err(panic) => Fed::Panicked(panic),
+        }
+    }
+
+    fn report_violation(&self, error: &ProtocolError) {
+        let (id, room) = (&*self.connection.id, &*self.connection.room);
+        if let ProtocolError::MessageTooBig { .. } = error {
+            tracing::warn!(id, room, "{error}; the option max_message_size sets it");
+        } else {
+            tracing::debug!(id, room, "protocol violation: {error}");
+        }
+    }
+}
+
+/// A close frame came; an empty one has no code.
+struct PeerClose(Option<CloseFrame>);
+
+/// Takes what the decoder finds.
+struct Inbound<'a> {
+    connection: &'a ConnectionShared,
+    session: &'a mut Session,
+    lane: &'a mut ControlLane,
+    close: Option<PeerClose>,
+}
+
+impl Sink for Inbound<'_> {
+    fn message(&mut self, message: InboundMessage<'_>) -> Flow {
+        let ConnectionShared { server, room, id, .. } = self.connection;
+        let payload_bytes = message.as_bytes().len();
+        server.metrics().record(|hooks| hooks.message_received(room, payload_bytes));
+        if server.callbacks().message.is_none() {
+            return Flow::Continue;
+        }
+        match server.codec().decode(message) {
+            Ok(frame) => self.session.handle_frame(frame),
+            Err(error) => {
+                let error = error.get_ref();
+                tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");
+                let metrics = server.metrics();
+                metrics.record(|hooks| hooks.message_undecodable(room, id, payload_bytes));
+                Flow::Continue
+            }
+        }
+    }
+
+    fn ping(&mut self, payload: &[u8]) {
+        self.lane.queue_pong(payload);
+    }
+
+    /// Like every byte it proves that the peer lives, which is noted already.
+    fn pong(&mut self, _payload: &[u8]) {}
+
+    fn close(&mut self, frame: Option<CloseFrame>) {
+        self.close = Some(PeerClose(frame));
+    }
+}

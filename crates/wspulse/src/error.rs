@@ -1,0 +1,172 @@
+//! What the server's own operations can fail with.
+
+use std::error::Error;
+use std::fmt;
+
+use wspulse_core::Frame;
+use wspulse_core::codec::EncodeError;
+
+/// A frame that was not accepted, with the reason. [`into_frame`](Self::into_frame) gives it back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// No connection has this id.
+    NotFound {
+        /// The frame.
+        frame: Frame,
+        /// The id that nobody has.
+        id: String,
+    },
+    /// The connection has ended.
+    Closed {
+        /// The frame.
+        frame: Frame,
+    },
+    /// The send buffer is full: the peer reads slower than frames are sent to it.
+    Full {
+        /// The frame.
+        frame: Frame,
+        /// The bound, set by [`send_buffer_size`](crate::ServerBuilder::send_buffer_size).
+        capacity_frames: usize,
+    },
+    /// The codec cannot express the frame.
+    Encode {
+        /// The frame.
+        frame: Frame,
+        /// The codec's error.
+        source: EncodeError,
+    },
+}
+
+impl SendError {
+    /// The frame that was not accepted.
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::NotFound { frame, .. }
+            | Self::Closed { frame }
+            | Self::Full { frame, .. }
+            | Self::Encode { frame, .. } => frame,
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound { id, .. } => write!(f, "wspulse: connection {id:?} not found"),
+            Self::Closed { .. } => f.write_str("wspulse: connection is closed"),
+            Self::Full { capacity_frames, .. } => {
+                write!(f, "wspulse: send buffer full at {capacity_frames} frames, frame dropped")
+            }
+            Self::Encode { frame, .. } => {
+                write!(f, "wspulse: frame with event {:?} cannot be encoded", frame.event())
+            }
+        }
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Encode { source, .. } => Some(source.get_ref()),
+            Self::NotFound { .. } | Self::Closed { .. } | Self::Full { .. } => None,
+        }
+    }
+}
+
+/// A frame that was not broadcast, with the reason. [`into_frame`](Self::into_frame) gives it back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// The server is closed.
+    ServerClosed {
+        /// The frame.
+        frame: Frame,
+    },
+    /// The codec cannot express the frame.
+    Encode {
+        /// The frame.
+        frame: Frame,
+        /// The codec's error.
+        source: EncodeError,
+    },
+}
+
+impl BroadcastError {
+    /// The frame that was not broadcast.
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::ServerClosed { frame } | Self::Encode { frame, .. } => frame,
+        }
+    }
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerClosed { .. } => f.write_str("wspulse: server is closed"),
+            Self::Encode { frame, .. } => {
+                write!(f, "wspulse: frame with event {:?} cannot be encoded", frame.event())
+            }
+        }
+    }
+}
+
+impl Error for BroadcastError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Encode { source, .. } => Some(source.get_ref()),
+            Self::ServerClosed { .. } => None,
+        }
+    }
+}
+
+/// Why nobody was kicked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KickError {
+    /// No connection has this id.
+    #[error("wspulse: connection {id:?} not found")]
+    NotFound {
+        /// The id that nobody has.
+        id: String,
+    },
+    /// The server is closed.
+    #[error("wspulse: server is closed")]
+    ServerClosed,
+}
+
+/// The server is closed and takes no connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("wspulse: server is closed")]
+pub struct ServerClosed;
+
+/// An option whose value is out of its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("wspulse: {option}: {rule}, but is {value}")]
+pub struct ConfigError {
+    option: &'static str,
+    value: String,
+    rule: &'static str,
+}
+
+impl ConfigError {
+    pub(crate) fn new(option: &'static str, value: impl fmt::Debug, rule: &'static str) -> Self {
+        Self { option, value: format!("{value:?}"), rule }
+    }
+
+    /// The name of the option, as on [`ServerBuilder`](crate::ServerBuilder).
+    pub const fn option(&self) -> &'static str {
+        self.option
+    }
+
+    /// The refused value.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What a valid value must fulfil.
+    pub const fn rule(&self) -> &'static str {
+        self.rule
+    }
+}

@@ -1,0 +1,83 @@
+//! The application's callbacks, async or plain, and the panics in them.
+
+use std::fmt;
+use std::pin::Pin;
+
+use wspulse_core::{Disconnect, Frame, TransportLost};
+
+use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::connection::Connection;
+
+/// What a callback may return: a future, if it is async, or nothing, if it is plain.
+///
+/// Implemented for every `Future<Output = ()> + Send` and for `()`; the parameter only tells the
+/// two apart and is inferred.
+pub trait CallbackOutput<Kind>: sealed::Sealed<Kind> {}
+
+/// Marks callbacks that return a future.
+#[derive(Debug)]
+pub enum Async {}
+
+/// Marks callbacks that are finished when they return.
+#[derive(Debug)]
+pub enum Plain {}
+
+mod sealed {
+    pub trait Sealed<Kind> {
+        fn into_outcome(self) -> super::Outcome;
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> CallbackOutput<Async> for F {}
+
+impl<F: Future<Output = ()> + Send + 'static> sealed::Sealed<Async> for F {
+    fn into_outcome(self) -> Outcome {
+        Outcome::Pending(Box::pin(self))
+    }
+}
+
+impl CallbackOutput<Plain> for () {}
+
+impl sealed::Sealed<Plain> for () {
+    fn into_outcome(self) -> Outcome {
+        Outcome::Done
+    }
+}
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What is left of a callback after its call.
+pub enum Outcome {
+    /// Nothing.
+    Done,
+    /// A future to poll.
+    Pending(BoxFuture<()>),
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Done",
+            Self::Pending(_) => "Pending",
+        })
+    }
+}
+
+pub(crate) fn outcome<Kind, R: CallbackOutput<Kind>>(output: R) -> Outcome {
+    sealed::Sealed::into_outcome(output)
+}
+
+type Callback<T> = Box<dyn Fn(Connection, T) -> Outcome + Send + Sync>;
+
+pub(crate) type ConnectFn =
+    Box<dyn Fn(ConnectRequest) -> BoxFuture<Result<Admission, Rejection>> + Send + Sync>;
+
+/// All callbacks of a server but the connect function; absent ones cost nothing.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    pub(crate) connect: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
+    pub(crate) message: Option<Callback<Frame>>,
+    pub(crate) transport_drop: Option<Callback<TransportLost>>,
+    pub(crate) transport_restore: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
+    pub(crate) disconnect: Option<Callback<Disconnect>>,
+}

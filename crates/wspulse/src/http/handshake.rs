@@ -1,0 +1,73 @@
+//! The opening handshake (RFC 6455 §4.2).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, Method, StatusCode, Version, request};
+use http_body_util::Full;
+use sha1::{Digest, Sha1};
+
+use super::response::{Response, bad_handshake};
+
+/// What the accept key is made with (RFC 6455 §1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The value of `Sec-WebSocket-Accept` for a valid handshake.
+///
+/// # Errors
+///
+/// The response that tells what is wrong with the request.
+pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
+    if parts.method != Method::GET {
+        let allow = Some((ALLOW, "GET"));
+        return Err(bad_handshake(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", allow));
+    }
+    let headers = &parts.headers;
+    // Before HTTP/1.1 there is no Upgrade, and RFC 6455 §4.1 demands it.
+    let offers_upgrade = parts.version >= Version::HTTP_11
+        && has_token(headers, &UPGRADE, "websocket")
+        && has_token(headers, &CONNECTION, "upgrade");
+    if !offers_upgrade {
+        let upgrade = Some((UPGRADE, "websocket"));
+        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", upgrade));
+    }
+    if !has_token(headers, &SEC_WEBSOCKET_VERSION, "13") {
+        let line = "Bad Request: Sec-WebSocket-Version must be 13";
+        return Err(bad_handshake(StatusCode::BAD_REQUEST, line, None));
+    }
+    let Some(key) = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key)) else {
+        let line = "Bad Request: Sec-WebSocket-Key must be 16 bytes in base64";
+        return Err(bad_handshake(StatusCode::BAD_REQUEST, line, None));
+    };
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    Ok(HeaderValue::try_from(BASE64.encode(digest)).expect("base64 is visible ASCII"))
+}
+
+/// The response that opens the connection: no subprotocol, no extension.
+pub(super) fn switching_protocols(accept_key: HeaderValue) -> Response {
+    let mut response = Response::new(Full::<Bytes>::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key);
+    response
+}
+
+/// Whether a header's comma-separated values contain a token, in any case.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+fn is_nonce(key: &HeaderValue) -> bool {
+    BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}

@@ -1,0 +1,49 @@
+//! The answers to requests that do not become connections.
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_VERSION, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, StatusCode};
+use http_body_util::Full;
+
+use crate::connect::Rejection;
+
+/// The server's HTTP responses.
+pub type Response = http::Response<Full<Bytes>>;
+
+/// A refusal: one line of plain text.
+pub(crate) fn refusal(status: StatusCode, line: &str) -> Response {
+    let mut response = Response::new(Full::from(format!("{line}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+pub(crate) fn server_closed() -> Response {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "server closed")
+}
+
+/// A refusal of a bad handshake, which tells the protocol version that is spoken
+/// (RFC 6455 §4.2.2).
+pub(crate) fn bad_handshake(
+    status: StatusCode,
+    line: &str,
+    extra: Option<(HeaderName, &'static str)>,
+) -> Response {
+    let mut response = refusal(status, line);
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    if let Some((name, value)) = extra {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+impl From<Rejection> for Response {
+    fn from(rejection: Rejection) -> Self {
+        refusal(rejection.status(), rejection.body())
+    }
+}

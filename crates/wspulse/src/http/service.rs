@@ -1,0 +1,219 @@
+//! The ways in: a tower service, a call from a handler, or any other framework's byte stream.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::header::HeaderValue;
+use http::{Request, StatusCode, request};
+use hyper::upgrade::OnUpgrade;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::handshake::{accept_key, switching_protocols};
+pub use super::response::Response;
+use super::response::{bad_handshake, refusal, server_closed};
+use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::error::ServerClosed;
+use crate::panics;
+use crate::server::Server;
+use crate::transport::{StreamSender, Upgradable, Upgrade};
+
+impl Server {
+    /// Makes the request of a WebSocket client a connection, asking the connect function, and
+    /// returns the response to send.
+    ///
+    /// This is what the server does as a tower service. The request must be one that hyper serves
+    /// with upgrades, as under axum.
+    pub async fn serve<B>(&self, request: Request<B>) -> Response {
+        let (mut parts, _) = request.into_parts();
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let result = async {
+            let handshake = self.handshake(parts)?;
+            let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
+            let (handshake, admission) = handshake.ask().await?;
+            let upgrade = Upgrade::from_hyper(on_upgrade, handshake.request.peer_addr());
+            handshake.register(admission, upgrade)
+        };
+        result.await.unwrap_or_else(|refused| refused)
+    }
+
+    /// Makes the request of a WebSocket client a connection with an admission of your own, decided
+    /// by a handler that has authenticated the client; the connect function is not asked. Returns
+    /// the response to send.
+    ///
+    /// The request must be one that hyper serves with upgrades, as under axum.
+    pub fn upgrade<B>(&self, request: Request<B>, admission: Admission) -> Response {
+        let (mut parts, _) = request.into_parts();
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let result = self.handshake(parts).and_then(|handshake| {
+            let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
+            let upgrade = Upgrade::from_hyper(on_upgrade, handshake.request.peer_addr());
+            handshake.register(admission, upgrade)
+        });
+        result.unwrap_or_else(|refused| refused)
+    }
+
+    /// Checks the head of a request that some other framework has read: the way in for whatever
+    /// is not hyper. Cheap checks first: server open, method, upgrade headers, version, key,
+    /// origin.
+    ///
+    /// # Errors
+    ///
+    /// The response to send instead.
+    pub fn handshake(&self, parts: request::Parts) -> Result<Handshake, Response> {
+        if !self.is_open() {
+            return Err(server_closed());
+        }
+        let accept_key = accept_key(&parts)?;
+        let mut request = ConnectRequest::new(parts, None);
+        let options = self.options();
+        if let Some(check) = &options.check_origin {
+            let accepted = panics::catch(|| check(&request)).map_err(|panic| internal(&panic))?;
+            if !accepted {
+                return Err(bad_handshake(StatusCode::FORBIDDEN, "Forbidden", None));
+            }
+        }
+        if let Some(find) = &options.peer_addr {
+            let found = panics::catch(|| find(&request)).map_err(|panic| internal(&panic))?;
+            request.set_peer_addr(found);
+        }
+        Ok(Handshake { server: self.clone(), request, accept_key })
+    }
+}
+
+/// A valid handshake that was not answered yet.
+#[must_use = "the client waits for an answer"]
+pub struct Handshake {
+    server: Server,
+    request: ConnectRequest,
+    accept_key: HeaderValue,
+}
+
+impl Handshake {
+    /// The request.
+    pub const fn request(&self) -> &ConnectRequest {
+        &self.request
+    }
+
+    /// Asks the server's connect function and registers the connection.
+    ///
+    /// # Errors
+    ///
+    /// The response to send instead.
+    pub async fn connect(self) -> Result<Accepted, Response> {
+        let (handshake, admission) = self.ask().await?;
+        handshake.admit(admission)
+    }
+
+    /// Registers the connection with an admission of your own.
+    ///
+    /// # Errors
+    ///
+    /// The response to send instead, if the server has been closed.
+    pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
+        let (stream, upgrade) = Upgrade::by_hand(self.request.peer_addr());
+        let response = self.register(admission, upgrade)?;
+        Ok(Accepted { response, stream })
+    }
+
+    async fn ask(self) -> Result<(Self, Admission), Response> {
+        let Self { server, request, accept_key } = self;
+        let connect = server.connect_fn();
+        let asked = request.clone();
+        let mut future = panics::catch(|| connect(asked)).map_err(|panic| internal(&panic))?;
+        let answer = std::future::poll_fn(|cx| match panics::catch(|| future.as_mut().poll(cx)) {
+            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panic) => Poll::Ready(Err(internal(&panic))),
+        });
+        let Ok(answer) = timeout(server.options().connect_timeout, answer).await else {
+            tracing::warn!("connect function outlasted connect_timeout");
+            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
+        };
+        match answer? {
+            Ok(admission) => Ok((Self { server, request, accept_key }, admission)),
+            Err(rejection) => {
+                log_rejection(&rejection);
+                Err(rejection.into())
+            }
+        }
+    }
+
+    fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
+        // Registered before the 101 leaves: whoever has read it is found.
+        match self.server.register(admission, upgrade) {
+            Ok(()) => Ok(switching_protocols(self.accept_key)),
+            Err(ServerClosed) => Err(server_closed()),
+        }
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// A registered connection that waits for its byte stream. Dropping it is losing the transport.
+#[must_use = "the connection waits for its stream"]
+pub struct Accepted {
+    response: Response,
+    stream: StreamSender,
+}
+
+impl Accepted {
+    /// The response to write, before the stream is handed over.
+    pub const fn response(&self) -> &Response {
+        &self.response
+    }
+
+    /// Hands the stream over, once the response is written, with the bytes that were read from it
+    /// beyond the request's end.
+    pub fn attach<S>(self, stream: S, unread: &[u8])
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        // It fails if the connection gave up waiting; the stream is then dropped.
+        let _ = self.stream.send(Upgradable::new(stream, unread));
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted").field("response", &self.response).finish_non_exhaustive()
+    }
+}
+
+impl<B: Send + 'static> Service<Request<B>> for Server {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let server = self.clone();
+        Box::pin(async move { Ok(server.serve(request).await) })
+    }
+}
+
+/// The request did not come over a connection that can be upgraded, such as one of HTTP/2.
+fn no_upgrade() -> Response {
+    let line = "this HTTP connection cannot be upgraded";
+    bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, None)
+}
+
+fn internal(panic: &wspulse_core::PanicError) -> Response {
+    tracing::error!(backtrace = ?panic.backtrace(), "connecting: {panic}");
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+}
+
+fn log_rejection(rejection: &Rejection) {
+    let cause = rejection.cause().map(|cause| cause as &dyn std::error::Error);
+    tracing::info!(status = rejection.status().as_u16(), cause, "client refused");
+}

@@ -1,0 +1,244 @@
+//! Where the rest of the server leaves things for a connection's task: outbound frames, and
+//! commands, which outrank them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, QueueFull, Remainder};
+use wspulse_core::session::Predecessor;
+use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
+
+use crate::connection::{ConnectionShared, ConnectionState};
+use crate::transport::Upgrade;
+
+/// Shared between a connection's task, which alone takes things out, and everybody else.
+pub(crate) struct Mailbox {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    queue: OutboundQueue,
+    /// `Closed` from the moment that an end was posted: nothing is accepted any more. The other
+    /// two are the task's own state, told by it.
+    state: ConnectionState,
+    /// Boxed, since there is none most of the time.
+    mail: Option<Box<Mail>>,
+    waker: Option<Waker>,
+    peer_addr: Option<SocketAddr>,
+    succession: Succession,
+}
+
+/// What a task finds in its mailbox.
+#[derive(Default)]
+pub(crate) struct Mail {
+    /// The newest transport on its way.
+    pub(crate) upgrade: Option<Upgrade>,
+    /// The connection's one end.
+    pub(crate) end: Option<End>,
+    /// The connection that had this id before has finished its last callback.
+    pub(crate) predecessor_finished: bool,
+    /// The server closes: callbacks are given up at this time.
+    pub(crate) callback_deadline: Option<Instant>,
+}
+
+pub(crate) struct End {
+    pub(crate) disconnect: Disconnect,
+    /// Until when what was accepted may be written.
+    pub(crate) deadline: Instant,
+}
+
+/// Who waits for this connection's last callback.
+enum Succession {
+    Nobody,
+    Successor(Arc<ConnectionShared>),
+    CallbacksOver,
+}
+
+/// A frame that was not taken.
+pub(crate) enum SendRefused {
+    Ended,
+    Full { capacity_frames: usize },
+}
+
+/// A transport that came for a connection that has ended: it gets a connection of its own.
+pub(crate) struct HasEnded;
+
+impl Mailbox {
+    pub(crate) const fn new(capacity_frames: usize, peer_addr: Option<SocketAddr>) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                queue: OutboundQueue::new(capacity_frames),
+                state: ConnectionState::Connected,
+                mail: None,
+                waker: None,
+                peer_addr,
+                succession: Succession::Nobody,
+            }),
+        }
+    }
+
+    pub(crate) fn state(&self) -> ConnectionState {
+        self.inner.lock().state
+    }
+
+    pub(crate) fn stats(&self) -> OutboundStats {
+        self.inner.lock().queue.stats()
+    }
+
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.inner.lock().peer_addr
+    }
+
+    /// Queues a direct send and tells how many older frames it evicted.
+    pub(crate) fn send(&self, frame: EncodedFrame) -> Result<usize, SendRefused> {
+        let mut inner = self.inner.lock();
+        let policy = match inner.state {
+            ConnectionState::Connected => OverflowPolicy::RejectNewest,
+            ConnectionState::Suspended => OverflowPolicy::DropOldest,
+            ConnectionState::Closed => return Err(SendRefused::Ended),
+        };
+        inner
+            .push(frame, policy)
+            .map_err(|QueueFull { capacity_frames }| SendRefused::Full { capacity_frames })
+    }
+
+    /// Queues a broadcast and tells how many older frames it evicted.
+    pub(crate) fn broadcast(&self, frame: EncodedFrame) -> Result<usize, HasEnded> {
+        let mut inner = self.inner.lock();
+        match inner.state {
+            ConnectionState::Connected | ConnectionState::Suspended => {
+                inner.push(frame, OverflowPolicy::DropOldest).map_err(|QueueFull { .. }| HasEnded)
+            }
+            ConnectionState::Closed => Err(HasEnded),
+        }
+    }
+
+    /// Ends the connection, unless it has ended already. To be called under the registry's lock,
+    /// so that a connection that has ended is never found.
+    pub(crate) fn end(&self, end: End) -> Result<(), HasEnded> {
+        let mut inner = self.inner.lock();
+        if inner.state == ConnectionState::Closed {
+            return Err(HasEnded);
+        }
+        inner.state = ConnectionState::Closed;
+        inner.post(|mail| mail.end = Some(end));
+        Ok(())
+    }
+
+    /// Whether a transport has come that its task does not know of yet.
+    pub(crate) fn has_upgrade(&self) -> bool {
+        self.inner.lock().mail.as_ref().is_some_and(|mail| mail.upgrade.is_some())
+    }
+
+    /// Leaves another transport, and returns one that it displaces.
+    pub(crate) fn attach(&self, upgrade: Upgrade) -> Option<Upgrade> {
+        let mut displaced = None;
+        self.inner.lock().post(|mail| displaced = mail.upgrade.replace(upgrade));
+        displaced
+    }
+
+    /// Has callbacks given up at `deadline`.
+    pub(crate) fn limit_callbacks(&self, deadline: Instant) {
+        self.inner.lock().post(|mail| mail.callback_deadline = Some(deadline));
+    }
+
+    /// Lets `successor` know once this connection's last callback has returned.
+    pub(crate) fn succeed(&self, successor: &Arc<ConnectionShared>) -> Predecessor {
+        let mut inner = self.inner.lock();
+        match inner.succession {
+            Succession::CallbacksOver => Predecessor::None,
+            Succession::Nobody | Succession::Successor(_) => {
+                inner.succession = Succession::Successor(Arc::clone(successor));
+                Predecessor::Running
+            }
+        }
+    }
+
+    // What follows is for the connection's task alone.
+
+    /// Takes what has come, and has `waker` called for what comes next.
+    pub(crate) fn collect(&self, waker: &Waker) -> Option<Box<Mail>> {
+        let mut inner = self.inner.lock();
+        match &mut inner.waker {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        inner.mail.take()
+    }
+
+    /// Tells that the connection has a transport now. Without effect after its end.
+    pub(crate) fn set_connected(&self, peer_addr: Option<SocketAddr>) {
+        let mut inner = self.inner.lock();
+        if peer_addr.is_some() {
+            inner.peer_addr = peer_addr;
+        }
+        inner.set_state(ConnectionState::Connected);
+    }
+
+    /// Tells that the connection waits for a transport. Without effect after its end.
+    pub(crate) fn set_suspended(&self) {
+        self.inner.lock().set_state(ConnectionState::Suspended);
+    }
+
+    /// Takes all frames that wait, for one write; [`give_back`](Self::give_back) must follow.
+    pub(crate) fn take_batch(&self) -> Batch {
+        self.inner.lock().queue.take()
+    }
+
+    /// Returns the frames that were not written, and tells how many were dropped for newer ones.
+    pub(crate) fn give_back(&self, batch: Batch) -> usize {
+        self.inner.lock().queue.give_back(batch)
+    }
+
+    /// The transport is gone: a frame that it has taken in part starts over.
+    pub(crate) fn rewind(&self) -> Option<Remainder> {
+        self.inner.lock().queue.rewind()
+    }
+
+    /// Drops the frames that still wait and tells how many they were.
+    pub(crate) fn discard(&self) -> usize {
+        self.inner.lock().queue.discard()
+    }
+
+    /// The last callback has returned: lets a successor's begin.
+    pub(crate) fn finish_callbacks(&self) {
+        let before =
+            std::mem::replace(&mut self.inner.lock().succession, Succession::CallbacksOver);
+        if let Succession::Successor(successor) = before {
+            successor.mailbox.inner.lock().post(|mail| mail.predecessor_finished = true);
+        }
+    }
+}
+
+impl Inner {
+    /// Queues a frame, and wakes the task if it has nothing to write so far and somewhere to write.
+    fn push(&mut self, frame: EncodedFrame, policy: OverflowPolicy) -> Result<usize, QueueFull> {
+        let pushed = self.queue.push(frame, policy)?;
+        if pushed.was_empty && self.state == ConnectionState::Connected {
+            self.wake();
+        }
+        Ok(pushed.evicted)
+    }
+
+    fn post(&mut self, write: impl FnOnce(&mut Mail)) {
+        write(self.mail.get_or_insert_default());
+        self.wake();
+    }
+
+    fn set_state(&mut self, state: ConnectionState) {
+        if self.state != ConnectionState::Closed {
+            self.state = state;
+        }
+    }
+
+    /// The waker is the runtime's own, of a task that this crate spawned: no foreign code runs
+    /// under the lock.
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}

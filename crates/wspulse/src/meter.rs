@@ -1,0 +1,86 @@
+//! The way to the metrics hooks: outside of all locks, in order, panics contained.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wspulse_core::DisconnectReason;
+
+use crate::metrics::MetricsCollector;
+use crate::panics;
+
+/// Calls the hooks of the collector, if there is one.
+pub(crate) struct Meter {
+    collector: Option<Arc<dyn MetricsCollector>>,
+    lifecycle: Mutex<Lifecycle>,
+}
+
+/// Events in the order in which the registry changed. They are put here under its lock and
+/// delivered without it, by one thread at a time, so that hooks see that very order.
+#[derive(Default)]
+struct Lifecycle {
+    waiting: VecDeque<LifecycleEvent>,
+    /// Some thread is delivering; it takes what is added meanwhile as well.
+    delivering: bool,
+}
+
+pub(crate) enum LifecycleEvent {
+    RoomCreated { room: Arc<str> },
+    Opened { room: Arc<str>, id: Arc<str> },
+    Closed { room: Arc<str>, id: Arc<str>, duration: Duration, reason: DisconnectReason },
+    RoomDestroyed { room: Arc<str> },
+}
+
+impl Meter {
+    pub(crate) fn new(collector: Option<Arc<dyn MetricsCollector>>) -> Self {
+        Self { collector, lifecycle: Mutex::default() }
+    }
+
+    /// Calls a hook. No lock may be held.
+    pub(crate) fn record(&self, hook: impl FnOnce(&dyn MetricsCollector)) {
+        if let Some(collector) = &self.collector
+            && let Err(panic) = panics::catch(|| hook(&**collector))
+        {
+            tracing::error!(%panic, backtrace = ?panic.backtrace(), "metrics hook panicked");
+        }
+    }
+
+    /// Notes an event, under the registry's lock; [`deliver`](Self::deliver) must follow without.
+    pub(crate) fn note(&self, event: impl FnOnce() -> LifecycleEvent) {
+        if self.collector.is_some() {
+            self.lifecycle.lock().waiting.push_back(event());
+        }
+    }
+
+    /// Calls the hooks for the noted events, unless another thread is at it.
+    pub(crate) fn deliver(&self) {
+        if self.collector.is_none() {
+            return;
+        }
+        {
+            let mut lifecycle = self.lifecycle.lock();
+            if lifecycle.delivering {
+                return;
+            }
+            lifecycle.delivering = true;
+        }
+        while let Some(event) = self.next_event() {
+            self.record(|hooks| match event {
+                LifecycleEvent::RoomCreated { room } => hooks.room_created(&room),
+                LifecycleEvent::Opened { room, id } => hooks.connection_opened(&room, &id),
+                LifecycleEvent::Closed { room, id, duration, reason } => {
+                    hooks.connection_closed(&room, &id, duration, reason);
+                }
+                LifecycleEvent::RoomDestroyed { room } => hooks.room_destroyed(&room),
+            });
+        }
+    }
+
+    fn next_event(&self) -> Option<LifecycleEvent> {
+        let mut lifecycle = self.lifecycle.lock();
+        let event = lifecycle.waiting.pop_front();
+        lifecycle.delivering = event.is_some();
+        event
+    }
+}

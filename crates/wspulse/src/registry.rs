@@ -1,0 +1,218 @@
+//! Who is connected, and in which room: the one place where ids and rooms are decided.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use slab::Slab;
+use tokio::time::Instant;
+use wspulse_core::Disconnect;
+use wspulse_core::session::Predecessor;
+
+use crate::connection::{Connection, ConnectionShared, ConnectionState};
+use crate::error::ServerClosed;
+use crate::mailbox::{End, HasEnded};
+use crate::meter::{LifecycleEvent, Meter};
+use crate::options::DuplicatePolicy;
+use crate::room::Members;
+use crate::transport::Upgrade;
+
+/// All connections and rooms. Its lock comes before a room's, which comes before a mailbox's; no
+/// application code runs under any of them.
+pub(crate) struct Registry {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    is_open: bool,
+    /// Connections that have not ended, by id.
+    connections: HashMap<Arc<str>, Arc<ConnectionShared>>,
+    /// Rooms that have members.
+    rooms: HashMap<Arc<str>, Arc<Members>>,
+    /// Every connection whose task runs: those above, and those that have ended and still flush or
+    /// run callbacks.
+    tasks: Slab<Arc<ConnectionShared>>,
+}
+
+/// What became of an admission.
+pub(crate) enum Registered {
+    /// A new connection, whose task is to be started.
+    New { connection: Arc<ConnectionShared>, predecessor: Predecessor, upgrade: Upgrade },
+    /// An existing connection gets another transport. One that was on its way to it is displaced.
+    Attached { displaced: Option<Upgrade> },
+}
+
+/// Whether an end gives way to a transport that has just come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndRule {
+    Always,
+    UnlessAttaching,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                is_open: true,
+                connections: HashMap::new(),
+                rooms: HashMap::new(),
+                tasks: Slab::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.inner.lock().is_open
+    }
+
+    /// Registers a transport on its way: for the connection with this id if that can be resumed,
+    /// else for a new one, made by `create` with the given task key, which ends the old one.
+    pub(crate) fn register(
+        &self,
+        id: &Arc<str>,
+        upgrade: Upgrade,
+        policy: DuplicatePolicy,
+        end_deadline: Instant,
+        meter: &Meter,
+        create: impl FnOnce(usize) -> ConnectionShared,
+    ) -> Result<Registered, ServerClosed> {
+        let mut inner = self.inner.lock();
+        if !inner.is_open {
+            return Err(ServerClosed);
+        }
+        let existing = inner.connections.get(id);
+        if let Some(connection) = existing {
+            let resumes = match (connection.mailbox.state(), policy) {
+                (ConnectionState::Suspended, _)
+                | (ConnectionState::Connected, DuplicatePolicy::Resume) => true,
+                (ConnectionState::Connected, DuplicatePolicy::Replace)
+                | (ConnectionState::Closed, _) => false,
+            };
+            if resumes {
+                let displaced = connection.mailbox.attach(upgrade);
+                return Ok(Registered::Attached { displaced });
+            }
+        }
+        let replaced = existing.cloned();
+        let entry = inner.tasks.vacant_entry();
+        let connection = Arc::new(create(entry.key()));
+        entry.insert(Arc::clone(&connection));
+        inner.join(&connection, meter);
+        let predecessor = replaced.map_or(Predecessor::None, |old| {
+            let predecessor = old.mailbox.succeed(&connection);
+            let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
+            // Nobody else can have ended it: it was registered, and ends happen under this lock.
+            let _ = inner.end(&old, end, meter);
+            predecessor
+        });
+        meter.note(|| LifecycleEvent::Opened {
+            room: Arc::clone(&connection.room),
+            id: Arc::clone(&connection.id),
+        });
+        inner.connections.insert(Arc::clone(id), Arc::clone(&connection));
+        Ok(Registered::New { connection, predecessor, upgrade })
+    }
+
+    /// Ends a connection, once: it is gone from its room and its id is free when this returns.
+    pub(crate) fn end(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        end: End,
+        rule: EndRule,
+        meter: &Meter,
+    ) -> Result<(), HasEnded> {
+        let mut inner = self.inner.lock();
+        if rule == EndRule::UnlessAttaching && connection.mailbox.has_upgrade() {
+            return Ok(());
+        }
+        inner.end(connection, end, meter)
+    }
+
+    /// Ends all connections and takes no more; each task learns until when callbacks may run.
+    /// Tells whether this call was the one that closed.
+    pub(crate) fn close(&self, deadline: Instant, meter: &Meter) -> bool {
+        let mut inner = self.inner.lock();
+        if !inner.is_open {
+            return false;
+        }
+        inner.is_open = false;
+        for (id, connection) in std::mem::take(&mut inner.connections) {
+            let end = End { disconnect: Disconnect::ServerClosed, deadline };
+            if connection.mailbox.end(end).is_ok() {
+                let reason = Disconnect::ServerClosed.reason();
+                let (room, duration) = (Arc::clone(&connection.room), connection.age());
+                meter.note(|| LifecycleEvent::Closed { room, id, duration, reason });
+            }
+        }
+        for (room, _) in std::mem::take(&mut inner.rooms) {
+            meter.note(|| LifecycleEvent::RoomDestroyed { room });
+        }
+        for (_, connection) in &inner.tasks {
+            connection.mailbox.limit_callbacks(deadline);
+        }
+        true
+    }
+
+    /// Forgets a connection whose task is about to return.
+    pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
+        let mut inner = self.inner.lock();
+        inner.tasks.remove(connection.task_key);
+        if inner.tasks.is_empty() {
+            inner.tasks = Slab::new();
+        }
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<ConnectionShared>> {
+        self.inner.lock().connections.get(id).cloned()
+    }
+
+    pub(crate) fn members(&self, room: &str) -> Option<Arc<Members>> {
+        self.inner.lock().rooms.get(room).cloned()
+    }
+
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        self.inner.lock().connections.values().cloned().map(Connection::new).collect()
+    }
+
+    pub(crate) fn connection_count(&self) -> usize {
+        self.inner.lock().connections.len()
+    }
+
+    pub(crate) fn room_count(&self) -> usize {
+        self.inner.lock().rooms.len()
+    }
+}
+
+impl Inner {
+    fn join(&mut self, connection: &Arc<ConnectionShared>, meter: &Meter) {
+        let members = match self.rooms.entry(Arc::clone(&connection.room)) {
+            Entry::Occupied(entry) => Arc::clone(entry.get()),
+            Entry::Vacant(entry) => {
+                meter.note(|| LifecycleEvent::RoomCreated { room: Arc::clone(entry.key()) });
+                Arc::clone(entry.insert(Arc::default()))
+            }
+        };
+        members.join(Arc::clone(connection));
+    }
+
+    fn end(
+        &mut self,
+        connection: &Arc<ConnectionShared>,
+        end: End,
+        meter: &Meter,
+    ) -> Result<(), HasEnded> {
+        let reason = end.disconnect.reason();
+        connection.mailbox.end(end)?;
+        self.connections.remove(&connection.id);
+        let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
+        meter.note(|| LifecycleEvent::Closed { room, id, duration: connection.age(), reason });
+        if let Entry::Occupied(entry) = self.rooms.entry(Arc::clone(&connection.room))
+            && entry.get().leave(connection)
+        {
+            let (room, _) = entry.remove_entry();
+            meter.note(|| LifecycleEvent::RoomDestroyed { room });
+        }
+        Ok(())
+    }
+}

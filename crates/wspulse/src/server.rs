@@ -1,0 +1,415 @@
+//! The server: a handle that everything else is reached from.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
+
+use bytestring::ByteString;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use wspulse_core::codec::Codec;
+use wspulse_core::session::SessionConfig;
+use wspulse_core::{Disconnect, EncodedFrame, Frame};
+
+use crate::builder::{ServerBuilder, boxed_connect};
+use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::connection::{Connection, ConnectionShared};
+use crate::driver::Driver;
+use crate::error::{BroadcastError, ConfigError, KickError, SendError, ServerClosed};
+use crate::handler::{Callbacks, ConnectFn};
+use crate::mailbox::{End, Mailbox};
+use crate::meter::Meter;
+use crate::options::Options;
+use crate::panics;
+use crate::registry::{EndRule, Registered, Registry};
+use crate::room::Room;
+use crate::transport::{Upgrade, turn_away};
+
+/// A room server: a cheap handle, to be cloned to wherever connections are served or used.
+///
+/// It is a tower service of HTTP requests, so it can be routed to directly; see the
+/// [crate's documentation](crate) for the ways in.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connect: ConnectFn,
+    callbacks: Callbacks,
+    options: Options,
+    session_config: Arc<SessionConfig>,
+    registry: Registry,
+    meter: Meter,
+    /// Every task that this server spawned.
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Starts building a server whose connect function is async: it decides who may connect, to
+    /// which room and under which id.
+    ///
+    /// ```
+    /// use wspulse::{Admission, Server};
+    ///
+    /// let server = Server::builder(|request| async move {
+    ///     let user = request.query("user").ok_or(wspulse::Rejection::unauthorized())?;
+    ///     Ok(Admission::room("lobby").id(user))
+    /// })
+    /// .build()?;
+    /// # Ok::<(), wspulse::ConfigError>(())
+    /// ```
+    pub fn builder<F, Fut>(connect: F) -> ServerBuilder
+    where
+        F: Fn(ConnectRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Admission, Rejection>> + Send + 'static,
+    {
+        ServerBuilder::new(boxed_connect(connect))
+    }
+
+    /// Starts building a server whose connect function is a plain one.
+    pub fn builder_sync<F>(connect: F) -> ServerBuilder
+    where
+        F: Fn(ConnectRequest) -> Result<Admission, Rejection> + Send + Sync + 'static,
+    {
+        let connect = Arc::new(connect);
+        Self::builder(move |request| {
+            let connect = Arc::clone(&connect);
+            async move { connect(request) }
+        })
+    }
+
+    pub(crate) fn new(
+        connect: ConnectFn,
+        callbacks: Callbacks,
+        mut options: Options,
+    ) -> Result<Self, ConfigError> {
+        options.check()?;
+        panics::install_hook();
+        if options.check_origin.is_none() {
+            tracing::warn!("every origin may connect; see ServerBuilder::check_origin");
+        }
+        let meter = Meter::new(options.metrics.take());
+        let session_config = Arc::new(options.session_config());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                connect,
+                callbacks,
+                options,
+                session_config,
+                registry: Registry::new(),
+                meter,
+                tasks: TaskTracker::new(),
+            }),
+        })
+    }
+
+    /// Queues a frame for the connection with this id, as [`Connection::send`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotFound`] if there is none, also after [`close`](Self::close); else see
+    /// [`Connection::send`].
+    pub fn send(&self, id: &str, frame: Frame) -> Result<(), SendError> {
+        match self.connection(id) {
+            Some(connection) => connection.send(frame),
+            None => Err(SendError::NotFound { frame, id: id.to_owned() }),
+        }
+    }
+
+    /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
+    /// encoded once. A member whose buffer is full drops its oldest frame. All members get the
+    /// room's broadcasts in the same order. A room without members is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close); [`BroadcastError::Encode`] if
+    /// the codec cannot express the frame.
+    pub fn broadcast(&self, room: &str, frame: Frame) -> Result<(), BroadcastError> {
+        self.fan_out(room, frame, None)
+    }
+
+    /// Queues a frame for all members of a room but one, such as the one whom it came from.
+    ///
+    /// # Errors
+    ///
+    /// See [`broadcast`](Self::broadcast).
+    pub fn broadcast_except(
+        &self,
+        room: &str,
+        excluded: &Connection,
+        frame: Frame,
+    ) -> Result<(), BroadcastError> {
+        self.fan_out(room, frame, Some(excluded.shared()))
+    }
+
+    /// Ends the connection with this id, past any resume window, with close code 1000 and the
+    /// reason `kicked`. It is gone when this returns: its id and its place in the room are free.
+    ///
+    /// # Errors
+    ///
+    /// [`KickError::NotFound`] if there is none; [`KickError::ServerClosed`] after
+    /// [`close`](Self::close).
+    pub fn kick(&self, id: &str) -> Result<(), KickError> {
+        self.kick_with_reason(id, "kicked")
+    }
+
+    /// Kicks with a reason text of your own for the peer, of which up to 123 bytes are sent.
+    ///
+    /// # Errors
+    ///
+    /// See [`kick`](Self::kick).
+    pub fn kick_with_reason(
+        &self,
+        id: &str,
+        reason: impl Into<ByteString>,
+    ) -> Result<(), KickError> {
+        let registry = &self.inner.registry;
+        let connection = registry.find(id);
+        let kicked = Disconnect::Kicked { reason: reason.into() };
+        if connection.is_some_and(|connection| self.end(&connection, kicked)) {
+            Ok(())
+        } else if registry.is_open() {
+            Err(KickError::NotFound { id: id.to_owned() })
+        } else {
+            Err(KickError::ServerClosed)
+        }
+    }
+
+    /// The connection with this id, connected or suspended.
+    pub fn connection(&self, id: &str) -> Option<Connection> {
+        self.inner.registry.find(id).map(Connection::new)
+    }
+
+    /// A room's members at this instant, suspended ones included, in no particular order; none if
+    /// the room does not exist.
+    pub fn connections(&self, room: &str) -> Vec<Connection> {
+        self.inner.registry.members(room).map_or_else(Vec::new, |members| members.snapshot())
+    }
+
+    /// All connections at this instant, suspended ones included, in no particular order.
+    pub fn all_connections(&self) -> Vec<Connection> {
+        self.inner.registry.connections()
+    }
+
+    /// The number of connections, suspended ones included.
+    pub fn connection_count(&self) -> usize {
+        self.inner.registry.connection_count()
+    }
+
+    /// The number of rooms; a room exists while it has members.
+    pub fn room_count(&self) -> usize {
+        self.inner.registry.room_count()
+    }
+
+    /// A handle to the room of this name, whether it has members or not.
+    pub fn room(&self, id: impl Into<Arc<str>>) -> Room {
+        Room::new(self.clone(), id.into())
+    }
+
+    /// Closes the server: takes no more clients (they get 503), ends every connection with close
+    /// code 1001, and waits until what was accepted is written, the clients have answered and all
+    /// callbacks have returned. What is not done within the
+    /// [drain timeout](ServerBuilder::drain_timeout) is given up. When it returns, no task of this
+    /// server is left. Every caller waits for the same end.
+    ///
+    /// Called inside one of this server's own callbacks it only starts closing: the callback that
+    /// it would wait for is its caller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, closing goes on without the future; another call waits for it.
+    pub async fn close(&self) {
+        let deadline = Instant::now() + self.inner.options.drain_timeout;
+        if self.inner.registry.close(deadline, &self.inner.meter) {
+            self.inner.meter.deliver();
+            self.inner.tasks.close();
+        }
+        if InCallback::of(self) {
+            return;
+        }
+        self.inner.tasks.wait().await;
+    }
+
+    pub(crate) fn room_len(&self, room: &str) -> usize {
+        self.inner.registry.members(room).map_or(0, |members| members.len())
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.inner.registry.is_open()
+    }
+
+    pub(crate) fn connect_fn(&self) -> &ConnectFn {
+        &self.inner.connect
+    }
+
+    pub(crate) fn callbacks(&self) -> &Callbacks {
+        &self.inner.callbacks
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn codec(&self) -> &dyn Codec {
+        &*self.inner.options.codec
+    }
+
+    pub(crate) fn session_config(&self) -> &Arc<SessionConfig> {
+        &self.inner.session_config
+    }
+
+    pub(crate) fn metrics(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    /// Registers a client whose transport is on its way: from now on it is found.
+    pub(crate) fn register(
+        &self,
+        admission: Admission,
+        upgrade: Upgrade,
+    ) -> Result<(), ServerClosed> {
+        let Admission { room, id, data } = admission;
+        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
+        let options = self.options();
+        let peer_addr = upgrade.peer_addr;
+        let registered = self.inner.registry.register(
+            &id,
+            upgrade,
+            options.duplicates,
+            self.end_deadline(),
+            &self.inner.meter,
+            |task_key| ConnectionShared {
+                server: self.clone(),
+                id: Arc::clone(&id),
+                room,
+                data,
+                connected_at: SystemTime::now(),
+                opened_at: Instant::now(),
+                mailbox: Mailbox::new(options.send_buffer_frames, peer_addr),
+                ended: Notify::new(),
+                room_slot: AtomicUsize::new(0),
+                task_key,
+            },
+        )?;
+        self.inner.meter.deliver();
+        match registered {
+            Registered::New { connection, predecessor, upgrade } => {
+                self.spawn(Driver::new(connection, upgrade, predecessor));
+            }
+            Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
+            Registered::Attached { displaced: None } => {}
+        }
+        Ok(())
+    }
+
+    /// Ends a connection and tells whether this call was the one that did.
+    pub(crate) fn end(&self, connection: &Arc<ConnectionShared>, disconnect: Disconnect) -> bool {
+        self.end_if(connection, disconnect, EndRule::Always)
+    }
+
+    pub(crate) fn end_if(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        disconnect: Disconnect,
+        rule: EndRule,
+    ) -> bool {
+        let end = End { disconnect, deadline: self.end_deadline() };
+        let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
+        self.inner.meter.deliver();
+        ended
+    }
+
+    /// Tells a client whose transport was displaced by a newer one.
+    pub(crate) fn turn_away(&self, upgrade: Upgrade) {
+        let close = Disconnect::Duplicate.close_frame();
+        let message_bytes_max = self.options().message_bytes_max;
+        self.spawn(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
+    }
+
+    /// Spawns a task that [`close`](Self::close) waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn(task);
+    }
+
+    pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
+        self.inner.registry.forget_task(connection);
+    }
+
+    /// Until when a connection that ends now may flush and be answered.
+    fn end_deadline(&self) -> Instant {
+        Instant::now() + self.inner.options.write_wait
+    }
+
+    fn fan_out(
+        &self,
+        room: &str,
+        frame: Frame,
+        excluded: Option<&Arc<ConnectionShared>>,
+    ) -> Result<(), BroadcastError> {
+        if !self.is_open() {
+            return Err(BroadcastError::ServerClosed { frame });
+        }
+        let encoded = match EncodedFrame::encode(self.codec(), &frame) {
+            Ok(encoded) => encoded,
+            Err(source) => return Err(BroadcastError::Encode { frame, source }),
+        };
+        if let Some(members) = self.inner.registry.members(room) {
+            let fan_out = members.broadcast(&encoded, excluded);
+            let payload_bytes = encoded.payload().len();
+            self.metrics().record(|hooks| {
+                hooks.message_broadcast(room, payload_bytes, fan_out.members);
+            });
+            for member in fan_out.overflowed {
+                member.count_dropped(1, crate::metrics::DropReason::Evicted);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("connections", &self.connection_count())
+            .field("rooms", &self.room_count())
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The server whose callback this thread is running; an address, only compared.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While it lives, this thread runs a callback of a server.
+pub(crate) struct InCallback {
+    outer: usize,
+    /// It must be dropped on the thread that it was made on.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl InCallback {
+    pub(crate) fn enter(server: &Server) -> Self {
+        Self { outer: RUNNING.replace(Self::address(server)), _not_send: PhantomData }
+    }
+
+    fn of(server: &Server) -> bool {
+        RUNNING.get() == Self::address(server)
+    }
+
+    fn address(server: &Server) -> usize {
+        Arc::as_ptr(&server.inner).addr()
+    }
+}
+
+impl Drop for InCallback {
+    fn drop(&mut self) {
+        RUNNING.set(self.outer);
+    }
+}

@@ -1,0 +1,193 @@
+//! Byte streams that carry WebSocket frames, and how they come out of an HTTP upgrade.
+
+mod farewell;
+
+use std::any::Any;
+use std::error::Error;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use wspulse_core::outbound::ControlLane;
+use wspulse_core::websocket::Decoder;
+
+use crate::handler::BoxFuture;
+
+pub(crate) use farewell::{Farewell, turn_away};
+
+/// A connection's transport: the stream and what the WebSocket protocol needs beside it.
+pub(crate) struct Transport {
+    pub(crate) stream: Stream,
+    pub(crate) decoder: Decoder,
+    pub(crate) lane: ControlLane,
+    /// Bytes that were read and not decoded: those behind the handshake, and what remained of a
+    /// read when too many frames waited for their callback. Empty, it holds nothing.
+    pub(crate) unread: Vec<u8>,
+    /// Bytes were written that the stream may still hold back.
+    pub(crate) needs_flush: bool,
+}
+
+/// Plain TCP, the common case, is held as it is; anything else in a box.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Other(Pin<Box<dyn ByteStream>>),
+}
+
+/// What a transport can be made of.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
+
+/// A stream on its way: its HTTP response may still have to be written.
+pub(crate) struct Upgrade {
+    pub(crate) stream: BoxFuture<Result<Upgradable, UpgradeError>>,
+    pub(crate) peer_addr: Option<SocketAddr>,
+}
+
+/// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
+pub(crate) struct Upgradable {
+    stream: Stream,
+    unread: Vec<u8>,
+}
+
+pub(crate) type UpgradeError = Box<dyn Error + Send + Sync>;
+
+/// The other end of an [`Upgrade`] whose stream is handed in by the application.
+pub(crate) type StreamSender = oneshot::Sender<Upgradable>;
+
+impl Upgrade {
+    /// The stream of a request that hyper serves, also under axum.
+    pub(crate) fn from_hyper(on_upgrade: OnUpgrade, peer_addr: Option<SocketAddr>) -> Self {
+        let stream = async move { Ok(Upgradable::from_hyper(on_upgrade.await?)) };
+        Self { stream: Box::pin(stream), peer_addr }
+    }
+
+    /// A stream that will come through the sender.
+    pub(crate) fn by_hand(peer_addr: Option<SocketAddr>) -> (StreamSender, Self) {
+        let (sender, receiver) = oneshot::channel();
+        let stream = async move { Ok(receiver.await?) };
+        (sender, Self { stream: Box::pin(stream), peer_addr })
+    }
+}
+
+impl Upgradable {
+    pub(crate) fn new<S>(stream: S, unread: &[u8]) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        Self { stream: Stream::new(stream), unread: unread.to_vec() }
+    }
+
+    /// Gets the plain socket back out of hyper's wrapping. hyper's read buffer is not kept: it
+    /// would cost 8 KiB for the life of the connection.
+    fn from_hyper(upgraded: Upgraded) -> Self {
+        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => return Self::new(parts.io.into_inner(), &parts.read_buf),
+            Err(upgraded) => upgraded,
+        };
+        match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => Self::new(parts.io.into_inner(), &parts.read_buf),
+            Err(upgraded) => Self::new(TokioIo::new(upgraded), &[]),
+        }
+    }
+
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().ok(),
+            Stream::Other(_) => None,
+        }
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(upgradable: Upgradable, message_bytes_max: usize) -> Self {
+        Self {
+            stream: upgradable.stream,
+            decoder: Decoder::new(message_bytes_max),
+            lane: ControlLane::default(),
+            unread: upgradable.unread,
+            needs_flush: false,
+        }
+    }
+}
+
+impl Stream {
+    fn new<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Self {
+        let mut stream = Some(stream);
+        let tcp = (&mut stream as &mut dyn Any).downcast_mut::<Option<TcpStream>>();
+        match tcp.and_then(Option::take) {
+            Some(tcp) => {
+                // Frames are written when they are due, several at once if several wait: Nagle's
+                // algorithm could only delay them. A socket that refuses is as good as dead.
+                let _ = tcp.set_nodelay(true);
+                Self::Tcp(tcp)
+            }
+            None => Self::Other(Box::pin(stream.expect("only a TCP stream is taken out"))),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Other(stream) => stream.as_mut().poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Other(stream) => stream.as_mut().poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Other(stream) => stream.as_mut().poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Other(stream) => stream.as_mut().poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Other(stream) => stream.as_mut().poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Other(stream) => stream.is_write_vectored(),
+        }
+    }
+}

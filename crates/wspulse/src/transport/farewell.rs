@@ -1,0 +1,124 @@
+//! Taking leave of a transport: the close frame, the peer's answer, the end.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+use wspulse_core::codec::InboundMessage;
+use wspulse_core::outbound::Remainder;
+use wspulse_core::websocket::{Flow, Sink};
+use wspulse_core::{CloseFrame, Dismissal};
+
+use super::{Transport, Upgrade};
+
+/// What is still to be said on a transport that its session has parted with.
+pub(crate) struct Farewell {
+    pub(crate) transport: Transport,
+    /// The rest of a frame that the transport has taken in part.
+    pub(crate) remainder: Option<Remainder>,
+    pub(crate) dismissal: Dismissal,
+    pub(crate) deadline: Instant,
+}
+
+impl Farewell {
+    /// Says it: finishes what is half written, sends the close frame, waits for the peer's close
+    /// frame or the end of its stream, and drops the transport, at the deadline at the latest.
+    pub(crate) async fn say(mut self) {
+        // Whatever fails or takes too long, the transport is dropped all the same.
+        let _ = timeout_at(self.deadline, self.take_leave()).await;
+    }
+
+    async fn take_leave(&mut self) -> io::Result<()> {
+        let (close, awaits_answer) = match std::mem::replace(&mut self.dismissal, Dismissal::Abort)
+        {
+            Dismissal::Close(frame) => (Some(frame), true),
+            Dismissal::Fail(frame) => (Some(frame), false),
+            Dismissal::Echo(frame) => (frame, false),
+            Dismissal::Abort => return Ok(()),
+        };
+        self.transport.lane.queue_close(close);
+        self.write().await?;
+        if awaits_answer {
+            self.wait_for_close().await?;
+        }
+        self.transport.stream.shutdown().await?;
+        // A socket closed with unread bytes is reset, and a reset overtakes the close frame.
+        self.drain().await
+    }
+
+    async fn write(&mut self) -> io::Result<()> {
+        let Transport { stream, lane, .. } = &mut self.transport;
+        if let Some(remainder) = &self.remainder {
+            stream.write_all(remainder.bytes()).await?;
+        }
+        while !lane.is_empty() {
+            lane.stage();
+            let written = stream.write(lane.bytes()).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            lane.advance(written);
+        }
+        stream.flush().await
+    }
+
+    async fn wait_for_close(&mut self) -> io::Result<()> {
+        let Transport { stream, decoder, unread, .. } = &mut self.transport;
+        let mut sink = CloseOnly { closed: false };
+        let mut buffer = std::mem::take(unread);
+        let mut filled = buffer.len();
+        buffer.resize(filled.max(READ_BYTES), 0);
+        loop {
+            if decoder.feed(&mut buffer[..filled], &mut sink).is_err() || sink.closed {
+                return Ok(());
+            }
+            filled = stream.read(&mut buffer).await?;
+            if filled == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        while self.transport.stream.read(&mut buffer).await? > 0 {}
+        Ok(())
+    }
+}
+
+/// Waits for a transport that nobody wants any more, to tell its client why.
+pub(crate) async fn turn_away(
+    upgrade: Upgrade,
+    close: CloseFrame,
+    message_bytes_max: usize,
+    deadline: Instant,
+) {
+    if let Ok(Ok(upgradable)) = timeout_at(deadline, upgrade.stream).await {
+        let transport = Transport::new(upgradable, message_bytes_max);
+        let dismissal = Dismissal::Close(close);
+        let farewell = Farewell { transport, remainder: None, dismissal, deadline };
+        farewell.say().await;
+    }
+}
+
+/// Enough to throw away what a peer still sends, on a task that lives for a moment.
+const READ_BYTES: usize = 4096;
+
+/// Ignores everything but a close frame.
+struct CloseOnly {
+    closed: bool,
+}
+
+impl Sink for CloseOnly {
+    fn message(&mut self, _message: InboundMessage<'_>) -> Flow {
+        Flow::Continue
+    }
+
+    fn ping(&mut self, _payload: &[u8]) {}
+
+    fn pong(&mut self, _payload: &[u8]) {}
+
+    fn close(&mut self, _frame: Option<CloseFrame>) {
+        self.closed = true;
+    }
+}
