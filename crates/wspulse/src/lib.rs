@@ -17,6 +17,8 @@ mod registry;
 mod room;
 pub mod router;
 mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transport;
 
 pub use builder::ServerBuilder;
