@@ -20,10 +20,10 @@ use crate::frame::Frame;
 ///
 /// One codec serves all connections of a server, from many threads at once.
 pub trait Codec: Send + Sync + 'static {
-    /// The kind of WebSocket message that [`encode`](Self::encode) produces. A codec that says
-    /// [`MessageKind::Text`] must write valid UTF-8: a peer fails the connection otherwise
-    /// (RFC 6455 §8.1).
-    fn kind(&self) -> MessageKind;
+    /// The kind of WebSocket message that [`encode`](Self::encode) makes of `frame`; most codecs
+    /// know only one. What goes out as [`MessageKind::Text`] must be valid UTF-8: a peer fails the
+    /// connection otherwise (RFC 6455 §8.1).
+    fn kind(&self, frame: &Frame) -> MessageKind;
 
     /// Appends the encoded `frame` to `out` and leaves what `out` holds already as it is.
     ///

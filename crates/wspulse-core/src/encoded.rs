@@ -45,7 +45,7 @@ impl EncodedFrame {
         let mut wire = Vec::with_capacity(HEADER_BYTES_MAX + estimate);
         wire.extend_from_slice(&[0; HEADER_BYTES_MAX]);
         codec.encode(frame, &mut wire)?;
-        Ok(Self::seal(codec.kind(), wire))
+        Ok(Self::seal(codec.kind(frame), wire))
     }
 
     /// Frames a message whose bytes are already encoded.

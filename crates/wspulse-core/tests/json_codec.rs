@@ -48,7 +48,7 @@ fn nested(levels: usize) -> String {
 
 #[test]
 fn frames_travel_as_text() {
-    assert_eq!(JsonCodec.kind(), MessageKind::Text);
+    assert_eq!(JsonCodec.kind(&Frame::default()), MessageKind::Text);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn nested(levels: usize) -> Vec<u8> {
 
 #[test]
 fn frames_travel_as_binary_and_are_read_from_either_kind() {
-    assert_eq!(MessagePackCodec.kind(), MessageKind::Binary);
+    assert_eq!(MessagePackCodec.kind(&Frame::default()), MessageKind::Binary);
     let message = InboundMessage::lent(MessageKind::Text, b"\x81\xa2id\xa11");
     assert_eq!(MessagePackCodec.decode(message).unwrap(), Frame::default().with_id("1"));
 }

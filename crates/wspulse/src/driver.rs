@@ -203,8 +203,6 @@ impl Driver {
         }
         self.session.handle_timeout(now());
         self.settle();
-        // Whatever comes next gets a timer of its own; an elapsed one must not be polled again.
-        self.timer = None;
         Poll::Ready(())
     }
 }
@@ -231,6 +229,20 @@ impl Future for Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    /// A task that does not reach its end, because its runtime is shut down, leaves nothing behind
+    /// that could be found or would keep the server alive.
+    fn drop(&mut self) {
+        if !self.session.is_finished() {
+            let server = self.connection.server.clone();
+            server.end(&self.connection, Disconnect::ServerClosed);
+            let dropped = self.connection.mailbox.discard();
+            self.connection.count_dropped(dropped, DropReason::Ended);
+            server.forget_task(&self.connection);
+        }
     }
 }
 

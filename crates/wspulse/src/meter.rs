@@ -9,6 +9,7 @@ use wspulse_core::DisconnectReason;
 
 use crate::metrics::MetricsCollector;
 use crate::panics;
+use crate::room::Overflow;
 
 /// Calls the hooks of the collector, if there is one.
 pub(crate) struct Meter {
@@ -35,6 +36,11 @@ pub(crate) enum LifecycleEvent {
 impl Meter {
     pub(crate) fn new(collector: Option<Arc<dyn MetricsCollector>>) -> Self {
         Self { collector, lifecycle: Mutex::default() }
+    }
+
+    /// Whether it is worth the while to list who dropped a frame for a broadcast.
+    pub(crate) fn overflow_interest(&self) -> Overflow {
+        if self.collector.is_some() { Overflow::Listed } else { Overflow::Ignored }
     }
 
     /// Calls a hook. No lock may be held.

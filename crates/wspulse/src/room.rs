@@ -84,8 +84,15 @@ pub(crate) struct Members {
 pub(crate) struct FanOut {
     /// How many members it was offered to.
     pub(crate) members: usize,
-    /// Those who dropped their oldest frame for it.
+    /// Those who dropped their oldest frame for it, if that is of interest.
     pub(crate) overflowed: Vec<Arc<ConnectionShared>>,
+}
+
+/// Whether anybody wants to know who dropped a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    Listed,
+    Ignored,
 }
 
 impl Members {
@@ -115,6 +122,7 @@ impl Members {
         &self,
         frame: &EncodedFrame,
         excluded: Option<&Arc<ConnectionShared>>,
+        overflow: Overflow,
     ) -> FanOut {
         let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
         for member in &*self.list.lock() {
@@ -125,7 +133,7 @@ impl Members {
                 continue;
             };
             fan_out.members += 1;
-            if evicted > 0 {
+            if evicted > 0 && overflow == Overflow::Listed {
                 fan_out.overflowed.push(Arc::clone(member));
             }
         }

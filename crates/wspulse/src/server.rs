@@ -359,7 +359,8 @@ impl Server {
             Err(source) => return Err(BroadcastError::Encode { frame, source }),
         };
         if let Some(members) = self.inner.registry.members(room) {
-            let fan_out = members.broadcast(&encoded, excluded);
+            let overflow = self.metrics().overflow_interest();
+            let fan_out = members.broadcast(&encoded, excluded, overflow);
             let payload_bytes = encoded.payload().len();
             self.metrics().record(|hooks| {
                 hooks.message_broadcast(room, payload_bytes, fan_out.members);

@@ -105,7 +105,7 @@ impl JsonError {
 }
 
 impl Codec for JsonCodec {
-    fn kind(&self) -> MessageKind {
+    fn kind(&self, _frame: &Frame) -> MessageKind {
         MessageKind::Text
     }
 

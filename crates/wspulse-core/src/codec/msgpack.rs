@@ -90,7 +90,7 @@ pub enum MessagePackError {
 }
 
 impl Codec for MessagePackCodec {
-    fn kind(&self) -> MessageKind {
+    fn kind(&self, _frame: &Frame) -> MessageKind {
         MessageKind::Binary
     }
 

@@ -2,11 +2,11 @@
 
 use crate::close::CloseFrame;
 
-/// The control frames that a transport owes its peer: at most one of each kind.
+/// The control frames that a transport owes its peer.
 ///
-/// It is never dropped in favour of data, and never grows: a newer Pong replaces an older one that
-/// is not begun yet (RFC 6455 §5.5.3 allows answering only the newest Ping), a second Ping while
-/// the first still waits is the same Ping. Empty, it holds nothing.
+/// It is never dropped in favour of data, and its size is bounded: of many Pongs the last one is
+/// replaced by a newer one (RFC 6455 §5.5.3 allows answering only the newest Ping), a second Ping
+/// while the first still waits is the same Ping. Empty, it holds nothing.
 #[derive(Debug, Default)]
 pub struct ControlLane(Option<Box<Lane>>);
 
@@ -15,11 +15,14 @@ struct Lane {
     /// The frame that is being written, and how much of it is.
     current: Vec<u8>,
     written: usize,
-    pong: Option<Vec<u8>>,
+    pongs: Vec<Vec<u8>>,
     ping: bool,
     /// The payload of the Close frame.
     close: Option<Vec<u8>>,
 }
+
+/// Enough to answer every Ping of a client that sends a few at once; a flood gets fewer answers.
+const PONGS_MAX: usize = 16;
 
 const OPCODE_CLOSE: u8 = 0x8;
 const OPCODE_PING: u8 = 0x9;
@@ -28,7 +31,11 @@ const OPCODE_PONG: u8 = 0xA;
 impl ControlLane {
     /// Owes a Pong with this payload, at most 125 bytes.
     pub fn queue_pong(&mut self, payload: &[u8]) {
-        self.lane().pong = Some(payload.to_vec());
+        let pongs = &mut self.lane().pongs;
+        if pongs.len() == PONGS_MAX {
+            pongs.pop();
+        }
+        pongs.push(payload.to_vec());
     }
 
     /// Owes a Ping with an empty payload.
@@ -80,7 +87,7 @@ impl ControlLane {
         }
         lane.current.clear();
         lane.written = 0;
-        if lane.pong.is_none() && !lane.ping && lane.close.is_none() {
+        if lane.pongs.is_empty() && !lane.ping && lane.close.is_none() {
             self.0 = None;
         }
         bytes - rest
@@ -93,7 +100,7 @@ impl ControlLane {
 
 impl Lane {
     fn stage(&mut self) {
-        if let Some(payload) = self.pong.take() {
+        for payload in std::mem::take(&mut self.pongs) {
             self.encode(OPCODE_PONG, &payload);
         }
         if std::mem::take(&mut self.ping) {

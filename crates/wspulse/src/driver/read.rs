@@ -44,7 +44,7 @@ impl Driver {
         };
         if !transport.unread.is_empty() {
             let mut unread = std::mem::take(&mut transport.unread);
-            self.feed(&mut unread);
+            self.feed(&mut unread, cx);
             return true;
         }
         let mut scratch = SCRATCH.take();
@@ -54,8 +54,8 @@ impl Driver {
         let filled = buffer.filled().len();
         let progress = polled.is_ready();
         match polled {
-            Poll::Ready(Ok(())) if filled > 0 => self.feed(&mut scratch[..filled]),
-            Poll::Ready(Ok(())) => self.lose(TransportLost::EndOfStream),
+            Poll::Ready(Ok(())) if filled > 0 => self.feed(&mut scratch[..filled], cx),
+            Poll::Ready(Ok(())) => self.end_input(TransportLost::EndOfStream, cx),
             Poll::Ready(Err(error)) => self.lose_to(error),
             Poll::Pending => {}
         }
@@ -72,20 +72,29 @@ impl Driver {
         self.lose(TransportLost::Io(Arc::new(error)));
     }
 
-    fn feed(&mut self, chunk: &mut [u8]) {
+    fn feed(&mut self, chunk: &mut [u8], cx: &mut Context<'_>) {
         self.session.handle_activity(now());
         match self.decode(chunk) {
             Fed::More => self.settle(),
-            Fed::Closed(frame) => self.lose(TransportLost::PeerClosed(frame)),
+            Fed::Closed(frame) => self.end_input(TransportLost::PeerClosed(frame), cx),
             Fed::Violation(error) => {
                 self.report_violation(&error);
-                self.lose(TransportLost::Protocol(error));
+                self.end_input(TransportLost::Protocol(error), cx);
             }
             Fed::Panicked(panic) => {
                 self.report_panic(CallbackKind::Message, &panic);
-                self.lose(TransportLost::HandlerPanicked(panic));
+                self.end_input(TransportLost::HandlerPanicked(panic), cx);
             }
         }
+    }
+
+    /// Nothing more can be read. What was received before is handled and answered first, as far as
+    /// that takes no waiting; then the transport is lost.
+    fn end_input(&mut self, cause: TransportLost, cx: &mut Context<'_>) {
+        self.settle();
+        while self.drive_callback(cx) {}
+        self.drive_write(cx);
+        self.lose(cause);
     }
 
     fn decode(&mut self, chunk: &mut [u8]) -> Fed {
