@@ -275,6 +275,8 @@ impl Server {
     ) -> Result<(), ServerClosed> {
         let Admission { room, id, data } = admission;
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
+        // Until the task is spawned this stands for it: a close in between waits for both.
+        let _token = self.inner.tasks.token();
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
