@@ -38,10 +38,11 @@ pub fn same_origin() -> impl Fn(&ConnectRequest) -> bool + Send + Sync + 'static
             "http" => 80,
             _ => return false,
         };
-        let Some(host) = request.header(HOST.as_str()) else {
+        let mut hosts = request.headers().get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return false;
         };
-        let Ok(host) = host.parse::<http::uri::Authority>() else {
+        let Ok(host) = http::uri::Authority::try_from(host.as_bytes()) else {
             return false;
         };
         origin.host().eq_ignore_ascii_case(host.host())

@@ -1,7 +1,8 @@
 //! The opening handshake (RFC 6455 §4.2).
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{
     ALLOW, CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
@@ -15,6 +16,13 @@ use super::response::{Response, bad_handshake};
 
 /// What the accept key is made with (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Reads keys whose last character has bits set beyond the 16th byte, as that of the RFC's own
+/// example does (§4.1).
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// The value of `Sec-WebSocket-Accept` for a valid handshake.
 ///
