@@ -66,6 +66,11 @@ impl Decoder {
         Self { message_bytes_max, state: State::Idle }
     }
 
+    /// Whether a Close frame or a violation came: nothing more is read.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
     /// Reads `input`, unmasking it in place, and tells how many bytes it has consumed: all, unless
     /// the sink paused or a Close frame came.
     ///

@@ -1,6 +1,7 @@
 //! Taking leave of a transport: the close frame, the peer's answer, the end.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -29,21 +30,25 @@ impl Farewell {
     }
 
     async fn take_leave(&mut self) -> io::Result<()> {
-        let (close, awaits_answer) = match std::mem::replace(&mut self.dismissal, Dismissal::Abort)
-        {
-            Dismissal::Close(frame) => (Some(frame), true),
-            Dismissal::Fail(frame) => (Some(frame), false),
-            Dismissal::Echo(frame) => (frame, false),
+        let (close, answer) = match std::mem::replace(&mut self.dismissal, Dismissal::Abort) {
+            Dismissal::Close(frame) => (Some(frame), Answer::Due),
+            Dismissal::Fail(frame) => (Some(frame), Answer::NotDue),
+            Dismissal::Echo(frame) => (frame, Answer::Came),
             Dismissal::Abort => return Ok(()),
         };
         self.transport.lane.queue_close(close);
         self.write().await?;
-        if awaits_answer {
-            self.wait_for_close().await?;
-        }
+        let peer_is_done = match answer {
+            Answer::Came => true,
+            Answer::Due => self.wait_for_close().await?,
+            Answer::NotDue => false,
+        };
         self.transport.stream.shutdown().await?;
         // A socket closed with unread bytes is reset, and a reset overtakes the close frame.
-        self.drain().await
+        if peer_is_done {
+            self.deadline = self.deadline.min(Instant::now() + LINGER);
+        }
+        timeout_at(self.deadline, self.drain()).await?
     }
 
     async fn write(&mut self) -> io::Result<()> {
@@ -62,19 +67,21 @@ impl Farewell {
         stream.flush().await
     }
 
-    async fn wait_for_close(&mut self) -> io::Result<()> {
+    /// Waits until the peer says nothing more, and tells whether its close frame said so.
+    async fn wait_for_close(&mut self) -> io::Result<bool> {
         let Transport { stream, decoder, unread, .. } = &mut self.transport;
-        let mut sink = CloseOnly { closed: false };
         let mut buffer = std::mem::take(unread);
         let mut filled = buffer.len();
         buffer.resize(filled.max(READ_BYTES), 0);
         loop {
-            if decoder.feed(&mut buffer[..filled], &mut sink).is_err() || sink.closed {
-                return Ok(());
+            let fed = decoder.feed(&mut buffer[..filled], &mut Nobody);
+            // The peer's close frame may have been read before this side's was sent.
+            if fed.is_err() || decoder.has_ended() {
+                return Ok(fed.is_ok());
             }
             filled = stream.read(&mut buffer).await?;
             if filled == 0 {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
@@ -101,15 +108,28 @@ pub(crate) async fn turn_away(
     }
 }
 
+/// The peer's close frame.
+enum Answer {
+    /// It is what the own one answers.
+    Came,
+    /// It is yet to come.
+    Due,
+    /// Nothing that the peer sends counts any more.
+    NotDue,
+}
+
+/// How long a peer that has sent its close frame may take to hang up: long enough for what it sent
+/// behind that frame, against the rules, to be read away; short enough for a shutdown not to wait
+/// for clients that leave their sockets open.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Enough to throw away what a peer still sends, on a task that lives for a moment.
 const READ_BYTES: usize = 4096;
 
-/// Ignores everything but a close frame.
-struct CloseOnly {
-    closed: bool,
-}
+/// Ignores everything: what counts is where the decoder ends.
+struct Nobody;
 
-impl Sink for CloseOnly {
+impl Sink for Nobody {
     fn message(&mut self, _message: InboundMessage<'_>) -> Flow {
         Flow::Continue
     }
@@ -118,7 +138,5 @@ impl Sink for CloseOnly {
 
     fn pong(&mut self, _payload: &[u8]) {}
 
-    fn close(&mut self, _frame: Option<CloseFrame>) {
-        self.closed = true;
-    }
+    fn close(&mut self, _frame: Option<CloseFrame>) {}
 }
