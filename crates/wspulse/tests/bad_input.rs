@@ -37,7 +37,7 @@ impl Scene {
     }
 
     /// The bad client writes this, and is sent away for it.
-    async fn is_sent_away_for(mut self, bytes: &[u8], code: u16, reason: &'static str) {
+    async fn expels_for(mut self, bytes: &[u8], code: u16, reason: &'static str) {
         // It may be gone before it has written all.
         let _ = self.bad.write_raw(bytes).await;
         assert_eq!(self.bad.closed().await.unwrap(), Some(close(code, reason)));
@@ -103,14 +103,14 @@ async fn garbage_behind_the_upgrade_is_no_frame() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unmasked_frame() {
-    Scene::set().await.is_sent_away_for(b"\x81\x02{}", 1002, "frame not masked").await;
+    Scene::set().await.expels_for(b"\x81\x02{}", 1002, "frame not masked").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn reserved_bits() {
     for bits in [0x40, 0x20, 0x10, 0x70] {
         let frame = masked(0x81 | bits, b"{}");
-        Scene::set().await.is_sent_away_for(&frame, 1002, "reserved bits set").await;
+        Scene::set().await.expels_for(&frame, 1002, "reserved bits set").await;
     }
 }
 
@@ -118,7 +118,7 @@ async fn reserved_bits() {
 async fn reserved_opcodes() {
     for opcode in (0x3..=0x7).chain(0xb..=0xf) {
         let frame = masked(0x80 | opcode, b"");
-        Scene::set().await.is_sent_away_for(&frame, 1002, "reserved opcode").await;
+        Scene::set().await.expels_for(&frame, 1002, "reserved opcode").await;
     }
 }
 
@@ -126,7 +126,7 @@ async fn reserved_opcodes() {
 async fn an_oversize_message_is_logged_with_the_option_that_sets_the_limit() {
     let logs = Logs::capture();
     let frame = masked(0x82, &[0; 513]);
-    Scene::set().await.is_sent_away_for(&frame, 1009, "message too big").await;
+    Scene::set().await.expels_for(&frame, 1009, "message too big").await;
     let line = logs.one("WARN", "over the limit");
     assert!(line.contains("max_message_size") && line.contains("512"), "{line}");
 }
@@ -139,6 +139,18 @@ async fn an_oversize_message_does_not_count_as_received() {
     bad.write_raw(&masked(0x82, &[0; 513])).await.unwrap();
     assert!(close_frame(&mut bad).await.is_some());
     assert_eq!(ledger.count("received 513"), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_its_oversize_message_is_told() {
+    let server = echo().build().unwrap();
+    let address = serve_at_ws(&server).await;
+    let mut good = TestClient::connect_tcp(address, "/ws").await.unwrap();
+    // More than sockets buffer: the server must read it away for its close frame to arrive.
+    let mut bad = TestClient::connect_tcp(address, "/ws").await.unwrap();
+    bad.write_raw(&masked(0x82, &vec![0; 32 << 20])).await.unwrap();
+    assert_eq!(bad.closed().await.unwrap(), Some(close(1009, "message too big")));
+    echoes(&mut good, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,13 +173,13 @@ async fn an_announced_length_is_refused_before_any_of_it_comes() {
 #[tokio::test(start_paused = true)]
 async fn an_announced_length_beyond_what_lengths_can_be() {
     let header = [&b"\x82\xff"[..], &[0xff; 8], b"mask"].concat();
-    Scene::set().await.is_sent_away_for(&header, 1002, "bad frame length").await;
+    Scene::set().await.expels_for(&header, 1002, "bad frame length").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_control_frame_that_announces_more_than_it_may() {
     let header = [&b"\x89\xfe\xff\xff"[..], b"mask"].concat();
-    Scene::set().await.is_sent_away_for(&header, 1002, "control frame too long").await;
+    Scene::set().await.expels_for(&header, 1002, "control frame too long").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,19 +231,19 @@ async fn a_peer_that_floods_pings_and_reads_nothing_is_owed_the_newest_pongs_onl
         scene.bad.ping(&[number.to_be_bytes().as_slice(), &[0; 100]].concat()).await.unwrap();
     }
     echoes(&mut scene.good, 2).await;
-    let mut pongs = 0;
+    let mut received = 0;
     let newest = loop {
         let Received::Pong(payload) = scene.bad.receive().await.unwrap() else {
             panic!("only pings were sent");
         };
-        pongs += 1;
+        received += 1;
         if payload[..4] == (pings - 1).to_be_bytes() {
             break payload;
         }
     };
     assert_eq!(newest.len(), 104);
     // What fits into the stream (64 KiB), what was being written, what was owed.
-    assert!(pongs < 1_000, "{pongs} pongs were kept for it");
+    assert!(received < 1_000, "{received} pongs were kept for it");
     echoes(&mut scene.bad, 3).await;
 }
 

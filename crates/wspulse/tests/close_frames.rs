@@ -2,17 +2,20 @@
 
 mod support_wire;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use support_wire::ledger::Ledger;
 use support_wire::{
     Client, WRITE_WAIT, assert_passed, close, close_frame, dial, echo, echoes, numbered,
-    open_house, settle, text,
+    open_house, serve_at_ws, settle, text,
 };
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use wspulse::testing::{Received, TestClient, masked};
-use wspulse::{Frame, Server};
+use wspulse::{CloseFrame, Frame, Server};
 
 /// A server, and a client of the id `ann`.
 async fn with_ann() -> (Server, Client) {
@@ -61,7 +64,7 @@ async fn a_replaced_client_is_told_of_its_duplicate() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_is_told() {
     let (server, mut ann) = with_ann().await;
-    let (_, frame) = tokio::join!(server.close(), ann.closed());
+    let ((), frame) = tokio::join!(server.close(), ann.closed());
     assert_eq!(frame.unwrap(), Some(close(1001, "server shutting down")));
 }
 
@@ -177,7 +180,7 @@ async fn the_stream_ends_once_the_peer_has_answered() {
     let (server, mut ann) = with_ann().await;
     server.kick("ann").unwrap();
     assert_eq!(close_frame(&mut ann).await, Some(close(1000, "kicked")));
-    let patience = WRITE_WAIT - Duration::from_secs(1);
+    let patience = WRITE_WAIT / 2;
     assert!(timeout(patience, ann.receive()).await.is_err(), "it waits for the answer");
     let answered_at = Instant::now();
     ann.close(None).await.unwrap();
@@ -302,4 +305,45 @@ async fn an_ended_connection_is_found_nowhere_while_it_still_flushes() {
     told.recv().await.unwrap();
     assert_passed(closed_at, Duration::ZERO);
     drop(ann);
+}
+
+/// A client over a socket that talks all the time, whether it is heard or not, and what it is told
+/// in the end.
+async fn talking(address: SocketAddr, target: String) -> JoinHandle<Option<CloseFrame>> {
+    let client = TestClient::connect_tcp(address, &target).await.unwrap();
+    let (reader, mut writer) = client.into_stream().into_split();
+    tokio::spawn(async move {
+        let talk = masked(0x81, br#"{"event":"blah"}"#).repeat(100);
+        let talking = tokio::spawn(async move {
+            while writer.write_all(&talk).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut client = TestClient::new(tokio::io::join(reader, tokio::io::sink()));
+        let frame = close_frame(&mut client).await;
+        talking.abort();
+        frame
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_sockets_no_close_frame_is_lost_on_clients_that_go_on_talking() {
+    let server = open_house().build().unwrap();
+    let address = serve_at_ws(&server).await;
+    for round in 0..10 {
+        let ids = ["closed", "kicked", "replaced"].map(|id| format!("{id}{round}"));
+        let mut clients = Vec::new();
+        for id in &ids {
+            clients.push(talking(address, format!("/ws?id={id}")).await);
+        }
+        server.connection(&ids[0]).unwrap().close();
+        server.kick(&ids[1]).unwrap();
+        drop(TestClient::connect_tcp(address, &format!("/ws?id={}", ids[2])).await.unwrap());
+        for (client, reason) in clients.into_iter().zip(["", "kicked", "duplicate connection id"]) {
+            assert_eq!(client.await.unwrap(), Some(close(1000, reason)));
+        }
+    }
+    let client = talking(address, "/ws".to_owned()).await;
+    server.close().await;
+    assert_eq!(client.await.unwrap(), Some(close(1001, "server shutting down")));
 }

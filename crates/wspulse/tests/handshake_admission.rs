@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wspulse::testing::{TestClient, masked, request_head, request_parts};
 use wspulse::{
-    Admission, ConnectRequest, ConnectionState, Disconnect, Frame, Rejection, Server, TransportLost,
+    Admission, ConnectRequest, Connection, ConnectionState, Disconnect, Frame, Rejection, Server,
+    TransportLost,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +147,7 @@ async fn a_connection_without_an_id_gets_a_random_uuid() {
     let _nameless = TestClient::connect(&server, "/ws").await.unwrap();
     let _emptily_named = dial(&server, "").await;
     let connections = server.all_connections();
-    let ids: Vec<_> = connections.iter().map(|connection| connection.id()).collect();
+    let ids: Vec<_> = connections.iter().map(Connection::id).collect();
     assert_eq!(ids.len(), 2);
     assert_ne!(ids[0], ids[1]);
     for id in ids {
@@ -258,7 +259,7 @@ async fn a_new_connection_whose_upgrade_fails_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_suspended_session_whose_upgrade_fails_waits_on_with_its_old_deadline() {
-    let window = Duration::from_secs(60);
+    let window = Duration::from_mins(1);
     let (tell, mut told) = mpsc::unbounded_channel();
     let server = open_house()
         .resume_window(window)

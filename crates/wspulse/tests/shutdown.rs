@@ -71,7 +71,7 @@ async fn a_client_that_is_still_being_asked_for_is_refused() {
 async fn every_connection_ends_suspended_ones_included() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let server = open_house()
-        .resume_window(Duration::from_secs(60))
+        .resume_window(Duration::from_mins(1))
         .on_disconnect(move |connection: Connection, end| {
             tell.send((connection.id().to_owned(), end)).unwrap();
         })

@@ -144,9 +144,9 @@ async fn hypers_automatic_choice_of_protocol_serves_it_with_upgrades() {
 #[tokio::test]
 async fn hyper_without_upgrades_loses_what_was_registered() {
     let server = echo().build().unwrap();
-    let served = server.clone();
+    let handle = server.clone();
     let address = listen(move |stream| {
-        let server = served.clone();
+        let server = handle.clone();
         let service = service_fn(move |request: http::Request<Incoming>| {
             let server = server.clone();
             async move { Ok::<_, Infallible>(server.serve(request).await) }
