@@ -13,6 +13,7 @@ pub mod metrics;
 mod options;
 pub mod origin;
 mod panics;
+mod reentrancy;
 mod registry;
 mod room;
 pub mod router;
