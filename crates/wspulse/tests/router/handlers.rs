@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wspulse::router::{
     Context, Data, Event, Extension, ExtractError, FromContext, Handler, HandlerError,
-    HandlerFuture, HandlerResult, Json, MsgPack, Next, Router,
+    HandlerFuture, HandlerResult, Json, Middleware, MsgPack, Next, Router,
 };
 use wspulse::{Admission, Connection, Frame, SendError, Server};
 
@@ -14,6 +14,14 @@ use crate::support::{Client, Journal};
 struct Move {
     x: i32,
     y: i32,
+}
+
+/// Middleware that leaves a value for the handler.
+fn leave<T: Clone + Send + Sync + 'static>(value: T) -> impl Middleware {
+    move |mut context: Context, next: Next| {
+        context.extensions_mut().insert(value.clone());
+        next.run(context)
+    }
 }
 
 /// Dispatches one frame to one handler.
@@ -30,15 +38,7 @@ async fn a_handler_may_be_an_async_function() {
     }
     let client = Client::alone().await;
     let journal = Journal::default();
-    let left = journal.clone();
-    let router = Router::builder()
-        .layer(move |mut context: Context, next: Next| {
-            context.extensions_mut().insert(left.clone());
-            next.run(context)
-        })
-        .on("move", note)
-        .build()
-        .unwrap();
+    let router = Router::builder().layer(leave(journal.clone())).on("move", note).build().unwrap();
 
     client.dispatch(&router, Frame::new("move")).await;
 
@@ -47,14 +47,16 @@ async fn a_handler_may_be_an_async_function() {
 
 #[tokio::test]
 async fn a_handler_may_be_a_plain_function() {
-    fn close(connection: Connection) {
-        connection.close();
+    fn post(Extension(sender): Extension<mpsc::Sender<Frame>>, frame: Frame) {
+        sender.try_send(frame).unwrap();
     }
     let client = Client::alone().await;
+    let (sender, mut inbox) = mpsc::channel(1);
+    let router = Router::builder().layer(leave(sender)).on("move", post).build().unwrap();
 
-    run(&client, Frame::new("move"), close).await;
+    client.dispatch(&router, Frame::new("move")).await;
 
-    client.connection.done().await;
+    assert_eq!(inbox.recv().await, Some(Frame::new("move")));
 }
 
 #[tokio::test]
@@ -94,9 +96,6 @@ async fn a_handler_may_take_six_arguments() {
 
 #[tokio::test]
 async fn a_handler_may_return_a_result_of_any_error() {
-    fn plain() -> Result<(), SendError> {
-        Ok(())
-    }
     async fn boxed() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Ok(())
     }
@@ -107,7 +106,7 @@ async fn a_handler_may_return_a_result_of_any_error() {
         Ok(())
     }
     let router = Router::builder()
-        .on("plain", plain)
+        .on("plain", || Ok::<(), SendError>(()))
         .on("boxed", boxed)
         .on("text", text)
         .on("of_the_router", of_the_router)

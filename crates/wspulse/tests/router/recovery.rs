@@ -117,9 +117,9 @@ async fn a_recovered_panic_is_an_error_to_what_is_further_out() {
     let router = Router::builder()
         .layer(Recovery)
         .on("a", panicking)
-        .on_error(move |_, _, error| match error {
-            HandlerError::Panicked(panic) => told.note(panic.message()),
-            other => panic!("{other}"),
+        .on_error(move |_, _, error| {
+            let HandlerError::Panicked(panic) = error else { panic!("{error}") };
+            told.note(panic.message());
         })
         .build()
         .unwrap();
