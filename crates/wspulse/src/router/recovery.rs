@@ -9,10 +9,11 @@ use super::context::Context;
 use super::error::HandlerError;
 use super::handler::HandlerResult;
 use super::middleware::{Middleware, Next};
+use crate::metrics::CallbackKind;
 use crate::panics;
 
 /// Catches a panic in anything further in, logs it with its backtrace, the event and the
-/// connection's id, and lets the connection live. Nothing further in runs any more; to what is
+/// connection's id, counts it, and lets the connection live. Nothing further in runs any more; to what is
 /// further out the panic is a [`HandlerError::Panicked`].
 ///
 /// Without it a panic ends the connection's transport with close code 1011.
@@ -39,6 +40,11 @@ impl Middleware for Recovery {
                     backtrace = ?panic.backtrace(),
                     "router: recovered from a panic in a handler"
                 );
+                let (room, id) = (connection.room_id(), connection.id());
+                connection
+                    .server()
+                    .metrics()
+                    .record(|hooks| hooks.callback_panicked(room, id, CallbackKind::Message));
                 Err(HandlerError::Panicked(panic))
             }
         }

@@ -3,9 +3,11 @@
 use serde_json::json;
 use tungstenite::Message;
 use wspulse::router::{HandlerResult, Json, Recovery, Router};
-use wspulse::{Admission, Connection, Frame, Server, ServerBuilder};
+use wspulse::{
+    Admission, CallbackKind, Connection, Frame, MetricsCollector, Server, ServerBuilder,
+};
 
-use crate::support::Client;
+use crate::support::{Client, Journal};
 
 fn server() -> ServerBuilder {
     Server::builder_sync(|_| Ok(Admission::room("r")))
@@ -81,4 +83,28 @@ async fn without_recovery_a_panic_ends_the_transport() {
 
     let Message::Close(Some(close)) = client.receive().await else { panic!("no close frame") };
     assert_eq!(u16::from(close.code), 1011);
+}
+
+#[tokio::test]
+async fn a_recovered_panic_is_counted() {
+    struct Counter(Journal);
+    impl MetricsCollector for Counter {
+        fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {
+            self.0.note(format!("{callback} of {id} in {room}"));
+        }
+    }
+    let journal = Journal::default();
+    let router = Router::builder()
+        .layer(Recovery)
+        .on("panic", || -> () { panic!("oh no") })
+        .on_error(|connection, request, _| reply_with_error(&connection, &request, "internal"))
+        .build()
+        .unwrap();
+    let server = Server::builder_sync(|_| Ok(Admission::room("r").id("c")));
+    let mut client = Client::of(server.router(router).metrics(Counter(journal.clone()))).await;
+
+    client.send(r#"{"event":"panic"}"#).await;
+
+    assert_eq!(client.receive_json().await["event"], "error");
+    assert_eq!(journal.entries(), ["on_message of c in r"]);
 }
