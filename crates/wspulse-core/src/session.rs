@@ -239,12 +239,14 @@ impl Session {
         }
     }
 
-    /// The message callback panicked: its transport is lost, and with it what waits behind it.
+    /// The message callback panicked: the transport that brought the message is lost, and with it
+    /// what waits behind it. A transport that has come since is not, and an end that is being told
+    /// stays what it is.
     pub fn handle_message_panicked(&mut self, error: PanicError, now: Instant) {
-        if matches!(self.state, State::Connected(_)) {
+        if matches!(self.state, State::Connected(_)) && !self.callbacks.suspension_waits() {
             self.discard_messages();
+            self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
         }
-        self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
     }
 
     /// The connection that had this id before has finished its last callback.
