@@ -174,10 +174,10 @@ impl Rig {
     pub(crate) fn dismissal(&mut self) -> Option<Dismissal> {
         let is_dismissal = |action: &Action| matches!(action, Action::Dismiss(..));
         let at = self.actions.iter().position(is_dismissal)?;
-        match self.actions.remove(at) {
-            Action::Dismiss(dismissal, _) => Some(dismissal),
-            other => unreachable!("{other:?}"),
-        }
+        let Action::Dismiss(dismissal, _) = self.actions.remove(at) else {
+            unreachable!("it was found as one");
+        };
+        Some(dismissal)
     }
 
     /// Code and reason of the Close frame that a dismissed transport's peer is told, if it is.
