@@ -30,6 +30,13 @@ pub(crate) const PING: Duration = Duration::from_secs(5);
 pub(crate) const PONG: Duration = Duration::from_secs(12);
 pub(crate) const FLUSH: Duration = Duration::from_secs(3);
 
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+/// A moment less than `time`.
+pub(crate) fn just_before(time: Duration) -> Duration {
+    time.checked_sub(MOMENT).expect("more than a moment")
+}
+
 pub(crate) fn config() -> SessionConfig {
     SessionConfig {
         heartbeat: HeartbeatConfig { ping_interval: PING, pong_timeout: PONG },
