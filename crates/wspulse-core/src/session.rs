@@ -47,7 +47,9 @@ enum State {
         cause: TransportLost,
     },
     /// Without a transport and a resume window: the end is asked for and about to be told.
-    Lost,
+    Lost {
+        cause: TransportLost,
+    },
     /// Ended; what was accepted is being written to the transport.
     Flushing {
         close: CloseFrame,
@@ -103,11 +105,16 @@ impl Session {
                 self.callbacks.push(SessionEvent::Resumed);
             }
             State::Suspended { .. } => self.callbacks.push(SessionEvent::Resumed),
+            // The end is on its way nevertheless: this transport will be told.
+            State::Lost { cause } => {
+                self.callbacks.push(SessionEvent::Suspended(cause.clone()));
+                self.callbacks.push(SessionEvent::Resumed);
+            }
             State::AwaitingTransport { close, deadline } => {
                 self.state = State::Flushing { close: close.clone(), deadline: *deadline };
                 return;
             }
-            State::Flushing { .. } | State::Lost | State::Closed => return,
+            State::Flushing { .. } | State::Closed => return,
         }
         let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
         self.state = State::Connected(Link { heartbeat, write_deadline: None });
@@ -126,7 +133,7 @@ impl Session {
             State::AwaitingTransport { .. } => self.finish(),
             State::Connected(_)
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::Flushing { .. }
             | State::Closed => {}
         }
@@ -146,7 +153,7 @@ impl Session {
             }
             State::Opening
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => {}
         }
@@ -190,7 +197,7 @@ impl Session {
             }
             State::Opening
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => {}
         }
@@ -205,7 +212,7 @@ impl Session {
                 false
             }
             State::Connected(_) => true,
-            State::Suspended { .. } | State::Lost => false,
+            State::Suspended { .. } | State::Lost { .. } => false,
             State::Flushing { .. } | State::AwaitingTransport { .. } | State::Closed => return,
         };
         if !disconnect.delivers_received() {
@@ -232,12 +239,14 @@ impl Session {
         }
     }
 
-    /// The message callback panicked: its transport is lost, and with it what waits behind it.
+    /// The message callback panicked: the transport that brought the message is lost, and with it
+    /// what waits behind it. A transport that has come since is not, and an end that is being told
+    /// stays what it is.
     pub fn handle_message_panicked(&mut self, error: PanicError, now: Instant) {
-        if matches!(self.state, State::Connected(_)) {
+        if matches!(self.state, State::Connected(_)) && !self.callbacks.suspension_waits() {
             self.discard_messages();
+            self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
         }
-        self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
     }
 
     /// The connection that had this id before has finished its last callback.
@@ -281,7 +290,7 @@ impl Session {
                 self.finish();
             }
             State::Opening
-            | State::Lost
+            | State::Lost { .. }
             | State::Flushing { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => {}
@@ -317,7 +326,7 @@ impl Session {
             State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
                 Some(*deadline)
             }
-            State::Opening | State::Lost | State::Closed => None,
+            State::Opening | State::Lost { .. } | State::Closed => None,
         };
         state.into_iter().chain(self.upgrade_deadline).min()
     }
@@ -329,7 +338,7 @@ impl Session {
             State::Connected(_) => self.callbacks.messages() < self.config.inbound_frames_max,
             State::Opening
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::Flushing { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => true,
@@ -368,8 +377,8 @@ impl Session {
 
     fn lose_transport(&mut self, cause: TransportLost, now: Instant) {
         if self.config.resume_window.is_zero() {
-            self.state = State::Lost;
-            self.actions.push_back(Action::End(Disconnect::TransportLost(cause)));
+            self.actions.push_back(Action::End(Disconnect::TransportLost(cause.clone())));
+            self.state = State::Lost { cause };
         } else {
             self.callbacks.push(SessionEvent::Suspended(cause.clone()));
             // A window beyond what the clock can express never ends in practice.
