@@ -2,13 +2,13 @@
 
 mod action;
 mod config;
+mod state;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::callbacks::{CallbackQueue, SessionEvent};
-use crate::close::CloseFrame;
 use crate::disconnect::{Disconnect, Dismissal, PanicError, TransportLost};
 use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
@@ -16,6 +16,7 @@ use crate::websocket::Flow;
 
 pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
+use state::{Link, State};
 
 /// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
 /// [`poll_timeout`] tell what to do and when to come back.
@@ -35,39 +36,6 @@ pub struct Session {
     upgrade_deadline: Option<Instant>,
     callbacks: CallbackQueue,
     actions: VecDeque<Action>,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Registered; the first transport is still being upgraded.
-    Opening,
-    Connected(Link),
-    Suspended {
-        grace_deadline: Instant,
-        cause: TransportLost,
-    },
-    /// Without a transport and a resume window: the end is asked for and about to be told.
-    Lost {
-        cause: TransportLost,
-    },
-    /// Ended; what was accepted is being written to the transport.
-    Flushing {
-        close: CloseFrame,
-        deadline: Instant,
-    },
-    /// Ended while the transport was being upgraded: it will be told.
-    AwaitingTransport {
-        close: CloseFrame,
-        deadline: Instant,
-    },
-    Closed,
-}
-
-#[derive(Debug)]
-struct Link {
-    heartbeat: Heartbeat,
-    /// When the frame in hand must have been taken; `Some` while the socket takes nothing.
-    write_deadline: Option<Instant>,
 }
 
 /// A longer window than the clock can express never ends in practice either.
