@@ -50,11 +50,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("echoing at ws://{}/", listener.local_addr()?);
-    axum::serve(listener, Router::new().route_service("/", server.clone()))
-        .with_graceful_shutdown(async move {
-            tokio::signal::ctrl_c().await.ok();
-            server.close().await;
-        })
-        .await?;
+    let app = Router::new().route_service("/", server.clone());
+    tokio::select! {
+        ended = axum::serve(listener, app) => ended?,
+        _ = tokio::signal::ctrl_c() => server.close().await,
+    }
     Ok(())
 }

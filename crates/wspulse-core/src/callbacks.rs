@@ -115,6 +115,11 @@ impl CallbackQueue {
         self.messages
     }
 
+    /// Whether the transport has changed since the event whose callback runs.
+    pub(crate) fn suspension_waits(&self) -> bool {
+        self.waiting.iter().any(|event| matches!(event, SessionEvent::Suspended(_)))
+    }
+
     /// Whether the last callback has finished.
     pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Over

@@ -2,13 +2,13 @@
 
 mod action;
 mod config;
+mod state;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::callbacks::{CallbackQueue, SessionEvent};
-use crate::close::CloseFrame;
 use crate::disconnect::{Disconnect, Dismissal, PanicError, TransportLost};
 use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
@@ -16,6 +16,7 @@ use crate::websocket::Flow;
 
 pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
+use state::{Link, State};
 
 /// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
 /// [`poll_timeout`] tell what to do and when to come back.
@@ -35,37 +36,6 @@ pub struct Session {
     upgrade_deadline: Option<Instant>,
     callbacks: CallbackQueue,
     actions: VecDeque<Action>,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Registered; the first transport is still being upgraded.
-    Opening,
-    Connected(Link),
-    Suspended {
-        grace_deadline: Instant,
-        cause: TransportLost,
-    },
-    /// Without a transport and a resume window: the end is asked for and about to be told.
-    Lost,
-    /// Ended; what was accepted is being written to the transport.
-    Flushing {
-        close: CloseFrame,
-        deadline: Instant,
-    },
-    /// Ended while the transport was being upgraded: it will be told.
-    AwaitingTransport {
-        close: CloseFrame,
-        deadline: Instant,
-    },
-    Closed,
-}
-
-#[derive(Debug)]
-struct Link {
-    heartbeat: Heartbeat,
-    /// When the frame in hand must have been taken; `Some` while the socket takes nothing.
-    write_deadline: Option<Instant>,
 }
 
 /// A longer window than the clock can express never ends in practice either.
@@ -103,11 +73,16 @@ impl Session {
                 self.callbacks.push(SessionEvent::Resumed);
             }
             State::Suspended { .. } => self.callbacks.push(SessionEvent::Resumed),
+            // The end is on its way nevertheless: this transport will be told.
+            State::Lost { cause } => {
+                self.callbacks.push(SessionEvent::Suspended(cause.clone()));
+                self.callbacks.push(SessionEvent::Resumed);
+            }
             State::AwaitingTransport { close, deadline } => {
                 self.state = State::Flushing { close: close.clone(), deadline: *deadline };
                 return;
             }
-            State::Flushing { .. } | State::Lost | State::Closed => return,
+            State::Flushing { .. } | State::Closed => return,
         }
         let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
         self.state = State::Connected(Link { heartbeat, write_deadline: None });
@@ -126,7 +101,7 @@ impl Session {
             State::AwaitingTransport { .. } => self.finish(),
             State::Connected(_)
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::Flushing { .. }
             | State::Closed => {}
         }
@@ -146,7 +121,7 @@ impl Session {
             }
             State::Opening
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => {}
         }
@@ -190,7 +165,7 @@ impl Session {
             }
             State::Opening
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => {}
         }
@@ -205,7 +180,7 @@ impl Session {
                 false
             }
             State::Connected(_) => true,
-            State::Suspended { .. } | State::Lost => false,
+            State::Suspended { .. } | State::Lost { .. } => false,
             State::Flushing { .. } | State::AwaitingTransport { .. } | State::Closed => return,
         };
         if !disconnect.delivers_received() {
@@ -232,12 +207,14 @@ impl Session {
         }
     }
 
-    /// The message callback panicked: its transport is lost, and with it what waits behind it.
+    /// The message callback panicked: the transport that brought the message is lost, and with it
+    /// what waits behind it. A transport that has come since is not, and an end that is being told
+    /// stays what it is.
     pub fn handle_message_panicked(&mut self, error: PanicError, now: Instant) {
-        if matches!(self.state, State::Connected(_)) {
+        if matches!(self.state, State::Connected(_)) && !self.callbacks.suspension_waits() {
             self.discard_messages();
+            self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
         }
-        self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
     }
 
     /// The connection that had this id before has finished its last callback.
@@ -281,7 +258,7 @@ impl Session {
                 self.finish();
             }
             State::Opening
-            | State::Lost
+            | State::Lost { .. }
             | State::Flushing { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => {}
@@ -317,7 +294,7 @@ impl Session {
             State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
                 Some(*deadline)
             }
-            State::Opening | State::Lost | State::Closed => None,
+            State::Opening | State::Lost { .. } | State::Closed => None,
         };
         state.into_iter().chain(self.upgrade_deadline).min()
     }
@@ -329,7 +306,7 @@ impl Session {
             State::Connected(_) => self.callbacks.messages() < self.config.inbound_frames_max,
             State::Opening
             | State::Suspended { .. }
-            | State::Lost
+            | State::Lost { .. }
             | State::Flushing { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => true,
@@ -368,8 +345,8 @@ impl Session {
 
     fn lose_transport(&mut self, cause: TransportLost, now: Instant) {
         if self.config.resume_window.is_zero() {
-            self.state = State::Lost;
-            self.actions.push_back(Action::End(Disconnect::TransportLost(cause)));
+            self.actions.push_back(Action::End(Disconnect::TransportLost(cause.clone())));
+            self.state = State::Lost { cause };
         } else {
             self.callbacks.push(SessionEvent::Suspended(cause.clone()));
             // A window beyond what the clock can express never ends in practice.

@@ -59,13 +59,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Hands each frame to a [`Router`], in place of [`on_message`](Self::on_message).
+    /// Has a [`Router`] dispatch each frame by its event. It is the message callback, in place of
+    /// what [`on_message`](Self::on_message) sets.
     pub fn router(self, router: Router) -> Self {
-        let router = Arc::new(router);
-        self.on_message(move |conn, frame| {
-            let router = Arc::clone(&router);
-            async move { router.dispatch(conn, frame).await }
-        })
+        self.on_message(move |conn, frame| router.dispatch(conn, frame))
     }
 
     /// Called once when a connection has ended, with the reason, after every other callback of that

@@ -1,4 +1,42 @@
 //! A WebSocket room server whose sessions survive network drops.
+//!
+//! A [`Server`] is built from a connect function, which says who may come into which room and
+//! under which id, and from callbacks. Clients become [`Connection`]s and exchange [`Frame`]s; a
+//! room is a string.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use wspulse::{Admission, Rejection, Server, origin};
+//!
+//! let server = Server::builder(|request| async move {
+//!     let user = request.query("user").ok_or_else(Rejection::unauthorized)?;
+//!     Ok(Admission::room("lobby").id(user))
+//! })
+//! .on_message(|conn, frame| async move {
+//!     let _ = conn.room().broadcast(frame);
+//! })
+//! .check_origin(origin::same_origin())
+//! .resume_window(Duration::from_secs(30))
+//! .build()?;
+//!
+//! let app: axum::Router = axum::Router::new().route_service("/ws", server.clone());
+//! # Ok::<(), wspulse::ConfigError>(())
+//! ```
+//!
+//! # Ways in
+//!
+//! - **A tower service:** [`Server`] implements [`tower_service::Service`] for HTTP requests, so
+//!   axum mounts it with `route_service`, and [`Server::serve`] answers a request of hyper's.
+//! - **From inside a handler** that has authenticated the client: [`Server::upgrade`] with an
+//!   [`Admission`] of its own.
+//! - **Any other framework or byte stream:** [`Server::handshake`], then
+//!   [`connect`](http::Handshake::connect) or [`admit`](http::Handshake::admit), then write the
+//!   [`response`](http::Accepted::response) and [`attach`](http::Accepted::attach) the stream.
+//!
+//! # Features
+//!
+//! Both are off by default and only add: `msgpack`, the MessagePack codec; `testing`, clients for
+//! the tests of applications.
 
 mod builder;
 mod connect;
@@ -13,6 +51,7 @@ pub mod metrics;
 mod options;
 pub mod origin;
 mod panics;
+mod reentrancy;
 mod registry;
 mod room;
 pub mod router;
@@ -37,3 +76,8 @@ pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Frame, MessageKind, OutboundStats,
     PanicError, PayloadError, TransportLost,
 };
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -50,7 +50,7 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn frame_dropped(&self, room: &str, id: &str, reason: DropReason) {}
     /// A peer was silent for the pong timeout.
     fn pong_timeout(&self, room: &str, id: &str) {}
-    /// A callback panicked.
+    /// A callback panicked, whether the connection survived it or not.
     fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {}
 }
 

@@ -170,6 +170,7 @@ impl fmt::Debug for Options {
             .field("drain_timeout", &self.drain_timeout)
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
+            .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,6 @@
 //! The server: a handle that everything else is reached from.
 
-use std::cell::Cell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
@@ -25,6 +23,7 @@ use crate::mailbox::{End, Mailbox};
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::panics;
+use crate::reentrancy::InCallback;
 use crate::registry::{EndRule, Registered, Registry};
 use crate::room::Room;
 use crate::transport::{Upgrade, turn_away};
@@ -229,10 +228,15 @@ impl Server {
             self.inner.meter.deliver();
             self.inner.tasks.close();
         }
-        if InCallback::of(self) {
+        if InCallback::of(self.address()) {
             return;
         }
         self.inner.tasks.wait().await;
+    }
+
+    /// Tells this server from others, as long as it lives.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.inner).addr()
     }
 
     pub(crate) fn room_len(&self, room: &str) -> usize {
@@ -382,37 +386,5 @@ impl fmt::Debug for Server {
             .field("rooms", &self.room_count())
             .field("options", &self.inner.options)
             .finish_non_exhaustive()
-    }
-}
-
-thread_local! {
-    /// The server whose callback this thread is running; an address, only compared.
-    static RUNNING: Cell<usize> = const { Cell::new(0) };
-}
-
-/// While it lives, this thread runs a callback of a server.
-pub(crate) struct InCallback {
-    outer: usize,
-    /// It must be dropped on the thread that it was made on.
-    _not_send: PhantomData<*const ()>,
-}
-
-impl InCallback {
-    pub(crate) fn enter(server: &Server) -> Self {
-        Self { outer: RUNNING.replace(Self::address(server)), _not_send: PhantomData }
-    }
-
-    fn of(server: &Server) -> bool {
-        RUNNING.get() == Self::address(server)
-    }
-
-    fn address(server: &Server) -> usize {
-        Arc::as_ptr(&server.inner).addr()
-    }
-}
-
-impl Drop for InCallback {
-    fn drop(&mut self) {
-        RUNNING.set(self.outer);
     }
 }

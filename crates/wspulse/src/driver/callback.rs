@@ -9,7 +9,7 @@ use crate::connection::Connection;
 use crate::handler::{BoxFuture, Outcome};
 use crate::metrics::CallbackKind;
 use crate::panics;
-use crate::server::InCallback;
+use crate::reentrancy::InCallback;
 
 /// A callback that has not returned yet.
 pub(super) struct RunningCallback {

@@ -1,0 +1,178 @@
+//! What the driver does when the session says so, and whether the session was right to say it.
+
+use std::time::Instant;
+
+use wspulse_core::session::Action;
+use wspulse_core::{Disconnect, Dismissal, SessionEvent};
+
+use crate::coverage::Scene;
+use crate::driver::{Driver, Link, Running};
+use crate::env::Env;
+use crate::leaving::Leaving;
+
+impl Driver {
+    /// Takes actions until there is none.
+    pub(crate) fn act(&mut self, env: &mut Env) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Call(event) => self.start_callback(&event, env),
+                Action::Ping => self.send_ping(env),
+                Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
+                Action::AbandonUpgrade => self.abandon_upgrade(env),
+                Action::End(disconnect) => self.ask_for_end(disconnect, env),
+                Action::DiscardBacklog => self.discard_backlog(),
+                Action::Discarded(messages) => {
+                    Scene::MessagesDiscarded.seen();
+                    self.journal.declared_discarded(messages);
+                }
+            }
+        }
+        self.check();
+    }
+
+    fn start_callback(&mut self, event: &SessionEvent, env: &mut Env) {
+        let from = self.journal.start(event, self.told.ended_suspended);
+        if let SessionEvent::Closed(disconnect) = event {
+            Scene::SuspensionsFolded.seen_if(self.journal.suspensions < self.told.losses);
+            let (expected, _) = self.told.end.as_ref().expect("an end before its callback");
+            assert_eq!(disconnect.to_string(), expected.to_string(), "the first end wins");
+        }
+        let longest = env.pick(&[20, 200, 200, 8_000]);
+        let ends_at = env.now + env.millis(0, longest);
+        self.running = Some(Running { ends_at, panics: from.filter(|_| env.chance(15)) });
+    }
+
+    fn send_ping(&mut self, env: &Env) {
+        let link = self.current.as_mut().expect("somebody to ping");
+        assert!(env.now >= link.ping_at, "one interval between pings");
+        link.ping_at = env.now + self.config.heartbeat.ping_interval;
+        link.pings_sent += 1;
+        link.lane.queue_ping();
+        self.woken = true;
+    }
+
+    fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant, env: &Env) {
+        let was_paused = self.is_paused();
+        let link = self.current.take();
+        let link = link.expect("only a transport that is there is dismissed");
+        self.check_dismissal(&dismissal, &link, was_paused, env);
+        self.part_with(link, dismissal, deadline);
+        if self.told.end.is_none() && !self.config.resume_window.is_zero() {
+            self.told.losses += 1;
+            self.told.suspended_until = Some(env.now + self.config.resume_window);
+        }
+    }
+
+    fn check_dismissal(&mut self, dismissal: &Dismissal, link: &Link, was_paused: bool, env: &Env) {
+        if let Some(cause) = self.told.loss.take() {
+            assert_eq!(*dismissal, cause.dismissal());
+            return;
+        }
+        if std::mem::take(&mut self.told.flushed) {
+            let (end, _) = self.told.end.as_ref().expect("only an end is flushed");
+            let Dismissal::Close(close) = dismissal else {
+                panic!("a healthy transport is told of the end");
+            };
+            assert_eq!((close.code().as_u16(), close.reason()), close_of(end));
+            assert!(self.ledger.is_empty(), "all that was accepted has arrived");
+            assert!(link.lane.is_empty());
+            Scene::BacklogFlushedAtEnd.seen_if(self.told.backlog_at_end);
+            Scene::EndToldAfterUpgrade.seen_if(self.told.awaits_transport);
+            return;
+        }
+        match (&self.told.end, dismissal) {
+            (Some((_, deadline)), Dismissal::Abort) => {
+                assert!(env.now >= *deadline);
+                Scene::FlushCutByDeadline.seen();
+            }
+            (None, Dismissal::Abort) => {
+                let since = link.blocked_since.expect("a blocked socket");
+                assert!(env.now >= since + self.config.write_wait);
+                Scene::WriteTimeout.seen();
+            }
+            (None, Dismissal::Close(close)) => {
+                assert_eq!((close.code().as_u16(), close.reason()), (1001, "pong timeout"));
+                assert!(!was_paused, "a peer that is not read cannot be heard");
+                assert!(env.now >= link.heard_at + self.config.heartbeat.pong_timeout);
+                Scene::PongTimeout.seen();
+            }
+            (_, Dismissal::Close(_) | Dismissal::Echo(_) | Dismissal::Fail(_)) => {
+                panic!("{dismissal:?} without a reason")
+            }
+        }
+    }
+
+    /// Takes a half-written frame back for the next transport and leaves the old one to be told.
+    pub(crate) fn part_with(&mut self, link: Link, dismissal: Dismissal, deadline: Instant) {
+        let begun = link.socket.peer.begun_data_bytes();
+        let remainder = self.queue.rewind();
+        let completes = self.ledger.rewind();
+        assert_eq!(remainder.is_some(), begun > 0, "the rest of what was begun");
+        assert_eq!(remainder.is_some(), completes.is_some());
+        Scene::HalfWrittenAtLoss.seen_if(begun > 0);
+        Scene::ControlHalfWrittenAtLoss.seen_if(link.lane.is_started());
+        let peer = &link.socket.peer;
+        assert!(peer.pings <= link.pings_sent && peer.newest_pong() <= link.pings_received);
+        let close = match dismissal {
+            Dismissal::Abort => return,
+            Dismissal::Close(close) | Dismissal::Fail(close) => Some(close),
+            Dismissal::Echo(close) => close,
+        };
+        let Link { socket, lane, .. } = link;
+        self.leaving.push(Leaving::new(socket, lane, remainder, completes, close, deadline));
+    }
+
+    fn abandon_upgrade(&mut self, env: &Env) {
+        let upgrade = self.upgrading.take().expect("an upgrade to abandon");
+        Scene::UpgradeAbandoned.seen();
+        let end_is_due = self.told.end.as_ref().is_some_and(|(_, at)| env.now >= *at);
+        assert!(env.now >= upgrade.deadline || end_is_due, "not before time");
+        if !end_is_due {
+            self.upgrade_failed(env);
+        }
+    }
+
+    pub(crate) fn upgrade_failed(&mut self, env: &Env) {
+        self.told.upgrade_failed_at = Some(env.now);
+        if std::mem::take(&mut self.told.opening) && !self.config.resume_window.is_zero() {
+            Scene::FirstUpgradeFailed.seen();
+            self.told.losses += 1;
+            self.told.suspended_until = Some(env.now + self.config.resume_window);
+        }
+    }
+
+    fn ask_for_end(&mut self, disconnect: Disconnect, env: &Env) {
+        if let Disconnect::GraceExpired(_) = &disconnect {
+            let deadline = self.told.suspended_until.expect("a suspended session");
+            Scene::GraceExpired.seen();
+            Scene::UpgradeOutlastedWindow.seen_if(env.now > deadline);
+            let due_at = self.told.upgrade_failed_at.max(Some(deadline)).unwrap();
+            assert!(self.upgrading.is_none(), "the client is coming back");
+            assert!(env.now >= due_at, "not before time");
+            assert!(env.now == due_at || !env.punctual, "exactly in time");
+        } else {
+            assert!(matches!(disconnect, Disconnect::TransportLost(_)));
+            assert!(self.config.resume_window.is_zero() && self.current.is_none());
+        }
+        self.told.asked_for_end = true;
+        self.asked.push(disconnect);
+    }
+
+    fn discard_backlog(&mut self) {
+        assert!(self.told.end.is_some(), "nothing is given up before the end");
+        assert!(self.current.is_none() && self.upgrading.is_none());
+        self.told.discarded_backlog = true;
+        assert_eq!(self.queue.discard(), self.ledger.discard());
+    }
+}
+
+fn close_of(end: &Disconnect) -> (u16, &str) {
+    match end {
+        Disconnect::Closed => (1000, ""),
+        Disconnect::Kicked { reason } => (1000, reason),
+        Disconnect::Duplicate => (1000, "duplicate connection id"),
+        Disconnect::ServerClosed => (1001, "server shutting down"),
+        Disconnect::TransportLost(_) | Disconnect::GraceExpired(_) => (1001, "session ended"),
+        other => panic!("{other:?} has no close frame here"),
+    }
+}

@@ -1,0 +1,140 @@
+//! A virtual socket with a peer behind it that reads strictly and remembers what came whole.
+
+use std::io::IoSlice;
+
+use wspulse_core::{EncodedFrame, MessageKind};
+
+use crate::env::Env;
+
+pub(crate) struct Socket {
+    pub(crate) takes: Takes,
+    pub(crate) peer: Peer,
+}
+
+/// How much the next write may place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Everything,
+    AnyPart,
+    Nothing,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    unparsed: Vec<u8>,
+    /// The numbers of the data frames that came whole and were not looked at yet.
+    arrived: Vec<u32>,
+    pub(crate) pings: u32,
+    newest_pong: u32,
+    pub(crate) close: Option<Vec<u8>>,
+}
+
+impl Socket {
+    pub(crate) fn new(takes: Takes) -> Self {
+        Self { takes, peer: Peer::default() }
+    }
+
+    /// One vectored write; tells how many bytes it took and how many there were.
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>], env: &mut Env) -> (usize, usize) {
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        let taken = match self.takes {
+            Takes::Everything => offered,
+            Takes::AnyPart => env.up_to(offered),
+            Takes::Nothing => 0,
+        };
+        let mut left = taken;
+        for slice in slices {
+            let part = left.min(slice.len());
+            self.peer.receive(&slice[..part]);
+            left -= part;
+        }
+        (taken, offered)
+    }
+}
+
+impl Peer {
+    fn receive(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        assert!(self.close.is_none(), "nothing follows a Close frame");
+        self.unparsed.extend_from_slice(bytes);
+        while let Some((opcode, header, end)) = whole_frame(&self.unparsed) {
+            let frame: Vec<u8> = self.unparsed.drain(..end).collect();
+            self.frame(opcode, &frame[header..]);
+        }
+    }
+
+    fn frame(&mut self, opcode: u8, payload: &[u8]) {
+        assert!(self.close.is_none(), "nothing follows a Close frame");
+        match opcode {
+            0x2 => self.arrived.push(number_in(payload)),
+            0x8 => self.close = Some(payload.to_vec()),
+            0x9 => {
+                assert!(payload.is_empty());
+                self.pings += 1;
+            }
+            0xA => {
+                let pong = u32::from_be_bytes(payload.try_into().unwrap());
+                assert!(pong > self.newest_pong, "pongs answer ever newer pings");
+                self.newest_pong = pong;
+            }
+            _ => panic!("opcode {opcode} is never sent"),
+        }
+    }
+
+    pub(crate) fn take_arrived(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// How many bytes of a data frame came whose rest is missing.
+    pub(crate) fn begun_data_bytes(&self) -> usize {
+        match self.unparsed.first() {
+            Some(0x82) => self.unparsed.len(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.unparsed.is_empty()
+    }
+
+    pub(crate) fn newest_pong(&self) -> u32 {
+        self.newest_pong
+    }
+}
+
+/// Opcode, header length and whole length of the first frame, if it is all there.
+fn whole_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+    let [first, second, rest @ ..] = bytes else {
+        return None;
+    };
+    assert_eq!(first & 0xF0, 0x80, "final, no reserved bits");
+    let opcode = first & 0xF;
+    let (header, len) = match second {
+        0..=125 => (2, usize::from(*second)),
+        126 => {
+            let len = u16::from_be_bytes([*rest.first()?, *rest.get(1)?]);
+            assert!(len > 125, "the shortest form");
+            assert!(opcode < 8, "control frames are short");
+            (4, usize::from(len))
+        }
+        _ => panic!("masked, or longer than any frame here"),
+    };
+    (bytes.len() >= header + len).then_some((opcode, header, header + len))
+}
+
+/// A data frame that carries its number and a filling that follows from it.
+pub(crate) fn data_frame(number: u32, filling_bytes: usize) -> EncodedFrame {
+    let [.., low] = number.to_be_bytes();
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(4 + filling_bytes, low);
+    EncodedFrame::from_payload(MessageKind::Binary, &payload)
+}
+
+pub(crate) fn number_in(payload: &[u8]) -> u32 {
+    let (number, filling) = payload.split_first_chunk::<4>().expect("a number in front");
+    let [.., low] = *number;
+    assert!(filling.iter().all(|byte| *byte == low), "nothing mixed in");
+    u32::from_be_bytes(*number)
+}

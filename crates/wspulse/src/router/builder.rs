@@ -1,0 +1,180 @@
+//! The setup of a router.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::sync::Arc;
+
+use wspulse_core::Frame;
+
+use super::context::Context;
+use super::error::{HandlerError, RouterError};
+use super::handler::{Handler, HandlerFuture};
+use super::middleware::{Chain, Endpoint, Layer, Middleware};
+use super::{Router, Table};
+use crate::connection::Connection;
+use crate::handler::{CallbackOutput, Outcome, outcome};
+
+/// Builds a [`Router`]. Mistakes are told by [`build`](Self::build).
+#[must_use = "a builder does nothing until it is built"]
+pub struct RouterBuilder {
+    layers: Vec<Layer>,
+    routes: Vec<Route>,
+    fallback: Endpoint,
+    on_error: ErrorHandler,
+}
+
+struct Route {
+    event: String,
+    layers: Vec<Layer>,
+    endpoint: Endpoint,
+}
+
+pub(super) type ErrorHandler =
+    Box<dyn Fn(Connection, Frame, HandlerError) -> Outcome + Send + Sync>;
+
+impl RouterBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            layers: Vec::new(),
+            routes: Vec::new(),
+            fallback: Box::new(|context| {
+                warn_unmatched(&context);
+                HandlerFuture::ready(Ok(()))
+            }),
+            on_error: Box::new(|connection, frame, error| {
+                warn_failed(&connection, &frame, &error);
+                Outcome::Done
+            }),
+        }
+    }
+
+    /// Registers the handler of an event. Events match exactly and in their case.
+    ///
+    /// See [`Handler`] for the functions that may be given.
+    pub fn on<Args>(self, event: impl Into<String>, handler: impl Handler<Args>) -> Self {
+        self.on_with(event, [], handler)
+    }
+
+    /// Registers the handler of an event together with middleware for this event only. It runs in
+    /// the order given, inside the middleware for all events.
+    ///
+    /// ```
+    /// use wspulse::router::{Context, HandlerResult, Layer, Next, Router};
+    ///
+    /// async fn admins_only(context: Context, next: Next) -> HandlerResult {
+    ///     if context.connection().room_id() != "admins" {
+    ///         return Err("not allowed".into());
+    ///     }
+    ///     next.run(context).await
+    /// }
+    ///
+    /// let admin = [Layer::new(admins_only)];
+    /// let router = Router::builder()
+    ///     .on_with("user.mute", admin.clone(), || {})
+    ///     .on_with("user.kick", admin, || {})
+    ///     .build()?;
+    /// # Ok::<(), wspulse::router::RouterError>(())
+    /// ```
+    pub fn on_with<Args>(
+        mut self,
+        event: impl Into<String>,
+        layers: impl IntoIterator<Item = Layer>,
+        handler: impl Handler<Args>,
+    ) -> Self {
+        self.routes.push(Route {
+            event: event.into(),
+            layers: layers.into_iter().collect(),
+            endpoint: endpoint(handler),
+        });
+        self
+    }
+
+    /// Adds middleware around the handlers of all events and around the fallback, wherever in the
+    /// setup they are registered. The first one added is the outermost.
+    pub fn layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.push(Layer::new(middleware));
+        self
+    }
+
+    /// Sets the handler of frames whose event has no other, or that have none. Default: a warning
+    /// in the log. The last one given is the one that counts.
+    pub fn fallback<Args>(mut self, handler: impl Handler<Args>) -> Self {
+        self.fallback = endpoint(handler);
+        self
+    }
+
+    /// Called with what a chain failed with, after all its middleware, such as to tell the client:
+    /// async or plain. Default: a warning in the log, with the event and the connection's id. The
+    /// last one given is the one that counts.
+    ///
+    /// No middleware is around it: a panic in it ends the transport.
+    pub fn on_error<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection, Frame, HandlerError) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.on_error =
+            Box::new(move |connection, frame, error| outcome(callback(connection, frame, error)));
+        self
+    }
+
+    /// Checks the setup and makes the router.
+    ///
+    /// # Errors
+    ///
+    /// [`RouterError`] for the first handler that was registered for the empty event, or for an
+    /// event that has one already.
+    pub fn build(self) -> Result<Router, RouterError> {
+        let Self { layers, routes, fallback, on_error } = self;
+        let mut chains = HashMap::with_capacity(routes.len());
+        for Route { event, layers: inner, endpoint } in routes {
+            if event.is_empty() {
+                return Err(RouterError::EmptyEvent);
+            }
+            match chains.entry(event) {
+                Entry::Occupied(taken) => {
+                    return Err(RouterError::DuplicateEvent { event: taken.key().clone() });
+                }
+                Entry::Vacant(free) => {
+                    let layers = layers.iter().cloned().chain(inner).collect();
+                    free.insert(Arc::new(Chain { layers, endpoint }));
+                }
+            }
+        }
+        let fallback = Arc::new(Chain { layers: layers.into(), endpoint: fallback });
+        Ok(Router { table: Arc::new(Table { chains, fallback, on_error }) })
+    }
+}
+
+impl fmt::Debug for RouterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let events = self.routes.iter().map(|route| &route.event);
+        f.debug_struct("RouterBuilder")
+            .field("layers", &self.layers.len())
+            .field("events", &events.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+fn endpoint<Args>(handler: impl Handler<Args>) -> Endpoint {
+    Box::new(move |context| handler.call(context))
+}
+
+fn warn_unmatched(context: &Context) {
+    let (event, id) = (context.event(), context.connection().id());
+    tracing::warn!(event, id, "router: unmatched event");
+}
+
+fn warn_failed(connection: &Connection, frame: &Frame, error: &HandlerError) {
+    match error {
+        HandlerError::Extract(_) | HandlerError::Application(_) => tracing::warn!(
+            event = frame.event(),
+            id = connection.id(),
+            error = error.as_error(),
+            "router: handler failed"
+        ),
+        // Whoever caught it has logged it.
+        HandlerError::Panicked(_) => {}
+    }
+}

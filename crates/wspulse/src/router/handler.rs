@@ -1,0 +1,166 @@
+//! The end of a chain: functions whose arguments are extracted from the context.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::task::{self, Poll};
+
+use super::context::Context;
+use super::error::HandlerError;
+use super::extract::FromContext;
+use crate::handler::{Async, BoxFuture, Plain};
+
+/// How a handler, a middleware or a whole chain ends.
+pub type HandlerResult = Result<(), HandlerError>;
+
+/// What runs at the end of a chain.
+///
+/// Implemented for functions and closures, async or plain, of up to six arguments that implement
+/// [`FromContext`], and that return nothing or a `Result<(), E>`; the parameter tells their
+/// shapes apart and is inferred. If an argument cannot be extracted the function is not called,
+/// and the extractor's error is the handler's.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    note = "a handler is a function or closure of up to six arguments that implement \
+            `FromContext`, their types written out; it returns `()` or a `Result<(), E>`, or a \
+            future of one of them that is `Send`"
+)]
+pub trait Handler<Args>: Send + Sync + 'static {
+    /// Starts the handler.
+    fn call(&self, context: Context) -> HandlerFuture;
+}
+
+/// A handler that has been started.
+#[must_use = "futures do nothing unless polled"]
+pub struct HandlerFuture(State);
+
+enum State {
+    Ready(Ready<HandlerResult>),
+    Boxed(BoxFuture<HandlerResult>),
+}
+
+impl HandlerFuture {
+    /// A handler that has something left to do.
+    pub fn new(future: impl Future<Output = HandlerResult> + Send + 'static) -> Self {
+        Self(State::Boxed(Box::pin(future)))
+    }
+
+    /// A handler that is done.
+    pub fn ready(result: HandlerResult) -> Self {
+        Self(State::Ready(ready(result)))
+    }
+}
+
+impl Future for HandlerFuture {
+    type Output = HandlerResult;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<HandlerResult> {
+        match &mut self.0 {
+            State::Ready(future) => Pin::new(future).poll(cx),
+            State::Boxed(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for HandlerFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            State::Ready(_) => "HandlerFuture::Ready",
+            State::Boxed(_) => "HandlerFuture::Boxed",
+        })
+    }
+}
+
+/// What a handler may end with: `()`, or a `Result<(), E>` of any error.
+pub trait IntoHandlerResult: sealed::Result {}
+
+impl IntoHandlerResult for () {}
+
+impl<E: Into<HandlerError>> IntoHandlerResult for Result<(), E> {}
+
+/// What a handler may return: what it ends with, if it is plain, or a future of that, if it is
+/// async. The parameter only tells the two apart and is inferred.
+pub trait HandlerOutput<Kind>: sealed::Output<Kind> {}
+
+impl<R: IntoHandlerResult> HandlerOutput<Plain> for R {}
+
+impl<F> HandlerOutput<Async> for F
+where
+    F: Future + Send + 'static,
+    F::Output: IntoHandlerResult,
+{
+}
+
+mod sealed {
+    use super::{Async, HandlerError, HandlerFuture, HandlerResult, Plain};
+
+    pub trait Result {
+        fn into_handler_result(self) -> HandlerResult;
+    }
+
+    impl Result for () {
+        fn into_handler_result(self) -> HandlerResult {
+            Ok(())
+        }
+    }
+
+    impl<E: Into<HandlerError>> Result for core::result::Result<(), E> {
+        fn into_handler_result(self) -> HandlerResult {
+            self.map_err(Into::into)
+        }
+    }
+
+    pub trait Output<Kind> {
+        fn into_future(self) -> HandlerFuture;
+    }
+
+    impl<R: Result> Output<Plain> for R {
+        fn into_future(self) -> HandlerFuture {
+            HandlerFuture::ready(self.into_handler_result())
+        }
+    }
+
+    impl<F> Output<Async> for F
+    where
+        F: Future + Send + 'static,
+        F::Output: Result,
+    {
+        fn into_future(self) -> HandlerFuture {
+            HandlerFuture::new(async move { self.await.into_handler_result() })
+        }
+    }
+}
+
+pub(super) fn handler_result(output: impl IntoHandlerResult) -> HandlerResult {
+    sealed::Result::into_handler_result(output)
+}
+
+macro_rules! handler_of {
+    ($($arg:ident),*) => {
+        impl<F, R, Kind, $($arg),*> Handler<(Kind, $($arg,)*)> for F
+        where
+            F: Fn($($arg),*) -> R + Send + Sync + 'static,
+            R: HandlerOutput<Kind>,
+            $($arg: FromContext,)*
+        {
+            #[allow(unused_variables, reason = "a handler without arguments extracts nothing")]
+            fn call(&self, context: Context) -> HandlerFuture {
+                let extract_and_call = || -> Result<R, HandlerError> {
+                    Ok(self($($arg::from_context(&context).map_err(Into::into)?),*))
+                };
+                match extract_and_call() {
+                    Ok(output) => sealed::Output::into_future(output),
+                    Err(error) => HandlerFuture::ready(Err(error)),
+                }
+            }
+        }
+    };
+}
+
+handler_of!();
+handler_of!(A);
+handler_of!(A, B);
+handler_of!(A, B, C);
+handler_of!(A, B, C, D);
+handler_of!(A, B, C, D, E);
+handler_of!(A, B, C, D, E, G);

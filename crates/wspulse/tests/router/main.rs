@@ -1,0 +1,9 @@
+//! What the event router does, one behaviour per test.
+
+mod chain;
+mod errors;
+mod handlers;
+mod recovery;
+mod serving;
+mod setup;
+mod support;
