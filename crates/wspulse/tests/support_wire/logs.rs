@@ -1,41 +1,55 @@
 //! What the library logs.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::Arc;
+use std::sync::Once;
 
-use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
-/// The library's log lines, of the thread that made this, as long as it lives.
-pub(crate) struct Logs {
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: DefaultGuard,
+thread_local! {
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Listens to the library on all threads, from now on. It must come before anything is logged: a
+/// place in the code that finds no listener at its first event may be taken for uninteresting.
+pub(crate) fn listen() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        tracing::subscriber::set_global_default(Listener).expect("the only listener");
+    });
+}
+
+/// The library's log lines on this thread.
+pub(crate) struct Logs(());
+
 impl Logs {
+    /// Forgets what was logged before.
     pub(crate) fn capture() -> Self {
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let guard = tracing::subscriber::set_default(Capture(Arc::clone(&lines)));
-        Self { lines, _guard: guard }
+        listen();
+        LINES.take();
+        Self(())
     }
 
     /// The one line of this level that contains this text.
     #[track_caller]
     pub(crate) fn one(&self, level: &str, text: &str) -> String {
-        let lines = self.lines.lock();
-        let found: Vec<_> =
-            lines.iter().filter(|line| line.starts_with(level) && line.contains(text)).collect();
-        match found[..] {
-            [line] => line.clone(),
-            _ => panic!("one line {level} … {text} was expected in {lines:#?}"),
-        }
+        let Self(()) = self;
+        LINES.with_borrow(|lines| {
+            let found: Vec<_> = lines
+                .iter()
+                .filter(|line| line.starts_with(level) && line.contains(text))
+                .collect();
+            match found[..] {
+                [line] => line.clone(),
+                _ => panic!("one line {level} … {text} was expected in {lines:#?}"),
+            }
+        })
     }
 }
 
-struct Capture(Arc<Mutex<Vec<String>>>);
+struct Listener;
 
 struct Line(String);
 
@@ -45,7 +59,7 @@ impl Visit for Line {
     }
 }
 
-impl Subscriber for Capture {
+impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("wspulse")
     }
@@ -53,7 +67,7 @@ impl Subscriber for Capture {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
-        self.0.lock().push(line.0);
+        LINES.with_borrow_mut(|lines| lines.push(line.0));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -39,6 +39,7 @@ pub(crate) fn admit(request: &ConnectRequest) -> Admission {
 
 /// A builder whose connect function is [`admit`].
 pub(crate) fn open_house() -> ServerBuilder {
+    logs::listen();
     Server::builder_sync(|request| Ok::<_, Rejection>(admit(&request)))
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn echo() -> ServerBuilder {
 
 /// Connects in memory with this id.
 pub(crate) async fn dial(server: &Server, id: &str) -> Client {
+    logs::listen();
     TestClient::connect(server, &format!("/ws?id={id}")).await.expect("admitted")
 }
 
@@ -126,6 +128,7 @@ impl Answer {
 
     /// The answer to a handshake that is refused before or by the connect function.
     pub(crate) async fn to(server: &Server, parts: request::Parts) -> Self {
+        logs::listen();
         let refused = match server.handshake(parts) {
             Ok(handshake) => handshake.connect().await.expect_err("a refusal"),
             Err(refused) => refused,
