@@ -259,6 +259,7 @@ impl Session {
                 if link.write_deadline.is_some_and(|deadline| now >= deadline) {
                     self.handle_transport_lost(TransportLost::WriteTimeout, now);
                 } else if !paused && now >= link.heartbeat.pong_deadline(config) {
+                    self.actions.push_back(Action::PongTimeout);
                     self.handle_transport_lost(TransportLost::PongTimeout, now);
                 } else if link.heartbeat.poll_ping(config, now) {
                     self.actions.push_back(Action::Ping);

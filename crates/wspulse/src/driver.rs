@@ -73,6 +73,10 @@ impl Driver {
                     transport.lane.queue_ping();
                 }
             }
+            Action::PongTimeout => {
+                let ConnectionShared { server, room, id, .. } = &*self.connection;
+                server.metrics().record(|hooks| hooks.pong_timeout(room, id));
+            }
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
             Action::AbandonUpgrade => self.upgrade = None,
             Action::End(disconnect) => self.end(disconnect),
