@@ -226,7 +226,7 @@ impl Server {
     pub async fn close(&self) {
         let deadline = Instant::now() + self.inner.options.drain_timeout;
         if self.inner.registry.close(deadline, &self.inner.meter) {
-            self.inner.meter.deliver();
+            self.deliver_lifecycle();
             self.inner.tasks.close();
         }
         if InCallback::of(self) {
@@ -273,6 +273,8 @@ impl Server {
         admission: Admission,
         upgrade: Upgrade,
     ) -> Result<(), ServerClosed> {
+        // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
+        let _pending = self.inner.tasks.token();
         let Admission { room, id, data } = admission;
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
         let options = self.options();
@@ -296,7 +298,7 @@ impl Server {
                 task_key,
             },
         )?;
-        self.inner.meter.deliver();
+        self.deliver_lifecycle();
         match registered {
             Registered::New { connection, predecessor, upgrade } => {
                 self.spawn(Driver::new(connection, upgrade, predecessor));
@@ -320,7 +322,7 @@ impl Server {
     ) -> bool {
         let end = End { disconnect, deadline: self.end_deadline() };
         let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
-        self.inner.meter.deliver();
+        self.deliver_lifecycle();
         ended
     }
 
@@ -338,6 +340,13 @@ impl Server {
 
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         self.inner.registry.forget_task(connection);
+    }
+
+    /// Calls the hooks of what the registry has noted; [`close`](Self::close) waits for them,
+    /// whichever thread is at it.
+    fn deliver_lifecycle(&self) {
+        let _pending = self.inner.tasks.token();
+        self.inner.meter.deliver();
     }
 
     /// Until when a connection that ends now may flush and be answered.
