@@ -222,6 +222,20 @@ impl Session {
         }
     }
 
+    /// The server closes and waits no longer than this, also for what ended before.
+    pub fn handle_drain_limited(&mut self, limit: Instant) {
+        match &mut self.state {
+            State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
+                *deadline = limit.min(*deadline);
+            }
+            State::Opening
+            | State::Connected(_)
+            | State::Suspended { .. }
+            | State::Lost
+            | State::Closed => {}
+        }
+    }
+
     /// The callback that [`Action::Call`] started has returned.
     pub fn handle_callback_finished(&mut self, now: Instant) {
         let was_paused = !self.wants_inbound();

@@ -113,7 +113,7 @@ impl Driver {
         }
         if dismissal != Dismissal::Abort {
             let farewell = Farewell { transport, remainder, dismissal, deadline };
-            self.connection.server.spawn(farewell.say());
+            self.connection.server.part(farewell.say());
         }
     }
 
@@ -126,8 +126,9 @@ impl Driver {
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }
-        if callback_deadline.is_some() {
+        if let Some(deadline) = callback_deadline {
             self.callback_deadline = callback_deadline;
+            self.session.handle_drain_limited(deadline.into_std());
         }
         if let Some(upgrade) = upgrade {
             self.session.handle_upgrade_started(now());

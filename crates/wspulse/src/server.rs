@@ -27,6 +27,7 @@ use crate::options::Options;
 use crate::panics;
 use crate::registry::{EndRule, Registered, Registry};
 use crate::room::Room;
+use crate::shutdown::DrainDeadline;
 use crate::transport::{Upgrade, turn_away};
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -45,6 +46,7 @@ struct Inner {
     session_config: Arc<SessionConfig>,
     registry: Registry,
     meter: Meter,
+    drain_deadline: DrainDeadline,
     /// Every task that this server spawned.
     tasks: TaskTracker,
 }
@@ -103,6 +105,7 @@ impl Server {
                 session_config,
                 registry: Registry::new(),
                 meter,
+                drain_deadline: DrainDeadline::new(),
                 tasks: TaskTracker::new(),
             }),
         })
@@ -226,6 +229,7 @@ impl Server {
     pub async fn close(&self) {
         let deadline = Instant::now() + self.inner.options.drain_timeout;
         if self.inner.registry.close(deadline, &self.inner.meter) {
+            self.inner.drain_deadline.set(deadline);
             self.deliver_lifecycle();
             self.inner.tasks.close();
         }
@@ -301,7 +305,7 @@ impl Server {
         self.deliver_lifecycle();
         match registered {
             Registered::New { connection, predecessor, upgrade } => {
-                self.spawn(Driver::new(connection, upgrade, predecessor));
+                self.inner.tasks.spawn(Driver::new(connection, upgrade, predecessor));
             }
             Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
             Registered::Attached { displaced: None } => {}
@@ -330,12 +334,13 @@ impl Server {
     pub(crate) fn turn_away(&self, upgrade: Upgrade) {
         let close = Disconnect::Duplicate.close_frame();
         let message_bytes_max = self.options().message_bytes_max;
-        self.spawn(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
+        self.part(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
     }
 
-    /// Spawns a task that [`close`](Self::close) waits for.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.inner.tasks.spawn(task);
+    /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
+    /// its drain deadline.
+    pub(crate) fn part(&self, farewell: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn(self.inner.drain_deadline.bound(farewell));
     }
 
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
