@@ -78,7 +78,10 @@ impl Driver {
                 server.metrics().record(|hooks| hooks.pong_timeout(room, id));
             }
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
-            Action::AbandonUpgrade => self.upgrade = None,
+            Action::AbandonUpgrade => {
+                self.upgrade = None;
+                self.tell_if_suspended();
+            }
             Action::End(disconnect) => self.end(disconnect),
             Action::DiscardBacklog => {
                 let dropped = self.connection.mailbox.discard();
@@ -108,12 +111,16 @@ impl Driver {
         let Some(transport) = self.transport.take() else {
             return;
         };
-        if self.session.is_suspended() {
-            self.connection.mailbox.set_suspended();
-        }
+        self.tell_if_suspended();
         if dismissal != Dismissal::Abort {
             let farewell = Farewell { transport, remainder, dismissal, deadline };
             self.connection.server.part(farewell.say());
+        }
+    }
+
+    fn tell_if_suspended(&self) {
+        if self.session.is_suspended() {
+            self.connection.mailbox.set_suspended();
         }
     }
 
@@ -176,9 +183,7 @@ impl Driver {
             Err(error) => {
                 let cause = TransportLost::UpgradeFailed(error.into());
                 self.session.handle_upgrade_failed(cause, now());
-                if self.session.is_suspended() {
-                    self.connection.mailbox.set_suspended();
-                }
+                self.tell_if_suspended();
             }
         }
         self.settle();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use support_counts::{Recorder, builder, idle, join, join_room};
 use tokio::time::sleep;
 use wspulse::testing::request_parts;
-use wspulse::{Admission, DisconnectReason, DuplicatePolicy, Server};
+use wspulse::{Admission, ConnectionState, DisconnectReason, DuplicatePolicy, Server};
 
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -283,4 +283,20 @@ async fn the_hooks_of_an_end_come_before_on_disconnect() {
 fn the_labels_of_reasons_are_those_of_the_reference() {
     let labels = DisconnectReason::ALL.map(DisconnectReason::as_str);
     assert_eq!(labels, ["normal", "kick", "grace_expired", "server_close", "duplicate"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_first_upgrade_took_too_long_is_suspended_and_can_be_resumed() {
+    let (server, recorder) = resumable();
+    let handshake = server.handshake(request_parts("/ws")).unwrap();
+    let accepted = handshake.admit(Admission::room("lobby").id("ann")).unwrap();
+    // The write wait.
+    sleep(Duration::from_secs(11)).await;
+    drop(accepted);
+    let ann = server.connection("ann").unwrap();
+    assert_eq!(ann.state(), ConnectionState::Suspended);
+    let _ann = join(&server, "ann").await;
+    idle().await;
+    let opened = "connection_opened lobby ann";
+    assert_eq!(recorder.lives(), ["room_created lobby", opened, "session_resumed lobby ann"]);
 }
