@@ -246,6 +246,14 @@ impl Session {
         }
     }
 
+    /// The server closes and has given the running callback up. Of those that wait only the last
+    /// is still called, so that a shutdown waits for two callbacks at the most.
+    pub fn handle_callback_given_up(&mut self, now: Instant) {
+        let discarded = self.callbacks.skip_to_end();
+        self.report_discarded(discarded);
+        self.handle_callback_finished(now);
+    }
+
     /// The message callback panicked: its transport is lost, and with it what waits behind it.
     pub fn handle_message_panicked(&mut self, error: PanicError, now: Instant) {
         if matches!(self.state, State::Connected(_)) {
@@ -418,6 +426,10 @@ impl Session {
 
     fn discard_messages(&mut self) {
         let discarded = self.callbacks.discard_messages();
+        self.report_discarded(discarded);
+    }
+
+    fn report_discarded(&mut self, discarded: usize) {
         if discarded > 0 {
             self.actions.push_back(Action::Discarded(discarded));
         }

@@ -175,3 +175,20 @@ async fn two_shutdowns_at_once_both_wait_for_the_same_end() {
     assert_eq!((first, second), (3 * SECOND, 3 * SECOND));
     assert_eq!(close(&server).await, Duration::ZERO);
 }
+
+#[tokio::test(start_paused = true)]
+async fn messages_behind_a_callback_that_is_given_up_are_given_up_with_it() {
+    let server = builder()
+        .drain_timeout(3 * SECOND)
+        .on_message(|_, _| pending::<()>())
+        .on_disconnect(|_, _| sleep(SECOND))
+        .build()
+        .unwrap();
+    let mut ann = join(&server, "ann").await;
+    for number in 0..5 {
+        ann.send(&numbered(number)).await.unwrap();
+    }
+    drop(ann);
+    idle().await;
+    assert_eq!(close(&server).await, 4 * SECOND);
+}

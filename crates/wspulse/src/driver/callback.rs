@@ -100,11 +100,16 @@ impl Driver {
         }
         let more = self.connection.server.options().drain_timeout;
         self.callback_deadline = self.callback_deadline.map(|deadline| deadline + more);
-        self.callback_returned();
+        self.session.handle_callback_given_up(now());
+        self.tell_if_over();
     }
 
     fn callback_returned(&mut self) {
         self.session.handle_callback_finished(now());
+        self.tell_if_over();
+    }
+
+    fn tell_if_over(&self) {
         if self.session.callbacks_are_over() {
             self.connection.mailbox.finish_callbacks();
         }
