@@ -208,7 +208,10 @@ impl Driver {
             timer.as_mut().reset(deadline);
             return timer.as_mut().poll(cx);
         }
-        if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        // One that has just been started is polled once at least.
+        if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            && !self.drive_callback(cx)
+        {
             self.give_up_callback();
         }
         self.session.handle_timeout(now());

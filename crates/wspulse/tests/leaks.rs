@@ -3,6 +3,8 @@
 mod support_counts;
 
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support_counts::{builder, idle, join, join_narrow, numbered};
@@ -191,4 +193,31 @@ async fn messages_behind_a_callback_that_is_given_up_are_given_up_with_it() {
     drop(ann);
     idle().await;
     assert_eq!(close(&server).await, 4 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_callback_that_becomes_due_after_the_drain_timeout_has_its_time_all_the_same() {
+    let called = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::clone(&called);
+    let server = builder()
+        .drain_timeout(3 * SECOND)
+        .on_message(|_, _| pending::<()>())
+        .on_disconnect(move |_, _| {
+            let calls = Arc::clone(&calls);
+            async move {
+                sleep(SECOND).await;
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+        .build()
+        .unwrap();
+    let mut old = join(&server, "ann").await;
+    old.send(&numbered(1)).await.unwrap();
+    idle().await;
+    // Its callbacks begin when those of the one that it replaces are over.
+    let new = join(&server, "ann").await;
+    drop((old, new));
+    idle().await;
+    assert_eq!(close(&server).await, 5 * SECOND);
+    assert_eq!(called.load(Ordering::Relaxed), 2);
 }
