@@ -133,10 +133,6 @@ impl Driver {
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }
-        if let Some(deadline) = callback_deadline {
-            self.callback_deadline = callback_deadline;
-            self.session.handle_drain_limited(deadline.into_std());
-        }
         if let Some(upgrade) = upgrade {
             self.session.handle_upgrade_started(now());
             if let Some(displaced) = self.upgrade.replace(upgrade) {
@@ -146,6 +142,11 @@ impl Driver {
         if let Some(End { disconnect, deadline }) = end {
             self.session.handle_end(disconnect, deadline.into_std());
             self.connection.ended.notify_waiters();
+        }
+        // After the end, which may have come earlier and with a later deadline.
+        if let Some(deadline) = callback_deadline {
+            self.callback_deadline = callback_deadline;
+            self.session.handle_drain_limited(deadline.into_std());
         }
         self.settle();
     }

@@ -125,13 +125,17 @@ async fn a_farewell_that_began_before_the_shutdown_is_given_up_at_the_drain_time
 
 #[tokio::test(start_paused = true)]
 async fn a_flush_that_began_before_the_shutdown_is_given_up_at_the_drain_timeout() {
-    let server = builder().drain_timeout(3 * SECOND).build().unwrap();
-    let _ann = join_narrow(&server, "ann").await;
-    idle().await;
-    server.send("ann", Frame::new("more than the stream holds")).unwrap();
-    server.kick("ann").unwrap();
-    idle().await;
-    assert_eq!(close(&server).await, 3 * SECOND);
+    for begins_long_before in [true, false] {
+        let server = builder().drain_timeout(3 * SECOND).build().unwrap();
+        let _ann = join_narrow(&server, "ann").await;
+        idle().await;
+        server.send("ann", Frame::new("more than the stream holds")).unwrap();
+        server.kick("ann").unwrap();
+        if begins_long_before {
+            idle().await;
+        }
+        assert_eq!(close(&server).await, 3 * SECOND);
+    }
 }
 
 #[tokio::test(start_paused = true)]
