@@ -16,7 +16,7 @@ use wspulse::{Admission, Frame, Server, ServerBuilder};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn resumable() -> ServerBuilder {
-    builder().resume_window(60 * SECOND)
+    builder().resume_window(Duration::from_mins(1))
 }
 
 /// The test itself runs outside of any task.
@@ -90,11 +90,8 @@ async fn a_reader_that_has_stopped_is_given_up_at_the_drain_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_callback_that_never_returns_is_given_up_at_the_drain_timeout() {
-    let server = builder()
-        .drain_timeout(3 * SECOND)
-        .on_message(|_, _| pending::<()>())
-        .build()
-        .unwrap();
+    let server =
+        builder().drain_timeout(3 * SECOND).on_message(|_, _| pending::<()>()).build().unwrap();
     let mut ann = join(&server, "ann").await;
     ann.send(&numbered(1)).await.unwrap();
     idle().await;
@@ -110,7 +107,7 @@ async fn a_farewell_that_is_not_answered_is_given_up_at_its_own_deadline() {
     idle().await;
     server.kick("ann").unwrap();
     idle().await;
-    assert_eq!(close(&server).await, 2 * SECOND - Duration::from_millis(1));
+    assert_eq!(close(&server).await, Duration::from_millis(1_999));
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,7 +43,7 @@ async fn a_silent_peer_is_counted_once_when_its_time_is_over() {
 #[tokio::test(start_paused = true)]
 async fn each_silent_transport_of_a_session_is_counted() {
     let (builder, recorder) = recorded();
-    let server = builder.resume_window(Duration::from_secs(60)).build().unwrap();
+    let server = builder.resume_window(Duration::from_mins(1)).build().unwrap();
     for _ in 0..2 {
         let _ann = join(&server, "ann").await;
         sleep(Duration::from_secs(31)).await;
@@ -122,13 +122,8 @@ fn the_labels_of_callbacks_are_their_names_on_the_builder() {
         CallbackKind::TransportRestore,
         CallbackKind::Disconnect,
     ];
-    let names = [
-        "on_connect",
-        "on_message",
-        "on_transport_drop",
-        "on_transport_restore",
-        "on_disconnect",
-    ];
+    let names =
+        ["on_connect", "on_message", "on_transport_drop", "on_transport_restore", "on_disconnect"];
     assert_eq!(kinds.map(CallbackKind::as_str), names);
 }
 

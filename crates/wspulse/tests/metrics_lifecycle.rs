@@ -201,7 +201,7 @@ async fn a_session_that_expires_counts_its_whole_window() {
     let ann = join(&server, "ann").await;
     sleep(Duration::from_secs(5)).await;
     drop(ann);
-    sleep(WINDOW - Duration::from_millis(1)).await;
+    sleep(Duration::from_millis(29_999)).await;
     assert_eq!(recorder.only("connection_closed"), [""; 0]);
     sleep(Duration::from_millis(2)).await;
     let expired = "connection_closed lobby ann 35s grace_expired";
@@ -262,10 +262,8 @@ async fn the_hooks_of_an_end_come_before_on_disconnect() {
     let at_disconnect = Arc::new(Mutex::new(Vec::new()));
     let (seen, hooks) = (Arc::clone(&at_disconnect), recorder.clone());
     let builder = builder().metrics(recorder.clone());
-    let server = builder
-        .on_disconnect(move |_, _| *seen.lock().unwrap() = hooks.lives())
-        .build()
-        .unwrap();
+    let server =
+        builder.on_disconnect(move |_, _| *seen.lock().unwrap() = hooks.lives()).build().unwrap();
     drop(join(&server, "ann").await);
     idle().await;
     assert_eq!(

@@ -183,8 +183,7 @@ async fn a_send_to_a_full_buffer_is_counted_as_rejected() {
 
 #[tokio::test(start_paused = true)]
 async fn each_frame_that_a_newer_one_pushes_out_is_counted_as_evicted() {
-    let (server, recorder) =
-        recorded(|builder| builder.send_buffer_size(2).resume_window(WINDOW));
+    let (server, recorder) = recorded(|builder| builder.send_buffer_size(2).resume_window(WINDOW));
     drop(join(&server, "ann").await);
     idle().await;
     let connection = server.connection("ann").unwrap();

@@ -14,7 +14,7 @@ use wspulse::{
 const MS: Duration = Duration::from_millis(1);
 const NS: Duration = Duration::from_nanos(1);
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const MIB: usize = 1024 * 1024;
 
 #[track_caller]
@@ -38,7 +38,6 @@ fn assert_refused(
 fn the_heartbeat_takes_periods_within_its_bounds() {
     assert_valid(|builder| builder.heartbeat(NS, 2 * NS));
     assert_valid(|builder| builder.heartbeat(5 * MINUTE, 10 * MINUTE));
-    assert_valid(|builder| builder.heartbeat(10 * MINUTE - NS, 10 * MINUTE).heartbeat(NS, SECOND));
 }
 
 #[test]
@@ -172,7 +171,9 @@ async fn by_default_a_ping_goes_out_every_10_s() {
     idle().await;
     for _ in 0..3 {
         let before = Instant::now();
-        assert!(matches!(ann.receive().await.unwrap(), Received::Ping(payload) if payload.is_empty()));
+        assert!(
+            matches!(ann.receive().await.unwrap(), Received::Ping(payload) if payload.is_empty())
+        );
         ann.pong(b"").await.unwrap();
         let waited = before.elapsed();
         assert!((9_999..=10_001).contains(&waited.as_millis()), "{waited:?}");
@@ -183,7 +184,7 @@ async fn by_default_a_ping_goes_out_every_10_s() {
 async fn by_default_a_silent_peer_is_kept_for_30_s() {
     let server = builder().build().unwrap();
     let _ann = join(&server, "ann").await;
-    sleep(30 * SECOND - MS).await;
+    sleep(Duration::from_millis(29_999)).await;
     assert_eq!(server.connection_count(), 1);
     sleep(2 * MS).await;
     assert_eq!(server.connection_count(), 0);
@@ -195,7 +196,7 @@ async fn by_default_a_frame_has_10_s_to_be_taken() {
     let _ann = join_narrow(&server, "ann").await;
     idle().await;
     server.send("ann", numbered(1_000_000_000)).unwrap();
-    sleep(10 * SECOND - MS).await;
+    sleep(Duration::from_millis(9_999)).await;
     assert_eq!(server.connection_count(), 1);
     sleep(2 * MS).await;
     assert_eq!(server.connection_count(), 0);
