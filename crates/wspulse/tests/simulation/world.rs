@@ -154,9 +154,10 @@ impl World {
             25..45 => self.order(|rng| Order::Say(rng.random_range(1..50))),
             45..55 => self.order(|_| Order::Cut),
             55..60 => self.order(|_| Order::Leave),
-            60..65 => {
-                self.order(|rng| Order::Dawdle(Duration::from_millis(rng.random_range(1..900))))
-            }
+            60..65 => self.order(|rng| {
+                let time = rng.random_range(1..900);
+                Order::Dawdle(Duration::from_millis(time))
+            }),
             65..78 => {
                 if let Some(connection) = self.server.connection(&id) {
                     (0..self.rng.random_range(1..20)).for_each(|_| self.app.send(&connection));
