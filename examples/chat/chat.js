@@ -62,7 +62,8 @@ function connect() {
       return showStatus("closed", `Closed by the server: ${ending}`);
     }
     const wait = backoffMs(failures++);
-    showStatus("waiting", `Connection lost: ${ending}. Reconnecting in ${(wait / 1000).toFixed(1)} s`, wait);
+    const seconds = (wait / 1000).toFixed(1);
+    showStatus("waiting", `Connection lost: ${ending}. Reconnecting in ${seconds} s`, wait);
     retryTimer = setTimeout(connect, wait);
   };
 }
@@ -81,8 +82,9 @@ let lastSeq = null; // the newest message that we have; null if there is none to
 function begin({ event, payload }, before) {
   me = payload.member;
   if (event === "session.resumed") {
+    const frames = count(before.length, "frame");
     const messages = before.filter((frame) => frame.event === "chat.message").length;
-    const replay = `Resumed: ${count(before.length, "frame")} replayed, ${count(messages, "message")} among them`;
+    const replay = `Resumed: ${frames} replayed (${count(messages, "message")})`;
     showStatus("connected", replay);
     showNotice(replay, "good");
     before.forEach((frame) => receive(frame, true));
@@ -104,15 +106,17 @@ function receive({ id, event, payload }, isReplay = false) {
   if (event === "chat.message") {
     const { member, seq } = payload;
     if (lastSeq !== null && seq !== lastSeq + 1) {
-      showNotice(`Message ${seq} came after ${lastSeq}.`, "bad");
+      const missed = seq - lastSeq - 1;
+      const lost = `${count(missed, "message")} missed: the server keeps only so many.`;
+      showNotice(missed > 0 ? lost : `Message ${seq} came again.`, "bad");
     }
     lastSeq = seq;
-    if (member === me && unsent.delete(id)) document.getElementById(id).remove();
+    if (member === me && unsent.delete(id)) byId(id).remove();
     showMessage(payload, isReplay ? "replayed" : "");
   } else if (event === "room.members") {
     showMembers(payload);
   } else if (event === "frame.refused" && unsent.delete(id)) {
-    document.getElementById(id).remove();
+    byId(id).remove();
     showNotice("The server refused a message.", "bad");
   }
 }
@@ -131,9 +135,11 @@ function say(text) {
 
 // What is to be seen. Text of others becomes textContent, never HTML.
 
-const [status, room, countdown, lobby, chat, log, members, retry, cut, kickMe, text] =
-  ["status", "room", "countdown", "lobby", "chat", "log", "members", "retry", "cut", "kick-me", "text"]
-    .map((id) => document.getElementById(id));
+const byId = (id) => document.getElementById(id);
+const [status, room, countdown, lobby, chat] =
+  ["status", "room", "countdown", "lobby", "chat"].map(byId);
+const [log, text, members, cut, kickMe, retry] =
+  ["log", "text", "members", "cut", "kick-me", "retry"].map(byId);
 
 function element(tag, className, ...children) {
   const made = document.createElement(tag);
@@ -171,8 +177,10 @@ function showNotice(words, kind = "") {
 }
 
 function showMessage({ seq, member, name, text, at }, kind) {
-  const time = at ? new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "not sent yet";
+  const clock = { hour: "2-digit", minute: "2-digit" };
+  const time = at ? new Date(at).toLocaleTimeString([], clock) : "not sent yet";
   const about = element("span", "about", element("strong", "", name), ` · ${time}`);
+  if (kind === "replayed") about.append(" · ", element("em", "", "replayed"));
   const isOwn = member === me;
   const item = element("li", `message ${kind}`, about, element("span", "bubble", text));
   if (seq) item.dataset.seq = seq;
@@ -204,7 +212,7 @@ function showMembers(list) {
 function avatar(name) {
   const made = element("span", "avatar", [...name][0].toUpperCase());
   made.setAttribute("aria-hidden", "true");
-  const hue = [...name].reduce((hue, char) => (hue * 31 + char.codePointAt(0)) % 360, 7);
+  const hue = [...name].reduce((hue, char) => (hue * 137 + char.codePointAt(0)) % 360, 7);
   made.style.setProperty("--hue", hue);
   return made;
 }
@@ -220,12 +228,12 @@ function openChat() {
 
 // What the user does.
 
-document.getElementById("join").onsubmit = (event) => {
+byId("join").onsubmit = (event) => {
   event.preventDefault();
-  startSession(document.getElementById("name").value.trim(), document.getElementById("room-name").value.trim());
+  startSession(byId("name").value.trim(), byId("room-name").value.trim());
 };
 
-document.getElementById("compose").onsubmit = (event) => {
+byId("compose").onsubmit = (event) => {
   event.preventDefault();
   const words = text.value.trim();
   if (words) say(words);
@@ -236,7 +244,7 @@ cut.onclick = () => send("network.cut", 5);
 kickMe.onclick = () => send("member.kick", me);
 retry.onclick = connect;
 
-document.getElementById("leave").onclick = function leave() {
+byId("leave").onclick = function leave() {
   sessionStorage.removeItem("session");
   session = null;
   if (status.dataset.state !== "connected") return location.reload();

@@ -4,7 +4,7 @@
 //! cargo run --release --example chat [-- --port 3000]
 //! ```
 //!
-//! The page (`chat.js`) shows the reconnect loop that an application would write. Its "Cut my
+//! The page (`chat.js`) shows the reconnect loop that an application would write. Its "Cut
 //! network" button makes this server drop the tab's TCP connection for some seconds: the session
 //! survives, and what was said meanwhile arrives when the tab is back.
 
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/chat.css", get(asset("text/css; charset=utf-8", include_str!("chat.css"))))
         .route("/chat.js", get(asset("text/javascript; charset=utf-8", include_str!("chat.js"))))
         .route_service("/ws", server.clone())
-        // Only for the button that cuts the network; otherwise `axum::serve(listener, app)` will do.
+        // For the button that cuts the network; otherwise `axum::serve(listener, app)` will do.
         .into_make_service_with_connect_info::<Switch>();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
     println!("open http://{}/", listener.local_addr()?);

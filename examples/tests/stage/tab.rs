@@ -25,6 +25,11 @@ impl Tab {
 
     pub(super) async fn open(&self, url: &str) {
         self.client().await.goto(url).await.expect("the page loads");
+        // What is shown for a moment only could be missed by looking now and then.
+        let record = "window.shown = [];
+            new MutationObserver(() => shown.push(document.getElementById('status').textContent))
+                .observe(document.getElementById('status'), { childList: true })";
+        self.eval(record).await;
     }
 
     pub(crate) async fn reload(&self) {
@@ -122,6 +127,12 @@ impl Tab {
         self.waits_until(&format!("it is {state}, with {words}"), &condition).await;
     }
 
+    /// Waits for a status that need not last. It counts from when the tab was opened.
+    pub(crate) async fn has_shown(&self, words: &str) {
+        let condition = format!("shown.some((status) => status.includes({}))", Value::from(words));
+        self.waits_until(&format!("{words:?} has been shown"), &condition).await;
+    }
+
     pub(crate) async fn waits_until(&self, what: &str, condition: &str) {
         let script = format!("return {condition}");
         let started = Instant::now();
@@ -144,9 +155,10 @@ impl Tab {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, &png).expect("it can be written");
         println!("wrote {}", path.display());
-        let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
         if std::env::var_os("UPDATE_SCREENSHOT").is_some() && name == "chat.png" {
-            std::fs::write(shown, &png).expect("it can be written");
+            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+            std::fs::create_dir_all(&docs).expect("it can be made");
+            std::fs::write(docs.join(name), &png).expect("it can be written");
         }
     }
 
