@@ -84,6 +84,7 @@ async fn a_tab_is_told_what_did_not_fit_into_its_buffer() {
         let grace = stage.join("Grace", "lobby").await;
         grace.say("before").await;
         ada.waits_for_messages(&["before"]).await;
+        ada.stay_offline().await;
         ada.click("#cut").await;
         grace.waits_for_members(&["Ada away", "Grace you"]).await;
         let write_a_lot = "for (let i = 0; i < 300; i++) {
@@ -91,6 +92,10 @@ async fn a_tab_is_told_what_did_not_fit_into_its_buffer() {
             document.getElementById('compose').requestSubmit();
         }";
         grace.eval(write_a_lot).await;
+        grace
+            .waits_until("all is written", "document.querySelectorAll('[data-seq]').length == 301")
+            .await;
+        ada.may_go_online().await;
         // The buffer holds 256 frames.
         ada.waits_for_status("connected", "256 frames replayed (256 messages)").await;
         assert_eq!(ada.count("#log .bad").await, 1);

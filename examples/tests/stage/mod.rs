@@ -125,7 +125,7 @@ async fn start_server() -> (Child, String) {
     let mut server = spawn(Command::new(build_example().await).args(["--port", "0"]))
         .expect("the example starts");
     let stdout = server.stdout.take().expect("it is piped");
-    let url = line_after(stdout, "open ").await;
+    let url = line_after(stdout, "open ").await.expect("it says where it listens");
     (server, url)
 }
 
@@ -149,31 +149,47 @@ async fn build_example() -> String {
         .expect("cargo names the executable")
 }
 
+/// Starts chromedriver on a free port. It wants the same one of IPv4 and IPv6, picks one that is free
+/// for the one and gives up if it is taken for the other, as may happen on a busy machine.
 async fn start_driver() -> (Child, String) {
-    let mut driver =
-        spawn(Command::new("chromedriver").arg("--port=0")).expect("chromedriver is in the PATH");
-    let stdout = driver.stdout.take().expect("it is piped");
-    let port = line_after(stdout, "started successfully on port ").await;
-    (driver, format!("http://127.0.0.1:{}", port.trim_end_matches('.')))
+    let mut said = String::new();
+    for _ in 0..5 {
+        let mut driver = spawn(Command::new("chromedriver").arg("--port=0"))
+            .expect("chromedriver is in the PATH");
+        let stdout = driver.stdout.take().expect("it is piped");
+        match line_after(stdout, "started successfully on port ").await {
+            Ok(port) => {
+                return (driver, format!("http://127.0.0.1:{}", port.trim_end_matches('.')));
+            }
+            Err(output) => said.push_str(&output),
+        }
+    }
+    panic!("chromedriver does not start:\n{said}");
 }
 
 fn spawn(command: &mut Command) -> io::Result<Child> {
     command.stdout(Stdio::piped()).kill_on_drop(true).spawn()
 }
 
-/// What follows `announcement` in the output of a process. The rest is read too, lest the process
-/// fail or block in writing it.
-async fn line_after(output: impl AsyncRead + Send + Unpin + 'static, announcement: &str) -> String {
+/// What follows `announcement` in the output of a process, or all the output of one that ends
+/// without it. The rest is read too, lest the process fail or block in writing it.
+async fn line_after(
+    output: impl AsyncRead + Send + Unpin + 'static,
+    announcement: &str,
+) -> Result<String, String> {
     let mut lines = BufReader::new(output).lines();
+    let mut said = String::new();
     let found = async {
         while let Some(line) = lines.next_line().await.expect("output is text") {
             if let Some((_, rest)) = line.split_once(announcement) {
-                return rest.to_owned();
+                return Ok(rest.to_owned());
             }
+            said.push_str(&line);
+            said.push('\n');
         }
-        panic!("no {announcement:?} in the output");
+        Err(said)
     };
-    let rest = timeout(DEADLINE, found).await.expect("the process announces itself");
+    let rest = timeout(DEADLINE, found).await.expect("the process announces itself")?;
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    rest
+    Ok(rest)
 }

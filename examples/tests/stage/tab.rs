@@ -52,6 +52,21 @@ impl Tab {
         self.press(Key::Enter).await;
     }
 
+    /// Has every attempt to connect fail until [`may_go_online`](Self::may_go_online): a cut of some
+    /// seconds may be over before a slow machine has done what is to happen meanwhile.
+    pub(crate) async fn stay_offline(&self) {
+        let script = "window.RealWebSocket = WebSocket;
+            window.WebSocket = class {
+                static OPEN = RealWebSocket.OPEN;
+                constructor() { setTimeout(() => this.onclose({ code: 1006, reason: '' })); }
+            }";
+        self.eval(script).await;
+    }
+
+    pub(crate) async fn may_go_online(&self) {
+        self.eval("window.WebSocket = RealWebSocket").await;
+    }
+
     pub(crate) async fn press(&self, key: Key) {
         self.perform_keys(&[press(key), release(key)]).await;
     }
