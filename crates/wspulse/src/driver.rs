@@ -74,7 +74,10 @@ impl Driver {
                 }
             }
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
-            Action::AbandonUpgrade => self.upgrade = None,
+            Action::AbandonUpgrade => {
+                self.upgrade = None;
+                self.tell_suspended();
+            }
             Action::End(disconnect) => self.end(disconnect),
             Action::DiscardBacklog => {
                 let dropped = self.connection.mailbox.discard();
@@ -104,12 +107,17 @@ impl Driver {
         let Some(transport) = self.transport.take() else {
             return;
         };
-        if self.session.is_suspended() {
-            self.connection.mailbox.set_suspended();
-        }
+        self.tell_suspended();
         if dismissal != Dismissal::Abort {
             let farewell = Farewell { transport, remainder, dismissal, deadline };
             self.connection.server.spawn(farewell.say());
+        }
+    }
+
+    /// Has the rest of the server see a session that waits for its next transport as suspended.
+    fn tell_suspended(&self) {
+        if self.session.is_suspended() {
+            self.connection.mailbox.set_suspended();
         }
     }
 
@@ -171,9 +179,7 @@ impl Driver {
             Err(error) => {
                 let cause = TransportLost::UpgradeFailed(error.into());
                 self.session.handle_upgrade_failed(cause, now());
-                if self.session.is_suspended() {
-                    self.connection.mailbox.set_suspended();
-                }
+                self.tell_suspended();
             }
         }
         self.settle();
