@@ -102,7 +102,8 @@ async fn a_duplicate_begins_when_the_one_before_has_ended_with_slow_callbacks() 
         .unwrap();
     let life = ["connect begins", "connect ends", "disconnect begins", "disconnect ends"];
     // Three at once, the second replaced before its own first callback could begin.
-    let _clients = [dial(&server, "ann").await, dial(&server, "ann").await, dial(&server, "ann").await];
+    let _clients =
+        [dial(&server, "ann").await, dial(&server, "ann").await, dial(&server, "ann").await];
     for event in [&life[..], &life[..], &life[..2]].concat() {
         assert_eq!(told.recv().await.unwrap(), event);
     }

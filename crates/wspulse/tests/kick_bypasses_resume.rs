@@ -51,7 +51,9 @@ async fn a_kick_tells_the_peer_and_the_application_its_reason() {
     stage.server.kick_with_reason("ann", "spam").unwrap();
     let told = CloseFrame::new(CloseCode::NORMAL, "spam");
     assert_eq!(ann.closed().await.unwrap(), Some(told));
-    assert!(matches!(stage.disconnected().await, Disconnect::Kicked { reason } if reason == "spam"));
+    assert!(
+        matches!(stage.disconnected().await, Disconnect::Kicked { reason } if reason == "spam")
+    );
 }
 
 #[tokio::test(start_paused = true)]

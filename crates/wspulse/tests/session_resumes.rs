@@ -80,7 +80,9 @@ async fn any_close_by_the_client_suspends() {
         let frame = code.map(|code| CloseFrame::new(CloseCode::new(code).unwrap(), "bye"));
         let (mut ann, connection) = stage.join("ann").await;
         ann.close(frame.as_ref()).await.unwrap();
-        assert!(matches!(stage.dropped().await, TransportLost::PeerClosed(cause) if cause == frame));
+        assert!(
+            matches!(stage.dropped().await, TransportLost::PeerClosed(cause) if cause == frame)
+        );
         assert_eq!(connection.state(), ConnectionState::Suspended);
         let (_ann, _) = stage.rejoin("ann").await;
         stage.server.kick("ann").unwrap();
