@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every file of tests uses a part of it")]
 
+pub(crate) mod reconnecting;
+
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
