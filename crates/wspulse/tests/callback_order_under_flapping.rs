@@ -47,10 +47,13 @@ impl Dice {
     }
 }
 
+/// A connection with all that was called of it, in the order of time.
+type Life = (Connection, Vec<Mark>);
+
 /// What was called of each connection, in the order of time.
 #[derive(Clone)]
 struct Recorder {
-    lives: Arc<Mutex<Vec<(Connection, Vec<Mark>)>>>,
+    lives: Arc<Mutex<Vec<Life>>>,
     dice: Arc<Mutex<Dice>>,
 }
 

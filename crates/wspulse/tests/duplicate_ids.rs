@@ -16,8 +16,8 @@ use wspulse::{
     TransportLost,
 };
 
-fn duplicate() -> Option<CloseFrame> {
-    Some(CloseFrame::new(CloseCode::NORMAL, "duplicate connection id"))
+fn duplicate() -> CloseFrame {
+    CloseFrame::new(CloseCode::NORMAL, "duplicate connection id")
 }
 
 fn moving() -> Stage {
@@ -44,7 +44,7 @@ async fn a_second_client_replaces_the_first() {
         assert_eq!(end.reason(), DisconnectReason::Duplicate);
         let after = stage.connected().await;
         assert_ne!(after, before);
-        assert_eq!(first.closed().await.unwrap(), duplicate());
+        assert_eq!(first.closed().await.unwrap(), Some(duplicate()));
         stage.server.send("ann", numbered(1)).unwrap();
         assert_eq!(numbers(&mut second, 1).await, [1]);
         assert_eq!(stage.server.connections("lobby"), [after]);
@@ -61,7 +61,7 @@ async fn the_first_client_gets_what_was_accepted_for_it() {
     }
     let mut second = dial(&stage.server, "ann").await;
     assert_eq!(numbers(&mut first, 10).await, (0..10).collect::<Vec<_>>());
-    assert_eq!(first.closed().await.unwrap(), duplicate());
+    assert_eq!(first.closed().await.unwrap(), Some(duplicate()));
     hears_nothing(&mut second).await;
 }
 
@@ -142,7 +142,7 @@ async fn a_connected_session_moves_to_the_new_transport() {
     let mut second = dial(&stage.server, "ann").await;
     assert!(matches!(stage.dropped().await, TransportLost::Superseded));
     assert_eq!(stage.restored().await, before);
-    assert_eq!(first.closed().await.unwrap(), duplicate());
+    assert_eq!(first.closed().await.unwrap(), Some(duplicate()));
     second.send(&numbered(2)).await.unwrap();
     assert_eq!(number(&stage.message().await), 2);
     before.send(numbered(3)).unwrap();
@@ -180,7 +180,7 @@ async fn the_old_transport_of_a_moved_session_ends_at_a_frame() {
     let _second = dial(&stage.server, "ann").await;
     // The frame that was half written is finished, then the close frame tells why.
     assert!(matches!(first.receive().await.unwrap(), Received::Message(..)));
-    assert_eq!(first.receive().await.unwrap(), Received::Close(duplicate()));
+    assert_eq!(first.receive().await.unwrap(), Received::Close(Some(duplicate())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,7 +219,7 @@ async fn a_third_client_displaces_one_that_still_resumes() {
     let mut third = dial(&stage.server, "ann").await;
     assert_eq!(stage.restored().await, before);
     accepted.attach(theirs, &[]);
-    assert_eq!(second.closed().await.unwrap(), duplicate());
+    assert_eq!(second.closed().await.unwrap(), Some(duplicate()));
     assert_eq!(numbers(&mut third, 1).await, [1]);
     stage.is_silent().await;
 }
@@ -235,7 +235,7 @@ async fn a_third_client_displaces_one_whose_task_has_not_seen_it_yet() {
     let mut second = dial(&stage.server, "ann").await;
     let mut third = dial(&stage.server, "ann").await;
     assert_eq!(stage.restored().await, before);
-    assert_eq!(second.closed().await.unwrap(), duplicate());
+    assert_eq!(second.closed().await.unwrap(), Some(duplicate()));
     assert_eq!(numbers(&mut third, 1).await, [1]);
     stage.is_silent().await;
 }
@@ -249,7 +249,7 @@ async fn a_client_replaced_while_it_comes_up_is_told() {
     assert!(matches!(stage.disconnected().await, Disconnect::Duplicate));
     assert_ne!(stage.connected().await, before);
     accepted.attach(theirs, &[]);
-    assert_eq!(first.closed().await.unwrap(), duplicate());
+    assert_eq!(first.closed().await.unwrap(), Some(duplicate()));
     stage.server.send("ann", numbered(1)).unwrap();
     assert_eq!(numbers(&mut second, 1).await, [1]);
 }

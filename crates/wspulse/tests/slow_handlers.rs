@@ -5,6 +5,7 @@ mod support_sessions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use support_sessions::{Told, dial, hears_nothing, number, numbered, numbers, open_house, settle};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
@@ -52,10 +53,9 @@ impl Slow {
     }
 
     async fn message(&mut self) -> usize {
-        match self.told.recv().await.unwrap() {
-            Told::Message(_, frame) => number(&frame),
-            other => panic!("a message was due, {other:?} came"),
-        }
+        let told = self.told.recv().await.unwrap();
+        let Told::Message(_, frame) = told else { panic!("a message was due, {told:?} came") };
+        number(&frame)
     }
 
     /// A client whose first message is being handled.
@@ -86,7 +86,7 @@ async fn pongs_and_heartbeats_go_on() {
     client.ping(b"x").await.unwrap();
     assert_eq!(client.receive().await.unwrap(), Received::Pong(b"x"[..].into()));
     assert_eq!(before.elapsed(), Duration::ZERO);
-    assert_eq!(client.receive().await.unwrap(), Received::Ping(Default::default()));
+    assert_eq!(client.receive().await.unwrap(), Received::Ping(Bytes::new()));
     support_sessions::assert_passed(before, PING);
 }
 
@@ -148,7 +148,7 @@ async fn a_handler_longer_than_the_pong_timeout_keeps_a_peer_that_answers() {
     let (mut client, connection) = slow.busy().await;
     let before = Instant::now();
     while before.elapsed() < 5 * PONG {
-        assert_eq!(client.receive().await.unwrap(), Received::Ping(Default::default()));
+        assert_eq!(client.receive().await.unwrap(), Received::Ping(Bytes::new()));
         client.pong(b"").await.unwrap();
     }
     assert_eq!(connection.state(), ConnectionState::Connected);

@@ -39,13 +39,13 @@ async fn a_send_never_fails_for_want_of_room_and_the_newest_survive() {
     for capacity in [1, 3, 256] {
         let mut stage = buffering(capacity);
         let connection = suspended(&mut stage).await;
-        for number in 0..2 * capacity + 1 {
+        for number in 0..=2 * capacity {
             connection.send(numbered(number)).unwrap();
         }
         let stats = connection.outbound_stats();
         assert_eq!((stats.pending, stats.dropped), (capacity as u64, capacity as u64 + 1));
         let (mut ann, _) = stage.rejoin("ann").await;
-        let newest: Vec<_> = (capacity + 1..2 * capacity + 1).collect();
+        let newest: Vec<_> = (capacity + 1..=2 * capacity).collect();
         assert_eq!(numbers(&mut ann, capacity).await, newest);
         hears_nothing(&mut ann).await;
     }

@@ -18,7 +18,7 @@ use wspulse::{
 pub(crate) type Client = TestClient<DuplexStream>;
 
 /// A resume window for tests that are not about its length.
-pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_mins(1);
 
 /// The resolution of the runtime's timers.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -124,38 +124,35 @@ impl Stage {
     }
 
     pub(crate) async fn connected(&mut self) -> Connection {
-        match self.next().await {
-            Told::Connect(connection) => connection,
-            other => panic!("on_connect was due, {other:?} came"),
-        }
+        let told = self.next().await;
+        let Told::Connect(connection) = told else { panic!("on_connect was due, {told:?} came") };
+        connection
     }
 
     pub(crate) async fn message(&mut self) -> Frame {
-        match self.next().await {
-            Told::Message(_, frame) => frame,
-            other => panic!("on_message was due, {other:?} came"),
-        }
+        let told = self.next().await;
+        let Told::Message(_, frame) = told else { panic!("on_message was due, {told:?} came") };
+        frame
     }
 
     pub(crate) async fn dropped(&mut self) -> TransportLost {
-        match self.next().await {
-            Told::Drop(_, cause) => cause,
-            other => panic!("on_transport_drop was due, {other:?} came"),
-        }
+        let told = self.next().await;
+        let Told::Drop(_, cause) = told else { panic!("on_transport_drop was due, {told:?} came") };
+        cause
     }
 
     pub(crate) async fn restored(&mut self) -> Connection {
-        match self.next().await {
-            Told::Restore(connection) => connection,
-            other => panic!("on_transport_restore was due, {other:?} came"),
-        }
+        let told = self.next().await;
+        let Told::Restore(connection) = told else {
+            panic!("on_transport_restore was due, {told:?} came")
+        };
+        connection
     }
 
     pub(crate) async fn disconnected(&mut self) -> Disconnect {
-        match self.next().await {
-            Told::Disconnect(_, end) => end,
-            other => panic!("on_disconnect was due, {other:?} came"),
-        }
+        let told = self.next().await;
+        let Told::Disconnect(_, end) = told else { panic!("on_disconnect was due, {told:?} came") };
+        end
     }
 
     /// Asserts that, with every task idle, nothing more is told.
@@ -201,6 +198,11 @@ pub(crate) async fn hears_nothing(client: &mut Client) {
 /// Lets every other task do what it can do at this instant of virtual time.
 pub(crate) async fn settle() {
     tokio::time::sleep(TICK).await;
+}
+
+/// A moment less than a time.
+pub(crate) fn shortly_before(time: Duration) -> Duration {
+    time.checked_sub(2 * TICK).expect("times in tests are longer than that")
 }
 
 /// Asserts how much virtual time has passed, to the resolution of the timers.
