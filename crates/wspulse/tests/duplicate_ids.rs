@@ -5,7 +5,7 @@ mod support_sessions;
 use std::time::Duration;
 
 use support_sessions::{
-    Client, Stage, WINDOW, dial, hears_nothing, number, numbered, numbers, open_house,
+    Client, Stage, WINDOW, dial, hears_nothing, number, numbered, numbers, open_house, settle,
 };
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -176,7 +176,7 @@ async fn the_old_transport_of_a_moved_session_ends_at_a_frame() {
     let (mut first, connection) = stage.join_narrow("ann", 8).await;
     connection.send(numbered(1)).unwrap();
     connection.send(numbered(2)).unwrap();
-    support_sessions::settle().await;
+    settle().await;
     let _second = dial(&stage.server, "ann").await;
     // The frame that was half written is finished, then the close frame tells why.
     assert!(matches!(first.receive().await.unwrap(), Received::Message(..)));
@@ -216,6 +216,7 @@ async fn a_third_client_displaces_one_that_still_resumes() {
     stage.dropped().await;
     before.send(numbered(1)).unwrap();
     let (accepted, theirs, mut second) = half_open(&stage).await;
+    settle().await;
     let mut third = dial(&stage.server, "ann").await;
     assert_eq!(stage.restored().await, before);
     accepted.attach(theirs, &[]);

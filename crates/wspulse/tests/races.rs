@@ -3,10 +3,10 @@
 mod support_sessions;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use support_sessions::{Told, open_house};
+use support_sessions::{Told, numbered, numbers, open_house};
 use tokio::sync::{Barrier, mpsc};
 use tokio::task::yield_now;
 use wspulse::testing::TestClient;
@@ -145,4 +145,27 @@ async fn duplicates_from_many_threads_live_one_after_the_other() {
     let next = told.recv().await.unwrap();
     let Told::Connect(connection) = next else { panic!("{next:?} came") };
     assert_eq!(server.connection("ann"), Some(connection));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_that_was_admitted_is_served_although_its_window_ends() {
+    let window = Duration::from_millis(1);
+    let server = open_house()
+        .resume_window(window)
+        .on_message(|connection, frame| drop(connection.send(frame)))
+        .build()
+        .unwrap();
+    for round in 0..300 {
+        drop(TestClient::connect(&server, "/ws?id=ann").await.unwrap());
+        // Round by round a little later: sometimes just when the window ends.
+        let gone_at = Instant::now();
+        while gone_at.elapsed() < window + Duration::from_micros(5) * round {
+            yield_now().await;
+        }
+        let mut ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+        ann.send(&numbered(7)).await.unwrap();
+        assert_eq!(numbers(&mut ann, 1).await, [7]);
+        server.kick("ann").unwrap();
+        assert_eq!(ann.closed().await.unwrap().unwrap().reason(), "kicked");
+    }
 }

@@ -254,6 +254,26 @@ async fn a_peer_that_is_pushed_back_is_not_given_up_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_was_pushed_back_has_its_whole_time_again() {
+    let mut slow = Slow::new();
+    let (mut client, _) = slow.busy().await;
+    // As many as may wait: reading has stopped, and there is nothing left to read.
+    flood(&mut client, 32).await;
+    sleep(5 * PONG).await;
+    let freed_at = Instant::now();
+    slow.gate.add_permits(33);
+    for expected in 1..=32 {
+        assert_eq!(slow.message().await, expected);
+    }
+    let end = slow.told.recv().await.unwrap();
+    assert!(matches!(
+        end,
+        Told::Disconnect(_, Disconnect::TransportLost(TransportLost::PongTimeout))
+    ));
+    support_sessions::assert_passed(freed_at, PONG);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_behind_a_flood_is_heard_after_it() {
     let mut slow = Slow::new();
     let (mut client, _) = slow.busy().await;
