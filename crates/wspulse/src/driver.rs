@@ -76,7 +76,7 @@ impl Driver {
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
             Action::AbandonUpgrade => {
                 self.upgrade = None;
-                self.tell_suspended();
+                self.tell_if_suspended();
             }
             Action::End(disconnect) => self.end(disconnect),
             Action::DiscardBacklog => {
@@ -107,15 +107,14 @@ impl Driver {
         let Some(transport) = self.transport.take() else {
             return;
         };
-        self.tell_suspended();
+        self.tell_if_suspended();
         if dismissal != Dismissal::Abort {
             let farewell = Farewell { transport, remainder, dismissal, deadline };
             self.connection.server.spawn(farewell.say());
         }
     }
 
-    /// Has the rest of the server see a session that waits for its next transport as suspended.
-    fn tell_suspended(&self) {
+    fn tell_if_suspended(&self) {
         if self.session.is_suspended() {
             self.connection.mailbox.set_suspended();
         }
@@ -179,7 +178,7 @@ impl Driver {
             Err(error) => {
                 let cause = TransportLost::UpgradeFailed(error.into());
                 self.session.handle_upgrade_failed(cause, now());
-                self.tell_suspended();
+                self.tell_if_suspended();
             }
         }
         self.settle();
