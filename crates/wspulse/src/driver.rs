@@ -124,12 +124,6 @@ impl Driver {
         }
     }
 
-    fn tell_if_suspended(&self) {
-        if self.session.is_suspended() {
-            self.connection.mailbox.set_suspended();
-        }
-    }
-
     /// Takes what others have left in the mailbox. Commands come before data and timers.
     fn drive_mailbox(&mut self, cx: &Context<'_>) {
         let Some(mail) = self.connection.mailbox.collect(cx.waker()) else {

@@ -110,7 +110,6 @@ async fn a_duplicate_begins_when_the_one_before_has_ended_with_slow_callbacks() 
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "only a duplicate waits for the last callback of the one before it; an open question"]
 async fn a_kicked_client_that_returns_begins_when_the_one_before_has_ended() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let disconnect = tell.clone();
