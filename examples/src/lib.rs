@@ -1,1 +1,1 @@
-//! examples
+//! Examples of servers on `wspulse`; see `chat/`.

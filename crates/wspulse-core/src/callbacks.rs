@@ -77,6 +77,12 @@ impl CallbackQueue {
         std::mem::take(&mut self.messages)
     }
 
+    /// Removes all that waits but the end, and tells how many messages that were.
+    pub(crate) fn skip_to_end(&mut self) -> usize {
+        self.waiting.retain(|event| matches!(event, SessionEvent::Closed(_)));
+        std::mem::take(&mut self.messages)
+    }
+
     /// The next event whose callback may start now. [`finished`](Self::finished) must follow.
     pub(crate) fn start_next(&mut self) -> Option<SessionEvent> {
         if self.phase != Phase::Ready {

@@ -197,6 +197,20 @@ impl Session {
         }
     }
 
+    /// The server closes and waits no longer than this, also for what ended before.
+    pub fn handle_drain_limited(&mut self, limit: Instant) {
+        match &mut self.state {
+            State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
+                *deadline = limit.min(*deadline);
+            }
+            State::Opening
+            | State::Connected(_)
+            | State::Suspended { .. }
+            | State::Lost { .. }
+            | State::Closed => {}
+        }
+    }
+
     /// The callback that [`Action::Call`] started has returned.
     pub fn handle_callback_finished(&mut self, now: Instant) {
         let was_paused = !self.wants_inbound();
@@ -205,6 +219,14 @@ impl Session {
         if was_paused && let State::Connected(link) = &mut self.state {
             link.heartbeat.handle_activity(now);
         }
+    }
+
+    /// The server closes and has given the running callback up. Of those that wait only the last
+    /// is still called, so that a shutdown waits for two callbacks at the most.
+    pub fn handle_callback_given_up(&mut self, now: Instant) {
+        let discarded = self.callbacks.skip_to_end();
+        self.report_discarded(discarded);
+        self.handle_callback_finished(now);
     }
 
     /// The message callback panicked: the transport that brought the message is lost, and with it
@@ -236,6 +258,7 @@ impl Session {
                 if link.write_deadline.is_some_and(|deadline| now >= deadline) {
                     self.handle_transport_lost(TransportLost::WriteTimeout, now);
                 } else if !paused && now >= link.heartbeat.pong_deadline(config) {
+                    self.actions.push_back(Action::PongTimeout);
                     self.handle_transport_lost(TransportLost::PongTimeout, now);
                 } else if link.heartbeat.poll_ping(config, now) {
                     self.actions.push_back(Action::Ping);
@@ -380,6 +403,10 @@ impl Session {
 
     fn discard_messages(&mut self) {
         let discarded = self.callbacks.discard_messages();
+        self.report_discarded(discarded);
+    }
+
+    fn report_discarded(&mut self, discarded: usize) {
         if discarded > 0 {
             self.actions.push_back(Action::Discarded(discarded));
         }

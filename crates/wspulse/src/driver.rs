@@ -73,8 +73,15 @@ impl Driver {
                     transport.lane.queue_ping();
                 }
             }
+            Action::PongTimeout => {
+                let ConnectionShared { server, room, id, .. } = &*self.connection;
+                server.metrics().record(|hooks| hooks.pong_timeout(room, id));
+            }
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
-            Action::AbandonUpgrade => self.upgrade = None,
+            Action::AbandonUpgrade => {
+                self.upgrade = None;
+                self.tell_if_suspended();
+            }
             Action::End(disconnect) => self.end(disconnect),
             Action::DiscardBacklog => {
                 let dropped = self.connection.mailbox.discard();
@@ -104,12 +111,16 @@ impl Driver {
         let Some(transport) = self.transport.take() else {
             return;
         };
-        if self.session.is_suspended() {
-            self.connection.mailbox.set_suspended();
-        }
+        self.tell_if_suspended();
         if dismissal != Dismissal::Abort {
             let farewell = Farewell { transport, remainder, dismissal, deadline };
-            self.connection.server.spawn(farewell.say());
+            self.connection.server.part(farewell.say());
+        }
+    }
+
+    fn tell_if_suspended(&self) {
+        if self.session.is_suspended() {
+            self.connection.mailbox.set_suspended();
         }
     }
 
@@ -122,9 +133,6 @@ impl Driver {
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }
-        if callback_deadline.is_some() {
-            self.callback_deadline = callback_deadline;
-        }
         if let Some(upgrade) = upgrade {
             self.session.handle_upgrade_started(now());
             if let Some(displaced) = self.upgrade.replace(upgrade) {
@@ -134,6 +142,11 @@ impl Driver {
         if let Some(End { disconnect, deadline }) = end {
             self.session.handle_end(disconnect, deadline.into_std());
             self.connection.ended.notify_waiters();
+        }
+        // After the end, which may have come earlier and with a later deadline.
+        if let Some(deadline) = callback_deadline {
+            self.callback_deadline = callback_deadline;
+            self.session.handle_drain_limited(deadline.into_std());
         }
         self.settle();
     }
@@ -171,9 +184,7 @@ impl Driver {
             Err(error) => {
                 let cause = TransportLost::UpgradeFailed(error.into());
                 self.session.handle_upgrade_failed(cause, now());
-                if self.session.is_suspended() {
-                    self.connection.mailbox.set_suspended();
-                }
+                self.tell_if_suspended();
             }
         }
         self.settle();
@@ -198,7 +209,10 @@ impl Driver {
             timer.as_mut().reset(deadline);
             return timer.as_mut().poll(cx);
         }
-        if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        // One that has just been started is polled once at least.
+        if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            && !self.drive_callback(cx)
+        {
             self.give_up_callback();
         }
         self.session.handle_timeout(now());

@@ -56,6 +56,7 @@ mod registry;
 mod room;
 pub mod router;
 mod server;
+mod shutdown;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;

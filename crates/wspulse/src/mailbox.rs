@@ -40,7 +40,7 @@ pub(crate) struct Mail {
     pub(crate) end: Option<End>,
     /// The connection that had this id before has finished its last callback.
     pub(crate) predecessor_finished: bool,
-    /// The server closes: callbacks are given up at this time.
+    /// The server closes: flushes and callbacks are given up at this time.
     pub(crate) callback_deadline: Option<Instant>,
 }
 
@@ -140,7 +140,7 @@ impl Mailbox {
         displaced
     }
 
-    /// Has callbacks given up at `deadline`.
+    /// Has flushes and callbacks given up at `deadline`.
     pub(crate) fn limit_callbacks(&self, deadline: Instant) {
         self.inner.lock().post(|mail| mail.callback_deadline = Some(deadline));
     }

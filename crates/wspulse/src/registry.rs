@@ -28,6 +28,9 @@ struct Inner {
     is_open: bool,
     /// Connections that have not ended, by id.
     connections: HashMap<Arc<str>, Arc<ConnectionShared>>,
+    /// The last connection of an id that has ended and whose task still runs: its callbacks come
+    /// before those of the next connection with that id.
+    ending: HashMap<Arc<str>, Arc<ConnectionShared>>,
     /// Rooms that have members.
     rooms: HashMap<Arc<str>, Arc<Members>>,
     /// Every connection whose task runs: those above, and those that have ended and still flush or
@@ -56,6 +59,7 @@ impl Registry {
             inner: Mutex::new(Inner {
                 is_open: true,
                 connections: HashMap::new(),
+                ending: HashMap::new(),
                 rooms: HashMap::new(),
                 tasks: Slab::new(),
             }),
@@ -99,13 +103,15 @@ impl Registry {
         let connection = Arc::new(create(entry.key()));
         entry.insert(Arc::clone(&connection));
         inner.join(&connection, meter);
-        let predecessor = replaced.map_or(Predecessor::None, |old| {
-            let predecessor = old.mailbox.succeed(&connection);
+        if let Some(old) = replaced {
             let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
             // Nobody else can have ended it: it was registered, and ends happen under this lock.
             let _ = inner.end(&old, end, meter);
-            predecessor
-        });
+        }
+        let predecessor = match inner.ending.get(id) {
+            Some(old) => old.mailbox.succeed(&connection),
+            None => Predecessor::None,
+        };
         meter.note(|| LifecycleEvent::Opened {
             room: Arc::clone(&connection.room),
             id: Arc::clone(&connection.id),
@@ -158,6 +164,14 @@ impl Registry {
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         let mut inner = self.inner.lock();
         inner.tasks.remove(connection.task_key);
+        if let Entry::Occupied(entry) = inner.ending.entry(Arc::clone(&connection.id))
+            && entry.get().task_key == connection.task_key
+        {
+            entry.remove();
+        }
+        if inner.ending.is_empty() {
+            inner.ending = HashMap::new();
+        }
         if inner.tasks.is_empty() {
             inner.tasks = Slab::new();
         }
@@ -205,6 +219,7 @@ impl Inner {
         let reason = end.disconnect.reason();
         connection.mailbox.end(end)?;
         self.connections.remove(&connection.id);
+        self.ending.insert(Arc::clone(&connection.id), Arc::clone(connection));
         let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
         meter.note(|| LifecycleEvent::Closed { room, id, duration: connection.age(), reason });
         if let Entry::Occupied(entry) = self.rooms.entry(Arc::clone(&connection.room))

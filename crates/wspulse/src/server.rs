@@ -26,6 +26,7 @@ use crate::panics;
 use crate::reentrancy::InCallback;
 use crate::registry::{EndRule, Registered, Registry};
 use crate::room::Room;
+use crate::shutdown::DrainDeadline;
 use crate::transport::{Upgrade, turn_away};
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -44,6 +45,7 @@ struct Inner {
     session_config: Arc<SessionConfig>,
     registry: Registry,
     meter: Meter,
+    drain_deadline: DrainDeadline,
     /// Every task that this server spawned.
     tasks: TaskTracker,
 }
@@ -102,6 +104,7 @@ impl Server {
                 session_config,
                 registry: Registry::new(),
                 meter,
+                drain_deadline: DrainDeadline::new(),
                 tasks: TaskTracker::new(),
             }),
         })
@@ -225,7 +228,8 @@ impl Server {
     pub async fn close(&self) {
         let deadline = Instant::now() + self.inner.options.drain_timeout;
         if self.inner.registry.close(deadline, &self.inner.meter) {
-            self.inner.meter.deliver();
+            self.inner.drain_deadline.set(deadline);
+            self.deliver_lifecycle();
             self.inner.tasks.close();
         }
         if InCallback::of(self.address()) {
@@ -277,10 +281,10 @@ impl Server {
         admission: Admission,
         upgrade: Upgrade,
     ) -> Result<(), ServerClosed> {
+        // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
+        let _pending = self.inner.tasks.token();
         let Admission { room, id, data } = admission;
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
-        // Until the task is spawned this stands for it: a close in between waits for both.
-        let _token = self.inner.tasks.token();
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
@@ -302,10 +306,10 @@ impl Server {
                 task_key,
             },
         )?;
-        self.inner.meter.deliver();
+        self.deliver_lifecycle();
         match registered {
             Registered::New { connection, predecessor, upgrade } => {
-                self.spawn(Driver::new(connection, upgrade, predecessor));
+                self.inner.tasks.spawn(Driver::new(connection, upgrade, predecessor));
             }
             Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
             Registered::Attached { displaced: None } => {}
@@ -326,7 +330,7 @@ impl Server {
     ) -> bool {
         let end = End { disconnect, deadline: self.end_deadline() };
         let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
-        self.inner.meter.deliver();
+        self.deliver_lifecycle();
         ended
     }
 
@@ -334,16 +338,24 @@ impl Server {
     pub(crate) fn turn_away(&self, upgrade: Upgrade) {
         let close = Disconnect::Duplicate.close_frame();
         let message_bytes_max = self.options().message_bytes_max;
-        self.spawn(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
+        self.part(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
     }
 
-    /// Spawns a task that [`close`](Self::close) waits for.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.inner.tasks.spawn(task);
+    /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
+    /// its drain deadline.
+    pub(crate) fn part(&self, farewell: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn(self.inner.drain_deadline.bound(farewell));
     }
 
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         self.inner.registry.forget_task(connection);
+    }
+
+    /// Calls the hooks of what the registry has noted; [`close`](Self::close) waits for them,
+    /// whichever thread is at it.
+    fn deliver_lifecycle(&self) {
+        let _pending = self.inner.tasks.token();
+        self.inner.meter.deliver();
     }
 
     /// Until when a connection that ends now may flush and be answered.

@@ -14,6 +14,8 @@ pub enum Action {
     Call(SessionEvent),
     /// Owe the peer a Ping.
     Ping,
+    /// Count a peer that was silent for too long; its transport is dismissed next.
+    PongTimeout,
     /// Part with the current transport in this way, until the deadline at the latest.
     Dismiss(Dismissal, Instant),
     /// Forget the transport that is being upgraded.

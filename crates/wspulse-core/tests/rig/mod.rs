@@ -98,6 +98,7 @@ impl Rig {
                 }
                 Action::Discarded(messages) => self.discarded += messages,
                 action @ (Action::Ping
+                | Action::PongTimeout
                 | Action::Dismiss(..)
                 | Action::AbandonUpgrade
                 | Action::End(_)
@@ -204,6 +205,7 @@ impl Rig {
             .map(|action| match action {
                 Action::Call(_) => "Call",
                 Action::Ping => "Ping",
+                Action::PongTimeout => "PongTimeout",
                 Action::Dismiss(Dismissal::Close(_), _) => "Close",
                 Action::Dismiss(Dismissal::Echo(_), _) => "Echo",
                 Action::Dismiss(Dismissal::Fail(_), _) => "Fail",
@@ -222,6 +224,7 @@ impl Rig {
             Action::End(disconnect) => Some(disconnect),
             Action::Call(_)
             | Action::Ping
+            | Action::PongTimeout
             | Action::Dismiss(..)
             | Action::AbandonUpgrade
             | Action::DiscardBacklog

@@ -17,6 +17,8 @@ impl Driver {
             match action {
                 Action::Call(event) => self.start_callback(&event, env),
                 Action::Ping => self.send_ping(env),
+                // Only to be counted; the loss that follows is checked like any other.
+                Action::PongTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
                 Action::AbandonUpgrade => self.abandon_upgrade(env),
                 Action::End(disconnect) => self.ask_for_end(disconnect, env),

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
 use wspulse_core::{PanicError, SessionEvent};
 
 use super::{Driver, now};
@@ -43,12 +44,13 @@ impl Driver {
                 CallbackKind::TransportRestore,
                 panics::catch(|| callbacks.transport_restore.as_ref().map(|call| call(connection))),
             ),
-            SessionEvent::Closed(disconnect) => (
-                CallbackKind::Disconnect,
-                panics::catch(|| {
+            SessionEvent::Closed(disconnect) => {
+                self.allow_for_last_callback();
+                let called = panics::catch(|| {
                     callbacks.disconnect.as_ref().map(|call| call(connection, disconnect))
-                }),
-            ),
+                });
+                (CallbackKind::Disconnect, called)
+            }
         };
         match outcome {
             Ok(Some(Outcome::Pending(future))) => {
@@ -83,8 +85,7 @@ impl Driver {
         true
     }
 
-    /// Drops a callback that has outlasted the server's drain timeout. `on_disconnect`, if it is
-    /// still to come, gets that time once more.
+    /// Drops a callback that has outlasted the server's drain timeout.
     pub(super) fn give_up_callback(&mut self) {
         let Some(RunningCallback { kind, future }) = self.callback.take() else {
             return;
@@ -98,13 +99,26 @@ impl Driver {
         if let Err(panic) = panics::catch(|| drop(future)) {
             self.report_panic(kind, &panic);
         }
+        self.session.handle_callback_given_up(now());
+        self.tell_if_over();
+    }
+
+    /// `on_disconnect` gets the server's drain timeout once more if that is over already.
+    fn allow_for_last_callback(&mut self) {
         let more = self.connection.server.options().drain_timeout;
-        self.callback_deadline = self.callback_deadline.map(|deadline| deadline + more);
-        self.callback_returned();
+        if let Some(deadline) = &mut self.callback_deadline
+            && *deadline <= Instant::now()
+        {
+            *deadline += more;
+        }
     }
 
     fn callback_returned(&mut self) {
         self.session.handle_callback_finished(now());
+        self.tell_if_over();
+    }
+
+    fn tell_if_over(&self) {
         if self.session.callbacks_are_over() {
             self.connection.mailbox.finish_callbacks();
         }

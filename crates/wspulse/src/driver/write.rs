@@ -95,9 +95,8 @@ fn bounded<'a, 'b>(slices: &'a [IoSlice<'b>], bytes_max: usize) -> &'a [IoSlice<
 
 fn record_sent(connection: &ConnectionShared, frame: &EncodedFrame, waiting: usize) {
     let ConnectionShared { server, room, id, .. } = connection;
-    server.metrics().record(|hooks| {
-        hooks.message_sent(room, id, frame.payload().len());
-        let capacity = server.options().send_buffer_frames;
-        hooks.send_buffer_utilization(room, id, waiting, capacity);
-    });
+    let metrics = server.metrics();
+    let capacity = server.options().send_buffer_frames;
+    metrics.record(|hooks| hooks.message_sent(room, id, frame.payload().len()));
+    metrics.record(|hooks| hooks.send_buffer_utilization(room, id, waiting, capacity));
 }

@@ -1,0 +1,78 @@
+//! Connections that come and go leave no memory behind.
+//!
+//! A binary of its own with one test, so that no other test allocates meanwhile.
+
+mod support_counts;
+
+use std::time::Duration;
+
+use dhat::HeapStats;
+use support_counts::{builder, idle, join, numbered};
+use wspulse::Server;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+const CYCLES: usize = 1000;
+
+/// A life with everything in it: traffic both ways, a backlog, a resumption, one of the four ends.
+async fn live(server: &Server, number: usize) {
+    let mut ann = join(server, "ann").await;
+    ann.send(&numbered(number)).await.unwrap();
+    assert_eq!(ann.frame().await.unwrap(), numbered(number));
+    drop(ann);
+    idle().await;
+    for number in 0..20 {
+        server.broadcast("lobby", numbered(number)).unwrap();
+    }
+    let mut ann = join(server, "ann").await;
+    for number in 0..20 {
+        assert_eq!(ann.frame().await.unwrap(), numbered(number));
+    }
+    match number % 4 {
+        0 => server.kick("ann").unwrap(),
+        1 => server.connection("ann").unwrap().close(),
+        2 => {
+            let mut new = join(server, "ann").await;
+            ann.closed().await.unwrap();
+            server.kick("ann").unwrap();
+            new.closed().await.unwrap();
+            idle().await;
+            return;
+        }
+        _ => {
+            drop(ann);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            return;
+        }
+    }
+    ann.closed().await.unwrap();
+    drop(ann);
+    idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_lives_leave_no_memory_behind() {
+    let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
+    let server = builder()
+        .resume_window(Duration::from_secs(1))
+        .on_message(|connection, frame| async move { connection.send(frame).unwrap() })
+        .build()
+        .unwrap();
+    for number in 0..20 {
+        live(&server, number).await;
+    }
+    let before = HeapStats::get();
+    for number in 0..CYCLES {
+        live(&server, number).await;
+    }
+    let after = HeapStats::get();
+    println!(
+        "{CYCLES} lives: {} -> {} blocks, {} -> {} bytes",
+        before.curr_blocks, after.curr_blocks, before.curr_bytes, after.curr_bytes
+    );
+    assert_eq!((server.connection_count(), server.room_count()), (0, 0));
+    assert_eq!(after.curr_blocks, before.curr_blocks);
+    assert_eq!(after.curr_bytes, before.curr_bytes);
+    server.close().await;
+}

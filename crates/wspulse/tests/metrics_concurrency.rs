@@ -1,0 +1,121 @@
+//! The order of hooks when many threads connect, leave and close at once.
+
+mod support_counts;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use support_counts::{Recorder, builder, join_room};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use wspulse::{DisconnectReason, MetricsCollector};
+
+const TASKS: usize = 8;
+const VISITS: usize = 150;
+const ROOMS: usize = 3;
+/// Fewer than tasks, so that duplicates happen.
+const IDS: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_hooks_of_each_room_are_in_order_whatever_thread_they_come_from() {
+    let recorder = Recorder::default();
+    let server = builder().metrics(recorder.clone()).build().unwrap();
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let server = server.clone();
+        tasks.spawn(async move {
+            for visit in 0..VISITS {
+                let id = ((task + visit) % IDS).to_string();
+                let room = ((task * 7 + visit) % ROOMS).to_string();
+                let client = join_room(&server, &room, &id).await;
+                match visit % 3 {
+                    0 => drop(server.kick(&id)),
+                    1 => drop(client),
+                    _ => {
+                        if let Some(connection) = server.connection(&id) {
+                            connection.close();
+                        }
+                    }
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let late = join_room(&server, "0", "late").await;
+    drop(late);
+    server.close().await;
+
+    let lines = recorder.lives();
+    let mut rooms: HashMap<&str, Vec<&str>> = HashMap::new();
+    for line in &lines {
+        let room = line.split(' ').nth(1).unwrap();
+        rooms.entry(room).or_default().push(line);
+    }
+    let opened = lines.iter().filter(|line| line.starts_with("connection_opened")).count();
+    assert_eq!(opened, TASKS * VISITS + 1);
+    for (room, lines) in rooms {
+        assert_lived(room, &lines);
+    }
+}
+
+/// Created and destroyed alternate, members come and go in between, and each goes once.
+fn assert_lived(room: &str, lines: &[&str]) {
+    let mut exists = false;
+    let mut members = HashSet::new();
+    for (at, line) in lines.iter().enumerate() {
+        let words: Vec<_> = line.split(' ').collect();
+        let is_right = match words[0] {
+            "room_created" => !std::mem::replace(&mut exists, true),
+            "connection_opened" => exists && members.insert(words[2]),
+            "connection_closed" => exists && members.remove(words[2]),
+            "room_destroyed" => members.is_empty() && std::mem::replace(&mut exists, false),
+            _ => false,
+        };
+        assert!(is_right, "room {room}: {:#?}", &lines[at.saturating_sub(10)..=at]);
+    }
+    assert!(!exists, "room {room} was not destroyed");
+}
+
+/// Holds the thread that opens a connection until it is released.
+struct Gate {
+    recorder: Recorder,
+    reached: Sender<()>,
+    released: Mutex<Receiver<()>>,
+}
+
+impl MetricsCollector for Gate {
+    fn connection_opened(&self, room: &str, id: &str) {
+        self.reached.send(()).unwrap();
+        self.released.lock().unwrap().recv().unwrap();
+        self.recorder.connection_opened(room, id);
+    }
+
+    fn connection_closed(&self, room: &str, id: &str, age: Duration, reason: DisconnectReason) {
+        self.recorder.connection_closed(room, id, age, reason);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_waits_for_a_connection_that_is_just_being_registered() {
+    let (reached, at_gate) = channel();
+    let (release, released) = channel();
+    let recorder = Recorder::default();
+    let gate = Gate { recorder: recorder.clone(), reached, released: Mutex::new(released) };
+    let server = builder().metrics(gate).build().unwrap();
+    let connecting = tokio::spawn({
+        let server = server.clone();
+        async move { join_room(&server, "lobby", "ann").await.closed().await }
+    });
+    tokio::task::block_in_place(|| at_gate.recv().unwrap());
+
+    let mut closing = Box::pin(server.close());
+    let early = timeout(Duration::from_millis(50), &mut closing).await;
+    assert!(early.is_err(), "closed before the connection was told");
+    release.send(()).unwrap();
+    closing.await;
+    assert_eq!(recorder.lives().len(), 2, "all hooks were called by then");
+    let close = connecting.await.unwrap().unwrap().unwrap();
+    assert_eq!(close.code().as_u16(), 1001);
+}

@@ -1,0 +1,249 @@
+//! The hooks of what goes wrong: silent peers, panics, undelivered messages; and hooks that go
+//! wrong themselves.
+
+mod support_counts;
+
+use std::future::pending;
+use std::time::Duration;
+
+use support_counts::{Recorder, builder, idle, join, join_narrow, numbered};
+use tokio::time::sleep;
+use wspulse::{
+    CallbackKind, DisconnectReason, DropReason, Frame, MetricsCollector, NoopCollector,
+    ServerBuilder,
+};
+
+fn fail() {
+    panic!("of the test");
+}
+
+fn recorded() -> (ServerBuilder, Recorder) {
+    let recorder = Recorder::default();
+    (builder().metrics(recorder.clone()), recorder)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_counted_once_when_its_time_is_over() {
+    let (builder, recorder) = recorded();
+    let server = builder.build().unwrap();
+    let mut ann = join(&server, "ann").await;
+    sleep(Duration::from_millis(29_999)).await;
+    assert_eq!(recorder.only("pong_timeout"), [""; 0]);
+    sleep(Duration::from_millis(2)).await;
+    let expected = [
+        "pong_timeout lobby ann",
+        "connection_closed lobby ann 30s normal",
+        "room_destroyed lobby",
+    ];
+    assert_eq!(recorder.lines()[2..], expected);
+    let close = ann.closed().await.unwrap().unwrap();
+    assert_eq!((close.code().as_u16(), close.reason()), (1001, "pong timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_silent_transport_of_a_session_is_counted() {
+    let (builder, recorder) = recorded();
+    let server = builder.resume_window(Duration::from_mins(1)).build().unwrap();
+    for _ in 0..2 {
+        let _ann = join(&server, "ann").await;
+        sleep(Duration::from_secs(31)).await;
+    }
+    assert_eq!(recorder.only("pong_timeout"), ["pong_timeout lobby ann"; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_no_frame_is_no_pong_timeout() {
+    let (builder, recorder) = recorded();
+    let server = builder.build().unwrap();
+    let _ann = join_narrow(&server, "ann").await;
+    idle().await;
+    server.send("ann", Frame::new("more than the stream holds")).unwrap();
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(server.connection_count(), 0);
+    assert_eq!(recorder.only("pong_timeout"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn received_messages_that_an_end_keeps_from_their_handler_are_counted() {
+    let (builder, recorder) = recorded();
+    let server = builder.on_message(|_, _| pending::<()>()).build().unwrap();
+    let mut ann = join(&server, "ann").await;
+    for number in 0..4 {
+        ann.send(&numbered(number)).await.unwrap();
+    }
+    idle().await;
+    server.kick("ann").unwrap();
+    idle().await;
+    assert_eq!(recorder.only("messages_discarded"), ["messages_discarded lobby ann 3"]);
+    ann.send(&numbered(4)).await.unwrap();
+    ann.closed().await.unwrap();
+    // The one whose handler runs was delivered; one that comes behind the end is just ignored.
+    assert_eq!(recorder.only("messages_discarded").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_counted_with_the_callback_that_it_came_from() {
+    let (builder, recorder) = recorded();
+    let server = builder
+        .resume_window(Duration::from_secs(1))
+        .on_connect(|_| fail())
+        .on_message(|_, _| async { fail() })
+        .on_transport_drop(|_, _| fail())
+        .on_transport_restore(|_| fail())
+        .on_disconnect(|_, _| async { fail() })
+        .build()
+        .unwrap();
+    let mut ann = join(&server, "ann").await;
+    ann.send(&numbered(0)).await.unwrap();
+    assert_eq!(ann.closed().await.unwrap().unwrap().code().as_u16(), 1011);
+    let _ann = join(&server, "ann").await;
+    idle().await;
+    server.kick("ann").unwrap();
+    idle().await;
+    assert_eq!(
+        recorder.only("callback_panicked"),
+        [
+            CallbackKind::Connect,
+            CallbackKind::Message,
+            CallbackKind::TransportDrop,
+            CallbackKind::TransportRestore,
+            CallbackKind::Disconnect,
+        ]
+        .map(|callback| format!("callback_panicked lobby ann {}", callback.as_str()))
+    );
+}
+
+#[test]
+fn the_labels_of_callbacks_are_their_names_on_the_builder() {
+    let kinds = [
+        CallbackKind::Connect,
+        CallbackKind::Message,
+        CallbackKind::TransportDrop,
+        CallbackKind::TransportRestore,
+        CallbackKind::Disconnect,
+    ];
+    let names =
+        ["on_connect", "on_message", "on_transport_drop", "on_transport_restore", "on_disconnect"];
+    assert_eq!(kinds.map(CallbackKind::as_str), names);
+}
+
+/// Writes every hook down and then panics.
+struct Panicking(Recorder);
+
+impl MetricsCollector for Panicking {
+    fn room_created(&self, room: &str) {
+        self.0.room_created(room);
+        panic!("room_created");
+    }
+
+    fn connection_opened(&self, room: &str, id: &str) {
+        self.0.connection_opened(room, id);
+        panic!("connection_opened");
+    }
+
+    fn session_resumed(&self, room: &str, id: &str) {
+        self.0.session_resumed(room, id);
+        panic!("session_resumed");
+    }
+
+    fn connection_closed(
+        &self,
+        room: &str,
+        id: &str,
+        duration: Duration,
+        reason: DisconnectReason,
+    ) {
+        self.0.connection_closed(room, id, duration, reason);
+        panic!("connection_closed");
+    }
+
+    fn room_destroyed(&self, room: &str) {
+        self.0.room_destroyed(room);
+        panic!("room_destroyed");
+    }
+
+    fn message_received(&self, room: &str, payload_bytes: usize) {
+        self.0.message_received(room, payload_bytes);
+        panic!("message_received");
+    }
+
+    fn message_broadcast(&self, room: &str, payload_bytes: usize, fan_out: usize) {
+        self.0.message_broadcast(room, payload_bytes, fan_out);
+        panic!("message_broadcast");
+    }
+
+    fn message_sent(&self, room: &str, id: &str, payload_bytes: usize) {
+        self.0.message_sent(room, id, payload_bytes);
+        panic!("message_sent");
+    }
+
+    fn send_buffer_utilization(&self, room: &str, id: &str, used: usize, capacity: usize) {
+        self.0.send_buffer_utilization(room, id, used, capacity);
+        panic!("send_buffer_utilization");
+    }
+
+    fn frame_dropped(&self, room: &str, id: &str, reason: DropReason) {
+        self.0.frame_dropped(room, id, reason);
+        panic!("frame_dropped");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_panics_harms_nothing_but_itself() {
+    let recorder = Recorder::default();
+    let server = builder()
+        .metrics(Panicking(recorder.clone()))
+        .resume_window(Duration::from_secs(1))
+        .send_buffer_size(1)
+        .on_message(|connection, frame| connection.send(frame).unwrap())
+        .build()
+        .unwrap();
+    let mut ann = join(&server, "ann").await;
+    ann.send(&numbered(1)).await.unwrap();
+    assert_eq!(ann.frame().await.unwrap(), numbered(1));
+    drop(ann);
+    idle().await;
+    server.broadcast("lobby", numbered(2)).unwrap();
+    server.broadcast("lobby", numbered(3)).unwrap();
+    let mut ann = join(&server, "ann").await;
+    assert_eq!(ann.frame().await.unwrap(), numbered(3));
+    server.kick("ann").unwrap();
+    ann.closed().await.unwrap();
+    server.close().await;
+    let hooks: Vec<_> =
+        recorder.lines().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(
+        hooks,
+        [
+            "room_created",
+            "connection_opened",
+            "message_received",
+            "message_sent",
+            "send_buffer_utilization",
+            "message_broadcast",
+            "message_broadcast",
+            "frame_dropped",
+            "session_resumed",
+            "message_sent",
+            "send_buffer_utilization",
+            "connection_closed",
+            "room_destroyed",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_overrides_nothing_records_nothing() {
+    struct Base;
+    impl MetricsCollector for Base {}
+    for builder in [builder().metrics(Base), builder().metrics(NoopCollector), builder()] {
+        let server = builder.on_message(|connection, frame| connection.send(frame).unwrap());
+        let server = server.build().unwrap();
+        let mut ann = join(&server, "ann").await;
+        ann.send(&numbered(1)).await.unwrap();
+        assert_eq!(ann.frame().await.unwrap(), numbered(1));
+        server.kick("ann").unwrap();
+        ann.closed().await.unwrap();
+        server.close().await;
+    }
+}

@@ -1,0 +1,195 @@
+//! A server, a browser, and tabs in it. Nothing here waits for a time to pass: it waits for what is
+//! to be seen, until a deadline that only a broken page reaches.
+
+mod tab;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder};
+use futures_util::FutureExt as _;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+pub(crate) use tab::Tab;
+
+/// Far beyond what any step takes on a slow machine.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+#[derive(Clone, Copy)]
+pub(crate) struct Viewport {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+pub(crate) struct Stage {
+    browser: Client,
+    server: Child,
+    url: String,
+    opened_tabs: usize,
+    _driver: Child,
+    _profile: TempDir,
+}
+
+/// Plays a scenario, and ends the browser in any case: killing its driver would leave it behind.
+pub(crate) async fn perform(viewport: Viewport, scenario: impl AsyncFnOnce(&mut Stage)) {
+    let mut stage = Stage::set_up(viewport).await;
+    let played = AssertUnwindSafe(scenario(&mut stage)).catch_unwind().await;
+    stage.browser.close().await.expect("the browser ends");
+    if let Err(panic) = played {
+        resume_unwind(panic);
+    }
+}
+
+impl Stage {
+    async fn set_up(viewport: Viewport) -> Self {
+        let (server, url) = start_server().await;
+        let (driver, driver_url) = start_driver().await;
+        let profile = tempfile::tempdir().expect("a directory for the browser");
+        let mut arguments: Vec<String> = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+        ]
+        .map(str::to_owned)
+        .into();
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let Viewport { width, height } = viewport;
+        // A window cannot be as narrow as a phone; its emulation can.
+        let metrics = json!({ "width": width, "height": height, "pixelRatio": 1, "mobile": false });
+        let capabilities = json!({
+            "goog:chromeOptions": {
+                "args": arguments,
+                "mobileEmulation": { "deviceMetrics": metrics },
+            },
+        });
+        let browser = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().cloned().expect("an object"))
+            .connect(&driver_url)
+            .await
+            .expect("chromium starts");
+        Self { browser, server, url, opened_tabs: 0, _driver: driver, _profile: profile }
+    }
+
+    /// Opens the page in a tab of its own, with a session storage of its own.
+    pub(crate) async fn open_tab(&mut self) -> Tab {
+        // The browser comes with one tab.
+        let window = if self.opened_tabs == 0 {
+            self.browser.window().await.expect("a first tab")
+        } else {
+            self.browser.new_window(true).await.expect("another tab").handle
+        };
+        self.opened_tabs += 1;
+        let tab = Tab::new(self.browser.clone(), window);
+        tab.open(&self.url).await;
+        tab
+    }
+
+    pub(crate) async fn join(&mut self, name: &str, room: &str) -> Tab {
+        let tab = self.open_tab().await;
+        tab.fill("#name", name).await;
+        tab.fill("#room-name", room).await;
+        tab.click("#join button").await;
+        tab.waits_for_status("connected", "Connected").await;
+        tab
+    }
+
+    /// Does what Ctrl-C in the server's terminal does.
+    pub(crate) async fn interrupt_server(&self) {
+        let id = self.server.id().expect("the server runs");
+        let kill = format!("kill -INT {id}");
+        let status = Command::new("sh").args(["-c", &kill]).status().await.expect("a shell");
+        assert!(status.success(), "{status}");
+    }
+
+    pub(crate) async fn server_ended(&mut self) -> ExitStatus {
+        let ended = timeout(DEADLINE, self.server.wait()).await;
+        ended.expect("the server ends by itself").expect("its status is known")
+    }
+}
+
+/// Starts the example, which says where it listens.
+async fn start_server() -> (Child, String) {
+    let mut server = spawn(Command::new(build_example().await).args(["--port", "0"]))
+        .expect("the example starts");
+    let stdout = server.stdout.take().expect("it is piped");
+    let url = line_after(stdout, "open ").await.expect("it says where it listens");
+    (server, url)
+}
+
+/// Builds the example and returns where it is: for a test that is asked for by name, cargo does not
+/// build examples by itself.
+async fn build_example() -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--example", "chat", "--message-format", "json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .expect("cargo runs");
+    assert!(output.status.success(), "the example does not build");
+    output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "chat")
+        .find_map(|message| message["executable"].as_str().map(str::to_owned))
+        .expect("cargo names the executable")
+}
+
+/// Starts chromedriver on a free port. It wants the same one of IPv4 and IPv6, picks one that is free
+/// for the one and gives up if it is taken for the other, as may happen on a busy machine.
+async fn start_driver() -> (Child, String) {
+    let mut said = String::new();
+    for _ in 0..5 {
+        let mut driver = spawn(Command::new("chromedriver").arg("--port=0"))
+            .expect("chromedriver is in the PATH");
+        let stdout = driver.stdout.take().expect("it is piped");
+        match line_after(stdout, "started successfully on port ").await {
+            Ok(port) => {
+                return (driver, format!("http://127.0.0.1:{}", port.trim_end_matches('.')));
+            }
+            Err(output) => said.push_str(&output),
+        }
+    }
+    panic!("chromedriver does not start:\n{said}");
+}
+
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    command.stdout(Stdio::piped()).kill_on_drop(true).spawn()
+}
+
+/// What follows `announcement` in the output of a process, or all the output of one that ends
+/// without it. The rest is read too, lest the process fail or block in writing it.
+async fn line_after(
+    output: impl AsyncRead + Send + Unpin + 'static,
+    announcement: &str,
+) -> Result<String, String> {
+    let mut lines = BufReader::new(output).lines();
+    let mut said = String::new();
+    let found = async {
+        while let Some(line) = lines.next_line().await.expect("output is text") {
+            if let Some((_, rest)) = line.split_once(announcement) {
+                return Ok(rest.to_owned());
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        Err(said)
+    };
+    let rest = timeout(DEADLINE, found).await.expect("the process announces itself")?;
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Ok(rest)
+}
