@@ -36,9 +36,9 @@ impl ServerBuilder {
     /// All callbacks may be async functions or plain ones. Those of one connection never overlap
     /// and come in the order `on_connect`, `on_message`…, (`on_transport_drop`,
     /// `on_transport_restore`, `on_message`…)…, `on_disconnect`. The next connection with the same
-    /// id waits with its `on_connect` for the last one's `on_disconnect` to return. Callbacks of different connections run
-    /// side by side. A slow one delays its own connection's callbacks and nothing else; a panic in
-    /// one is caught, logged and counted.
+    /// id waits with its `on_connect` for the last one's `on_disconnect` to return. Callbacks of
+    /// different connections run side by side. A slow one delays its own connection's callbacks and
+    /// nothing else; a panic in one is caught, logged and counted.
     pub fn on_connect<F, R, Kind>(mut self, callback: F) -> Self
     where
         F: Fn(Connection) -> R + Send + Sync + 'static,

@@ -50,6 +50,9 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn frame_dropped(&self, room: &str, id: &str, reason: DropReason) {}
     /// A peer was silent for the pong timeout.
     fn pong_timeout(&self, room: &str, id: &str) {}
+    /// A client was refused with this HTTP status; 500 if the connect function, the origin check or
+    /// the search for its address panicked.
+    fn upgrade_refused(&self, status: u16) {}
     /// A callback panicked, whether the connection survived it or not.
     fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {}
 }

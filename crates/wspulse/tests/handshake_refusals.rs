@@ -115,10 +115,19 @@ async fn a_wrong_key_is_told_before_the_origin_is_asked_for() {
         head_with(&[("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAAA=")]),
     ] {
         let answer = Answer::to(&server, parts).await;
-        let body = "Bad Request: Sec-WebSocket-Key must be 16 bytes in base64\n";
+        let body = "Bad Request: Sec-WebSocket-Key must be 16 bytes in base64, once\n";
         assert_eq!(answer.summary(), (400, body));
     }
     assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn two_keys_are_none() {
+    let (server, _) = accepting_no_origin();
+    let mut parts = head_with(&[]);
+    let key = parts.headers["sec-websocket-key"].clone();
+    parts.headers.append("sec-websocket-key", key);
+    assert_eq!(Answer::to(&server, parts).await.summary().0, 400);
 }
 
 #[tokio::test]

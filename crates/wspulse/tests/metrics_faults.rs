@@ -6,11 +6,13 @@ mod support_counts;
 use std::future::pending;
 use std::time::Duration;
 
+use http::Request;
 use support_counts::{Recorder, builder, idle, join, join_narrow, numbered};
 use tokio::time::sleep;
+use wspulse::testing::request_parts;
 use wspulse::{
-    CallbackKind, DisconnectReason, DropReason, Frame, MetricsCollector, NoopCollector,
-    ServerBuilder,
+    Admission, CallbackKind, DisconnectReason, DropReason, Frame, MetricsCollector, NoopCollector,
+    Rejection, Server, ServerBuilder, origin,
 };
 
 fn fail() {
@@ -246,4 +248,34 @@ async fn a_collector_that_overrides_nothing_records_nothing() {
         ann.closed().await.unwrap();
         server.close().await;
     }
+}
+
+#[tokio::test]
+async fn every_refused_client_is_counted_with_its_status() {
+    let recorder = Recorder::default();
+    let server = Server::builder(|request| async move {
+        assert!(request.query("id").is_some(), "of the test");
+        Err(Rejection::unauthorized())
+    })
+    .check_origin(origin::allow_list(["https://example.org"]))
+    .metrics(recorder.clone())
+    .build()
+    .unwrap();
+    let with_origin = |target: &str| {
+        let mut parts = request_parts(target);
+        parts.headers.insert("origin", "https://example.org".parse().unwrap());
+        parts
+    };
+    assert!(server.handshake(request_parts("/ws")).is_err());
+    assert!(server.handshake(with_origin("/ws")).unwrap().connect().await.is_err());
+    assert!(server.handshake(with_origin("/ws?id=a")).unwrap().connect().await.is_err());
+    assert_eq!(server.serve(Request::from_parts(request_parts("/ws"), ())).await.status(), 403);
+    let admission = Admission::room("r");
+    let request = Request::from_parts(with_origin("/ws"), ());
+    assert_eq!(server.upgrade(request, admission.clone()).status(), 500);
+    let handshake = server.handshake(with_origin("/ws")).unwrap();
+    server.close().await;
+    assert!(handshake.admit(admission).is_err());
+    let statuses = ["403", "500", "401", "403", "500", "503"];
+    assert_eq!(recorder.lines(), statuses.map(|status| format!("upgrade_refused {status}")));
 }

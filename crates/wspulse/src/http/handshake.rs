@@ -47,8 +47,10 @@ pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response
         let line = "Bad Request: Sec-WebSocket-Version must be 13";
         return Err(bad_handshake(StatusCode::BAD_REQUEST, line, None));
     }
-    let Some(key) = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key)) else {
-        let line = "Bad Request: Sec-WebSocket-Key must be 16 bytes in base64";
+    // RFC 6455 §11.3.1: it must not come twice.
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next().filter(|key| is_nonce(key)), keys.next()) else {
+        let line = "Bad Request: Sec-WebSocket-Key must be 16 bytes in base64, once";
         return Err(bad_handshake(StatusCode::BAD_REQUEST, line, None));
     };
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();

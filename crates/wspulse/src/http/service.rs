@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -31,13 +32,13 @@ impl Server {
         let (mut parts, _) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let result = async {
-            let handshake = self.handshake(parts)?;
+            let handshake = self.check(parts)?;
             let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
-            let (handshake, admission) = handshake.ask().await?;
-            let upgrade = Upgrade::from_hyper(on_upgrade, handshake.request.peer_addr());
-            handshake.register(admission, upgrade)
+            let (pending, admission) = handshake.ask().await?;
+            let upgrade = Upgrade::from_hyper(on_upgrade, pending.peer_addr);
+            pending.register(admission, upgrade)
         };
-        result.await.unwrap_or_else(|refused| refused)
+        result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
 
     /// Makes the request of a WebSocket client a connection with an admission of your own, decided
@@ -48,12 +49,12 @@ impl Server {
     pub fn upgrade<B>(&self, request: Request<B>, admission: Admission) -> Response {
         let (mut parts, _) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-        let result = self.handshake(parts).and_then(|handshake| {
+        let result = self.check(parts).and_then(|handshake| {
             let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
-            let upgrade = Upgrade::from_hyper(on_upgrade, handshake.request.peer_addr());
-            handshake.register(admission, upgrade)
+            let upgrade = Upgrade::from_hyper(on_upgrade, handshake.pending.peer_addr);
+            handshake.pending.register(admission, upgrade)
         });
-        result.unwrap_or_else(|refused| refused)
+        result.unwrap_or_else(|refused| self.count_refusal(refused))
     }
 
     /// Checks the head of a request that some other framework has read: the way in for whatever
@@ -64,6 +65,10 @@ impl Server {
     ///
     /// The response to send instead.
     pub fn handshake(&self, parts: request::Parts) -> Result<Handshake, Response> {
+        self.check(parts).map_err(|refused| self.count_refusal(refused))
+    }
+
+    fn check(&self, parts: request::Parts) -> Result<Handshake, Response> {
         if !self.is_open() {
             return Err(server_closed());
         }
@@ -80,15 +85,28 @@ impl Server {
             let found = panics::catch(|| find(&request)).map_err(|panic| internal(&panic))?;
             request.set_peer_addr(found);
         }
-        Ok(Handshake { server: self.clone(), request, accept_key })
+        let peer_addr = request.peer_addr();
+        let pending = Pending { server: self.clone(), peer_addr, accept_key };
+        Ok(Handshake { request, pending })
+    }
+
+    fn count_refusal(&self, refused: Response) -> Response {
+        self.metrics().record(|hooks| hooks.upgrade_refused(refused.status().as_u16()));
+        refused
     }
 }
 
 /// A valid handshake that was not answered yet.
 #[must_use = "the client waits for an answer"]
 pub struct Handshake {
-    server: Server,
     request: ConnectRequest,
+    pending: Pending,
+}
+
+/// What remains of a handshake once it has been decided upon.
+struct Pending {
+    server: Server,
+    peer_addr: Option<SocketAddr>,
     accept_key: HeaderValue,
 }
 
@@ -104,8 +122,12 @@ impl Handshake {
     ///
     /// The response to send instead.
     pub async fn connect(self) -> Result<Accepted, Response> {
-        let (handshake, admission) = self.ask().await?;
-        handshake.admit(admission)
+        let server = self.pending.server.clone();
+        let result = async {
+            let (pending, admission) = self.ask().await?;
+            pending.admit(admission)
+        };
+        result.await.map_err(|refused| server.count_refusal(refused))
     }
 
     /// Registers the connection with an admission of your own.
@@ -114,32 +136,39 @@ impl Handshake {
     ///
     /// The response to send instead, if the server has been closed.
     pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
-        let (stream, upgrade) = Upgrade::by_hand(self.request.peer_addr());
-        let response = self.register(admission, upgrade)?;
-        Ok(Accepted { response, stream })
+        let server = self.pending.server.clone();
+        self.pending.admit(admission).map_err(|refused| server.count_refusal(refused))
     }
 
-    async fn ask(self) -> Result<(Self, Admission), Response> {
-        let Self { server, request, accept_key } = self;
-        let connect = server.connect_fn();
-        let asked = request.clone();
-        let mut future = panics::catch(|| connect(asked)).map_err(|panic| internal(&panic))?;
+    async fn ask(self) -> Result<(Pending, Admission), Response> {
+        let Self { request, pending } = self;
+        let connect = pending.server.connect_fn();
+        let mut future = panics::catch(|| connect(request)).map_err(|panic| internal(&panic))?;
         let answer = std::future::poll_fn(|cx| match panics::catch(|| future.as_mut().poll(cx)) {
             Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
             Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => Poll::Ready(Err(internal(&panic))),
         });
-        let Ok(answer) = timeout(server.options().connect_timeout, answer).await else {
+        let connect_timeout = pending.server.options().connect_timeout;
+        let Ok(answer) = timeout(connect_timeout, answer).await else {
             tracing::warn!("connect function outlasted connect_timeout");
             return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
         };
         match answer? {
-            Ok(admission) => Ok((Self { server, request, accept_key }, admission)),
+            Ok(admission) => Ok((pending, admission)),
             Err(rejection) => {
                 log_rejection(&rejection);
                 Err(rejection.into())
             }
         }
+    }
+}
+
+impl Pending {
+    fn admit(self, admission: Admission) -> Result<Accepted, Response> {
+        let (stream, upgrade) = Upgrade::by_hand(self.peer_addr);
+        let response = self.register(admission, upgrade)?;
+        Ok(Accepted { response, stream })
     }
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {

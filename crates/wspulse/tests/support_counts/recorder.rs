@@ -111,6 +111,10 @@ impl MetricsCollector for Recorder {
         self.write(format_args!("pong_timeout {room} {id}"));
     }
 
+    fn upgrade_refused(&self, status: u16) {
+        self.write(format_args!("upgrade_refused {status}"));
+    }
+
     fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {
         self.write(format_args!("callback_panicked {room} {id} {callback}"));
     }
