@@ -19,6 +19,11 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 const PAYLOAD_BYTES: usize = 10_000;
 
+/// What the test harness's own thread may allocate meanwhile: it notes the running test whenever
+/// it gets its turn, in 4 blocks of 900 bytes in all. One block a member would be 990.
+const HARNESS_BLOCKS: u64 = 8;
+const HARNESS_BYTES: u64 = 2000;
+
 /// A transport that takes everything, says nothing and allocates nothing itself.
 struct Taker;
 
@@ -72,7 +77,7 @@ async fn fill(server: &Server, room: &str, members: usize) {
 }
 
 /// Blocks and bytes that were allocated.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Allocated {
     blocks: u64,
     bytes: u64,
@@ -112,13 +117,15 @@ async fn a_broadcast_allocates_for_its_frame_and_not_for_its_members() {
     let after = HeapStats::get();
 
     println!("broadcast to 10: {ten:?}, to 1,000: {thousand:?}, writing it out: {delivering}");
-    assert_eq!(ten, thousand);
-    assert!(thousand.blocks <= 4, "{thousand:?}");
+    // The frame's bytes, what remains of them once they are sealed, and their reference count.
+    assert!(thousand.blocks <= 3 + HARNESS_BLOCKS, "{thousand:?}");
     let twice = 2 * PAYLOAD_BYTES as u64;
-    assert!(thousand.bytes < twice + 1000, "the payload is written once: {thousand:?}");
-    // The sleep that waits for it takes a few blocks of its own.
-    assert!(delivering <= 10, "{delivering} blocks to write to 1,000 members");
-    assert_eq!(after.curr_blocks, before.curr_blocks, "an idle session holds no more than before");
-    assert_eq!(after.curr_bytes, before.curr_bytes);
+    assert!(thousand.bytes <= twice + HARNESS_BYTES, "one payload for all: {thousand:?}");
+    assert!(thousand.bytes <= ten.bytes + HARNESS_BYTES, "{thousand:?} and not {ten:?}");
+    assert!(delivering <= HARNESS_BLOCKS, "{delivering} blocks to write to 1,000 members");
+    let held = after.curr_blocks.saturating_sub(before.curr_blocks) as u64;
+    assert!(held <= HARNESS_BLOCKS, "1,000 idle sessions hold {held} blocks more than before");
+    let held = after.curr_bytes.saturating_sub(before.curr_bytes) as u64;
+    assert!(held <= HARNESS_BYTES, "1,000 idle sessions hold {held} bytes more than before");
     server.close().await;
 }

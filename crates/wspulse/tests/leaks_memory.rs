@@ -15,6 +15,11 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 const CYCLES: usize = 1000;
 
+/// What the test harness's own thread may allocate meanwhile: it notes the running test whenever
+/// it gets its turn, in 4 blocks of 900 bytes in all. A leak in one life of four has 250 blocks.
+const HARNESS_BLOCKS: usize = 8;
+const HARNESS_BYTES: usize = 2000;
+
 /// A life with everything in it: traffic both ways, a backlog, a resumption, one of the four ends.
 async fn live(server: &Server, number: usize) {
     let mut ann = join(server, "ann").await;
@@ -72,7 +77,7 @@ async fn a_thousand_lives_leave_no_memory_behind() {
         before.curr_blocks, after.curr_blocks, before.curr_bytes, after.curr_bytes
     );
     assert_eq!((server.connection_count(), server.room_count()), (0, 0));
-    assert_eq!(after.curr_blocks, before.curr_blocks);
-    assert_eq!(after.curr_bytes, before.curr_bytes);
+    assert!(after.curr_blocks <= before.curr_blocks + HARNESS_BLOCKS);
+    assert!(after.curr_bytes <= before.curr_bytes + HARNESS_BYTES);
     server.close().await;
 }
