@@ -3,6 +3,7 @@
 mod action;
 mod config;
 mod state;
+mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -296,74 +297,6 @@ impl Session {
         // An idle session holds no spare capacity.
         self.actions = VecDeque::new();
         self.callbacks.start_next().map(Action::Call)
-    }
-
-    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, unless something
-    /// happens before.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let state = match &self.state {
-            State::Connected(link) => {
-                let pong = self
-                    .wants_inbound()
-                    .then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
-                [Some(link.heartbeat.ping_at()), pong, link.write_deadline]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
-            State::Suspended { grace_deadline, .. } => {
-                self.upgrade_deadline.is_none().then_some(*grace_deadline)
-            }
-            State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
-                Some(*deadline)
-            }
-            State::Opening | State::Lost { .. } | State::Closed => None,
-        };
-        state.into_iter().chain(self.upgrade_deadline).min()
-    }
-
-    /// Whether received frames are welcome: reading stops while too many wait for their callback.
-    /// After the end they are welcome and thrown away, so that the peer can be heard closing.
-    pub fn wants_inbound(&self) -> bool {
-        match self.state {
-            State::Connected(_) => self.callbacks.messages() < self.config.inbound_frames_max,
-            State::Opening
-            | State::Suspended { .. }
-            | State::Lost { .. }
-            | State::Flushing { .. }
-            | State::AwaitingTransport { .. }
-            | State::Closed => true,
-        }
-    }
-
-    /// Whether there is a transport to write to.
-    pub const fn is_writable(&self) -> bool {
-        matches!(self.state, State::Connected(_) | State::Flushing { .. })
-    }
-
-    /// Whether it is connected, and not ended.
-    pub const fn is_connected(&self) -> bool {
-        matches!(self.state, State::Connected(_))
-    }
-
-    /// Whether the session waits, without a transport, for the next one.
-    pub const fn is_suspended(&self) -> bool {
-        matches!(self.state, State::Suspended { .. })
-    }
-
-    /// Whether nothing is left to write.
-    pub const fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
-    }
-
-    /// Whether the last callback has returned.
-    pub fn callbacks_are_over(&self) -> bool {
-        self.callbacks.is_over()
-    }
-
-    /// Whether nothing is left to do: the driver may drop the session.
-    pub fn is_finished(&self) -> bool {
-        self.is_closed() && self.callbacks_are_over() && self.actions.is_empty()
     }
 
     fn lose_transport(&mut self, cause: TransportLost, now: Instant) {

@@ -1,12 +1,11 @@
 //! The server: a handle that everything else is reached from.
 
+mod lifecycle;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::SystemTime;
 
 use bytestring::ByteString;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use wspulse_core::codec::Codec;
@@ -16,18 +15,15 @@ use wspulse_core::{Disconnect, EncodedFrame, Frame};
 use crate::builder::{ServerBuilder, boxed_connect};
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::{Connection, ConnectionShared};
-use crate::driver::Driver;
-use crate::error::{BroadcastError, ConfigError, KickError, SendError, ServerClosed};
+use crate::error::{BroadcastError, ConfigError, KickError, SendError};
 use crate::handler::{Callbacks, ConnectFn};
-use crate::mailbox::{End, Mailbox};
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::panics;
 use crate::reentrancy::InCallback;
-use crate::registry::{EndRule, Registered, Registry};
+use crate::registry::Registry;
 use crate::room::Room;
 use crate::shutdown::DrainDeadline;
-use crate::transport::{Upgrade, turn_away};
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
 ///
@@ -273,94 +269,6 @@ impl Server {
 
     pub(crate) fn metrics(&self) -> &Meter {
         &self.inner.meter
-    }
-
-    /// Registers a client whose transport is on its way: from now on it is found.
-    pub(crate) fn register(
-        &self,
-        admission: Admission,
-        upgrade: Upgrade,
-    ) -> Result<(), ServerClosed> {
-        // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
-        let _pending = self.inner.tasks.token();
-        let Admission { room, id, data } = admission;
-        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
-        let options = self.options();
-        let peer_addr = upgrade.peer_addr;
-        let registered = self.inner.registry.register(
-            &id,
-            upgrade,
-            options.duplicates,
-            self.end_deadline(),
-            &self.inner.meter,
-            |task_key| ConnectionShared {
-                server: self.clone(),
-                id: Arc::clone(&id),
-                room,
-                data,
-                connected_at: SystemTime::now(),
-                opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.send_buffer_frames, peer_addr),
-                ended: Notify::new(),
-                room_slot: AtomicUsize::new(0),
-                task_key,
-            },
-        )?;
-        self.deliver_lifecycle();
-        match registered {
-            Registered::New { connection, predecessor, upgrade } => {
-                self.inner.tasks.spawn(Driver::new(connection, upgrade, predecessor));
-            }
-            Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
-            Registered::Attached { displaced: None } => {}
-        }
-        Ok(())
-    }
-
-    /// Ends a connection and tells whether this call was the one that did.
-    pub(crate) fn end(&self, connection: &Arc<ConnectionShared>, disconnect: Disconnect) -> bool {
-        self.end_if(connection, disconnect, EndRule::Always)
-    }
-
-    pub(crate) fn end_if(
-        &self,
-        connection: &Arc<ConnectionShared>,
-        disconnect: Disconnect,
-        rule: EndRule,
-    ) -> bool {
-        let end = End { disconnect, deadline: self.end_deadline() };
-        let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
-        self.deliver_lifecycle();
-        ended
-    }
-
-    /// Tells a client whose transport was displaced by a newer one.
-    pub(crate) fn turn_away(&self, upgrade: Upgrade) {
-        let close = Disconnect::Duplicate.close_frame();
-        let message_bytes_max = self.options().message_bytes_max;
-        self.part(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
-    }
-
-    /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
-    /// its drain deadline.
-    pub(crate) fn part(&self, farewell: impl Future<Output = ()> + Send + 'static) {
-        self.inner.tasks.spawn(self.inner.drain_deadline.bound(farewell));
-    }
-
-    pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
-        self.inner.registry.forget_task(connection);
-    }
-
-    /// Calls the hooks of what the registry has noted; [`close`](Self::close) waits for them,
-    /// whichever thread is at it.
-    fn deliver_lifecycle(&self) {
-        let _pending = self.inner.tasks.token();
-        self.inner.meter.deliver();
-    }
-
-    /// Until when a connection that ends now may flush and be answered.
-    fn end_deadline(&self) -> Instant {
-        Instant::now() + self.inner.options.write_wait
     }
 
     fn fan_out(
