@@ -191,6 +191,16 @@ async fn done_tells_of_every_kind_of_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn done_tells_of_a_clean_close_by_the_client() {
+    let mut stage = Stage::plain();
+    let (mut ann, connection) = stage.join("ann").await;
+    ann.close(Some(&CloseFrame::new(CloseCode::NORMAL, ""))).await.unwrap();
+    connection.done().await;
+    let end = stage.disconnected().await;
+    assert!(matches!(end, Disconnect::TransportLost(cause) if cause.is_normal()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn done_inside_a_handler_of_the_same_connection_ends_with_a_kick() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let disconnect = tell.clone();

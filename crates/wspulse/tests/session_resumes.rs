@@ -143,6 +143,21 @@ async fn every_loss_has_a_whole_window() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_may_be_silent_until_it_is_missed_and_away_for_the_window_besides() {
+    let silence = Duration::from_secs(3);
+    let mut stage =
+        Stage::new(|builder| builder.resume_window(WINDOW).heartbeat(silence / 3, silence));
+    // The network is gone, and nothing tells of it.
+    let (_ann, before) = stage.join("ann").await;
+    let silent_since = Instant::now();
+    assert!(matches!(stage.dropped().await, TransportLost::PongTimeout));
+    assert_passed(silent_since, silence);
+    advance(shortly_before(WINDOW)).await;
+    let (_ann, connection) = stage.rejoin("ann").await;
+    assert_eq!(connection, before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_the_window_the_id_begins_anew() {
     let mut stage = Stage::resuming();
     let (ann, before) = stage.join("ann").await;
