@@ -140,8 +140,8 @@ impl ServerBuilder {
         self
     }
 
-    /// How many bytes one read and one write move at the most. Default 64 KiB each, 1 byte to
-    /// 16 MiB.
+    /// How many bytes one read takes at the most, and up to how many one write gathers: as many
+    /// waiting frames as fit, and at least one. Default 64 KiB each, 1 byte to 16 MiB.
     ///
     /// No connection holds a buffer of its own: reads share one per thread, writes are gathered
     /// from the frames that wait. Smaller values share a busy thread out more finely.

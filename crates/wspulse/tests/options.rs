@@ -164,6 +164,28 @@ fn ping_interval_and_write_wait_are_not_checked_against_each_other() {
     assert_valid(|builder| builder.heartbeat(SECOND, 2 * SECOND).write_wait(30 * SECOND));
 }
 
+#[test]
+fn by_default_reads_and_writes_are_bounded_to_64_kib() {
+    let options = format!("{:?}", builder());
+    assert!(options.contains("upgrader_buffer_size: (65536, 65536)"), "{options}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_pass_through_the_smallest_reads_and_writes() {
+    let server = builder()
+        .upgrader_buffer_size(1, 1)
+        .on_message(|conn, frame| conn.send(frame).unwrap())
+        .build()
+        .unwrap();
+    let mut ann = join(&server, "ann").await;
+    for number in 0..3 {
+        ann.send(&numbered(number)).await.unwrap();
+    }
+    for number in 0..3 {
+        assert_eq!(ann.frame().await.unwrap(), numbered(number));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn by_default_a_ping_goes_out_every_10_s() {
     let server = builder().build().unwrap();

@@ -231,7 +231,8 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
     }
 }
 
-/// The request did not come over a connection that can be upgraded, such as one of HTTP/2.
+/// The request did not come over a connection that can be upgraded: it is served without upgrades,
+/// or middleware has taken the upgrade out.
 fn no_upgrade() -> Response {
     let line = "this HTTP connection cannot be upgraded";
     bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, None)
