@@ -105,6 +105,16 @@ impl CallbackQueue {
         Some(event)
     }
 
+    /// Lets a message pass by that has just come, if nothing is in its way: its callback has the
+    /// turn. [`finished`](Self::finished) must follow.
+    pub(crate) fn start_message(&mut self) -> bool {
+        let is_free = self.phase == Phase::Ready && self.waiting.is_empty();
+        if is_free {
+            self.phase = Phase::Running;
+        }
+        is_free
+    }
+
     pub(crate) fn finished(&mut self) {
         self.phase = match self.phase {
             Phase::Running => Phase::Ready,

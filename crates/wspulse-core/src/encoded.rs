@@ -89,6 +89,11 @@ impl EncodedFrame {
         &self.0.wire[usize::from(self.0.header_at)..]
     }
 
+    /// Whether both share one buffer, as clones do.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The message's payload without its header.
     pub fn payload(&self) -> &[u8] {
         &self.0.wire[HEADER_BYTES_MAX..]

@@ -2,10 +2,12 @@
 
 mod control;
 mod gather;
+mod joined;
 mod queue;
 
 pub use control::ControlLane;
 pub use gather::{SLICES_MAX, advance, gather};
+pub use joined::JoinedFrames;
 pub use queue::{Batch, OutboundQueue, OutboundStats, Pushed, QueueFull, Remainder};
 
 /// What happens to a frame that finds its queue full.

@@ -21,6 +21,7 @@ use crate::metrics::DropReason;
 use crate::registry::EndRule;
 use crate::transport::{Farewell, Transport, Upgrade};
 use callback::RunningCallback;
+use write::Written;
 
 /// How many rounds of reading, callbacks and writing one poll makes before it lets other tasks run.
 /// A round reads once, so a flooding peer is served in turns of at most this many reads.
@@ -125,8 +126,8 @@ impl Driver {
     }
 
     /// Takes what others have left in the mailbox. Commands come before data and timers.
-    fn drive_mailbox(&mut self, cx: &Context<'_>) {
-        let Some(mail) = self.connection.mailbox.collect(cx.waker()) else {
+    fn drive_mailbox(&mut self) {
+        let Some(mail) = self.connection.mailbox.collect() else {
             return;
         };
         let Mail { upgrade, end, predecessor_finished, callback_deadline } = *mail;
@@ -200,10 +201,16 @@ impl Driver {
             self.timer = None;
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if deadline < timer.deadline() {
-            timer.as_mut().reset(deadline);
+        match &mut self.timer {
+            // It was polled by this task, whose waker stays the same: it will be heard.
+            Some(timer) if timer.deadline() <= deadline && !timer.is_elapsed() => {
+                return Poll::Pending;
+            }
+            Some(timer) if deadline < timer.deadline() => timer.as_mut().reset(deadline),
+            Some(_) => {}
+            none => *none = Some(Box::pin(sleep_until(deadline))),
         }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
         ready!(timer.as_mut().poll(cx));
         if Instant::now() < deadline {
             timer.as_mut().reset(deadline);
@@ -227,17 +234,19 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         for _ in 0..ROUNDS_MAX {
-            this.drive_mailbox(cx);
+            this.drive_mailbox();
             this.drive_upgrade(cx);
             let mut progress = this.drive_callback(cx);
             progress |= this.drive_read(cx);
-            progress |= this.drive_write(cx);
+            let written = this.drive_write(cx);
+            progress |= written == Written::Lost;
             progress |= this.drive_timer(cx).is_ready();
             if this.session.is_finished() {
                 this.connection.server.forget_task(&this.connection);
                 return Poll::Ready(());
             }
-            if !progress {
+            let is_writable = written == Written::All;
+            if !progress && this.connection.mailbox.sleep(cx.waker(), is_writable) {
                 return Poll::Pending;
             }
         }

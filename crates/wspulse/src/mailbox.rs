@@ -27,6 +27,7 @@ struct Inner {
     /// Boxed, since there is none most of the time.
     mail: Option<Box<Mail>>,
     waker: Option<Waker>,
+    attention: Attention,
     peer_addr: Option<SocketAddr>,
     succession: Succession,
 }
@@ -42,6 +43,24 @@ pub(crate) struct Mail {
     pub(crate) predecessor_finished: bool,
     /// The server closes: flushes and callbacks are given up at this time.
     pub(crate) callback_deadline: Option<Instant>,
+}
+
+/// What a connection's task must be woken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attention {
+    /// Nothing: it runs, or is about to, and looks at everything before it sleeps.
+    Awake,
+    /// Commands: it has nowhere to write to, or the socket takes nothing and will say when it does.
+    Mail,
+    MailAndFrames,
+}
+
+/// When a connection's task hears of a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Now,
+    /// [`wake_for_frames`](Mailbox::wake_for_frames) will follow.
+    Later,
 }
 
 pub(crate) struct End {
@@ -63,6 +82,14 @@ pub(crate) enum SendRefused {
     Full { capacity_frames: usize },
 }
 
+/// What a batch has come back to.
+pub(crate) struct GivenBack {
+    /// How many frames were dropped for newer ones.
+    pub(crate) evicted: usize,
+    /// Nothing waits any more.
+    pub(crate) is_empty: bool,
+}
+
 /// A transport that came for a connection that has ended: it gets a connection of its own.
 pub(crate) struct HasEnded;
 
@@ -74,6 +101,7 @@ impl Mailbox {
                 state: ConnectionState::Connected,
                 mail: None,
                 waker: None,
+                attention: Attention::Awake,
                 peer_addr,
                 succession: Succession::Nobody,
             }),
@@ -101,19 +129,26 @@ impl Mailbox {
             ConnectionState::Closed => return Err(SendRefused::Ended),
         };
         inner
-            .push(frame, policy)
+            .push(frame, policy, Notice::Now)
             .map_err(|QueueFull { capacity_frames }| SendRefused::Full { capacity_frames })
     }
 
     /// Queues a broadcast and tells how many older frames it evicted.
-    pub(crate) fn broadcast(&self, frame: EncodedFrame) -> Result<usize, HasEnded> {
+    pub(crate) fn broadcast(&self, frame: EncodedFrame, notice: Notice) -> Result<usize, HasEnded> {
         let mut inner = self.inner.lock();
         match inner.state {
             ConnectionState::Connected | ConnectionState::Suspended => {
-                inner.push(frame, OverflowPolicy::DropOldest).map_err(|QueueFull { .. }| HasEnded)
+                let policy = OverflowPolicy::DropOldest;
+                inner.push(frame, policy, notice).map_err(|QueueFull { .. }| HasEnded)
             }
             ConnectionState::Closed => Err(HasEnded),
         }
+    }
+
+    /// Wakes the task if it sleeps although frames wait that it could write. Tells whether it did.
+    pub(crate) fn wake_for_frames(&self) -> bool {
+        let mut inner = self.inner.lock();
+        !inner.queue.is_empty() && inner.wake_for_frames()
     }
 
     /// Ends the connection, unless it has ended already. To be called under the registry's lock,
@@ -159,14 +194,26 @@ impl Mailbox {
 
     // What follows is for the connection's task alone.
 
-    /// Takes what has come, and has `waker` called for what comes next.
-    pub(crate) fn collect(&self, waker: &Waker) -> Option<Box<Mail>> {
+    /// Takes what has come. From now on the task is awake, until it [sleeps](Self::sleep).
+    pub(crate) fn collect(&self) -> Option<Box<Mail>> {
         let mut inner = self.inner.lock();
+        inner.attention = Attention::Awake;
+        inner.mail.take()
+    }
+
+    /// Has `waker` called for the next command and, if the task `is_writable`, the next frame.
+    /// Tells whether there is none already, so that the task may sleep.
+    pub(crate) fn sleep(&self, waker: &Waker, is_writable: bool) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.mail.is_some() || (is_writable && !inner.queue.is_empty()) {
+            return false;
+        }
         match &mut inner.waker {
             Some(known) => known.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
-        inner.mail.take()
+        inner.attention = if is_writable { Attention::MailAndFrames } else { Attention::Mail };
+        true
     }
 
     /// Tells that the connection has a transport now. Without effect after its end.
@@ -188,9 +235,11 @@ impl Mailbox {
         self.inner.lock().queue.take()
     }
 
-    /// Returns the frames that were not written, and tells how many were dropped for newer ones.
-    pub(crate) fn give_back(&self, batch: Batch) -> usize {
-        self.inner.lock().queue.give_back(batch)
+    /// Returns the frames that were not written.
+    pub(crate) fn give_back(&self, batch: Batch) -> GivenBack {
+        let mut inner = self.inner.lock();
+        let evicted = inner.queue.give_back(batch);
+        GivenBack { evicted, is_empty: inner.queue.is_empty() }
     }
 
     /// The transport is gone: a frame that it has taken in part starts over.
@@ -214,18 +263,39 @@ impl Mailbox {
 }
 
 impl Inner {
-    /// Queues a frame, and wakes the task if it has nothing to write so far and somewhere to write.
-    fn push(&mut self, frame: EncodedFrame, policy: OverflowPolicy) -> Result<usize, QueueFull> {
+    fn push(
+        &mut self,
+        frame: EncodedFrame,
+        policy: OverflowPolicy,
+        notice: Notice,
+    ) -> Result<usize, QueueFull> {
         let pushed = self.queue.push(frame, policy)?;
-        if pushed.was_empty && self.state == ConnectionState::Connected {
-            self.wake();
+        match notice {
+            Notice::Now => {
+                self.wake_for_frames();
+            }
+            Notice::Later => {}
         }
         Ok(pushed.evicted)
     }
 
+    /// Wakes the task if it sleeps and has somewhere to write. Tells whether it did.
+    fn wake_for_frames(&mut self) -> bool {
+        match self.attention {
+            Attention::MailAndFrames => {
+                self.wake();
+                true
+            }
+            Attention::Awake | Attention::Mail => false,
+        }
+    }
+
     fn post(&mut self, write: impl FnOnce(&mut Mail)) {
         write(self.mail.get_or_insert_default());
-        self.wake();
+        match self.attention {
+            Attention::Mail | Attention::MailAndFrames => self.wake(),
+            Attention::Awake => {}
+        }
     }
 
     fn set_state(&mut self, state: ConnectionState) {
@@ -236,7 +306,8 @@ impl Inner {
 
     /// The waker is the runtime's own, of a task that this crate spawned: no foreign code runs
     /// under the lock.
-    fn wake(&self) {
+    fn wake(&mut self) {
+        self.attention = Attention::Awake;
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }

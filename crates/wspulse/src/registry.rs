@@ -41,7 +41,13 @@ struct Inner {
 /// What became of an admission.
 pub(crate) enum Registered {
     /// A new connection, whose task is to be started.
-    New { connection: Arc<ConnectionShared>, predecessor: Predecessor, upgrade: Upgrade },
+    New {
+        connection: Arc<ConnectionShared>,
+        predecessor: Predecessor,
+        upgrade: Upgrade,
+        /// Its room, if that has just become large: its waves are to be started.
+        large_room: Option<Arc<Members>>,
+    },
     /// An existing connection gets another transport. One that was on its way to it is displaced.
     Attached { displaced: Option<Upgrade> },
 }
@@ -102,7 +108,7 @@ impl Registry {
         let entry = inner.tasks.vacant_entry();
         let connection = Arc::new(create(entry.key()));
         entry.insert(Arc::clone(&connection));
-        inner.join(&connection, meter);
+        let large_room = inner.join(&connection, meter);
         if let Some(old) = replaced {
             let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
             // Nobody else can have ended it: it was registered, and ends happen under this lock.
@@ -117,7 +123,7 @@ impl Registry {
             id: Arc::clone(&connection.id),
         });
         inner.connections.insert(Arc::clone(id), Arc::clone(&connection));
-        Ok(Registered::New { connection, predecessor, upgrade })
+        Ok(Registered::New { connection, predecessor, upgrade, large_room })
     }
 
     /// Ends a connection, once: it is gone from its room and its id is free when this returns.
@@ -151,7 +157,8 @@ impl Registry {
                 meter.note(|| LifecycleEvent::Closed { room, id, duration, reason });
             }
         }
-        for (room, _) in std::mem::take(&mut inner.rooms) {
+        for (room, members) in std::mem::take(&mut inner.rooms) {
+            members.dissolve();
             meter.note(|| LifecycleEvent::RoomDestroyed { room });
         }
         for (_, connection) in &inner.tasks {
@@ -199,7 +206,8 @@ impl Registry {
 }
 
 impl Inner {
-    fn join(&mut self, connection: &Arc<ConnectionShared>, meter: &Meter) {
+    /// Puts a connection into its room, which is returned if its waves must be started.
+    fn join(&mut self, connection: &Arc<ConnectionShared>, meter: &Meter) -> Option<Arc<Members>> {
         let members = match self.rooms.entry(Arc::clone(&connection.room)) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
             Entry::Vacant(entry) => {
@@ -207,7 +215,7 @@ impl Inner {
                 Arc::clone(entry.insert(Arc::default()))
             }
         };
-        members.join(Arc::clone(connection));
+        members.join(Arc::clone(connection)).then_some(members)
     }
 
     fn end(

@@ -34,6 +34,10 @@ struct Backlog {
     rest: VecDeque<EncodedFrame>,
 }
 
+/// What the second frame makes room for: a burst then allocates once for each member, not at 4, 8
+/// and 16 frames; one slot fewer than a power of two, as the first frame lies inline.
+const REST_FRAMES_MIN: usize = 15;
+
 /// All that waited, taken out for one write.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -215,6 +219,9 @@ impl Backlog {
         if self.first.is_none() {
             self.first = Some(frame);
         } else {
+            if self.rest.capacity() == 0 {
+                self.rest.reserve_exact(REST_FRAMES_MIN);
+            }
             self.rest.push_back(frame);
         }
     }
@@ -250,6 +257,11 @@ impl Batch {
     /// The number of frames that are not wholly written.
     pub fn len(&self) -> usize {
         self.frames.len()
+    }
+
+    /// The frames that are not wholly written, oldest first.
+    pub fn frames(&self) -> impl Iterator<Item = &EncodedFrame> {
+        self.frames.iter()
     }
 
     /// The unwritten rest of the first frame, if a part of that frame is written.

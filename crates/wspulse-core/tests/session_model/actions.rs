@@ -32,7 +32,7 @@ impl Driver {
         self.check();
     }
 
-    fn start_callback(&mut self, event: &SessionEvent, env: &mut Env) {
+    pub(crate) fn start_callback(&mut self, event: &SessionEvent, env: &mut Env) {
         let from = self.journal.start(event, self.told.ended_suspended);
         if let SessionEvent::Closed(disconnect) = event {
             Scene::SuspensionsFolded.seen_if(self.journal.suspensions < self.told.losses);

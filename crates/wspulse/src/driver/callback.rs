@@ -1,12 +1,14 @@
 //! Running the application's callbacks, one at a time, beside the transport.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
+use wspulse_core::session::Session;
 use wspulse_core::{PanicError, SessionEvent};
 
 use super::{Driver, now};
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionShared};
 use crate::handler::{BoxFuture, Outcome};
 use crate::metrics::CallbackKind;
 use crate::panics;
@@ -18,46 +20,103 @@ pub(super) struct RunningCallback {
     future: BoxFuture<()>,
 }
 
-impl Driver {
+/// What it takes to run a connection's callbacks.
+pub(super) struct Turn<'a> {
+    pub(super) connection: &'a Arc<ConnectionShared>,
+    pub(super) session: &'a mut Session,
+    pub(super) running: &'a mut Option<RunningCallback>,
+}
+
+impl Turn<'_> {
     /// Starts the callback for an event. A plain one has returned by then.
-    pub(super) fn start_callback(&mut self, event: SessionEvent) {
-        let connection = Connection::new(self.connection.clone());
-        let server = connection.server().clone();
-        let callbacks = server.callbacks();
-        let _inside = InCallback::enter(&server);
-        let (kind, outcome) = match event {
-            SessionEvent::Opened => (
-                CallbackKind::Connect,
-                panics::catch(|| callbacks.connect.as_ref().map(|call| call(connection))),
-            ),
-            SessionEvent::Message(frame) => (
-                CallbackKind::Message,
-                panics::catch(|| callbacks.message.as_ref().map(|call| call(connection, frame))),
-            ),
-            SessionEvent::Suspended(cause) => (
-                CallbackKind::TransportDrop,
-                panics::catch(|| {
-                    callbacks.transport_drop.as_ref().map(|call| call(connection, cause))
-                }),
-            ),
-            SessionEvent::Resumed => (
-                CallbackKind::TransportRestore,
-                panics::catch(|| callbacks.transport_restore.as_ref().map(|call| call(connection))),
-            ),
-            SessionEvent::Closed(disconnect) => {
-                self.allow_for_last_callback();
-                let called = panics::catch(|| {
-                    callbacks.disconnect.as_ref().map(|call| call(connection, disconnect))
-                });
-                (CallbackKind::Disconnect, called)
-            }
-        };
-        match outcome {
+    pub(super) fn start(&mut self, event: SessionEvent, now: std::time::Instant) {
+        let (kind, called) = call(self.connection, event);
+        match called {
             Ok(Some(Outcome::Pending(future))) => {
-                self.callback = Some(RunningCallback { kind, future });
+                *self.running = Some(RunningCallback { kind, future });
             }
-            Ok(None | Some(Outcome::Done)) => self.callback_returned(),
-            Err(panic) => self.finish_panicked(kind, panic),
+            Ok(None | Some(Outcome::Done)) => self.returned(now),
+            Err(panic) => self.panicked(kind, panic, now),
+        }
+    }
+
+    fn returned(&mut self, now: std::time::Instant) {
+        self.session.handle_callback_finished(now);
+        if self.session.callbacks_are_over() {
+            self.connection.mailbox.finish_callbacks();
+        }
+    }
+
+    fn panicked(&mut self, kind: CallbackKind, panic: PanicError, now: std::time::Instant) {
+        report_panic(self.connection, kind, &panic);
+        match kind {
+            CallbackKind::Message => self.session.handle_message_panicked(panic, now),
+            CallbackKind::Connect
+            | CallbackKind::TransportDrop
+            | CallbackKind::TransportRestore
+            | CallbackKind::Disconnect => {}
+        }
+        self.returned(now);
+    }
+}
+
+/// Calls the application; nothing comes of it if there is no callback for such an event.
+fn call(
+    connection: &Arc<ConnectionShared>,
+    event: SessionEvent,
+) -> (CallbackKind, Result<Option<Outcome>, PanicError>) {
+    let callbacks = connection.server.callbacks();
+    let handle = Connection::new(Arc::clone(connection));
+    let _inside = InCallback::enter(&connection.server);
+    match event {
+        SessionEvent::Message(frame) => (
+            CallbackKind::Message,
+            panics::catch(|| callbacks.message.as_ref().map(|call| call(handle, frame))),
+        ),
+        SessionEvent::Opened => (
+            CallbackKind::Connect,
+            panics::catch(|| callbacks.connect.as_ref().map(|call| call(handle))),
+        ),
+        SessionEvent::Suspended(cause) => (
+            CallbackKind::TransportDrop,
+            panics::catch(|| callbacks.transport_drop.as_ref().map(|call| call(handle, cause))),
+        ),
+        SessionEvent::Resumed => (
+            CallbackKind::TransportRestore,
+            panics::catch(|| callbacks.transport_restore.as_ref().map(|call| call(handle))),
+        ),
+        SessionEvent::Closed(disconnect) => (
+            CallbackKind::Disconnect,
+            panics::catch(|| callbacks.disconnect.as_ref().map(|call| call(handle, disconnect))),
+        ),
+    }
+}
+
+pub(super) fn report_panic(connection: &ConnectionShared, kind: CallbackKind, panic: &PanicError) {
+    let (id, room) = (&*connection.id, &*connection.room);
+    tracing::error!(
+        id,
+        room,
+        callback = kind.as_str(),
+        backtrace = ?panic.backtrace(),
+        "{panic}"
+    );
+    connection.server.metrics().record(|hooks| hooks.callback_panicked(room, id, kind));
+}
+
+impl Driver {
+    pub(super) fn start_callback(&mut self, event: SessionEvent) {
+        if matches!(event, SessionEvent::Closed(_)) {
+            self.allow_for_last_callback();
+        }
+        self.turn().start(event, now());
+    }
+
+    const fn turn(&mut self) -> Turn<'_> {
+        Turn {
+            connection: &self.connection,
+            session: &mut self.session,
+            running: &mut self.callback,
         }
     }
 
@@ -74,11 +133,11 @@ impl Driver {
             Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(())) => {
                 self.callback = None;
-                self.callback_returned();
+                self.turn().returned(now());
             }
             Err(panic) => {
                 self.callback = None;
-                self.finish_panicked(kind, panic);
+                self.turn().panicked(kind, panic, now());
             }
         }
         self.settle();
@@ -97,10 +156,12 @@ impl Driver {
             "callback outlasted the drain_timeout of the closing server and was cancelled"
         );
         if let Err(panic) = panics::catch(|| drop(future)) {
-            self.report_panic(kind, &panic);
+            report_panic(&self.connection, kind, &panic);
         }
         self.session.handle_callback_given_up(now());
-        self.tell_if_over();
+        if self.session.callbacks_are_over() {
+            self.connection.mailbox.finish_callbacks();
+        }
     }
 
     /// `on_disconnect` gets the server's drain timeout once more if that is over already.
@@ -111,41 +172,5 @@ impl Driver {
         {
             *deadline += more;
         }
-    }
-
-    fn callback_returned(&mut self) {
-        self.session.handle_callback_finished(now());
-        self.tell_if_over();
-    }
-
-    fn tell_if_over(&self) {
-        if self.session.callbacks_are_over() {
-            self.connection.mailbox.finish_callbacks();
-        }
-    }
-
-    fn finish_panicked(&mut self, kind: CallbackKind, panic: PanicError) {
-        self.report_panic(kind, &panic);
-        match kind {
-            CallbackKind::Message => self.session.handle_message_panicked(panic, now()),
-            CallbackKind::Connect
-            | CallbackKind::TransportDrop
-            | CallbackKind::TransportRestore
-            | CallbackKind::Disconnect => {}
-        }
-        self.callback_returned();
-    }
-
-    pub(super) fn report_panic(&self, kind: CallbackKind, panic: &PanicError) {
-        let (id, room) = (&*self.connection.id, &*self.connection.room);
-        tracing::error!(
-            id,
-            room,
-            callback = kind.as_str(),
-            backtrace = ?panic.backtrace(),
-            "{panic}"
-        );
-        let metrics = self.connection.server.metrics();
-        metrics.record(|hooks| hooks.callback_panicked(room, id, kind));
     }
 }

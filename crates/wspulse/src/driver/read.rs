@@ -5,14 +5,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::ControlLane;
-use wspulse_core::session::Session;
+use wspulse_core::session::Receipt;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
-use wspulse_core::{CloseFrame, PanicError, TransportLost};
+use wspulse_core::{CloseFrame, PanicError, SessionEvent, TransportLost};
 
+use super::callback::{Turn, report_panic};
 use super::{Driver, now};
 use crate::connection::ConnectionShared;
 use crate::metrics::CallbackKind;
@@ -73,8 +75,9 @@ impl Driver {
     }
 
     fn feed(&mut self, chunk: &mut [u8], cx: &mut Context<'_>) {
-        self.session.handle_activity(now());
-        match self.decode(chunk) {
+        let now = now();
+        self.session.handle_activity(now);
+        match self.decode(chunk, now) {
             Fed::More => self.settle(),
             Fed::Closed(frame) => self.end_input(TransportLost::PeerClosed(frame), cx),
             Fed::Violation(error) => {
@@ -82,7 +85,7 @@ impl Driver {
                 self.end_input(TransportLost::Protocol(error), cx);
             }
             Fed::Panicked(panic) => {
-                self.report_panic(CallbackKind::Message, &panic);
+                report_panic(&self.connection, CallbackKind::Message, &panic);
                 self.end_input(TransportLost::HandlerPanicked(panic), cx);
             }
         }
@@ -97,14 +100,18 @@ impl Driver {
         self.lose(cause);
     }
 
-    fn decode(&mut self, chunk: &mut [u8]) -> Fed {
+    fn decode(&mut self, chunk: &mut [u8], now: Instant) -> Fed {
         let Some(transport) = &mut self.transport else {
             return Fed::More;
         };
         let mut inbound = Inbound {
-            connection: &self.connection,
-            session: &mut self.session,
+            turn: Turn {
+                connection: &self.connection,
+                session: &mut self.session,
+                running: &mut self.callback,
+            },
             lane: &mut transport.lane,
+            now,
             close: None,
         };
         let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
@@ -138,22 +145,28 @@ struct PeerClose(Option<CloseFrame>);
 
 /// Takes what the decoder finds.
 struct Inbound<'a> {
-    connection: &'a ConnectionShared,
-    session: &'a mut Session,
+    turn: Turn<'a>,
     lane: &'a mut ControlLane,
+    now: Instant,
     close: Option<PeerClose>,
 }
 
 impl Sink for Inbound<'_> {
     fn message(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, room, id, .. } = self.connection;
+        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| hooks.message_received(room, payload_bytes));
         if server.callbacks().message.is_none() {
             return Flow::Continue;
         }
         match server.codec().decode(message) {
-            Ok(frame) => self.session.handle_frame(frame),
+            Ok(frame) => match self.turn.session.handle_frame(frame) {
+                Receipt::Call(frame) => {
+                    self.turn.start(SessionEvent::Message(frame), self.now);
+                    Flow::Continue
+                }
+                Receipt::Taken(flow) => flow,
+            },
             Err(error) => {
                 let error = error.get_ref();
                 tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");

@@ -1,22 +1,44 @@
 //! From the outbound queue to the transport.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 use wspulse_core::EncodedFrame;
-use wspulse_core::outbound::{Batch, SLICES_MAX, advance, gather};
+use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
 
 use super::{Driver, now};
 use crate::connection::ConnectionShared;
 use crate::metrics::DropReason;
 use crate::transport::Transport;
 
+thread_local! {
+    /// What the connections of a thread have in common to write. It is taken out for the length of
+    /// one write, so that no borrow outlives it.
+    static JOINED: Cell<JoinedFrames> = Cell::default();
+}
+
+/// The most bytes that are joined: what a thread keeps between two bursts.
+const JOINED_BYTES_MAX: usize = 64 * 1024;
+
+/// How far writing got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// There is nowhere to write to.
+    Nowhere,
+    /// All that waited.
+    All,
+    /// The socket takes no more for now; it will say when it does.
+    Blocked,
+    /// The transport is gone.
+    Lost,
+}
+
 impl Driver {
-    /// Writes what waits, until the socket takes no more or nothing is left. Tells whether that
-    /// changed what there is to do.
-    pub(super) fn drive_write(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Writes what waits, until the socket takes no more or nothing is left.
+    pub(super) fn drive_write(&mut self, cx: &mut Context<'_>) -> Written {
         let mut took_frame = false;
         while self.session.is_writable()
             && let Some(transport) = &mut self.transport
@@ -24,30 +46,29 @@ impl Driver {
             let connection = &*self.connection;
             let mut batch = connection.mailbox.take_batch();
             let waiting = batch.len();
-            let was_empty = waiting == 0 && transport.lane.is_empty();
             let polled = poll_write_batch(transport, &mut batch, connection, cx);
             took_frame |= batch.len() < waiting;
-            let evicted = connection.mailbox.give_back(batch);
-            connection.count_dropped(evicted, DropReason::Evicted);
+            let given_back = connection.mailbox.give_back(batch);
+            connection.count_dropped(given_back.evicted, DropReason::Evicted);
             match polled {
-                // More may have come while that was written.
-                Poll::Ready(Ok(())) if !was_empty => {}
+                // More has come while that was written.
+                Poll::Ready(Ok(())) if !given_back.is_empty => {}
                 Poll::Ready(Ok(())) => {
                     self.session.handle_flushed();
                     self.settle();
-                    return self.transport.is_none();
+                    return if self.transport.is_some() { Written::All } else { Written::Lost };
                 }
                 Poll::Ready(Err(error)) => {
                     self.lose_to(error);
-                    return true;
+                    return Written::Lost;
                 }
                 Poll::Pending => {
                     self.session.handle_write_blocked(took_frame, now());
-                    return false;
+                    return Written::Blocked;
                 }
             }
         }
-        false
+        Written::Nowhere
     }
 }
 
@@ -59,18 +80,8 @@ fn poll_write_batch(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     let write_bytes_max = connection.server.options().write_bytes_max;
-    loop {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = gather(&mut transport.lane, batch, &mut slices);
-        if filled == 0 {
-            if transport.needs_flush {
-                ready!(Pin::new(&mut transport.stream).poll_flush(cx))?;
-                transport.needs_flush = false;
-            }
-            return Poll::Ready(Ok(()));
-        }
-        let slices = bounded(&slices[..filled], write_bytes_max);
-        let written = ready!(Pin::new(&mut transport.stream).poll_write_vectored(cx, slices))?;
+    while !(batch.is_empty() && transport.lane.is_empty()) {
+        let written = ready!(poll_write_some(transport, batch, write_bytes_max, cx))?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -81,6 +92,39 @@ fn poll_write_batch(
             record_sent(connection, frame, waiting);
         });
     }
+    if transport.needs_flush {
+        ready!(Pin::new(&mut transport.stream).poll_flush(cx))?;
+        transport.needs_flush = false;
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// One system call: with one slice where that is possible, as the kernel takes it in less time.
+fn poll_write_some(
+    transport: &mut Transport,
+    batch: &Batch,
+    bytes_max: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let Transport { stream, lane, .. } = transport;
+    let stream = Pin::new(stream);
+    if lane.is_empty() {
+        if batch.len() == 1
+            && let Some(only) = batch.chunks().next()
+        {
+            return stream.poll_write(cx, only);
+        }
+        let mut joined = JOINED.take();
+        let bytes = joined.join(batch, bytes_max.min(JOINED_BYTES_MAX));
+        let polled = bytes.map(|bytes| stream.poll_write(cx, bytes));
+        JOINED.set(joined);
+        if let Some(polled) = polled {
+            return polled;
+        }
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let filled = gather(lane, batch, &mut slices);
+    Pin::new(&mut transport.stream).poll_write_vectored(cx, bounded(&slices[..filled], bytes_max))
 }
 
 /// As many of the slices as fit into `bytes_max`, but at least one.

@@ -51,8 +51,11 @@ impl Server {
         )?;
         self.deliver_lifecycle();
         match registered {
-            Registered::New { connection, predecessor, upgrade } => {
+            Registered::New { connection, predecessor, upgrade, large_room } => {
                 self.inner.tasks.spawn(Driver::new(connection, upgrade, predecessor));
+                if let Some(large_room) = large_room {
+                    self.inner.tasks.spawn(large_room.wake_in_waves());
+                }
             }
             Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
             Registered::Attached { displaced: None } => {}

@@ -1,0 +1,116 @@
+//! A room's members, and the fan-out to them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use wspulse_core::EncodedFrame;
+
+use super::waves::Waves;
+use crate::connection::{Connection, ConnectionShared};
+use crate::mailbox::Notice;
+
+/// A room's members. Pushing to their queues happens under one lock, which gives the room's
+/// broadcasts one order for all.
+#[derive(Default)]
+pub(crate) struct Members {
+    pub(super) inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+pub(super) struct Inner {
+    pub(super) list: Vec<Arc<ConnectionShared>>,
+    pub(super) waves: Waves,
+}
+
+/// What a broadcast did.
+pub(crate) struct FanOut {
+    /// How many members it was offered to.
+    pub(crate) members: usize,
+    /// Those who dropped their oldest frame for it, if that is of interest.
+    pub(crate) overflowed: Vec<Arc<ConnectionShared>>,
+}
+
+/// Whether anybody wants to know who dropped a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    Listed,
+    Ignored,
+}
+
+impl Members {
+    /// Adds a member, and tells whether the room has become one that wakes in waves: then
+    /// [`wake_in_waves`](Self::wake_in_waves) must run.
+    pub(crate) fn join(&self, connection: Arc<ConnectionShared>) -> bool {
+        let mut inner = self.inner.lock();
+        connection.room_slot.store(inner.list.len(), Ordering::Relaxed);
+        inner.list.push(connection);
+        let members = inner.list.len();
+        inner.waves.resize(members);
+        inner.waves.must_start(members)
+    }
+
+    /// Removes a member and tells whether it was the last one.
+    pub(crate) fn leave(&self, connection: &ConnectionShared) -> bool {
+        let mut inner = self.inner.lock();
+        let slot = connection.room_slot.load(Ordering::Relaxed);
+        inner.list.swap_remove(slot);
+        if let Some(moved) = inner.list.get(slot) {
+            moved.room_slot.store(slot, Ordering::Relaxed);
+        }
+        if inner.list.len() < inner.list.capacity() / 4 {
+            inner.list.shrink_to_fit();
+        }
+        let members = inner.list.len();
+        inner.waves.resize(members);
+        members == 0
+    }
+
+    /// The server closes: the room is no more.
+    pub(crate) fn dissolve(&self) {
+        let mut inner = self.inner.lock();
+        inner.list = Vec::new();
+        inner.waves.resize(0);
+    }
+
+    /// Gives every member but `excluded` a reference to the frame: nothing is copied, and nothing
+    /// is allocated for a member whose queue was empty.
+    pub(crate) fn broadcast(
+        &self,
+        frame: &EncodedFrame,
+        excluded: Option<&Arc<ConnectionShared>>,
+        overflow: Overflow,
+    ) -> FanOut {
+        let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
+        let mut inner = self.inner.lock();
+        let notice = inner.waves.notice();
+        for member in &inner.list {
+            if excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member)) {
+                continue;
+            }
+            let Ok(evicted) = member.mailbox.broadcast(frame.clone(), notice) else {
+                continue;
+            };
+            fan_out.members += 1;
+            if evicted > 0 && overflow == Overflow::Listed {
+                fan_out.overflowed.push(Arc::clone(member));
+            }
+        }
+        match notice {
+            Notice::Now => {}
+            Notice::Later => {
+                let members = inner.list.len();
+                inner.waves.begin(members);
+            }
+        }
+        fan_out
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Connection> {
+        self.inner.lock().list.iter().cloned().map(Connection::new).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inner.lock().list.len()
+    }
+}

@@ -1,0 +1,134 @@
+//! Waking the members of a large room, some at a time.
+//!
+//! A task that was woken waits behind all that were woken before it. Were a broadcast to wake ten
+//! thousand members at once, then whatever else the server has to do would wait for ten thousand
+//! writes: a Pong, another room, and also the next message to this very room, which could have
+//! shared their writes. So a large room has a task that wakes a wave of members, lets everybody
+//! else have their turn, and goes on. Members that are still to be woken when the next broadcast
+//! comes write both in one system call.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use tokio::task::yield_now;
+
+use super::Members;
+use crate::mailbox::Notice;
+
+/// How many members one wave wakes; a room with no more has none. twice as many tasks as tokio runs
+/// (61) before it looks for what the network has brought.
+pub(super) const WAVE_MEMBERS: usize = 32;
+
+/// How many members one wave looks at, if most of them are awake already.
+const VISITS_MAX: usize = 8 * WAVE_MEMBERS;
+
+/// Which members are still to be woken.
+#[derive(Default)]
+pub(super) struct Waves {
+    runs: bool,
+    /// Whom the next wave starts with.
+    cursor: usize,
+    /// How many members from there on, around the end of the list, have not been looked at since
+    /// the last broadcast.
+    remaining: usize,
+    waker: Option<Waker>,
+}
+
+impl Waves {
+    /// Whether a task for these waves must be started now, since there is none and the room has
+    /// become large.
+    pub(super) fn must_start(&mut self, members: usize) -> bool {
+        let must_start = !self.runs && members > WAVE_MEMBERS;
+        self.runs |= must_start;
+        must_start
+    }
+
+    /// Whether a broadcast is to wake the members itself.
+    pub(super) const fn notice(&self) -> Notice {
+        if self.runs { Notice::Later } else { Notice::Now }
+    }
+
+    /// All members are to be woken.
+    pub(super) fn begin(&mut self, members: usize) {
+        self.remaining = members;
+        self.wake();
+    }
+
+    /// The list has changed: a member may have moved over the cursor, in either direction.
+    pub(super) fn resize(&mut self, members: usize) {
+        if self.remaining > 0 {
+            self.remaining = members;
+        }
+        if self.cursor >= members {
+            self.cursor = 0;
+        }
+        if members == 0 {
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Members {
+    /// Wakes members in waves until the room is empty.
+    pub(crate) async fn wake_in_waves(self: Arc<Self>) {
+        let end = EndOfWaves(&self);
+        while self.next_wave().await {
+            self.wake_wave();
+            yield_now().await;
+        }
+        drop(end);
+    }
+
+    /// Waits for members to be woken; false if there are no members any more.
+    async fn next_wave(&self) -> bool {
+        poll_fn(|cx| {
+            let inner = &mut *self.inner.lock();
+            if inner.list.is_empty() {
+                return Poll::Ready(false);
+            }
+            if inner.waves.remaining > 0 {
+                return Poll::Ready(true);
+            }
+            inner.waves.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn wake_wave(&self) {
+        let inner = &mut *self.inner.lock();
+        let Waves { cursor, remaining, .. } = &mut inner.waves;
+        let (mut woken, mut visits) = (0, 0);
+        while *remaining > 0
+            && woken < WAVE_MEMBERS
+            && visits < VISITS_MAX
+            && let Some(member) = inner.list.get(*cursor)
+        {
+            woken += usize::from(member.mailbox.wake_for_frames());
+            visits += 1;
+            *remaining -= 1;
+            *cursor = if *cursor + 1 == inner.list.len() { 0 } else { *cursor + 1 };
+        }
+    }
+}
+
+/// The task ends, perhaps because its runtime is shut down while other runtimes still serve
+/// members: from now on broadcasts wake them, and those that wait are woken now.
+struct EndOfWaves<'a>(&'a Members);
+
+impl Drop for EndOfWaves<'_> {
+    fn drop(&mut self) {
+        let inner = &mut *self.0.inner.lock();
+        inner.waves = Waves::default();
+        for member in &inner.list {
+            member.mailbox.wake_for_frames();
+        }
+    }
+}

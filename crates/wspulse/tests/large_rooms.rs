@@ -1,0 +1,168 @@
+//! Large rooms wake their members in waves: nobody waits behind a whole room, nobody is left out.
+
+mod support_counts;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use support_counts::{builder, idle, numbered};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wspulse::Server;
+use wspulse::testing::request_parts;
+
+/// A transport that takes everything, says nothing and counts its writes.
+#[derive(Clone, Default)]
+struct Taker {
+    writes: Arc<AtomicUsize>,
+}
+
+impl Taker {
+    fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed)
+    }
+}
+
+impl AsyncRead for Taker {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        _buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Taker {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+async fn join(server: &Server, room: &str, id: usize, taker: &Taker) {
+    let parts = request_parts(&format!("/ws?room={room}&id={id}"));
+    let accepted = server.handshake(parts).unwrap().connect().await.unwrap();
+    accepted.attach(taker.clone(), &[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_another_room_does_not_wait_for_a_large_rooms_broadcast() {
+    const MEMBERS: usize = 2000;
+    let server = builder().build().unwrap();
+    let (large, small) = (Taker::default(), Taker::default());
+    for id in 0..MEMBERS {
+        join(&server, "large", id, &large).await;
+    }
+    join(&server, "small", MEMBERS, &small).await;
+    idle().await;
+
+    server.broadcast("large", numbered(1)).unwrap();
+    server.broadcast("small", numbered(1)).unwrap();
+    while small.writes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let before = large.writes();
+    assert!(before <= MEMBERS / 10, "{before} members were served before");
+    idle().await;
+    assert_eq!(large.writes(), MEMBERS);
+    server.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn broadcasts_that_come_while_a_large_room_is_served_share_writes() {
+    const MEMBERS: usize = 2000;
+    let server = builder().build().unwrap();
+    let taker = Taker::default();
+    for id in 0..MEMBERS {
+        join(&server, "large", id, &taker).await;
+    }
+    idle().await;
+
+    server.broadcast("large", numbered(1)).unwrap();
+    while taker.writes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.broadcast("large", numbered(2)).unwrap();
+    idle().await;
+    let writes = taker.writes();
+    assert!(writes <= MEMBERS + MEMBERS / 10, "{writes} writes of 2 messages to {MEMBERS}");
+    for connection in server.connections("large") {
+        assert_eq!(connection.outbound_stats().sent, 2);
+    }
+    server.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_that_come_and_go_leave_nobody_unserved() {
+    let server = builder().build().unwrap();
+    let taker = Taker::default();
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let mut next_id = 0;
+    for _ in 0..300 {
+        join(&server, "large", next_id, &taker).await;
+        next_id += 1;
+    }
+    for number in 0..500 {
+        server.broadcast("large", numbered(number)).unwrap();
+        for _ in 0..random.random_range(0..6) {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..random.random_range(0..4) {
+            let id = random.random_range(0..next_id);
+            // It may be gone already.
+            let _ = server.kick(&id.to_string());
+        }
+        for _ in 0..random.random_range(0..4) {
+            join(&server, "large", next_id, &taker).await;
+            next_id += 1;
+        }
+    }
+    idle().await;
+    let connections = server.connections("large");
+    assert!(!connections.is_empty());
+    for connection in connections {
+        let stats = connection.outbound_stats();
+        assert_eq!((stats.pending, stats.dropped), (0, 0), "{} of seed {seed}", connection.id());
+    }
+    server.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_room_that_empties_and_fills_again_is_served() {
+    let server = builder().build().unwrap();
+    for round in 0..3 {
+        let taker = Taker::default();
+        for id in 0..200 {
+            join(&server, "large", id, &taker).await;
+        }
+        idle().await;
+        server.broadcast("large", numbered(round)).unwrap();
+        idle().await;
+        assert_eq!(taker.writes(), 200);
+        for id in 0..200 {
+            server.kick(&id.to_string()).unwrap();
+        }
+        idle().await;
+        assert_eq!(server.room_count(), 0);
+    }
+    server.close().await;
+}
