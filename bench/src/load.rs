@@ -1,0 +1,212 @@
+//! The load generator: many WebSocket clients on one thread.
+//!
+//! It reads with one buffer for all of them and looks at no more of a message than it must, so that
+//! a core of it keeps up with any server here; its own processor time is in every report.
+
+mod client;
+mod dialect;
+mod wire;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+
+pub(crate) use client::Buffers;
+use client::Client;
+pub(crate) use dialect::{COUNT_REQUEST, Dialect, RAW_EXTRA_BYTES, RAW_PAYLOAD_AT};
+pub(crate) use wire::{text_frame, unmask_first};
+
+/// Where a fleet connects to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) port: u16,
+    pub(crate) dialect: Dialect,
+}
+
+/// Whom a client says it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) room: String,
+    pub(crate) id: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("client {client}: {source}")]
+    Io { client: usize, source: io::Error },
+    #[error("client {client}: the server closed the connection")]
+    Closed { client: usize },
+    #[error("client {client}: {what}")]
+    Protocol { client: usize, what: String },
+    #[error("{what}: not reached within {} s", .within.as_secs())]
+    Late { what: String, within: Duration },
+    #[error(transparent)]
+    Poll(#[from] io::Error),
+}
+
+/// How many clients are connecting at a time: few enough not to overflow a listener's backlog of
+/// 4,096, enough to keep any server busy.
+pub(crate) const CONNECTING_MAX: usize = 512;
+
+/// One read's worth: more than any window of messages of a scenario.
+const SCRATCH_BYTES: usize = 256 * 1024;
+
+/// How long to look for events before sleeping. Real clients are on other machines; here it is the
+/// server that would pay for waking them, at each message that finds the load generator asleep, and
+/// in a virtual machine that costs more than the message.
+const AWAKE: Duration = Duration::from_millis(1);
+
+/// Clients of one server.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    target: Target,
+    poll: Poll,
+    events: Events,
+    clients: Vec<Client>,
+    scratch: Vec<u8>,
+    ready: usize,
+}
+
+impl Fleet {
+    pub(crate) fn new(target: Target) -> io::Result<Self> {
+        Ok(Self {
+            target,
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            clients: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES],
+            ready: 0,
+        })
+    }
+
+    /// Connects a client for each identity and returns when all of them are in their rooms.
+    pub(crate) fn connect(
+        &mut self,
+        identities: impl IntoIterator<Item = Identity>,
+        buffers: Buffers,
+        within: Duration,
+    ) -> Result<(), LoadError> {
+        self.connect_watching(identities, buffers, within, &mut |_, _| {})
+    }
+
+    /// As [`connect`](Self::connect), and shows what the clients get meanwhile.
+    pub(crate) fn connect_watching(
+        &mut self,
+        identities: impl IntoIterator<Item = Identity>,
+        buffers: Buffers,
+        within: Duration,
+        on_delivery: &mut impl FnMut(usize, &[u8]),
+    ) -> Result<(), LoadError> {
+        let deadline = Instant::now() + within;
+        let mut identities = identities.into_iter();
+        let mut more = true;
+        while more || self.ready < self.clients.len() {
+            while more && self.clients.len() - self.ready < CONNECTING_MAX {
+                match identities.next() {
+                    Some(identity) => self.start(&identity, buffers)?,
+                    None => more = false,
+                }
+            }
+            if Instant::now() > deadline {
+                let what = format!("{} of {} clients ready", self.ready, self.clients.len());
+                return Err(LoadError::Late { what, within });
+            }
+            self.turn(Duration::from_millis(100), on_delivery)?;
+        }
+        Ok(())
+    }
+
+    /// Handles what has come, waiting up to `timeout` for something; shows `on_delivery` each
+    /// application payload with the client that got it.
+    pub(crate) fn turn(
+        &mut self,
+        timeout: Duration,
+        on_delivery: &mut impl FnMut(usize, &[u8]),
+    ) -> Result<(), LoadError> {
+        self.wait(timeout)?;
+        for event in &self.events {
+            let Token(index) = event.token();
+            let Some(client) = self.clients.get_mut(index) else { continue };
+            let was_ready = client.is_ready();
+            let dialect = self.target.dialect;
+            if event.is_writable() {
+                client.on_writable().map_err(|fault| fault.of(index))?;
+            }
+            if event.is_readable() || event.is_read_closed() {
+                client
+                    .on_readable(dialect, &mut self.scratch, |payload| on_delivery(index, payload))
+                    .map_err(|fault| fault.of(index))?;
+            }
+            self.ready += usize::from(!was_ready && client.is_ready());
+        }
+        Ok(())
+    }
+
+    /// Has a client send an application payload.
+    pub(crate) fn send(&mut self, client: usize, payload: &[u8]) -> Result<(), LoadError> {
+        let dialect = self.target.dialect;
+        self.clients[client].send(dialect, payload).map_err(|fault| fault.of(client))
+    }
+
+    /// Has a client write bytes that were prepared by [`prepared`](Self::prepared). Tells how many
+    /// bytes are still to go out because the server takes no more for now.
+    pub(crate) fn write(&mut self, client: usize, bytes: &[u8]) -> Result<usize, LoadError> {
+        self.clients[client].write(bytes).map_err(|fault| fault.of(client))
+    }
+
+    /// `times` messages of this client with this payload, as they go over the wire.
+    pub(crate) fn prepared(&self, client: usize, payload: &[u8], times: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for _ in 0..times {
+            self.clients[client].prepare(self.target.dialect, payload, &mut bytes);
+        }
+        bytes
+    }
+
+    /// Stops reading what comes for this client.
+    pub(crate) fn stop_reading(&mut self, client: usize) -> io::Result<()> {
+        self.clients[client].stop_reading(self.poll.registry())
+    }
+
+    /// Cuts off all clients but the first `spared`, with a reset.
+    pub(crate) fn cut(&mut self, spared: usize) -> io::Result<()> {
+        for client in self.clients.drain(spared..) {
+            client.reset()?;
+        }
+        self.ready = self.ready.min(spared);
+        Ok(())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Waits for events, at first without sleeping.
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let awake_until = Instant::now() + AWAKE.min(timeout);
+        loop {
+            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            if !self.events.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= awake_until {
+                break;
+            }
+        }
+        if timeout > AWAKE { self.poll.poll(&mut self.events, Some(timeout)) } else { Ok(()) }
+    }
+
+    fn start(&mut self, identity: &Identity, buffers: Buffers) -> Result<(), LoadError> {
+        let index = self.clients.len();
+        let io = |source| LoadError::Io { client: index, source };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.target.port));
+        let mut client =
+            Client::connect(address, self.target.dialect, identity, buffers).map_err(io)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(client.socket(), Token(index), interest).map_err(io)?;
+        self.clients.push(client);
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! One client: its socket, its handshake, its messages.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::Registry;
+use mio::net::TcpStream;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::dialect::{Dialect, Step};
+use super::{Identity, LoadError, wire};
+
+/// How much a client's kernel keeps for it while it does not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Buffers {
+    /// What the kernel thinks right.
+    System,
+    /// As little as it can, so that a client that stops reading is felt soon.
+    Small,
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    socket: TcpStream,
+    room: Box<str>,
+    phase: Phase,
+    /// The start of what has come in part.
+    carry: Vec<u8>,
+    /// What the socket has not taken yet.
+    unsent: Vec<u8>,
+    reading: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The request is to be sent, its response to be read.
+    Upgrading,
+    /// Through the dialect's own preliminaries.
+    Joining,
+    Ready,
+}
+
+/// What went wrong, before it is known with whom.
+pub(super) enum Fault {
+    Io(io::Error),
+    Closed,
+    Protocol(String),
+}
+
+impl Fault {
+    pub(super) fn of(self, client: usize) -> LoadError {
+        match self {
+            Self::Io(source) => LoadError::Io { client, source },
+            Self::Closed => LoadError::Closed { client },
+            Self::Protocol(what) => LoadError::Protocol { client, what },
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Client {
+    pub(super) fn connect(
+        address: SocketAddr,
+        dialect: Dialect,
+        identity: &Identity,
+        buffers: Buffers,
+    ) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        match buffers {
+            Buffers::System => {}
+            Buffers::Small => socket.set_recv_buffer_size(4096)?,
+        }
+        match socket.connect(&address.into()) {
+            // EINPROGRESS, which the standard library has no stable name for.
+            Err(error) if error.raw_os_error() != Some(115) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let target = dialect.request_target(identity);
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Version: 13\r\n\r\n"
+        );
+        Ok(Self {
+            socket: TcpStream::from_std(socket.into()),
+            room: identity.room.as_str().into(),
+            phase: Phase::Upgrading,
+            carry: Vec::new(),
+            unsent: request.into_bytes(),
+            reading: true,
+        })
+    }
+
+    pub(super) fn socket(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    /// Ends the connection with a reset, as a network that breaks does at best.
+    pub(super) fn reset(self) -> io::Result<()> {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
+    }
+
+    pub(super) fn stop_reading(&mut self, registry: &Registry) -> io::Result<()> {
+        self.reading = false;
+        registry.deregister(&mut self.socket)
+    }
+
+    pub(super) fn on_writable(&mut self) -> Result<(), Fault> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error.into());
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        self.write(&unsent)?;
+        Ok(())
+    }
+
+    /// Writes now what the socket takes, and the rest when it takes more. Tells how much that is.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<usize, Fault> {
+        while self.unsent.is_empty() && !bytes.is_empty() {
+            match self.socket.write(bytes) {
+                Ok(0) => return Err(Fault::Closed),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) =>
+                {
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.unsent.extend_from_slice(bytes);
+        Ok(self.unsent.len())
+    }
+
+    pub(super) fn send(&mut self, dialect: Dialect, payload: &[u8]) -> Result<(), Fault> {
+        let mut frame = Vec::with_capacity(payload.len() + 64);
+        dialect.encode(&self.room, payload, &mut frame);
+        self.write(&frame)?;
+        Ok(())
+    }
+
+    pub(super) fn prepare(&self, dialect: Dialect, payload: &[u8], out: &mut Vec<u8>) {
+        dialect.encode(&self.room, payload, out);
+    }
+
+    /// Reads until nothing more is there.
+    pub(super) fn on_readable(
+        &mut self,
+        dialect: Dialect,
+        scratch: &mut [u8],
+        mut on_delivery: impl FnMut(&[u8]),
+    ) -> Result<(), Fault> {
+        while self.reading {
+            let carried = self.carry.len();
+            scratch[..carried].copy_from_slice(&self.carry);
+            let read = match self.socket.read(&mut scratch[carried..]) {
+                Ok(0) => return Err(Fault::Closed),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            let filled = carried + read;
+            let consumed = self.take(dialect, &scratch[..filled], &mut on_delivery)?;
+            self.carry.clear();
+            self.carry.extend_from_slice(&scratch[consumed..filled]);
+            // A short read has taken all there was: the next byte is an event of its own.
+            if filled < scratch.len() {
+                return Ok(());
+            }
+            if consumed == 0 {
+                return Err(Fault::Protocol(format!("a message of more than {filled} bytes")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles the whole messages in `input` and tells how many bytes those are.
+    fn take(
+        &mut self,
+        dialect: Dialect,
+        input: &[u8],
+        on_delivery: &mut impl FnMut(&[u8]),
+    ) -> Result<usize, Fault> {
+        let mut consumed = 0;
+        if self.phase == Phase::Upgrading {
+            let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") else {
+                return Ok(0);
+            };
+            if !input.starts_with(b"HTTP/1.1 101 ") {
+                let head = String::from_utf8_lossy(&input[..end]).into_owned();
+                return Err(Fault::Protocol(format!("refused with {head}")));
+            }
+            consumed = end + 4;
+            self.phase = Phase::Joining;
+            self.step(dialect.open())?;
+        }
+        while let Some(frame) = wire::parse(&input[consumed..]) {
+            let payload = &input[consumed..][frame.payload.clone()];
+            consumed += frame.payload.end;
+            match frame.opcode {
+                wire::TEXT | wire::BINARY if frame.is_final => {
+                    let step = dialect.read(&self.room, payload, &mut *on_delivery);
+                    self.step(step.map_err(Fault::Protocol)?)?;
+                }
+                wire::PING => {
+                    let mut pong = Vec::new();
+                    wire::encode(wire::PONG, &[payload], &mut pong);
+                    self.write(&pong)?;
+                }
+                wire::PONG => {}
+                wire::CLOSE => return Err(Fault::Closed),
+                opcode => return Err(Fault::Protocol(format!("opcode {opcode} is not expected"))),
+            }
+        }
+        Ok(consumed)
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Fault> {
+        match step {
+            Step::Nothing => {}
+            Step::Joined => self.phase = Phase::Ready,
+            Step::Reply(text) => {
+                let mut frame = Vec::new();
+                wire::encode(wire::TEXT, &[&text], &mut frame);
+                self.write(&frame)?;
+            }
+        }
+        Ok(())
+    }
+}

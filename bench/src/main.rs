@@ -1,0 +1,128 @@
+//! Measures wspulse beside other servers, on one machine, in one run.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts, rates and times of a run are far from where these conversions lose anything"
+)]
+
+mod affinity;
+mod bars;
+mod load;
+mod machine;
+mod process;
+pub mod report;
+mod rounds;
+mod scenario;
+mod serve;
+mod subject;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use scenario::Effort;
+use serve::CodecChoice;
+use subject::Mode;
+
+/// Measures wspulse beside other WebSocket servers and writes a report.
+///
+/// The peers are built by bench/peers/build; those that are not built are left out, and the report
+/// says so. Every server runs as a process of its own, on the loopback interface; the load comes
+/// from this program, on one thread.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// One round of short measurements, within 3 minutes, instead of five rounds within 30.
+    #[arg(long)]
+    quick: bool,
+    /// How often each server is measured, the servers taking turns.
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// Only these scenarios; `fanout*` stands for all that start so. --list shows the names.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these servers.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    servers: Vec<String>,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+    /// Lists scenarios and servers and measures nothing.
+    #[arg(long)]
+    list: bool,
+    /// Where the report goes: report.md, report.json and plots.
+    #[arg(long, value_name = "DIR", default_value = "target/bench-report")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs one of the servers that are parts of this program, as the harness does.
+    #[command(subcommand)]
+    Serve(Serve),
+}
+
+#[derive(Debug, Subcommand)]
+enum Serve {
+    /// wspulse.
+    Wspulse {
+        #[command(flatten)]
+        listen: ListenArgs,
+        /// How messages are understood.
+        #[arg(long, default_value = "json")]
+        codec: CodecChoice,
+    },
+    /// A bare epoll loop.
+    Limit {
+        #[command(flatten)]
+        listen: ListenArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ListenArgs {
+    /// What a message leads to.
+    #[arg(long)]
+    mode: Mode,
+    /// Where to listen on 127.0.0.1; 0 is a free port.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Cli { command, run } = Cli::parse();
+    match command {
+        Some(Command::Serve(Serve::Wspulse { listen, codec })) => {
+            serve::serve_wspulse(listen.mode, codec, listen.port)
+        }
+        Some(Command::Serve(Serve::Limit { listen })) => {
+            serve::serve_limit(listen.mode, listen.port)
+        }
+        None => {
+            let (mut effort, rounds) =
+                if run.quick { (Effort::QUICK, 1) } else { (Effort::FULL, 5) };
+            if let Some(seconds) = run.seconds {
+                effort.measured = Duration::try_from_secs_f64(seconds)?;
+            }
+            let plan = rounds::Plan {
+                effort,
+                is_quick: run.quick,
+                rounds: run.rounds.unwrap_or(rounds),
+                only: run.only,
+                servers: run.servers,
+            };
+            if run.list { rounds::list(&plan) } else { rounds::run(&plan, &run.out) }
+        }
+    }
+}

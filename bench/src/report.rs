@@ -1,0 +1,28 @@
+//! What a run has measured, and how it is shown: as Markdown, as JSON, as plots.
+//!
+//! [`Report`] is filled by whoever measures. Everything else here reads it: medians and ratios in
+//! `statistics`, the bars that wspulse is held to in `bars`, tables in `markdown`, SVG in `plots`.
+
+mod bars;
+mod markdown;
+mod model;
+mod number;
+mod plots;
+#[cfg(test)]
+mod sample;
+mod statistics;
+
+pub use bars::{Bar, Direction, Verdict};
+pub use model::{
+    Better, Column, Failure, Latency, Machine, Report, Sample, ScenarioResult, Skipped, Subject,
+    Unit,
+};
+pub use number::human;
+pub use plots::Plot;
+pub use statistics::{Paired, Spread};
+
+/// The subject that all others are compared with.
+pub const OURS: &str = "wspulse";
+
+/// The subject that is no server to compare with, but what the machine and the load allow.
+pub const LIMIT: &str = "limit";

@@ -1,0 +1,160 @@
+//! What is measured: a list of scenarios, each run for one server at a time.
+
+mod echo;
+mod fanout;
+mod inbound;
+mod memory;
+mod paced;
+mod rooms;
+mod slow;
+mod stage;
+mod storm;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::report::{Better, Column, Latency, Unit, human};
+use crate::subject::Subject;
+
+/// How much time a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Effort {
+    pub(crate) warm_up: Duration,
+    pub(crate) measured: Duration,
+    /// For what happens rarely, such as heartbeats.
+    pub(crate) watched: Duration,
+}
+
+impl Effort {
+    pub(crate) const QUICK: Self = Self {
+        warm_up: Duration::from_millis(200),
+        measured: Duration::from_millis(600),
+        watched: Duration::from_secs(10),
+    };
+    pub(crate) const FULL: Self = Self {
+        warm_up: Duration::from_millis(300),
+        measured: Duration::from_millis(1500),
+        watched: Duration::from_secs(20),
+    };
+}
+
+/// What one run has come to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) values: BTreeMap<String, f64>,
+    pub(crate) latency: Option<Latency>,
+}
+
+impl Outcome {
+    fn with(mut self, key: &str, value: f64) -> Self {
+        self.values.insert(key.to_owned(), value);
+        self
+    }
+}
+
+pub(crate) type Run = Box<dyn Fn(&Subject, &Effort) -> Result<Outcome, Box<dyn Error>>>;
+
+/// Who takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// Everyone.
+    All,
+    /// Those that can resume sessions and whose clients need say nothing for it.
+    Resuming,
+    /// Our own with both codecs, and everyone else.
+    Inbound,
+    /// Only those whose figures a bar is about: the others would take minutes.
+    Core,
+}
+
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) what: String,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) field: Field,
+    pub(crate) run: Run,
+}
+
+impl Scenario {
+    /// Whether a server takes part.
+    pub(crate) fn includes(&self, subject: &Subject) -> bool {
+        match self.field {
+            Field::All => subject.name != "wspulse-raw",
+            Field::Resuming => subject.name == "wspulse",
+            Field::Inbound => true,
+            Field::Core => {
+                ["wspulse", "uwebsockets", "axum", "limit"].contains(&subject.name.as_str())
+            }
+        }
+    }
+}
+
+impl Scenario {
+    /// The value that the scenario is about, for whoever watches.
+    pub(crate) fn headline_of(&self, outcome: &Outcome) -> String {
+        let column = self.columns.iter().find(|column| column.headline);
+        let shown = column.and_then(|column| {
+            outcome.values.get(&column.key).map(|value| human(*value, column.unit))
+        });
+        shown.unwrap_or_default()
+    }
+}
+
+/// All scenarios whose load is known beforehand; [`paced()`] ones depend on what these found out.
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut all = vec![echo::scenario(1), echo::scenario(100)];
+    all.push(fanout::one_at_a_time(100));
+    all.extend([(100, 16), (1000, 16), (10_000, 8)].map(|(n, w)| fanout::saturated(n, w)));
+    all.push(rooms::scenario(1000, 10));
+    all.extend(inbound::Load::ALL.map(inbound::scenario));
+    all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
+    all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
+    all
+}
+
+pub(crate) use paced::scenario as paced;
+
+fn column(key: &str, heading: &str, unit: Unit, better: Better) -> Column {
+    Column { key: key.to_owned(), heading: heading.to_owned(), unit, better, headline: false }
+}
+
+fn headline(key: &str, heading: &str, unit: Unit, better: Better) -> Column {
+    Column { headline: true, ..column(key, heading, unit, better) }
+}
+
+/// Processor time, where each operation's share of it is asked for.
+fn cost_columns(operation: &str) -> Vec<Column> {
+    vec![
+        column("server_us", &format!("server CPU per {operation}"), Unit::Micros, Better::Lower),
+        column("server_user", "user share of it", Unit::Percent, Better::Neither),
+        column(
+            "load_us",
+            &format!("load generator CPU per {operation}"),
+            Unit::Micros,
+            Better::Neither,
+        ),
+        column("server_cores", "server CPU", Unit::Percent, Better::Neither),
+        column("load_cores", "load generator CPU", Unit::Percent, Better::Neither),
+    ]
+}
+
+/// For latencies in nanoseconds, of up to a minute.
+fn histogram() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
+    Histogram::new_with_max(60_000_000_000, 3)
+}
+
+const PERCENTILES: [f64; 9] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99];
+
+/// The percentiles of a histogram of nanoseconds, without those that too few values stand behind.
+fn latency_of(histogram: &Histogram<u64>) -> Latency {
+    let has_support = |percentile: &f64| histogram.len() as f64 * (100.0 - percentile) >= 100.0;
+    let micros = |percentile| histogram.value_at_percentile(percentile) as f64 / 1e3;
+    let percentiles = PERCENTILES.into_iter().filter(has_support);
+    Latency {
+        percentiles: percentiles.map(|percentile| (percentile, micros(percentile))).collect(),
+    }
+}

@@ -1,0 +1,64 @@
+//! Echo: each client sends its next message when it has got the last one back.
+
+use std::time::{Duration, Instant};
+
+use super::stage::{Stage, payload};
+use super::{Field, Outcome, Scenario, cost_columns, headline, histogram, latency_of};
+use crate::report::{Better, Unit};
+use crate::subject::Mode;
+
+const MESSAGE_BYTES: usize = 100;
+
+pub(super) fn scenario(clients: usize) -> Scenario {
+    let mut columns = vec![
+        headline("p50_us", "median round trip", Unit::Micros, Better::Lower),
+        super::column("rate", "round trips", Unit::PerSecond, Better::Higher),
+    ];
+    columns.extend(cost_columns("round trip"));
+    Scenario {
+        name: format!("echo-{clients}"),
+        title: format!("Echo, {clients} connection{}", if clients == 1 { "" } else { "s" }),
+        what: format!(
+            "Each of {clients} clients sends a message of {MESSAGE_BYTES} bytes as soon as the one \
+             before has come back. The load generator polls without sleeping."
+        ),
+        columns,
+        field: Field::All,
+        run: Box::new(move |subject, effort| {
+            let mut stage = Stage::with_rooms(subject, Mode::Echo, clients, 1)?;
+            let message = payload(0, MESSAGE_BYTES);
+            let mut sent_at = vec![Instant::now(); clients];
+            for (client, sent_at) in sent_at.iter_mut().enumerate() {
+                *sent_at = Instant::now();
+                stage.fleet.send(client, &message)?;
+            }
+            let warm = Instant::now() + effort.warm_up;
+            let mut watch = None;
+            let mut latencies = histogram()?;
+            let mut back = Vec::new();
+            while watch
+                .is_none_or(|watch: super::stage::Stopwatch| watch.elapsed() < effort.measured)
+            {
+                stage.fleet.turn(Duration::ZERO, &mut |client, _| back.push(client))?;
+                let now = Instant::now();
+                for client in back.drain(..) {
+                    if watch.is_some() {
+                        let nanos = (now - sent_at[client]).as_nanos();
+                        latencies.saturating_record(nanos.try_into().unwrap_or(u64::MAX));
+                    }
+                    sent_at[client] = Instant::now();
+                    stage.fleet.send(client, &message)?;
+                }
+                if watch.is_none() && now > warm {
+                    watch = Some(stage.stopwatch()?);
+                }
+            }
+            let costs = watch.expect("the loop ends after it is set").stop(&stage)?;
+            let round_trips = latencies.len();
+            let outcome = Outcome { latency: Some(latency_of(&latencies)), ..Outcome::default() }
+                .with("p50_us", latencies.value_at_quantile(0.5) as f64 / 1e3)
+                .with("rate", costs.per_second(round_trips));
+            Ok(costs.fill(outcome, round_trips))
+        }),
+    }
+}

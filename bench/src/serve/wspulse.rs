@@ -1,0 +1,131 @@
+//! wspulse as a peer among others, served as its README shows.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
+use wspulse::{Admission, Connection, Frame, MessageKind, Rejection, Server};
+
+use super::{announce, listen};
+use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT};
+use crate::subject::Mode;
+
+/// How messages are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CodecChoice {
+    Json,
+    /// As opaque bytes.
+    Raw,
+}
+
+/// The window of all peers that can resume.
+const RESUME_WINDOW: Duration = Duration::from_mins(1);
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Serves until it is killed.
+#[tokio::main]
+pub(crate) async fn serve(mode: Mode, codec: CodecChoice, port: u16) -> Result<(), Box<dyn Error>> {
+    let listener = listen(port)?;
+    announce(&listener)?;
+    accept(server(mode, codec)?, TcpListener::from_std(listener)?).await
+}
+
+fn server(mode: Mode, codec: CodecChoice) -> Result<Server, wspulse::ConfigError> {
+    let builder = Server::builder_sync(|request| {
+        let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
+        let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
+        Ok(Admission::room(room).id(id).data(AtomicU64::new(0)))
+    })
+    .max_message_size(MESSAGE_BYTES_MAX)
+    .resume_window(RESUME_WINDOW)
+    .check_origin(|_| true);
+    let builder = match mode {
+        Mode::Echo => builder.on_message(|connection: Connection, frame| {
+            // A benchmark that overruns its own send buffer has no figure to give.
+            connection.send(frame).expect("echoes fit into the send buffer");
+        }),
+        Mode::Room => builder.on_message(|connection: Connection, frame| {
+            connection.room().broadcast(frame).expect("the server is open");
+        }),
+        Mode::Count => {
+            builder.on_message(|connection: Connection, frame| count(&connection, &frame))
+        }
+    };
+    match (codec, mode) {
+        (CodecChoice::Json, _) => builder.codec(JsonCodec),
+        (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
+        (CodecChoice::Raw, Mode::Echo | Mode::Room) => builder.codec(Verbatim),
+    }
+    .build()
+}
+
+fn count(connection: &Connection, frame: &Frame) {
+    let Some(count) = connection.data::<AtomicU64>() else { return };
+    if frame.payload().get(..2) == Some(br#""?"#) {
+        let count = count.swap(0, Ordering::Relaxed).to_string();
+        let reply = Frame::new("m").with_payload(format!("\"{count}\""));
+        connection.send(reply).expect("one reply fits into the send buffer");
+    } else {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn accept(server: Server, listener: TcpListener) -> Result<(), Box<dyn Error>> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let server = server.clone();
+        let service = service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.serve(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(10))
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::spawn(connection);
+    }
+}
+
+/// Keeps a message as it is, as servers without frames do.
+struct Verbatim;
+
+impl Codec for Verbatim {
+    fn kind(&self, _frame: &Frame) -> MessageKind {
+        MessageKind::Text
+    }
+
+    fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.extend_from_slice(frame.payload());
+        Ok(())
+    }
+
+    fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
+        Ok(Frame::default().with_payload(message.into_bytes()))
+    }
+}
+
+/// Looks at a message only to see whether it asks for the count.
+struct Counting;
+
+impl Codec for Counting {
+    fn kind(&self, _frame: &Frame) -> MessageKind {
+        MessageKind::Text
+    }
+
+    fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        JsonCodec.encode(frame, out)
+    }
+
+    fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
+        let asks = message.as_bytes().get(RAW_PAYLOAD_AT) == Some(&COUNT_REQUEST);
+        let payload: &'static [u8] = if asks { br#""?""# } else { b"" };
+        Ok(Frame::default().with_payload(payload))
+    }
+}

@@ -1,0 +1,177 @@
+//! The servers that are measured, each a process of its own.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::affinity;
+use crate::load::{Dialect, Target};
+use crate::process::{self, Cpu};
+use crate::report;
+
+/// A server that can be started.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    #[serde(default)]
+    dir: PathBuf,
+    command: Vec<String>,
+    pub(crate) dialect: Dialect,
+    /// Whether it can resume sessions; they are switched on then.
+    #[serde(default)]
+    pub(crate) resume: bool,
+    /// What it takes to run; a peer that lacks one of these was not built.
+    #[serde(default)]
+    needs: Vec<PathBuf>,
+    #[serde(default)]
+    pub(crate) version: String,
+    #[serde(default)]
+    pub(crate) note: String,
+}
+
+/// What messages lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    Echo,
+    Room,
+    Count,
+}
+
+/// A server that runs; it is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    target: Target,
+}
+
+/// How long a server may take to listen.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+#[derive(Deserialize)]
+struct Peers {
+    peer: Vec<Subject>,
+}
+
+/// Our own server and the limit, which are parts of this program.
+pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
+    let program = std::env::current_exe()?.to_string_lossy().into_owned();
+    let serve = |arguments: &[&str]| {
+        let head = [program.as_str(), "serve"];
+        head.iter().chain(arguments).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let built_in = |name: &str, arguments: &[&str], resume, note: &str| Subject {
+        name: name.to_owned(),
+        dir: PathBuf::new(),
+        command: serve(arguments),
+        dialect: Dialect::Raw,
+        needs: Vec::new(),
+        resume,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        note: note.to_owned(),
+    };
+    Ok(vec![
+        built_in(
+            "wspulse",
+            &["wspulse"],
+            true,
+            "JSON codec, resume window 60 s, tokio's default runtime",
+        ),
+        built_in(
+            "wspulse-raw",
+            &["wspulse", "--codec", "raw"],
+            true,
+            "a codec that keeps messages as they are and only counts in count mode",
+        ),
+        built_in("limit", &["limit"], false, "a bare epoll loop: no sessions, no safety"),
+    ])
+}
+
+/// The peers of `bench/peers` that are built, and those that are not.
+pub(crate) fn peers(dir: &Path) -> io::Result<(Vec<Subject>, Vec<String>)> {
+    let text = std::fs::read_to_string(dir.join("peers.toml"))?;
+    let Peers { peer } = toml::from_str(&text).map_err(io::Error::other)?;
+    let (mut built, mut missing) = (Vec::new(), Vec::new());
+    for mut subject in peer {
+        subject.dir = dir.join(&subject.dir);
+        if subject.needs.iter().all(|needed| subject.dir.join(needed).exists()) {
+            built.push(subject);
+        } else {
+            missing.push(subject.name);
+        }
+    }
+    Ok((built, missing))
+}
+
+impl Subject {
+    pub(crate) fn for_report(&self) -> report::Subject {
+        let Self { name, version, mut note, resume, .. } = self.clone();
+        if resume {
+            note += "; sessions can be resumed";
+        }
+        report::Subject { name, version, note }
+    }
+
+    /// Starts it on a free port and waits until it listens.
+    pub(crate) fn start(&self, mode: Mode) -> io::Result<Running> {
+        let mode = match mode {
+            Mode::Echo => "echo",
+            Mode::Room => "room",
+            Mode::Count => "count",
+        };
+        let mut command = affinity::command(&self.program());
+        command.args(&self.command[1..]).args(["--mode", mode, "--port", "0"]);
+        if !self.dir.as_os_str().is_empty() {
+            command.current_dir(&self.dir);
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let mut running = Running { child, target: Target { port: 0, dialect: self.dialect } };
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let mut stdout = BufReader::new(stdout);
+            let read = stdout.read_line(&mut line);
+            let _ = sender.send(read.map(|_| line));
+            // What it prints besides is read away, or it would block.
+            let _ = io::copy(&mut stdout, &mut io::sink());
+        });
+        let line = receiver.recv_timeout(START_WITHIN).map_err(io::Error::other)??;
+        let port = line.trim().strip_prefix("LISTENING ").and_then(|port| port.parse().ok());
+        running.target.port =
+            port.ok_or_else(|| io::Error::other(format!("it said {line:?} instead of its port")))?;
+        Ok(running)
+    }
+
+    /// A path is relative to the peer's folder, a bare name is looked for where programs are.
+    fn program(&self) -> PathBuf {
+        let program = Path::new(&self.command[0]);
+        if program.components().count() > 1 { self.dir.join(program) } else { program.into() }
+    }
+}
+
+impl Running {
+    pub(crate) fn target(&self) -> Target {
+        self.target
+    }
+
+    pub(crate) fn cpu(&self) -> io::Result<Cpu> {
+        process::cpu(self.child.id())
+    }
+
+    pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
+        process::resident_bytes(self.child.id())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
