@@ -15,7 +15,7 @@ use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
 use crate::websocket::Flow;
 
-pub use action::{Action, Receipt};
+pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
 use state::{Link, State};
 
@@ -135,19 +135,19 @@ impl Session {
         }
     }
 
-    /// A frame came from the peer. Says what becomes of it: most of the time nothing is in its way
-    /// and its callback starts here and now, without a place in any queue.
-    pub fn handle_frame(&mut self, frame: Frame) -> Receipt {
-        if matches!(self.state, State::Connected(_))
+    /// A frame is about to be handed in. Says whether nothing is in its way, as most of the time:
+    /// then its callback has the turn, without a place in any queue.
+    /// [`handle_callback_finished`](Self::handle_callback_finished) must follow, as after
+    /// [`Action::Call`]. Otherwise the frame goes to [`handle_frame`](Self::handle_frame).
+    #[inline]
+    pub fn start_message(&mut self) -> bool {
+        matches!(self.state, State::Connected(_))
             && self.actions.is_empty()
             && self.callbacks.start_message()
-        {
-            return Receipt::Call(frame);
-        }
-        Receipt::Taken(self.queue_frame(frame))
     }
 
-    fn queue_frame(&mut self, frame: Frame) -> Flow {
+    /// A frame came from the peer. Says whether the next one is welcome.
+    pub fn handle_frame(&mut self, frame: Frame) -> Flow {
         if matches!(self.state, State::Connected(_)) {
             self.callbacks.push(SessionEvent::Message(frame));
         } else {

@@ -116,6 +116,11 @@ impl Transport {
             needs_flush: false,
         }
     }
+
+    /// Whether nothing is left to be written or flushed but what waits in the queue.
+    pub(crate) const fn is_flushed(&self) -> bool {
+        self.lane.is_empty() && !self.needs_flush
+    }
 }
 
 impl Stream {

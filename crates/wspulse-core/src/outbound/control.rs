@@ -1,5 +1,7 @@
 //! Control frames (RFC 6455 §5.5), written ahead of waiting data.
 
+use smallvec::SmallVec;
+
 use crate::close::CloseFrame;
 
 /// The control frames that a transport owes its peer.
@@ -13,7 +15,7 @@ pub struct ControlLane(Option<Box<Lane>>);
 #[derive(Debug, Default)]
 struct Lane {
     /// The frame that is being written, and how much of it is.
-    current: Vec<u8>,
+    current: SmallVec<[u8; CURRENT_BYTES]>,
     written: usize,
     pongs: Vec<Vec<u8>>,
     ping: bool,
@@ -23,6 +25,9 @@ struct Lane {
 
 /// Enough to answer every Ping of a client that sends a few at once; a flood gets fewer answers.
 const PONGS_MAX: usize = 16;
+
+/// Room for what is written most of the time, a Ping or an empty Pong, without another allocation.
+const CURRENT_BYTES: usize = 16;
 
 const OPCODE_CLOSE: u8 = 0x8;
 const OPCODE_PING: u8 = 0x9;

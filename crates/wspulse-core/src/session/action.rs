@@ -4,10 +4,8 @@ use std::time::Instant;
 
 use crate::callbacks::SessionEvent;
 use crate::disconnect::{Disconnect, Dismissal};
-use crate::frame::Frame;
 #[cfg(doc)]
 use crate::session::Session;
-use crate::websocket::Flow;
 
 /// What a driver must do.
 #[derive(Debug)]
@@ -30,14 +28,4 @@ pub enum Action {
     DiscardBacklog,
     /// So many received messages never reach their handler.
     Discarded(usize),
-}
-
-/// What becomes of a frame that has come from the peer.
-#[derive(Debug)]
-pub enum Receipt {
-    /// Call its callback now; [`Session::handle_callback_finished`] must follow, as after
-    /// [`Action::Call`].
-    Call(Frame),
-    /// It waits for its turn, or counts no more. Says whether the next one is welcome.
-    Taken(Flow),
 }

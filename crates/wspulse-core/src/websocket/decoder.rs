@@ -162,7 +162,7 @@ impl Decoder {
                     && let Some(payload) = frame.take_whole(input)
                 {
                     if kind == MessageKind::Text {
-                        utf8::text(payload)?;
+                        utf8::check(payload)?;
                     }
                     let flow = sink.message(InboundMessage::lent(kind, payload));
                     return Ok((State::Idle, flow));

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wspulse_core::session::{Action, Predecessor, Receipt, Session, SessionConfig};
+use wspulse_core::session::{Action, Predecessor, Session, SessionConfig};
 use wspulse_core::websocket::Flow;
 use wspulse_core::{
     Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, SessionEvent, TransportLost,
@@ -140,13 +140,13 @@ impl Rig {
     }
 
     pub(crate) fn frame(&mut self) -> Flow {
-        let flow = match self.session.handle_frame(Frame::new("event")) {
-            Receipt::Call(frame) => {
-                self.running = true;
-                self.events.push(SessionEvent::Message(frame));
-                Flow::Continue
-            }
-            Receipt::Taken(flow) => flow,
+        let frame = Frame::new("event");
+        let flow = if self.session.start_message() {
+            self.running = true;
+            self.events.push(SessionEvent::Message(frame));
+            Flow::Continue
+        } else {
+            self.session.handle_frame(frame)
         };
         self.act();
         flow

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wspulse_core::outbound::{ControlLane, OutboundQueue};
-use wspulse_core::session::{Predecessor, Receipt, Session, SessionConfig};
+use wspulse_core::session::{Predecessor, Session, SessionConfig};
 use wspulse_core::websocket::Flow;
 use wspulse_core::{Disconnect, Frame, PanicError, SessionEvent, TransportLost};
 
@@ -200,9 +200,11 @@ impl Driver {
                 self.journal.give_up(1);
             }
             let frame = Frame::default().with_payload(message.to_be_bytes().to_vec());
-            match self.session.handle_frame(frame) {
-                Receipt::Call(frame) => self.start_callback(&SessionEvent::Message(frame), env),
-                Receipt::Taken(flow) => assert_eq!(flow == Flow::Pause, self.is_paused()),
+            if self.session.start_message() {
+                self.start_callback(&SessionEvent::Message(frame), env);
+            } else {
+                let flow = self.session.handle_frame(frame);
+                assert_eq!(flow == Flow::Pause, self.is_paused());
             }
             self.act(env);
         }

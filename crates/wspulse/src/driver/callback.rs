@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 use wspulse_core::session::Session;
-use wspulse_core::{PanicError, SessionEvent};
+use wspulse_core::{Frame, PanicError, SessionEvent};
 
 use super::{Driver, now};
 use crate::connection::{Connection, ConnectionShared};
@@ -29,13 +29,60 @@ pub(super) struct Turn<'a> {
 
 impl Turn<'_> {
     /// Starts the callback for an event. A plain one has returned by then.
-    pub(super) fn start(&mut self, event: SessionEvent, now: std::time::Instant) {
-        let (kind, called) = call(self.connection, event);
+    fn start(&mut self, event: SessionEvent, now: std::time::Instant) {
+        let callbacks = self.connection.server.callbacks();
+        let (kind, called) = match event {
+            SessionEvent::Message(frame) => return self.start_message(frame, now),
+            SessionEvent::Opened => (
+                CallbackKind::Connect,
+                self.call(callbacks.connect.as_ref(), |call, own| call(own)),
+            ),
+            SessionEvent::Suspended(cause) => (
+                CallbackKind::TransportDrop,
+                self.call(callbacks.transport_drop.as_ref(), |call, own| call(own, cause)),
+            ),
+            SessionEvent::Resumed => (
+                CallbackKind::TransportRestore,
+                self.call(callbacks.transport_restore.as_ref(), |call, own| call(own)),
+            ),
+            SessionEvent::Closed(disconnect) => (
+                CallbackKind::Disconnect,
+                self.call(callbacks.disconnect.as_ref(), |call, own| call(own, disconnect)),
+            ),
+        };
+        self.called(kind, called, now);
+    }
+
+    /// Starts the callback for a frame, as [`start`](Self::start) does: the hot path.
+    pub(super) fn start_message(&mut self, frame: Frame, now: std::time::Instant) {
+        let callback = self.connection.server.callbacks().message.as_ref();
+        let called = self.call(callback, |call, own| call(own, frame));
+        self.called(CallbackKind::Message, called, now);
+    }
+
+    /// Calls the application, if it has such a callback.
+    fn call<C>(
+        &self,
+        callback: Option<&C>,
+        call: impl FnOnce(&C, Connection) -> Outcome,
+    ) -> Result<Outcome, PanicError> {
+        let Some(callback) = callback else { return Ok(Outcome::Done) };
+        let own = Connection::new(Arc::clone(self.connection));
+        let _inside = InCallback::enter(&self.connection.server);
+        panics::catch(|| call(callback, own))
+    }
+
+    fn called(
+        &mut self,
+        kind: CallbackKind,
+        called: Result<Outcome, PanicError>,
+        now: std::time::Instant,
+    ) {
         match called {
-            Ok(Some(Outcome::Pending(future))) => {
+            Ok(Outcome::Pending(future)) => {
                 *self.running = Some(RunningCallback { kind, future });
             }
-            Ok(None | Some(Outcome::Done)) => self.returned(now),
+            Ok(Outcome::Done) => self.returned(now),
             Err(panic) => self.panicked(kind, panic, now),
         }
     }
@@ -57,38 +104,6 @@ impl Turn<'_> {
             | CallbackKind::Disconnect => {}
         }
         self.returned(now);
-    }
-}
-
-/// Calls the application; nothing comes of it if there is no callback for such an event.
-fn call(
-    connection: &Arc<ConnectionShared>,
-    event: SessionEvent,
-) -> (CallbackKind, Result<Option<Outcome>, PanicError>) {
-    let callbacks = connection.server.callbacks();
-    let handle = Connection::new(Arc::clone(connection));
-    let _inside = InCallback::enter(&connection.server);
-    match event {
-        SessionEvent::Message(frame) => (
-            CallbackKind::Message,
-            panics::catch(|| callbacks.message.as_ref().map(|call| call(handle, frame))),
-        ),
-        SessionEvent::Opened => (
-            CallbackKind::Connect,
-            panics::catch(|| callbacks.connect.as_ref().map(|call| call(handle))),
-        ),
-        SessionEvent::Suspended(cause) => (
-            CallbackKind::TransportDrop,
-            panics::catch(|| callbacks.transport_drop.as_ref().map(|call| call(handle, cause))),
-        ),
-        SessionEvent::Resumed => (
-            CallbackKind::TransportRestore,
-            panics::catch(|| callbacks.transport_restore.as_ref().map(|call| call(handle))),
-        ),
-        SessionEvent::Closed(disconnect) => (
-            CallbackKind::Disconnect,
-            panics::catch(|| callbacks.disconnect.as_ref().map(|call| call(handle, disconnect))),
-        ),
     }
 }
 

@@ -10,9 +10,8 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, ReadBuf};
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::ControlLane;
-use wspulse_core::session::Receipt;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
-use wspulse_core::{CloseFrame, PanicError, SessionEvent, TransportLost};
+use wspulse_core::{CloseFrame, PanicError, TransportLost};
 
 use super::callback::{Turn, report_panic};
 use super::{Driver, now};
@@ -160,13 +159,11 @@ impl Sink for Inbound<'_> {
             return Flow::Continue;
         }
         match server.codec().decode(message) {
-            Ok(frame) => match self.turn.session.handle_frame(frame) {
-                Receipt::Call(frame) => {
-                    self.turn.start(SessionEvent::Message(frame), self.now);
-                    Flow::Continue
-                }
-                Receipt::Taken(flow) => flow,
-            },
+            Ok(frame) if self.turn.session.start_message() => {
+                self.turn.start_message(frame, self.now);
+                Flow::Continue
+            }
+            Ok(frame) => self.turn.session.handle_frame(frame),
             Err(error) => {
                 let error = error.get_ref();
                 tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");

@@ -46,6 +46,10 @@ impl Driver {
             let connection = &*self.connection;
             let mut batch = connection.mailbox.take_batch();
             let waiting = batch.len();
+            if waiting == 0 && transport.is_flushed() {
+                // An empty batch need not be given back.
+                return self.flushed();
+            }
             let polled = poll_write_batch(transport, &mut batch, connection, cx);
             took_frame |= batch.len() < waiting;
             let given_back = connection.mailbox.give_back(batch);
@@ -53,11 +57,7 @@ impl Driver {
             match polled {
                 // More has come while that was written.
                 Poll::Ready(Ok(())) if !given_back.is_empty => {}
-                Poll::Ready(Ok(())) => {
-                    self.session.handle_flushed();
-                    self.settle();
-                    return if self.transport.is_some() { Written::All } else { Written::Lost };
-                }
+                Poll::Ready(Ok(())) => return self.flushed(),
                 Poll::Ready(Err(error)) => {
                     self.lose_to(error);
                     return Written::Lost;
@@ -69,6 +69,12 @@ impl Driver {
             }
         }
         Written::Nowhere
+    }
+
+    fn flushed(&mut self) -> Written {
+        self.session.handle_flushed();
+        self.settle();
+        if self.transport.is_some() { Written::All } else { Written::Lost }
     }
 }
 
@@ -124,7 +130,11 @@ fn poll_write_some(
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let filled = gather(lane, batch, &mut slices);
-    Pin::new(&mut transport.stream).poll_write_vectored(cx, bounded(&slices[..filled], bytes_max))
+    let stream = Pin::new(&mut transport.stream);
+    match bounded(&slices[..filled], bytes_max) {
+        [only] => stream.poll_write(cx, only),
+        slices => stream.poll_write_vectored(cx, slices),
+    }
 }
 
 /// As many of the slices as fit into `bytes_max`, but at least one.
