@@ -15,7 +15,11 @@ pub(crate) fn describe() -> Machine {
         cpu: value(&cpuinfo, "model name").to_owned(),
         cores: thread::available_parallelism().map_or(0, usize::from),
         memory_bytes: memory_kib.unwrap_or(0_u64) * 1024,
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        kernel: format!(
+            "{}, TCP congestion control {}",
+            read("/proc/sys/kernel/osrelease").trim(),
+            read("/proc/sys/net/ipv4/tcp_congestion_control").trim()
+        ),
         os: read("/etc/os-release")
             .lines()
             .find_map(|line| line.strip_prefix("PRETTY_NAME="))

@@ -22,9 +22,9 @@ const PACED_MEMBERS: usize = 1000;
 const PACED_AFTER: &str = "fanout-saturated-1000";
 const PACED_PERCENTS: [u32; 3] = [30, 60, 90];
 
-/// The servers whose figures a bar is about take part in all rounds, the others in so many.
-const OTHERS_ROUNDS: usize = 2;
-const IN_ALL_ROUNDS: [&str; 6] = ["wspulse", "wspulse-raw", "uwebsockets", "axum", "gws", "limit"];
+/// The servers whose figures no bar is about take part in so many rounds, and in none of a quick
+/// run.
+const OTHERS_ROUNDS: usize = 1;
 
 pub(crate) fn list(plan: &Plan) -> Result<(), Box<dyn Error>> {
     let (subjects, skipped) = subjects(plan)?;
@@ -108,7 +108,7 @@ fn measure(scenario: &Scenario, subjects: &[Subject], plan: &Plan) -> ScenarioRe
         let mut turn: Vec<_> =
             subjects.iter().filter(|subject| scenario.includes(subject)).collect();
         turn.retain(|subject| {
-            round < OTHERS_ROUNDS || IN_ALL_ROUNDS.contains(&subject.name.as_str())
+            scenario.is_about(subject) || (round < OTHERS_ROUNDS && !plan.is_quick)
         });
         // Nobody is always first, or always behind the same one.
         if round % 2 == 1 {

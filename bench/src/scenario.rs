@@ -31,12 +31,12 @@ pub(crate) struct Effort {
 impl Effort {
     pub(crate) const QUICK: Self = Self {
         warm_up: Duration::from_millis(200),
-        measured: Duration::from_millis(600),
+        measured: Duration::from_millis(500),
         watched: Duration::from_secs(10),
     };
     pub(crate) const FULL: Self = Self {
         warm_up: Duration::from_millis(300),
-        measured: Duration::from_millis(1500),
+        measured: Duration::from_secs(1),
         watched: Duration::from_secs(20),
     };
 }
@@ -67,7 +67,7 @@ pub(crate) enum Field {
     /// Our own with both codecs, and everyone else.
     Inbound,
     /// Only those whose figures a bar is about: the others would take minutes.
-    Core,
+    Rivals,
 }
 
 pub(crate) struct Scenario {
@@ -79,6 +79,12 @@ pub(crate) struct Scenario {
     pub(crate) run: Run,
 }
 
+/// Whose figures the bars are about.
+const RIVALS: [&str; 3] = ["wspulse", "uwebsockets", "limit"];
+/// Whose else in the saturated fan-out, and in the inbound scenarios.
+const FANOUT_RIVALS: [&str; 3] = ["axum", "axum-each", "gws"];
+const INBOUND_RIVALS: [&str; 1] = ["wspulse-raw"];
+
 impl Scenario {
     /// Whether a server takes part.
     pub(crate) fn includes(&self, subject: &Subject) -> bool {
@@ -86,10 +92,16 @@ impl Scenario {
             Field::All => subject.name != "wspulse-raw",
             Field::Resuming => subject.name == "wspulse",
             Field::Inbound => true,
-            Field::Core => {
-                ["wspulse", "uwebsockets", "axum", "limit"].contains(&subject.name.as_str())
-            }
+            Field::Rivals => self.is_about(subject),
         }
+    }
+
+    /// Whether a bar is about a server's figure: then it takes part in all rounds.
+    pub(crate) fn is_about(&self, subject: &Subject) -> bool {
+        let name = subject.name.as_str();
+        RIVALS.contains(&name)
+            || (self.name.starts_with("fanout-saturated") && FANOUT_RIVALS.contains(&name))
+            || (self.field == Field::Inbound && INBOUND_RIVALS.contains(&name))
     }
 }
 

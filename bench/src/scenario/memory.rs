@@ -69,7 +69,7 @@ pub(super) fn idle_cpu(clients: usize) -> Scenario {
              the heartbeat that each server has by default."
         ),
         columns: vec![headline("server_cores", "of a core", Unit::Percent, Better::Lower)],
-        field: Field::Core,
+        field: Field::Rivals,
         run: Box::new(move |subject, effort| {
             let mut stage = Stage::with_rooms(subject, Mode::Room, 1, clients)?;
             rest(&mut stage, REST)?;

@@ -49,6 +49,15 @@ struct Args {
     threads: Option<usize>,
     #[arg(long, value_enum, default_value_t = ReadBuffer::Default)]
     read_buffer: ReadBuffer,
+    /// One flush for all that waits, or one for each message, as axum's own chat example does.
+    #[arg(long, value_enum, default_value_t = Flush::Batch)]
+    flush: Flush,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Flush {
+    Batch,
+    Each,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -69,6 +78,7 @@ enum ReadBuffer {
 struct App {
     mode: Mode,
     read_buffer: ReadBuffer,
+    flush: Flush,
     rooms: Arc<Rooms>,
 }
 
@@ -94,13 +104,14 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 }
 
 async fn serve(args: Args) -> Result<(), Box<dyn Error>> {
-    let Args { mode, port, read_buffer, .. } = args;
+    let Args { mode, port, read_buffer, flush, .. } = args;
     let listener = listen(port)?;
     println!("LISTENING {}", listener.local_addr()?.port());
 
     let app = Router::new().route("/ws", any(upgrade)).with_state(App {
         mode,
         read_buffer,
+        flush,
         rooms: Arc::default(),
     });
     let listener = listener.tap_io(|stream| {
@@ -122,7 +133,7 @@ fn listen(port: u16) -> std::io::Result<TcpListener> {
 async fn upgrade(
     upgrade: WebSocketUpgrade,
     Query(Params { room }): Query<Params>,
-    State(App { mode, read_buffer, rooms }): State<App>,
+    State(App { mode, read_buffer, flush, rooms }): State<App>,
 ) -> Response {
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
     let upgrade = match read_buffer {
@@ -131,7 +142,7 @@ async fn upgrade(
     };
     upgrade.on_upgrade(async move |socket| match mode {
         Mode::Echo => answer(socket, Some).await,
-        Mode::Room => publish(socket, room, rooms).await,
+        Mode::Room => publish(socket, room, rooms, flush).await,
         Mode::Count => answer(socket, counting()).await,
     })
 }
@@ -170,11 +181,11 @@ async fn answer(mut socket: WebSocket, mut answer: impl FnMut(Utf8Bytes) -> Opti
 
 /// Reading and writing are tasks of their own, so that a delivery does not poll the reading half,
 /// which would clear the read buffer.
-async fn publish(socket: WebSocket, room: String, rooms: Arc<Rooms>) {
+async fn publish(socket: WebSocket, room: String, rooms: Arc<Rooms>, flush: Flush) {
     let (sink, mut stream) = socket.split();
     let (sender, receiver) = mpsc::unbounded_channel();
     let member = rooms.join(room, sender);
-    tokio::spawn(write(sink, receiver));
+    tokio::spawn(write(sink, receiver, flush));
     while let Some(Ok(message)) = stream.next().await {
         if let Message::Text(text) = message {
             member.broadcast(&text);
@@ -186,6 +197,7 @@ async fn publish(socket: WebSocket, room: String, rooms: Arc<Rooms>) {
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut receiver: UnboundedReceiver<Utf8Bytes>,
+    flush: Flush,
 ) {
     let mut heartbeat = heartbeat();
     loop {
@@ -197,7 +209,11 @@ async fn write(
             },
             _ = heartbeat.tick() => Message::Ping(Bytes::new()),
         };
-        if write_all(&mut sink, message, &mut receiver).await.is_err() {
+        let written = match flush {
+            Flush::Batch => write_all(&mut sink, message, &mut receiver).await,
+            Flush::Each => sink.send(message).await,
+        };
+        if written.is_err() {
             return;
         }
     }
