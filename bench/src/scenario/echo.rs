@@ -19,8 +19,8 @@ pub(super) fn scenario(clients: usize) -> Scenario {
         name: format!("echo-{clients}"),
         title: format!("Echo, {clients} connection{}", if clients == 1 { "" } else { "s" }),
         what: format!(
-            "Each of {clients} clients sends a message of {MESSAGE_BYTES} bytes as soon as the one \
-             before has come back. The load generator polls without sleeping."
+            "Each client sends a message of {MESSAGE_BYTES} bytes as soon as the one before has come \
+             back. The load generator polls without sleeping."
         ),
         columns,
         field: Field::All,
