@@ -4,14 +4,8 @@
 
 mod support_counts;
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use dhat::HeapStats;
-use support_counts::{builder, idle};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wspulse::testing::request_parts;
+use support_counts::{Taker, builder, idle};
 use wspulse::{Frame, Server};
 
 #[global_allocator]
@@ -24,54 +18,10 @@ const PAYLOAD_BYTES: usize = 10_000;
 const HARNESS_BLOCKS: u64 = 8;
 const HARNESS_BYTES: u64 = 2000;
 
-/// A transport that takes everything, says nothing and allocates nothing itself.
-struct Taker;
-
-impl AsyncRead for Taker {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        _buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Taker {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-}
-
 async fn fill(server: &Server, room: &str, members: usize) {
+    let taker = Taker::default();
     for _ in 0..members {
-        let parts = request_parts(&format!("/ws?room={room}"));
-        let accepted = server.handshake(parts).unwrap().connect().await.unwrap();
-        accepted.attach(Taker, &[]);
+        taker.join(server, room, "").await;
     }
     idle().await;
 }

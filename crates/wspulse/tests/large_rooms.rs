@@ -2,65 +2,9 @@
 
 mod support_counts;
 
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use support_counts::{builder, idle, numbered};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wspulse::Server;
-use wspulse::testing::request_parts;
-
-/// A transport that takes everything, says nothing and counts its writes.
-#[derive(Clone, Default)]
-struct Taker {
-    writes: Arc<AtomicUsize>,
-}
-
-impl Taker {
-    fn writes(&self) -> usize {
-        self.writes.load(Ordering::Relaxed)
-    }
-}
-
-impl AsyncRead for Taker {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        _buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Taker {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-async fn join(server: &Server, room: &str, id: usize, taker: &Taker) {
-    let parts = request_parts(&format!("/ws?room={room}&id={id}"));
-    let accepted = server.handshake(parts).unwrap().connect().await.unwrap();
-    accepted.attach(taker.clone(), &[]);
-}
+use support_counts::{Taker, builder, idle, numbered};
 
 #[tokio::test(start_paused = true)]
 async fn a_message_to_another_room_does_not_wait_for_a_large_rooms_broadcast() {
@@ -68,9 +12,9 @@ async fn a_message_to_another_room_does_not_wait_for_a_large_rooms_broadcast() {
     let server = builder().build().unwrap();
     let (large, small) = (Taker::default(), Taker::default());
     for id in 0..MEMBERS {
-        join(&server, "large", id, &large).await;
+        large.join(&server, "large", &id.to_string()).await;
     }
-    join(&server, "small", MEMBERS, &small).await;
+    small.join(&server, "small", &MEMBERS.to_string()).await;
     idle().await;
 
     server.broadcast("large", numbered(1)).unwrap();
@@ -91,7 +35,7 @@ async fn broadcasts_that_come_while_a_large_room_is_served_share_writes() {
     let server = builder().build().unwrap();
     let taker = Taker::default();
     for id in 0..MEMBERS {
-        join(&server, "large", id, &taker).await;
+        taker.join(&server, "large", &id.to_string()).await;
     }
     idle().await;
 
@@ -118,7 +62,7 @@ async fn members_that_come_and_go_leave_nobody_unserved() {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut next_id = 0;
     for _ in 0..300 {
-        join(&server, "large", next_id, &taker).await;
+        taker.join(&server, "large", &next_id.to_string()).await;
         next_id += 1;
     }
     for number in 0..500 {
@@ -132,7 +76,7 @@ async fn members_that_come_and_go_leave_nobody_unserved() {
             let _ = server.kick(&id.to_string());
         }
         for _ in 0..random.random_range(0..4) {
-            join(&server, "large", next_id, &taker).await;
+            taker.join(&server, "large", &next_id.to_string()).await;
             next_id += 1;
         }
     }
@@ -152,7 +96,7 @@ async fn a_large_room_that_empties_and_fills_again_is_served() {
     for round in 0..3 {
         let taker = Taker::default();
         for id in 0..200 {
-            join(&server, "large", id, &taker).await;
+            taker.join(&server, "large", &id.to_string()).await;
         }
         idle().await;
         server.broadcast("large", numbered(round)).unwrap();

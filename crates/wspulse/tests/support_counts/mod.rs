@@ -5,6 +5,7 @@
 #![allow(unused_imports, reason = "each test binary uses a part of it")]
 
 mod recorder;
+mod taker;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use wspulse::testing::TestClient;
 use wspulse::{Admission, Frame, Server, ServerBuilder};
 
 pub(crate) use recorder::Recorder;
+pub(crate) use taker::Taker;
 
 /// A server that lets clients into the room and under the id that their query names.
 pub(crate) fn builder() -> ServerBuilder {
