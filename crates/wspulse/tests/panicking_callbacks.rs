@@ -342,3 +342,16 @@ async fn metrics_hooks_that_panic_are_logged_and_change_nothing() {
         assert!(logs.one("ERROR", hook).contains("metrics hook panicked"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_came_before_a_panic_in_on_message_is_what_the_client_is_told() {
+    let builder = open_house().on_message(|connection: Connection, _| {
+        connection.close();
+        assert!(connection.id().is_empty(), "boom");
+    });
+    let server = builder.build().unwrap();
+    let mut client = dial(&server, "ann").await;
+    client.send(&Frame::new("n")).await.unwrap();
+    let close = client.closed().await.unwrap().unwrap();
+    assert_eq!((close.code().as_u16(), close.reason()), (1000, ""));
+}

@@ -8,7 +8,7 @@ use wspulse_core::session::Session;
 use wspulse_core::{Frame, PanicError, SessionEvent};
 
 use super::{Driver, now};
-use crate::connection::{Connection, ConnectionShared};
+use crate::connection::{Connection, ConnectionShared, ConnectionState};
 use crate::handler::{BoxFuture, Outcome};
 use crate::metrics::CallbackKind;
 use crate::panics;
@@ -97,6 +97,9 @@ impl Turn<'_> {
     fn panicked(&mut self, kind: CallbackKind, panic: PanicError, now: std::time::Instant) {
         report_panic(self.connection, kind, &panic);
         match kind {
+            // An end that was posted meanwhile wins: the peer is told of that.
+            CallbackKind::Message if self.connection.mailbox.state() == ConnectionState::Closed => {
+            }
             CallbackKind::Message => self.session.handle_message_panicked(panic, now),
             CallbackKind::Connect
             | CallbackKind::TransportDrop
