@@ -56,7 +56,7 @@ pub struct Remainder {
 /// What became of an accepted frame's neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pushed {
-    /// The queue was empty: whoever writes must be woken.
+    /// The queue was empty: whoever writes may be asleep.
     pub was_empty: bool,
     /// The frames dropped to make room: 0 or 1.
     pub evicted: usize,
