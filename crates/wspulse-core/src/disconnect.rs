@@ -198,7 +198,7 @@ impl Disconnect {
 
     /// Whether messages that were received before the end still reach their handler: those of a
     /// peer that went by itself do, those of a connection that this side ended do not.
-    pub(crate) const fn delivers_received(&self) -> bool {
+    pub const fn delivers_received(&self) -> bool {
         match self {
             Self::TransportLost(_) | Self::GraceExpired(_) => true,
             Self::Closed | Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => false,

@@ -233,6 +233,12 @@ impl Session {
         }
     }
 
+    /// The message whose turn had come is not handed on: an end that is on its way forbids it.
+    pub fn handle_message_skipped(&mut self, now: Instant) {
+        self.report_discarded(1);
+        self.handle_callback_finished(now);
+    }
+
     /// The server closes and has given the running callback up. Of those that wait only the last
     /// is still called, so that a shutdown waits for two callbacks at the most.
     pub fn handle_callback_given_up(&mut self, now: Instant) {

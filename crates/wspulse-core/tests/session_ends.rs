@@ -170,6 +170,17 @@ fn a_transport_on_its_way_is_awaited_until_the_deadline_of_the_end() {
 }
 
 #[test]
+fn a_message_that_an_end_on_its_way_forbids_is_discarded_in_its_turn() {
+    let mut rig = Rig::connected();
+    assert!(rig.session.start_message());
+    rig.session.handle_message_skipped(rig.now);
+    rig.act();
+    assert_eq!(rig.discarded, 1);
+    assert!(rig.session.start_message(), "the turn is over");
+    assert_eq!(rig.calls(), ["Opened"]);
+}
+
+#[test]
 fn a_session_is_finished_when_its_last_callback_has_returned() {
     let mut rig = Rig::connected();
     rig.end(kicked());

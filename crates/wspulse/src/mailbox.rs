@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -17,6 +18,9 @@ use crate::transport::Upgrade;
 /// Shared between a connection's task, which alone takes things out, and everybody else.
 pub(crate) struct Mailbox {
     inner: Mutex<Inner>,
+    /// An end was posted that keeps received messages from their handler. Beside the lock, since
+    /// every message asks for it.
+    discards_received: AtomicBool,
 }
 
 struct Inner {
@@ -105,6 +109,7 @@ impl Mailbox {
                 peer_addr,
                 succession: Succession::Nobody,
             }),
+            discards_received: AtomicBool::new(false),
         }
     }
 
@@ -159,6 +164,9 @@ impl Mailbox {
             return Err(HasEnded);
         }
         inner.state = ConnectionState::Closed;
+        if !end.disconnect.delivers_received() {
+            self.discards_received.store(true, Ordering::Relaxed);
+        }
         inner.post(|mail| mail.end = Some(end));
         Ok(())
     }
@@ -214,6 +222,13 @@ impl Mailbox {
         }
         inner.attention = if is_writable { Attention::MailAndFrames } else { Attention::Mail };
         true
+    }
+
+    /// Whether an end was posted that keeps received messages from their handler, although the
+    /// task may not know of it yet. Who posted it orders that against what follows by other means,
+    /// if at all: a handler that ends its own connection sees its own store.
+    pub(crate) fn discards_received(&self) -> bool {
+        self.discards_received.load(Ordering::Relaxed)
     }
 
     /// Tells that the connection has a transport now. Without effect after its end.

@@ -87,7 +87,7 @@ impl Registry {
         meter: &Meter,
         create: impl FnOnce(usize) -> ConnectionShared,
     ) -> Result<Registered, ServerClosed> {
-        let mut inner = self.inner.lock();
+        let inner = &mut *self.inner.lock();
         if !inner.is_open {
             return Err(ServerClosed);
         }
@@ -106,7 +106,12 @@ impl Registry {
         }
         let replaced = existing.cloned();
         let entry = inner.tasks.vacant_entry();
-        let connection = Arc::new(create(entry.key()));
+        let mut connection = create(entry.key());
+        if let Some((name, _)) = inner.rooms.get_key_value(&connection.room) {
+            // All members share one copy of their room's name.
+            connection.room = Arc::clone(name);
+        }
+        let connection = Arc::new(connection);
         entry.insert(Arc::clone(&connection));
         let large_room = inner.join(&connection, meter);
         if let Some(old) = replaced {

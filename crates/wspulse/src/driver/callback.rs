@@ -55,6 +55,9 @@ impl Turn<'_> {
 
     /// Starts the callback for a frame, as [`start`](Self::start) does: the hot path.
     pub(super) fn start_message(&mut self, frame: Frame, now: std::time::Instant) {
+        if self.connection.mailbox.discards_received() {
+            return self.session.handle_message_skipped(now);
+        }
         let callback = self.connection.server.callbacks().message.as_ref();
         let called = self.call(callback, |call, own| call(own, frame));
         self.called(CallbackKind::Message, called, now);
