@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// Runs so many rounds and returns the number of operations in them.
 type Case = fn(usize) -> usize;
 
-const CASES: [(&str, Case); 7] = [
+const CASES: [(&str, Case); 8] = [
     ("encode-json", codec::encode_json),
     ("decode-json", codec::decode_json),
     ("websocket-decode-64", decoder::websocket_decode_64),
@@ -24,6 +24,7 @@ const CASES: [(&str, Case); 7] = [
     ("joined", outbound::joined),
     ("broadcast-1000", server::broadcast_1000),
     ("echo", server::echo),
+    ("inbound-64", server::inbound_64),
 ];
 
 fn main() -> ExitCode {

@@ -12,11 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use wspulse::testing::{masked, request_parts};
-use wspulse::{Admission, Server, ServerBuilder};
+use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage};
+use wspulse::{Admission, Frame, MessageKind, Server, ServerBuilder};
 
 use crate::codec::{encoded, frame};
 
 const MEMBERS: usize = 1000;
+const MESSAGES_A_READ: usize = 64;
 const FINAL_TEXT: u8 = 0x81;
 
 /// Bytes that transports have still to be given, all together.
@@ -40,12 +42,12 @@ impl Due {
     }
 }
 
-/// A transport that hands in the same message so many times, one at each read, and takes
+/// A transport that hands in the same bytes so many times, once at each read, and takes
 /// everything.
 #[derive(Debug)]
 struct Transport {
-    message: Arc<[u8]>,
-    messages_left: usize,
+    chunk: Arc<[u8]>,
+    chunks_left: usize,
     due: Arc<Due>,
 }
 
@@ -55,11 +57,11 @@ impl AsyncRead for Transport {
         _cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Some(messages_left) = self.messages_left.checked_sub(1) else {
+        let Some(chunks_left) = self.chunks_left.checked_sub(1) else {
             return Poll::Pending;
         };
-        self.messages_left = messages_left;
-        buf.put_slice(&self.message);
+        self.chunks_left = chunks_left;
+        buf.put_slice(&self.chunk);
         Poll::Ready(Ok(()))
     }
 }
@@ -94,7 +96,7 @@ pub(crate) fn broadcast_1000(rounds: usize) -> usize {
         let due = Arc::new(Due::default());
         let server = builder().build().expect("its options are within their bounds");
         for _ in 0..MEMBERS {
-            let transport = Transport { message: Arc::new([]), messages_left: 0, due: due.clone() };
+            let transport = Transport { chunk: Arc::new([]), chunks_left: 0, due: due.clone() };
             attach(&server, transport).await;
         }
         let frame = frame();
@@ -121,11 +123,49 @@ pub(crate) fn echo(rounds: usize) -> usize {
             })
             .build()
             .expect("its options are within their bounds");
-        let message = Arc::from(&*masked(FINAL_TEXT, encoded.payload()));
-        attach(&server, Transport { message, messages_left: rounds, due: due.clone() }).await;
+        let chunk = Arc::from(&*masked(FINAL_TEXT, encoded.payload()));
+        attach(&server, Transport { chunk, chunks_left: rounds, due: due.clone() }).await;
         due.all_taken.notified().await;
     });
     rounds
+}
+
+/// An operation is one message of 64 bytes handed to a handler that only counts, by a codec that
+/// looks at nothing; a round is a read of 64 of them.
+pub(crate) fn inbound_64(rounds: usize) -> usize {
+    let messages = rounds * MESSAGES_A_READ;
+    run(async {
+        let due = Arc::new(Due::default());
+        due.expect(messages);
+        let handled = due.clone();
+        let server = builder()
+            .codec(Ignoring)
+            .on_message(move |_, _| handled.take(1))
+            .build()
+            .expect("its options are within their bounds");
+        let chunk = masked(FINAL_TEXT, &[b'x'; 64]).repeat(MESSAGES_A_READ);
+        let transport = Transport { chunk: chunk.into(), chunks_left: rounds, due: due.clone() };
+        attach(&server, transport).await;
+        due.all_taken.notified().await;
+    });
+    messages
+}
+
+/// Makes nothing of a message.
+struct Ignoring;
+
+impl Codec for Ignoring {
+    fn kind(&self, _frame: &Frame) -> MessageKind {
+        MessageKind::Text
+    }
+
+    fn encode(&self, _frame: &Frame, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    fn decode(&self, _message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
+        Ok(Frame::default())
+    }
 }
 
 /// A server without heartbeats for as long as a case takes.

@@ -114,6 +114,14 @@ impl Decoder {
     fn read_frames<S: Sink>(&self, input: &mut Input<'_>, sink: &mut S) -> Step {
         while let Some((header, header_bytes)) = Header::read(input.rest())? {
             input.skip(header_bytes);
+            if let Opcode::Data(kind) = header.opcode
+                && let Some(flow) = self.read_whole(kind, &header, input, sink)?
+            {
+                match flow {
+                    Flow::Continue => continue,
+                    Flow::Pause => return Ok((State::Idle, Flow::Pause)),
+                }
+            }
             match self.begin(&header, None, input, sink)? {
                 (State::Idle, Flow::Continue) => {}
                 step => return Ok(step),
@@ -124,6 +132,28 @@ impl Decoder {
         }
         let started = Partial::Header { message: None, header: HeaderStart::default() };
         self.resume(started, input, sink)
+    }
+
+    /// Delivers the message behind a header, if it is all in this one frame and the frame lies
+    /// whole in the input; else leaves the input as it is.
+    #[inline]
+    fn read_whole<S: Sink>(
+        &self,
+        kind: MessageKind,
+        header: &Header,
+        input: &mut Input<'_>,
+        sink: &mut S,
+    ) -> Result<Option<Flow>, ProtocolError> {
+        self.admit(0, header.payload_bytes)?;
+        if header.is_final
+            && let Some(payload) = OpenFrame::new(header).take_whole(input)
+        {
+            if kind == MessageKind::Text {
+                utf8::check(payload)?;
+            }
+            return Ok(Some(sink.message(InboundMessage::lent(kind, payload))));
+        }
+        Ok(None)
     }
 
     /// Goes on where the last chunk ended, or behind a frame that did not end its message.
@@ -146,7 +176,6 @@ impl Decoder {
     }
 
     /// Reads the frame behind a header; `message` is the one that is open, if any.
-    #[inline]
     fn begin<S: Sink>(
         &self,
         header: &Header,
@@ -157,16 +186,10 @@ impl Decoder {
         let mut frame = OpenFrame::new(header);
         match (header.opcode, message) {
             (Opcode::Data(kind), None) => {
-                let announced_bytes = self.admit(0, header.payload_bytes)?;
-                if frame.is_final
-                    && let Some(payload) = frame.take_whole(input)
-                {
-                    if kind == MessageKind::Text {
-                        utf8::check(payload)?;
-                    }
-                    let flow = sink.message(InboundMessage::lent(kind, payload));
+                if let Some(flow) = self.read_whole(kind, header, input, sink)? {
                     return Ok((State::Idle, flow));
                 }
+                let announced_bytes = self.admit(0, header.payload_bytes)?;
                 self.read_data(Assembly::new(kind, announced_bytes), frame, input, sink)
             }
             (Opcode::Continuation, Some(mut message)) => {

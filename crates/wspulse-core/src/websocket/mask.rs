@@ -3,17 +3,18 @@
 /// Unmasks `payload`; `mask` starts with the byte that is due for the payload's first.
 #[inline]
 pub(super) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
-    let [a, b, c, d] = mask;
-    let mask = [a, b, c, d, a, b, c, d];
-    let word = u64::from_ne_bytes(mask);
-    // Eight bytes at a time, which the compiler turns into vector instructions.
-    let mut chunks = payload.chunks_exact_mut(8);
-    for chunk in &mut chunks {
-        if let Some(chunk) = chunk.first_chunk_mut() {
-            *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
-        }
+    // As many bytes at a time as a vector register of every 64-bit processor holds.
+    let (blocks, rest) = payload.as_chunks_mut::<16>();
+    let word = u32::from_ne_bytes(mask);
+    let block_mask = u128::from(word) * 0x0000_0001_0000_0001_0000_0001_0000_0001;
+    for block in blocks {
+        *block = (u128::from_ne_bytes(*block) ^ block_mask).to_ne_bytes();
     }
-    for (byte, key) in chunks.into_remainder().iter_mut().zip(mask) {
+    let (words, rest) = rest.as_chunks_mut();
+    for bytes in words {
+        *bytes = (u32::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(mask) {
         *byte ^= key;
     }
 }
