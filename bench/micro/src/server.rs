@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
-use wspulse::testing::{masked, request_parts};
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage};
+use wspulse::testing::{masked, request_parts};
 use wspulse::{Admission, Frame, MessageKind, Server, ServerBuilder};
 
 use crate::codec::{encoded, frame};

@@ -18,6 +18,7 @@ use crate::websocket::Flow;
 pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
 use state::{Link, State};
+pub use view::Deadline;
 
 /// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
 /// [`poll_timeout`] tell what to do and when to come back.
@@ -260,6 +261,17 @@ impl Session {
     /// The connection that had this id before has finished its last callback.
     pub fn handle_predecessor_finished(&mut self) {
         self.callbacks.release();
+    }
+
+    /// Time has passed; pings if that is due by `now` and nothing has run out, which is for
+    /// [`handle_timeout`](Self::handle_timeout) to see.
+    pub fn handle_ping_time(&mut self, now: Instant) {
+        if self.strict_deadline().is_none_or(|strict| now < strict)
+            && let State::Connected(link) = &mut self.state
+            && link.heartbeat.poll_ping(&self.config.heartbeat, now)
+        {
+            self.actions.push_back(Action::Ping);
+        }
     }
 
     /// Time has passed; does what is due by `now`.

@@ -3,7 +3,7 @@
 mod rig;
 
 use rig::{MOMENT, PING, PONG, Rig, WRITE_WAIT, config, just_before};
-use wspulse_core::session::SessionConfig;
+use wspulse_core::session::{Deadline, SessionConfig};
 use wspulse_core::websocket::Flow;
 use wspulse_core::{Dismissal, TransportLost};
 
@@ -32,6 +32,32 @@ fn pings_come_one_period_apart() {
     assert_eq!(rig.timeout(), Some(PING));
     rig.pass(PING);
     assert_eq!(rig.actions(), ["Ping", "Ping"]);
+}
+
+#[test]
+fn a_driver_that_asks_only_for_pings_gets_them_when_they_are_due() {
+    let mut rig = Rig::connected();
+    rig.now += just_before(PING);
+    rig.session.handle_ping_time(rig.now);
+    rig.act();
+    assert!(rig.actions().is_empty());
+    rig.now += MOMENT;
+    assert_eq!(rig.session.deadline(), Some(Deadline::Ping(rig.now)));
+    rig.session.handle_ping_time(rig.now);
+    rig.act();
+    assert_eq!(rig.actions(), ["Ping"]);
+    assert_eq!(rig.timeout(), Some(PING), "the next one is due a period later");
+}
+
+#[test]
+fn a_driver_that_asks_only_for_pings_gets_none_for_a_peer_whose_time_is_over() {
+    let mut rig = Rig::connected();
+    rig.now += PONG;
+    rig.session.handle_ping_time(rig.now);
+    rig.act();
+    assert!(rig.actions().is_empty());
+    rig.pass(MOMENT);
+    assert!(rig.session.is_suspended());
 }
 
 #[test]

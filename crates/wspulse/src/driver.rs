@@ -5,13 +5,14 @@
 
 mod callback;
 mod read;
+mod timer;
 mod write;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
 use wspulse_core::{Disconnect, Dismissal, TransportLost};
 
@@ -190,42 +191,6 @@ impl Driver {
         }
         self.settle();
     }
-
-    /// Keeps the timer at the earliest deadline. It is moved only when a deadline is earlier than
-    /// it: one that was put off is looked up when the timer fires, which spares moving the timer
-    /// for every byte that comes.
-    fn drive_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let callback = self.callback.as_ref().and(self.callback_deadline);
-        let session = self.session.poll_timeout().map(Instant::from_std);
-        let Some(deadline) = session.into_iter().chain(callback).min() else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        match &mut self.timer {
-            // It was polled by this task, whose waker stays the same: it will be heard.
-            Some(timer) if timer.deadline() <= deadline && !timer.is_elapsed() => {
-                return Poll::Pending;
-            }
-            Some(timer) if deadline < timer.deadline() => timer.as_mut().reset(deadline),
-            Some(_) => {}
-            none => *none = Some(Box::pin(sleep_until(deadline))),
-        }
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
-        ready!(timer.as_mut().poll(cx));
-        if Instant::now() < deadline {
-            timer.as_mut().reset(deadline);
-            return timer.as_mut().poll(cx);
-        }
-        // One that has just been started is polled once at least.
-        if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
-            && !self.drive_callback(cx)
-        {
-            self.give_up_callback();
-        }
-        self.session.handle_timeout(now());
-        self.settle();
-        Poll::Ready(())
-    }
 }
 
 impl Future for Driver {
@@ -238,6 +203,7 @@ impl Future for Driver {
             this.drive_upgrade(cx);
             let mut progress = this.drive_callback(cx);
             progress |= this.drive_read(cx);
+            this.drive_ping();
             let written = this.drive_write(cx);
             progress |= written == Written::Lost;
             progress |= this.drive_timer(cx).is_ready();

@@ -35,6 +35,7 @@ pub struct Server {
 }
 
 struct Inner {
+    started_at: Instant,
     connect: ConnectFn,
     callbacks: Callbacks,
     options: Options,
@@ -94,6 +95,7 @@ impl Server {
         let session_config = Arc::new(options.session_config());
         Ok(Self {
             inner: Arc::new(Inner {
+                started_at: Instant::now(),
                 connect,
                 callbacks,
                 options,
@@ -237,6 +239,10 @@ impl Server {
     /// Tells this server from others, as long as it lives.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.inner).addr()
+    }
+
+    pub(crate) fn started_at(&self) -> Instant {
+        self.inner.started_at
     }
 
     pub(crate) fn room_len(&self, room: &str) -> usize {

@@ -5,19 +5,51 @@ use std::time::Instant;
 use super::Session;
 use super::state::State;
 
+/// When a session wants to be told the time, and how exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// For a Ping and nothing else: a little later does as well.
+    Ping(Instant),
+    /// Something runs out.
+    Strict(Instant),
+}
+
 impl Session {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, unless something
     /// happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.deadline()? {
+            Deadline::Ping(at) | Deadline::Strict(at) => Some(at),
+        }
+    }
+
+    /// As [`poll_timeout`](Self::poll_timeout), with what is due then.
+    pub fn deadline(&self) -> Option<Deadline> {
+        let strict = self.strict_deadline();
+        match &self.state {
+            State::Connected(link)
+                if strict.is_none_or(|strict| link.heartbeat.ping_at() < strict) =>
+            {
+                Some(Deadline::Ping(link.heartbeat.ping_at()))
+            }
+            State::Connected(_)
+            | State::Opening
+            | State::Suspended { .. }
+            | State::Lost { .. }
+            | State::Flushing { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => strict.map(Deadline::Strict),
+        }
+    }
+
+    /// When something runs out.
+    pub(super) fn strict_deadline(&self) -> Option<Instant> {
         let state = match &self.state {
             State::Connected(link) => {
                 let pong = self
                     .wants_inbound()
                     .then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
-                [Some(link.heartbeat.ping_at()), pong, link.write_deadline]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                pong.into_iter().chain(link.write_deadline).min()
             }
             State::Suspended { grace_deadline, .. } => {
                 self.upgrade_deadline.is_none().then_some(*grace_deadline)

@@ -127,6 +127,9 @@ fn poll_write_some(
         if let Some(polled) = polled {
             return polled;
         }
+    } else if batch.is_empty() {
+        lane.stage();
+        return stream.poll_write(cx, lane.bytes());
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let filled = gather(lane, batch, &mut slices);
