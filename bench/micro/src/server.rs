@@ -174,7 +174,10 @@ fn builder() -> ServerBuilder {
         .heartbeat(Duration::from_mins(5), Duration::from_mins(10))
 }
 
-async fn attach(server: &Server, transport: Transport) {
+pub(crate) async fn attach<T>(server: &Server, transport: T)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let handshake = server.handshake(request_parts("/ws")).expect("the request is valid");
     let accepted = handshake.connect().await.expect("all are admitted");
     accepted.attach(transport, &[]);
