@@ -263,14 +263,22 @@ impl Session {
         self.callbacks.release();
     }
 
-    /// Time has passed; pings if that is due by `now` and nothing has run out, which is for
-    /// [`handle_timeout`](Self::handle_timeout) to see.
-    pub fn handle_ping_time(&mut self, now: Instant) {
-        if self.strict_deadline().is_none_or(|strict| now < strict)
-            && let State::Connected(link) = &mut self.state
-            && link.heartbeat.poll_ping(&self.config.heartbeat, now)
-        {
-            self.actions.push_back(Action::Ping);
+    /// Whether a Ping is due by `now` and nothing has run out, which is for
+    /// [`handle_timeout`](Self::handle_timeout) to see. The caller then sends it: this spares an
+    /// idle connection an action.
+    pub fn poll_ping(&mut self, now: Instant) -> bool {
+        let has_run_out = self.strict_deadline().is_some_and(|strict| now >= strict);
+        match &mut self.state {
+            State::Connected(link) if !has_run_out => {
+                link.heartbeat.poll_ping(&self.config.heartbeat, now)
+            }
+            State::Connected(_)
+            | State::Opening
+            | State::Suspended { .. }
+            | State::Lost { .. }
+            | State::Flushing { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => false,
         }
     }
 

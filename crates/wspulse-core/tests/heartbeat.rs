@@ -35,28 +35,20 @@ fn pings_come_one_period_apart() {
 }
 
 #[test]
-fn a_driver_that_asks_only_for_pings_gets_them_when_they_are_due() {
+fn a_driver_that_asks_only_for_pings_is_told_when_one_is_due() {
     let mut rig = Rig::connected();
-    rig.now += just_before(PING);
-    rig.session.handle_ping_time(rig.now);
-    rig.act();
-    assert!(rig.actions().is_empty());
-    rig.now += MOMENT;
-    assert_eq!(rig.session.deadline(), Some(Deadline::Ping(rig.now)));
-    rig.session.handle_ping_time(rig.now);
-    rig.act();
-    assert_eq!(rig.actions(), ["Ping"]);
-    assert_eq!(rig.timeout(), Some(PING), "the next one is due a period later");
+    assert!(!rig.session.poll_ping(rig.now + just_before(PING)));
+    assert_eq!(rig.session.deadline(), Some(Deadline::Ping(rig.now + PING)));
+    assert!(rig.session.poll_ping(rig.now + PING));
+    assert!(!rig.session.poll_ping(rig.now + PING));
+    assert_eq!(rig.timeout(), Some(2 * PING));
 }
 
 #[test]
-fn a_driver_that_asks_only_for_pings_gets_none_for_a_peer_whose_time_is_over() {
+fn a_driver_that_asks_only_for_pings_sends_none_to_a_peer_whose_time_is_over() {
     let mut rig = Rig::connected();
-    rig.now += PONG;
-    rig.session.handle_ping_time(rig.now);
-    rig.act();
-    assert!(rig.actions().is_empty());
-    rig.pass(MOMENT);
+    assert!(!rig.session.poll_ping(rig.now + PONG));
+    rig.pass(PONG);
     assert!(rig.session.is_suspended());
 }
 

@@ -17,7 +17,7 @@ use wspulse_core::session::{Action, Predecessor, Session};
 use wspulse_core::{Disconnect, Dismissal, TransportLost};
 
 use crate::connection::ConnectionShared;
-use crate::mailbox::{End, Mail};
+use crate::mailbox::{Collected, End, Mail};
 use crate::metrics::DropReason;
 use crate::registry::EndRule;
 use crate::transport::{Farewell, Transport, Upgrade};
@@ -126,12 +126,18 @@ impl Driver {
         }
     }
 
-    /// Takes what others have left in the mailbox. Commands come before data and timers.
-    fn drive_mailbox(&mut self) {
-        let Some(mail) = self.connection.mailbox.collect() else {
-            return;
-        };
-        let Mail { upgrade, end, predecessor_finished, callback_deadline } = *mail;
+    /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
+    /// whether frames wait.
+    fn drive_mailbox(&mut self) -> bool {
+        let Collected { mail, has_frames } = self.connection.mailbox.collect();
+        if let Some(mail) = mail {
+            self.obey(*mail);
+        }
+        has_frames
+    }
+
+    fn obey(&mut self, mail: Mail) {
+        let Mail { upgrade, end, predecessor_finished, callback_deadline } = mail;
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }
@@ -198,15 +204,18 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        for _ in 0..ROUNDS_MAX {
-            this.drive_mailbox();
+        for round in 1..=ROUNDS_MAX {
+            let had_frames = this.drive_mailbox();
             this.drive_upgrade(cx);
             let mut progress = this.drive_callback(cx);
             progress |= this.drive_read(cx);
             this.drive_ping();
-            let written = this.drive_write(cx);
+            // Frames that have come in this round are seen in the next, or before the task sleeps.
+            let written = this.drive_write(had_frames, cx);
             progress |= written == Written::Lost;
-            progress |= this.drive_timer(cx).is_ready();
+            if !progress || round == ROUNDS_MAX {
+                progress |= this.drive_timer(cx).is_ready();
+            }
             if this.session.is_finished() {
                 this.connection.server.forget_task(&this.connection);
                 return Poll::Ready(());

@@ -49,6 +49,12 @@ pub(crate) struct Mail {
     pub(crate) callback_deadline: Option<Instant>,
 }
 
+/// What there was when a task looked.
+pub(crate) struct Collected {
+    pub(crate) mail: Option<Box<Mail>>,
+    pub(crate) has_frames: bool,
+}
+
 /// What a connection's task must be woken for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Attention {
@@ -202,11 +208,12 @@ impl Mailbox {
 
     // What follows is for the connection's task alone.
 
-    /// Takes what has come. From now on the task is awake, until it [sleeps](Self::sleep).
-    pub(crate) fn collect(&self) -> Option<Box<Mail>> {
+    /// Takes the commands that have come, and tells of frames. From now on the task is awake,
+    /// until it [sleeps](Self::sleep).
+    pub(crate) fn collect(&self) -> Collected {
         let mut inner = self.inner.lock();
         inner.attention = Attention::Awake;
-        inner.mail.take()
+        Collected { mail: inner.mail.take(), has_frames: !inner.queue.is_empty() }
     }
 
     /// Has `waker` called for the next command and, if the task `is_writable`, the next frame.

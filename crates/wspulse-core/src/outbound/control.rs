@@ -105,8 +105,10 @@ impl ControlLane {
 
 impl Lane {
     fn stage(&mut self) {
-        for payload in std::mem::take(&mut self.pongs) {
-            self.encode(OPCODE_PONG, &payload);
+        if !self.pongs.is_empty() {
+            for payload in std::mem::take(&mut self.pongs) {
+                self.encode(OPCODE_PONG, &payload);
+            }
         }
         if std::mem::take(&mut self.ping) {
             self.encode(OPCODE_PING, &[]);
@@ -120,7 +122,10 @@ impl Lane {
         // RFC 6455 §5.5: a control frame's payload is at most 125 bytes.
         let len = u8::try_from(payload.len()).ok().filter(|len| *len <= 125);
         let len = len.expect("control payloads come from the decoder or a CloseFrame");
-        self.current.extend_from_slice(&[0x80 | opcode, len]);
-        self.current.extend_from_slice(payload);
+        self.current.push(0x80 | opcode);
+        self.current.push(len);
+        if !payload.is_empty() {
+            self.current.extend_from_slice(payload);
+        }
     }
 }

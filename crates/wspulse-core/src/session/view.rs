@@ -81,6 +81,19 @@ impl Session {
         matches!(self.state, State::Connected(_) | State::Flushing { .. })
     }
 
+    /// Whether it is connected and [`handle_flushed`](Self::handle_flushed) would change nothing.
+    pub const fn is_at_rest(&self) -> bool {
+        match &self.state {
+            State::Connected(link) => link.write_deadline.is_none(),
+            State::Opening
+            | State::Suspended { .. }
+            | State::Lost { .. }
+            | State::Flushing { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => false,
+        }
+    }
+
     /// Whether it is connected, and not ended.
     pub const fn is_connected(&self) -> bool {
         matches!(self.state, State::Connected(_))

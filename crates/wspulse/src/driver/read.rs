@@ -95,7 +95,7 @@ impl Driver {
     fn end_input(&mut self, cause: TransportLost, cx: &mut Context<'_>) {
         self.settle();
         while self.drive_callback(cx) {}
-        self.drive_write(cx);
+        self.drive_write(true, cx);
         self.lose(cause);
     }
 

@@ -16,9 +16,11 @@ const PING_SLOT: Duration = Duration::from_millis(2);
 impl Driver {
     /// Pings if that is due, in time for what this round writes.
     pub(super) fn drive_ping(&mut self) {
-        if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
-            self.session.handle_ping_time(now());
-            self.settle();
+        if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed())
+            && self.session.poll_ping(now())
+            && let Some(transport) = &mut self.transport
+        {
+            transport.lane.queue_ping();
         }
     }
 
@@ -31,21 +33,18 @@ impl Driver {
             self.timer = None;
             return Poll::Pending;
         };
-        match &mut self.timer {
+        let timer = match &mut self.timer {
             // It was polled by this task, whose waker stays the same: it will be heard.
             Some(timer) if timer.deadline() <= deadline && !timer.is_elapsed() => {
                 return Poll::Pending;
             }
-            Some(timer) if deadline < timer.deadline() => timer.as_mut().reset(deadline),
-            Some(_) => {}
-            none => *none = Some(Box::pin(sleep_until(deadline))),
-        }
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
+            Some(timer) => {
+                timer.as_mut().reset(deadline);
+                timer
+            }
+            none => none.insert(Box::pin(sleep_until(deadline))),
+        };
         ready!(timer.as_mut().poll(cx));
-        if Instant::now() < deadline {
-            timer.as_mut().reset(deadline);
-            return timer.as_mut().poll(cx);
-        }
         // One that has just been started is polled once at least.
         if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
             && !self.drive_callback(cx)

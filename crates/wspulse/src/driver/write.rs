@@ -11,6 +11,7 @@ use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
 
 use super::{Driver, now};
 use crate::connection::ConnectionShared;
+use crate::mailbox::GivenBack;
 use crate::metrics::DropReason;
 use crate::transport::Transport;
 
@@ -37,14 +38,22 @@ pub(super) enum Written {
 }
 
 impl Driver {
-    /// Writes what waits, until the socket takes no more or nothing is left.
-    pub(super) fn drive_write(&mut self, cx: &mut Context<'_>) -> Written {
+    /// Writes what waits, until the socket takes no more or nothing is left. The queue is looked
+    /// at only if there `may_be_frames`.
+    pub(super) fn drive_write(&mut self, may_be_frames: bool, cx: &mut Context<'_>) -> Written {
+        if !may_be_frames
+            && self.session.is_at_rest()
+            && self.transport.as_ref().is_some_and(Transport::is_flushed)
+        {
+            return Written::All;
+        }
         let mut took_frame = false;
         while self.session.is_writable()
             && let Some(transport) = &mut self.transport
         {
             let connection = &*self.connection;
-            let mut batch = connection.mailbox.take_batch();
+            let mut batch =
+                if may_be_frames { connection.mailbox.take_batch() } else { Batch::default() };
             let waiting = batch.len();
             if waiting == 0 && transport.is_flushed() {
                 // An empty batch need not be given back.
@@ -52,7 +61,11 @@ impl Driver {
             }
             let polled = poll_write_batch(transport, &mut batch, connection, cx);
             took_frame |= batch.len() < waiting;
-            let given_back = connection.mailbox.give_back(batch);
+            let given_back = if may_be_frames {
+                connection.mailbox.give_back(batch)
+            } else {
+                GivenBack { evicted: 0, is_empty: true }
+            };
             connection.count_dropped(given_back.evicted, DropReason::Evicted);
             match polled {
                 // More has come while that was written.
@@ -72,6 +85,9 @@ impl Driver {
     }
 
     fn flushed(&mut self) -> Written {
+        if self.session.is_at_rest() {
+            return Written::All;
+        }
         self.session.handle_flushed();
         self.settle();
         if self.transport.is_some() { Written::All } else { Written::Lost }
