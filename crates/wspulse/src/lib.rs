@@ -38,6 +38,7 @@
 //! Both are off by default and only add: `msgpack`, the MessagePack codec; `testing`, clients for
 //! the tests of applications.
 
+mod address;
 mod builder;
 mod connect;
 mod connection;
@@ -61,6 +62,7 @@ mod shutdown;
 pub mod testing;
 mod transport;
 
+pub use address::PeerAddr;
 pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, Rejection};
 pub use connection::{Connection, ConnectionState};
