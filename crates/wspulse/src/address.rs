@@ -1,9 +1,9 @@
-//! Peers' addresses: how an HTTP server tells them, and which of them count as one.
+//! Peers' addresses: how the serving helper tells them, and which of them count as one.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The address of the peer at the other end of an HTTP connection, for the HTTP server to put into
-/// the extensions of each request.
+/// The address of the peer at the other end of an HTTP connection, as
+/// [`serve`](crate::serve()) puts it into the extensions of each request.
 ///
 /// A [`Server`](crate::Server) finds it there by itself. An axum handler takes it as an argument,
 /// `Extension(PeerAddr(address)): Extension<PeerAddr>`; elsewhere it is

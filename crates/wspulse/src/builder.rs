@@ -197,7 +197,8 @@ impl ServerBuilder {
     }
 
     /// How long the connect function may take before the request is answered 503. Default 10 s, at
-    /// most 5 min.
+    /// most 5 min. It is then dropped where it waits; one that blocks its thread instead cannot be
+    /// interrupted.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
         self

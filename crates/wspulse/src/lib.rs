@@ -25,6 +25,8 @@
 //!
 //! # Ways in
 //!
+//! All of these are served best by [`serve`](serve()), or behind a proxy, where strangers connect.
+//!
 //! - **A tower service:** [`Server`] implements [`tower_service::Service`] for HTTP requests, so
 //!   axum mounts it with `route_service`, and [`Server::serve`] answers a request of hyper's.
 //! - **From inside a handler** that has authenticated the client: [`Server::upgrade`] with an
@@ -56,6 +58,7 @@ mod reentrancy;
 mod registry;
 mod room;
 pub mod router;
+pub mod serve;
 mod server;
 mod shutdown;
 #[cfg(feature = "testing")]
@@ -72,6 +75,7 @@ pub use metrics::{CallbackKind, DropReason, MetricsCollector, NoopCollector};
 pub use options::DuplicatePolicy;
 pub use room::Room;
 pub use router::Router;
+pub use serve::serve;
 pub use server::Server;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;

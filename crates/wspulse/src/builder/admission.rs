@@ -42,7 +42,8 @@ impl ServerBuilder {
     /// them. Default 16 KiB, at least 1 KiB, at most 1 MiB. Above it the answer is 431
     /// `Request Header Fields Too Large` (RFC 6585 §5), before anything else is looked at.
     ///
-    /// Whatever reads the request has a bound of its own on what it buffers, which comes first.
+    /// Whatever reads the request has a bound of its own on what it buffers, which comes first:
+    /// give [`Serve`](crate::serve::Serve::max_request_header_bytes) the same one.
     pub const fn max_request_header_bytes(mut self, bytes: usize) -> Self {
         self.options.admission.request_header_bytes_max = bytes;
         self

@@ -57,7 +57,8 @@ impl AdmissionOptions {
     }
 }
 
-fn check_header_limits(bytes_max: usize, headers_max: usize) -> Result<(), ConfigError> {
+/// For [`Serve`](crate::serve::Serve) as well, which has options of the same names.
+pub(crate) fn check_header_limits(bytes_max: usize, headers_max: usize) -> Result<(), ConfigError> {
     const BYTES: &str = "must be at least 1024 and at most 1048576 (1 MiB)";
     const HEADERS: &str = "must be at least 5 and at most 1024";
     for (option, value, range, rule) in [
