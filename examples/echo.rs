@@ -3,7 +3,6 @@
 //!
 //! `cargo run --release --example echo -- 127.0.0.1:9001`
 
-use axum::Router;
 use tokio::net::TcpListener;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage};
 use wspulse::{Admission, Frame, MessageKind, Server};
@@ -50,9 +49,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("echoing at ws://{}/", listener.local_addr()?);
-    let app = Router::new().route_service("/", server.clone());
     tokio::select! {
-        ended = axum::serve(listener, app) => ended?,
+        ended = wspulse::serve(listener, server.clone()) => ended?,
         _ = tokio::signal::ctrl_c() => server.close().await,
     }
     Ok(())

@@ -8,23 +8,29 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::extract::ConnectInfo;
-use axum::extract::connect_info::Connected;
 use axum::http::StatusCode;
-use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+use wspulse::serve::Listener;
 use wspulse::{ConnectRequest, Rejection};
 
-/// The cables of all clients, by the ids of their connections.
+/// The cables of all clients.
 #[derive(Default)]
 pub(crate) struct Network {
-    cables: Mutex<HashMap<String, Cable>>,
+    cables: Mutex<Cables>,
+}
+
+#[derive(Default)]
+struct Cables {
+    /// What cuts the streams that are open, by where they come from.
+    switches: HashMap<SocketAddr, CancellationToken>,
+    /// By the ids of connections.
+    by_id: HashMap<String, Cable>,
 }
 
 struct Cable {
@@ -35,26 +41,32 @@ struct Cable {
 impl Network {
     /// Notes which stream a client has come by, unless its network is cut.
     pub(crate) fn connect(&self, id: &str, request: &ConnectRequest) -> Result<(), Rejection> {
-        let Some(ConnectInfo(Switch(switch))) = request.extensions().get() else {
-            return Ok(()); // It came through some other listener: there is nothing to cut.
-        };
         let mut cables = self.cables();
-        cables.retain(|_, cable| cable.is_in_use());
-        if cables.get(id).is_some_and(Cable::is_cut) {
+        cables.by_id.retain(|_, cable| cable.is_in_use());
+        if cables.by_id.get(id).is_some_and(Cable::is_cut) {
             return Err(Rejection::with_status(StatusCode::SERVICE_UNAVAILABLE, "network is cut"));
         }
-        cables.insert(id.to_owned(), Cable { switch: switch.clone(), cut_until: None });
+        let switch = request.peer_addr().and_then(|address| cables.switches.get(&address).cloned());
+        if let Some(switch) = switch {
+            cables.by_id.insert(id.to_owned(), Cable { switch, cut_until: None });
+        } // else it came through some other listener: there is nothing to cut.
         Ok(())
     }
 
     pub(crate) fn cut(&self, id: &str, duration: Duration) {
-        if let Some(cable) = self.cables().get_mut(id) {
+        if let Some(cable) = self.cables().by_id.get_mut(id) {
             cable.cut_until = Some(Instant::now() + duration);
             cable.switch.cancel();
         }
     }
 
-    fn cables(&self) -> MutexGuard<'_, HashMap<String, Cable>> {
+    fn lay(&self, address: SocketAddr, switch: CancellationToken) {
+        let mut cables = self.cables();
+        cables.switches.retain(|_, switch| !switch.is_cancelled());
+        cables.switches.insert(address, switch);
+    }
+
+    fn cables(&self) -> MutexGuard<'_, Cables> {
         self.cables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,48 +82,39 @@ impl Cable {
 }
 
 /// A listener whose streams can be cut.
-pub(crate) struct CuttableListener(pub(crate) TcpListener);
-
-impl Listener for CuttableListener {
-    type Io = CuttableStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
-        let (stream, addr) = Listener::accept(&mut self.0).await;
-        (CuttableStream::new(stream), addr)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
+pub(crate) struct CuttableListener {
+    pub(crate) listener: TcpListener,
+    pub(crate) network: Arc<Network>,
 }
 
-/// What cuts a stream; axum puts it into the extensions of the requests that come over it.
-#[derive(Clone)]
-pub(crate) struct Switch(CancellationToken);
+impl Listener for CuttableListener {
+    type Stream = CuttableStream;
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Switch {
-    fn connect_info(incoming: IncomingStream<'_, CuttableListener>) -> Self {
-        incoming.io().switch.clone()
+    async fn accept(&mut self) -> io::Result<(CuttableStream, Option<SocketAddr>)> {
+        let (stream, address) = self.listener.accept().await?;
+        let switch = CancellationToken::new();
+        self.network.lay(address, switch.clone());
+        Ok((CuttableStream::new(stream, switch), Some(address)))
+    }
+
+    fn tcp_stream(stream: &CuttableStream) -> Option<&TcpStream> {
+        Some(&stream.stream)
     }
 }
 
 pub(crate) struct CuttableStream {
     stream: TcpStream,
-    switch: Switch,
     is_cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Tells the network that this stream is gone.
     _gone: DropGuard,
 }
 
 impl CuttableStream {
-    fn new(stream: TcpStream) -> Self {
-        let token = CancellationToken::new();
+    fn new(stream: TcpStream, switch: CancellationToken) -> Self {
         Self {
             stream,
-            switch: Switch(token.clone()),
-            is_cut: Box::pin(token.clone().cancelled_owned()),
-            _gone: token.drop_guard(),
+            is_cut: Box::pin(switch.clone().cancelled_owned()),
+            _gone: switch.drop_guard(),
         }
     }
 

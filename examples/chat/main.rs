@@ -24,7 +24,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use wspulse::{Admission, ConfigError, ConnectRequest, DuplicatePolicy, Rejection, Server, origin};
 
-use cut::{CuttableListener, Network, Switch};
+use cut::{CuttableListener, Network};
 use room::{Member, Rooms};
 
 /// A message's text is bounded by `room::TEXT_CHARS_MAX`; this leaves space for JSON around it.
@@ -38,18 +38,19 @@ const ROOM_CHARS_MAX: usize = 32;
 async fn main() -> Result<(), Box<dyn Error>> {
     // Standard output is for the address alone, so that scripts can read it.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let server = chat_server()?;
+    let network = Arc::new(Network::default());
+    let server = chat_server(Arc::clone(&network))?;
     let app = Router::new()
         .route("/", get(asset("text/html; charset=utf-8", include_str!("index.html"))))
         .route("/chat.css", get(asset("text/css; charset=utf-8", include_str!("chat.css"))))
         .route("/chat.js", get(asset("text/javascript; charset=utf-8", include_str!("chat.js"))))
-        .route_service("/ws", server.clone())
-        // For the button that cuts the network; otherwise `axum::serve(listener, app)` will do.
-        .into_make_service_with_connect_info::<Switch>();
+        .route_service("/ws", server.clone());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
     println!("open http://{}/", listener.local_addr()?);
+    // For the button that cuts the network; otherwise the listener itself will do.
+    let listener = CuttableListener { listener, network };
     tokio::select! {
-        result = axum::serve(CuttableListener(listener), app) => result?,
+        result = wspulse::serve(listener, app) => result?,
         // Every client is told (close code 1001) and every callback finishes. Plain HTTP
         // connections are not waited for: browsers keep them open without a request on them.
         stopped = stop_signal() => {
@@ -60,9 +61,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn chat_server() -> Result<Server, ConfigError> {
+fn chat_server(network: Arc<Network>) -> Result<Server, ConfigError> {
     let rooms = Rooms::default();
-    let network = Arc::new(Network::default());
     Server::builder_sync(move |request| admit(&request, &rooms, &network))
         .on_connect(room::joined)
         .on_message(|conn, frame| room::received(&conn, &frame))

@@ -1,5 +1,7 @@
 //! The server's options, their defaults and their bounds.
 
+mod admission;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -170,7 +172,11 @@ impl ServerBuilder {
     }
 
     /// Where to find the peer's address in a request, such as in an extension that the framework
-    /// sets or in a proxy's header. Default: unknown until the connection is up, then the socket's.
+    /// sets or in a proxy's header. Default, and where this finds nothing: the
+    /// [`PeerAddr`](crate::PeerAddr) that the HTTP server has left in it; without one it is unknown
+    /// until the connection is up, then the socket's.
+    ///
+    /// Clients can send any header: read one only if a proxy that sets it is the only way in.
     pub fn peer_addr<F>(mut self, find: F) -> Self
     where
         F: Fn(&ConnectRequest) -> Option<SocketAddr> + Send + Sync + 'static,
@@ -192,7 +198,8 @@ impl ServerBuilder {
     }
 
     /// How long the connect function may take before the request is answered 503. Default 10 s, at
-    /// most 5 min.
+    /// most 5 min. It is then dropped where it waits; one that blocks its thread instead cannot be
+    /// interrupted.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
         self

@@ -59,7 +59,7 @@ impl ConnectRequest {
     }
 
     /// The peer's address, if [`ServerBuilder::peer_addr`](crate::ServerBuilder::peer_addr) finds
-    /// it in the request.
+    /// it in the request or the HTTP server has left it there as a [`PeerAddr`](crate::PeerAddr).
     pub const fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }

@@ -25,6 +25,8 @@
 //!
 //! # Ways in
 //!
+//! All of these are served best by [`serve`](serve()), or behind a proxy, where strangers connect.
+//!
 //! - **A tower service:** [`Server`] implements [`tower_service::Service`] for HTTP requests, so
 //!   axum mounts it with `route_service`, and [`Server::serve`] answers a request of hyper's.
 //! - **From inside a handler** that has authenticated the client: [`Server::upgrade`] with an
@@ -38,6 +40,7 @@
 //! Both are off by default and only add: `msgpack`, the MessagePack codec; `testing`, clients for
 //! the tests of applications.
 
+mod address;
 mod builder;
 mod connect;
 mod connection;
@@ -55,12 +58,14 @@ mod reentrancy;
 mod registry;
 mod room;
 pub mod router;
+pub mod serve;
 mod server;
 mod shutdown;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
 
+pub use address::PeerAddr;
 pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, Rejection};
 pub use connection::{Connection, ConnectionState};
@@ -70,6 +75,7 @@ pub use metrics::{CallbackKind, DropReason, MetricsCollector, NoopCollector};
 pub use options::DuplicatePolicy;
 pub use room::Room;
 pub use router::Router;
+pub use serve::serve;
 pub use server::Server;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;

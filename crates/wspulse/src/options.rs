@@ -1,5 +1,7 @@
 //! The options behind the builder: values, defaults, bounds.
 
+pub(crate) mod admission;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -13,6 +15,7 @@ use wspulse_core::session::SessionConfig;
 use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
+use admission::AdmissionOptions;
 
 /// The options as given, checked or not.
 pub(crate) struct Options {
@@ -30,6 +33,7 @@ pub(crate) struct Options {
     pub(crate) send_buffer_frames: usize,
     pub(crate) read_bytes_max: usize,
     pub(crate) write_bytes_max: usize,
+    pub(crate) admission: AdmissionOptions,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -81,6 +85,7 @@ impl Default for Options {
             send_buffer_frames: 256,
             read_bytes_max: 64 * 1024,
             write_bytes_max: 64 * 1024,
+            admission: AdmissionOptions::default(),
         }
     }
 }
@@ -100,6 +105,7 @@ impl Options {
         self.check_heartbeat()?;
         self.check_timeouts()?;
         self.check_sizes()?;
+        self.admission.check()?;
         if self.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.duplicates, rule));
@@ -171,6 +177,7 @@ impl fmt::Debug for Options {
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
+            .field("admission", &self.admission)
             .finish_non_exhaustive()
     }
 }

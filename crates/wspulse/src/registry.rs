@@ -1,5 +1,7 @@
 //! Who is connected, and in which room: the one place where ids and rooms are decided.
 
+mod places;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -10,13 +12,15 @@ use tokio::time::Instant;
 use wspulse_core::Disconnect;
 use wspulse_core::session::Predecessor;
 
+use crate::address::AddressGroup;
 use crate::connection::{Connection, ConnectionShared, ConnectionState};
-use crate::error::ServerClosed;
 use crate::mailbox::{End, HasEnded};
 use crate::meter::{LifecycleEvent, Meter};
 use crate::options::DuplicatePolicy;
+use crate::options::admission::AdmissionOptions;
 use crate::room::Members;
 use crate::transport::Upgrade;
+use places::{Place, Places};
 
 /// All connections and rooms. Its lock comes before a room's, which comes before a mailbox's; no
 /// application code runs under any of them.
@@ -36,6 +40,27 @@ struct Inner {
     /// Every connection whose task runs: those above, and those that have ended and still flush or
     /// run callbacks.
     tasks: Slab<Arc<ConnectionShared>>,
+    /// What `connections` count as, where their number is limited.
+    places: Places,
+}
+
+/// A client that was admitted.
+pub(crate) struct Arrival<'a> {
+    pub(crate) id: &'a Arc<str>,
+    /// The application has given the id: it is not a random one.
+    pub(crate) is_named: bool,
+    /// The transport on its way.
+    pub(crate) upgrade: Upgrade,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    ServerClosed,
+    /// All connections that `max_connections` allows are there.
+    TooManyConnections,
+    /// All that `max_connections_per_addr` allows are there.
+    TooManyFromAddress,
 }
 
 /// What became of an admission.
@@ -60,7 +85,7 @@ pub(crate) enum EndRule {
 }
 
 impl Registry {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(options: &AdmissionOptions) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 is_open: true,
@@ -68,6 +93,7 @@ impl Registry {
                 ending: HashMap::new(),
                 rooms: HashMap::new(),
                 tasks: Slab::new(),
+                places: Places::new(options),
             }),
         }
     }
@@ -76,20 +102,27 @@ impl Registry {
         self.inner.lock().is_open
     }
 
+    /// Whether a client of this group will be refused whatever its id turns out to be.
+    pub(crate) fn check_places(&self, group: Option<AddressGroup>) -> Result<(), Refused> {
+        self.inner.lock().places.check_unnamed(group)
+    }
+
     /// Registers a transport on its way: for the connection with this id if that can be resumed,
-    /// else for a new one, made by `create` with the given task key, which ends the old one.
+    /// else for a new one, made by `create` with the given task key, which ends the old one. Only
+    /// one that would add to the connections needs a place that is free.
     pub(crate) fn register(
         &self,
-        id: &Arc<str>,
-        upgrade: Upgrade,
+        arrival: Arrival<'_>,
         policy: DuplicatePolicy,
         end_deadline: Instant,
         meter: &Meter,
         create: impl FnOnce(usize) -> ConnectionShared,
-    ) -> Result<Registered, ServerClosed> {
+    ) -> Result<Registered, Refused> {
+        let Arrival { id, is_named, upgrade } = arrival;
+        let group = upgrade.peer_addr.map(AddressGroup::of);
         let inner = &mut *self.inner.lock();
         if !inner.is_open {
-            return Err(ServerClosed);
+            return Err(Refused::ServerClosed);
         }
         let existing = inner.connections.get(id);
         if let Some(connection) = existing {
@@ -100,11 +133,15 @@ impl Registry {
                 | (ConnectionState::Closed, _) => false,
             };
             if resumes {
+                inner.places.keep(connection.task_key, group);
                 let displaced = connection.mailbox.attach(upgrade);
                 return Ok(Registered::Attached { displaced });
             }
         }
         let replaced = existing.cloned();
+        if replaced.is_none() {
+            inner.places.check(group)?;
+        }
         let entry = inner.tasks.vacant_entry();
         let mut connection = create(entry.key());
         if let Some((name, _)) = inner.rooms.get_key_value(&connection.room) {
@@ -113,6 +150,7 @@ impl Registry {
         }
         let connection = Arc::new(connection);
         entry.insert(Arc::clone(&connection));
+        inner.places.take(connection.task_key, Place { group, is_named });
         let large_room = inner.join(&connection, meter);
         if let Some(old) = replaced {
             let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
@@ -154,6 +192,7 @@ impl Registry {
             return false;
         }
         inner.is_open = false;
+        inner.places.clear();
         for (id, connection) in std::mem::take(&mut inner.connections) {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
             if connection.mailbox.end(end).is_ok() {
@@ -232,6 +271,7 @@ impl Inner {
         let reason = end.disconnect.reason();
         connection.mailbox.end(end)?;
         self.connections.remove(&connection.id);
+        self.places.free(connection.task_key);
         self.ending.insert(Arc::clone(&connection.id), Arc::clone(connection));
         let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
         meter.note(|| LifecycleEvent::Closed { room, id, duration: connection.age(), reason });

@@ -4,6 +4,7 @@ mod lifecycle;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytestring::ByteString;
 use tokio::time::Instant;
@@ -45,6 +46,8 @@ struct Inner {
     drain_deadline: DrainDeadline,
     /// Every task that this server spawned.
     tasks: TaskTracker,
+    /// That a limit by address cannot hold was told.
+    unknown_addr_warned: AtomicBool,
 }
 
 impl Server {
@@ -93,6 +96,7 @@ impl Server {
         }
         let meter = Meter::new(options.metrics.take());
         let session_config = Arc::new(options.session_config());
+        let registry = Registry::new(&options.admission);
         Ok(Self {
             inner: Arc::new(Inner {
                 started_at: Instant::now(),
@@ -100,10 +104,11 @@ impl Server {
                 callbacks,
                 options,
                 session_config,
-                registry: Registry::new(),
+                registry,
                 meter,
                 drain_deadline: DrainDeadline::new(),
                 tasks: TaskTracker::new(),
+                unknown_addr_warned: AtomicBool::new(false),
             }),
         })
     }

@@ -12,7 +12,8 @@ use http::{HeaderMap, Method, StatusCode, Version, request};
 use http_body_util::Full;
 use sha1::{Digest, Sha1};
 
-use super::response::{Response, bad_handshake};
+use super::response::{Response, bad_handshake, refusal};
+use crate::options::admission::AdmissionOptions;
 
 /// What the accept key is made with (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -23,6 +24,33 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
+
+/// What HTTP/1.1 writes around a request line (RFC 9112 §3) and a header field (§5).
+const REQUEST_LINE_EXTRA_BYTES: usize = "  HTTP/1.1\r\n\r\n".len();
+const HEADER_EXTRA_BYTES: usize = ": \r\n".len();
+
+/// Whether a head is within its bounds, at a cost that grows with the number of its fields.
+///
+/// # Errors
+///
+/// The response that tells which limit it is over.
+pub(super) fn check_head_size(
+    parts: &request::Parts,
+    limits: &AdmissionOptions,
+) -> Result<(), Response> {
+    let target_bytes = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let request_line_bytes = parts.method.as_str().len() + target_bytes + REQUEST_LINE_EXTRA_BYTES;
+    let headers = parts.headers.iter();
+    let header_bytes: usize =
+        headers.map(|(name, value)| name.as_str().len() + value.len() + HEADER_EXTRA_BYTES).sum();
+    if parts.headers.len() > limits.request_headers_max
+        || request_line_bytes + header_bytes > limits.request_header_bytes_max
+    {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(refusal(status, "Request Header Fields Too Large"));
+    }
+    Ok(())
+}
 
 /// The value of `Sec-WebSocket-Accept` for a valid handshake.
 ///

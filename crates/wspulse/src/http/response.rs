@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
 
 use crate::connect::Rejection;
+use crate::registry::Refused;
 
 /// The server's HTTP responses.
 pub type Response = http::Response<Full<Bytes>>;
@@ -24,6 +25,23 @@ pub(crate) fn refusal(status: StatusCode, line: &str) -> Response {
 
 pub(crate) fn server_closed() -> Response {
     refusal(StatusCode::SERVICE_UNAVAILABLE, "server closed")
+}
+
+impl From<Refused> for Response {
+    fn from(refused: Refused) -> Self {
+        let (status, line) = match refused {
+            Refused::ServerClosed => return server_closed(),
+            Refused::TooManyConnections => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many connections")
+            }
+            Refused::TooManyFromAddress => {
+                (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
+            }
+        };
+        // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.
+        tracing::debug!(status = status.as_u16(), "client refused: {line}");
+        refusal(status, line)
+    }
 }
 
 /// A refusal of a bad handshake, which tells the protocol version that is spoken

@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::handshake::{accept_key, switching_protocols};
+use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
+use crate::address::PeerAddr;
 use crate::connect::{Admission, ConnectRequest, Rejection};
-use crate::error::ServerClosed;
 use crate::panics;
 use crate::server::Server;
 use crate::transport::{StreamSender, Upgradable, Upgrade};
@@ -58,8 +58,8 @@ impl Server {
     }
 
     /// Checks the head of a request that some other framework has read: the way in for whatever
-    /// is not hyper. Cheap checks first: server open, method, upgrade headers, version, key,
-    /// origin.
+    /// is not hyper. Cheap checks first: server open, size of the head, method, upgrade headers,
+    /// version, key, origin, whether there is a place left.
     ///
     /// # Errors
     ///
@@ -72,9 +72,11 @@ impl Server {
         if !self.is_open() {
             return Err(server_closed());
         }
-        let accept_key = accept_key(&parts)?;
-        let mut request = ConnectRequest::new(parts, None);
         let options = self.options();
+        check_head_size(&parts, &options.admission)?;
+        let accept_key = accept_key(&parts)?;
+        let known_addr = parts.extensions.get::<PeerAddr>().map(|PeerAddr(address)| *address);
+        let mut request = ConnectRequest::new(parts, known_addr);
         if let Some(check) = &options.check_origin {
             let accepted = panics::catch(|| check(&request)).map_err(|panic| internal(&panic))?;
             if !accepted {
@@ -83,9 +85,10 @@ impl Server {
         }
         if let Some(find) = &options.peer_addr {
             let found = panics::catch(|| find(&request)).map_err(|panic| internal(&panic))?;
-            request.set_peer_addr(found);
+            request.set_peer_addr(found.or(known_addr));
         }
         let peer_addr = request.peer_addr();
+        self.check_places(peer_addr)?;
         let pending = Pending { server: self.clone(), peer_addr, accept_key };
         Ok(Handshake { request, pending })
     }
@@ -134,7 +137,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// The response to send instead, if the server has been closed.
+    /// The response to send instead, if the server has been closed or has no place left.
     pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
         let server = self.pending.server.clone();
         self.pending.admit(admission).map_err(|refused| server.count_refusal(refused))
@@ -173,10 +176,8 @@ impl Pending {
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
         // Registered before the 101 leaves: whoever has read it is found.
-        match self.server.register(admission, upgrade) {
-            Ok(()) => Ok(switching_protocols(self.accept_key)),
-            Err(ServerClosed) => Err(server_closed()),
-        }
+        self.server.register(admission, upgrade)?;
+        Ok(switching_protocols(self.accept_key))
     }
 }
 

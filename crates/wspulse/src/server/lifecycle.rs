@@ -1,7 +1,8 @@
 //! How connections begin and end, and the tasks that a closing server waits for.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
@@ -9,30 +10,48 @@ use tokio::time::Instant;
 use wspulse_core::Disconnect;
 
 use super::Server;
+use crate::address::AddressGroup;
 use crate::connect::Admission;
 use crate::connection::ConnectionShared;
 use crate::driver::Driver;
-use crate::error::ServerClosed;
 use crate::mailbox::{End, Mailbox};
-use crate::registry::{EndRule, Registered};
+use crate::registry::{Arrival, EndRule, Refused, Registered};
 use crate::transport::{Upgrade, turn_away};
 
 impl Server {
+    /// Whether a client with this address will be refused whoever it is.
+    pub(crate) fn check_places(&self, peer_addr: Option<SocketAddr>) -> Result<(), Refused> {
+        let limits = &self.options().admission;
+        if limits.connections_per_addr_max.is_some() && peer_addr.is_none() {
+            self.warn_of_unknown_addr();
+        }
+        if limits.limit_connections() {
+            self.inner.registry.check_places(peer_addr.map(AddressGroup::of))?;
+        }
+        Ok(())
+    }
+
+    /// Once, since it will be so for every client.
+    fn warn_of_unknown_addr(&self) {
+        if !self.inner.unknown_addr_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "max_connections_per_addr does not limit clients whose address is unknown; see \
+                 ServerBuilder::peer_addr"
+            );
+        }
+    }
+
     /// Registers a client whose transport is on its way: from now on it is found.
-    pub(crate) fn register(
-        &self,
-        admission: Admission,
-        upgrade: Upgrade,
-    ) -> Result<(), ServerClosed> {
+    pub(crate) fn register(&self, admission: Admission, upgrade: Upgrade) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let Admission { room, id, data } = admission;
+        let is_named = id.is_some();
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
-            &id,
-            upgrade,
+            Arrival { id: &id, is_named, upgrade },
             options.duplicates,
             self.end_deadline(),
             &self.inner.meter,

@@ -1,0 +1,59 @@
+//! The options that limit who gets in, as methods.
+
+use super::ServerBuilder;
+
+impl ServerBuilder {
+    /// How many connections there may be, suspended ones included. Default: no limit; at least 1.
+    ///
+    /// A client for whom a *new* connection would be one too many is answered 503 `too many
+    /// connections`. One that is admitted with the id of an existing connection is let in all the
+    /// same: it resumes or replaces that one, and the number stays. Hence the connect function is
+    /// asked even when there is no place left, for only it knows the id. Where no connection has
+    /// an id of its [`Admission`](crate::Admission)'s, nothing can be resumed, and a full server
+    /// refuses without asking.
+    ///
+    /// Connections that have ended and are taking their leave, within
+    /// [`write_wait`](Self::write_wait), do not count, so a process needs some more descriptors
+    /// than this number.
+    pub const fn max_connections(mut self, connections: usize) -> Self {
+        self.options.admission.connections_max = Some(connections);
+        self
+    }
+
+    /// How many connections there may be of clients with one IP address, suspended ones included.
+    /// Default: no limit; at least 1. IPv6 addresses that share their first 64 bits count as one,
+    /// since a single host commonly has as many as that to itself.
+    ///
+    /// A client for whom a *new* connection would be one too many is answered 429 `too many
+    /// connections from this address`. One that is admitted with the id of an existing connection
+    /// is let in, as with [`max_connections`](Self::max_connections), and takes its place along: a
+    /// session counts where its client came from last.
+    ///
+    /// The address is what [`peer_addr`](Self::peer_addr) finds in the request, else the
+    /// [`PeerAddr`](crate::PeerAddr) that the HTTP server has left in it. Where neither tells it,
+    /// there is no limit, and a warning in the log. Behind a proxy, set `peer_addr`: all clients
+    /// have the proxy's address otherwise.
+    pub const fn max_connections_per_addr(mut self, connections: usize) -> Self {
+        self.options.admission.connections_per_addr_max = Some(connections);
+        self
+    }
+
+    /// How many bytes a handshake's head may have: request line and headers, as HTTP/1.1 writes
+    /// them. Default 16 KiB, at least 1 KiB, at most 1 MiB. Above it the answer is 431
+    /// `Request Header Fields Too Large` (RFC 6585 §5), before anything else is looked at.
+    ///
+    /// Whatever reads the request has a bound of its own on what it buffers, which comes first:
+    /// give [`Serve`](crate::serve::Serve::max_request_header_bytes) the same one.
+    pub const fn max_request_header_bytes(mut self, bytes: usize) -> Self {
+        self.options.admission.request_header_bytes_max = bytes;
+        self
+    }
+
+    /// How many header fields a handshake may have. Default 100, at least 5, at most 1,024. Above
+    /// it the answer is 431, as for
+    /// [`max_request_header_bytes`](Self::max_request_header_bytes).
+    pub const fn max_request_headers(mut self, headers: usize) -> Self {
+        self.options.admission.request_headers_max = headers;
+        self
+    }
+}

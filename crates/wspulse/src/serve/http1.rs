@@ -1,0 +1,147 @@
+//! One HTTP/1 connection, until it has a WebSocket or has ended.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::options::ServeOptions;
+use crate::address::PeerAddr;
+
+/// hyper's own default, which it keeps on the stack as long as nothing else is asked for.
+const HYPER_HEADERS_MAX: usize = 100;
+/// hyper buffers no less.
+const HYPER_BUFFER_BYTES_MIN: usize = 8192;
+
+/// How connections are served.
+pub(super) struct Http1 {
+    builder: http1::Builder,
+    request_timeout: Option<Duration>,
+}
+
+impl Http1 {
+    pub(super) fn new(options: &ServeOptions) -> Self {
+        let header_bytes_max = options.request_header_bytes_max;
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.handshake_timeout)
+            .max_header_size(header_bytes_max)
+            .max_buf_size(header_bytes_max.max(HYPER_BUFFER_BYTES_MIN));
+        if options.request_headers_max != HYPER_HEADERS_MAX {
+            builder.max_headers(options.request_headers_max);
+        }
+        Self { builder, request_timeout: options.request_timeout }
+    }
+
+    /// Serves a connection until its end, a WebSocket, or the deadline of its latest request. Once
+    /// `shutdown` is cancelled, the response that is under way is the last.
+    pub(super) async fn serve<IO, S, B>(
+        &self,
+        stream: IO,
+        peer_addr: Option<SocketAddr>,
+        service: S,
+        shutdown: &CancellationToken,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let deadline = Arc::new(RequestDeadline::new(self.request_timeout));
+        let service = service_fn({
+            let deadline = Arc::clone(&deadline);
+            move |mut request: Request<Incoming>| {
+                deadline.renew();
+                if let Some(address) = peer_addr {
+                    request.extensions_mut().insert(PeerAddr(address));
+                }
+                answer(service.clone(), request)
+            }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection.with_upgrades());
+        let mut shutdown = pin!(shutdown.cancelled());
+        let mut is_last = false;
+        let mut timer = None;
+        let ended = std::future::poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(result.map_err(End::Http));
+                }
+                if is_last || shutdown.as_mut().poll(cx).is_pending() {
+                    break;
+                }
+                is_last = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            let Some(deadline) = deadline.get() else { return Poll::Pending };
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
+            ready!(timer.as_mut().poll(cx));
+            Poll::Ready(Err(End::Overdue))
+        });
+        // At DEBUG, since clients can cause them at will.
+        match ended.await {
+            Ok(()) => {}
+            Err(End::Http(error)) => {
+                tracing::debug!(?peer_addr, error = &error as &dyn Error, "HTTP connection failed");
+            }
+            Err(End::Overdue) => {
+                tracing::debug!(?peer_addr, "HTTP connection outlasted request_timeout");
+            }
+        }
+    }
+}
+
+/// Why a connection has ended that should not have.
+enum End {
+    Http(hyper::Error),
+    Overdue,
+}
+
+async fn answer<S>(mut service: S, request: Request<Incoming>) -> Result<S::Response, S::Error>
+where
+    S: Service<Request<Incoming>>,
+{
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
+
+/// When the latest request of a connection is given up; shared by the two futures of its task.
+struct RequestDeadline {
+    timeout: Option<Duration>,
+    deadline: Mutex<Option<Instant>>,
+}
+
+impl RequestDeadline {
+    fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout, deadline: Mutex::new(None) }
+    }
+
+    fn renew(&self) {
+        if let Some(timeout) = self.timeout {
+            *self.deadline.lock() = Some(Instant::now() + timeout);
+        }
+    }
+
+    fn get(&self) -> Option<Instant> {
+        *self.deadline.lock()
+    }
+}

@@ -1,0 +1,54 @@
+//! What accepts connections.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What [`serve`](crate::serve()) accepts connections from: a [`TcpListener`], or one of your own
+/// around it, whose streams are wrapped, or which is not TCP at all.
+///
+/// Streams other than [`TcpStream`] are held in a box each, once they are WebSockets.
+pub trait Listener: Send + 'static {
+    /// The byte stream of a connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next connection. The address is `None` where there is none that tells
+    /// clients apart; such clients are not limited by their address.
+    ///
+    /// It must not wait for what a client does, such as a TLS handshake: all others would wait
+    /// with it. Let the stream do that when it is first read.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept a connection from being accepted. After a while, from 1 ms to 500 ms if it
+    /// goes on, it is called again.
+    ///
+    /// # Cancel safety
+    ///
+    /// No connection may be lost if the future is dropped.
+    fn accept(
+        &mut self,
+    ) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>> + Send;
+
+    /// The TCP socket of a stream, for the options of sockets; `None`, as it is by default, if
+    /// they are not to be set.
+    fn tcp_stream(stream: &Self::Stream) -> Option<&TcpStream> {
+        let _ = stream;
+        None
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        let (stream, address) = Self::accept(self).await?;
+        Ok((stream, Some(address)))
+    }
+
+    fn tcp_stream(stream: &TcpStream) -> Option<&TcpStream> {
+        Some(stream)
+    }
+}

@@ -1,0 +1,25 @@
+//! What limits on connections leave in the log: enough to understand, whatever clients do.
+
+mod support_wire;
+
+use support_wire::logs::Logs;
+use support_wire::{Answer, dial, open_house};
+use wspulse::testing::request_parts;
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_by_address_that_finds_no_address_says_so_once() {
+    let logs = Logs::capture();
+    let server = open_house().max_connections_per_addr(1).build().unwrap();
+    let _clients = [dial(&server, "ann").await, dial(&server, "ben").await];
+    assert!(logs.one("WARN", "max_connections_per_addr").contains("ServerBuilder::peer_addr"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_too_many_is_told_at_debug() {
+    let logs = Logs::capture();
+    let server = open_house().max_connections(1).build().unwrap();
+    let _ann = dial(&server, "ann").await;
+    let answer = Answer::to(&server, request_parts("/ws")).await;
+    assert_eq!(answer.status, 503);
+    logs.one("DEBUG", "client refused: too many connections");
+}

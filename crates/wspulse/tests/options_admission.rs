@@ -1,0 +1,62 @@
+//! The bounds of the options that limit who gets in, and the errors for values beyond them.
+
+mod support_counts;
+
+use support_counts::builder;
+use wspulse::ServerBuilder;
+
+const MIB: usize = 1024 * 1024;
+
+#[track_caller]
+fn assert_valid(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) {
+    configure(builder()).build().expect("valid");
+}
+
+#[track_caller]
+fn assert_refused(
+    configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    option: &str,
+    value: &str,
+    rule: &str,
+) {
+    let error = configure(builder()).build().expect_err("out of range");
+    assert_eq!((error.option(), error.value(), error.rule()), (option, value, rule));
+}
+
+#[test]
+fn a_limit_on_connections_is_at_least_1() {
+    let rule = "must be at least 1";
+    assert_valid(|builder| builder.max_connections(1).max_connections_per_addr(1));
+    assert_valid(|builder| builder.max_connections(usize::MAX));
+    assert_valid(|builder| builder.max_connections_per_addr(usize::MAX));
+    assert_refused(|builder| builder.max_connections(0), "max_connections", "0", rule);
+    let none = |builder: ServerBuilder| builder.max_connections_per_addr(0);
+    assert_refused(none, "max_connections_per_addr", "0", rule);
+}
+
+#[test]
+fn the_max_request_header_bytes_are_1_kib_to_1_mib() {
+    let rule = "must be at least 1024 and at most 1048576 (1 MiB)";
+    let option = "max_request_header_bytes";
+    assert_valid(|builder| builder.max_request_header_bytes(1024));
+    assert_valid(|builder| builder.max_request_header_bytes(MIB));
+    assert_refused(|builder| builder.max_request_header_bytes(1023), option, "1023", rule);
+    assert_refused(|builder| builder.max_request_header_bytes(MIB + 1), option, "1048577", rule);
+}
+
+#[test]
+fn the_max_request_headers_are_5_to_1024() {
+    let rule = "must be at least 5 and at most 1024";
+    assert_valid(|builder| builder.max_request_headers(5));
+    assert_valid(|builder| builder.max_request_headers(1024));
+    assert_refused(|builder| builder.max_request_headers(4), "max_request_headers", "4", rule);
+    let over = |builder: ServerBuilder| builder.max_request_headers(1025);
+    assert_refused(over, "max_request_headers", "1025", rule);
+}
+
+#[test]
+fn by_default_connections_are_not_limited() {
+    let options = format!("{:?}", builder());
+    assert!(options.contains("connections_max: None"), "{options}");
+    assert!(options.contains("connections_per_addr_max: None"), "{options}");
+}
