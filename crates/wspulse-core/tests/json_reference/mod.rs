@@ -1,4 +1,4 @@
-//! A second decoder of frames in JSON, made with serde_json's values.
+//! A second decoder of frames in JSON, made with `serde_json`'s values.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ pub(crate) fn reference(members: Members) -> Option<(String, String, Option<Valu
 /// Whether the reference refuses by its own limits what JSON's grammar allows.
 pub(crate) fn beyond_the_reference(error: &serde_json::Error) -> bool {
     let text = error.to_string();
-    ["number out of range", "surrogate", "end of hex escape"]
+    ["number out of range", "surrogate", "end of hex escape", "recursion limit"]
         .iter()
         .any(|limit| text.contains(limit))
 }
