@@ -66,6 +66,11 @@ async fn shake(server: &Server, parts: request::Parts) {
 
     assert_eq!(server.connection_count(), 1, "registered before the response is written");
     drop(accepted);
+    all_are_gone(server).await;
+}
+
+/// Waits until every connection has found out that it gets no stream.
+pub(crate) async fn all_are_gone(server: &Server) {
     for _ in 0..TURNS_MAX {
         if server.connection_count() == 0 {
             return;
@@ -75,7 +80,7 @@ async fn shake(server: &Server, parts: request::Parts) {
     panic!("a connection without a stream stays");
 }
 
-/// More than a connection needs to find out that it gets no stream.
+/// More than a connection needs for that.
 const TURNS_MAX: usize = 100;
 
 /// Lines of a method, a target and a version, then of headers; what is no header is left out.

@@ -18,6 +18,9 @@ pub fn json_codec(message: &[u8]) {
     let owned = InboundMessage::owned(MessageKind::Text, Bytes::copy_from_slice(message));
     assert_eq!(JsonCodec.decode(owned).ok(), frame, "whoever holds the message");
 
+    if is_read_by_the_reference_as_its_own(message) {
+        return;
+    }
     match serde_json::from_slice(message) {
         Ok(members) => assert_eq!(frame.as_ref().map(members_of), reference(members)),
         Err(error) if beyond_the_reference(&error) => {}
@@ -29,6 +32,12 @@ pub fn json_codec(message: &[u8]) {
         assert_eq!(again.expect("what was encoded can be decoded"), frame);
     }
     encode_as_payload(message);
+}
+
+/// Under this name `serde_json` hides raw values in objects from its own types.
+fn is_read_by_the_reference_as_its_own(message: &[u8]) -> bool {
+    let name = b"serde_json::private::RawValue";
+    message.windows(name.len()).any(|window| window == name)
 }
 
 fn members_of(frame: &Frame) -> (String, String, Option<Value>) {

@@ -13,6 +13,8 @@ use wspulse::router::{
 use wspulse::testing::request_parts;
 use wspulse::{Admission, Connection, Frame, Server};
 
+use crate::handshake::all_are_gone;
+
 /// Takes the first line for an event and the rest for a payload, and dispatches that frame. It must
 /// end in one way, the right one, and each layer that was entered must be left.
 ///
@@ -70,7 +72,7 @@ impl Stage {
     fn set() -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
-        let connection = runtime.block_on(async { connect() });
+        let connection = runtime.block_on(connect());
         let journal = Journal::default();
         let router = routes(&journal);
         Self { runtime, connection, router, journal }
@@ -84,13 +86,16 @@ impl Stage {
 }
 
 /// A connection whose client has gone at once, which is enough to dispatch frames of.
-fn connect() -> Connection {
+async fn connect() -> Connection {
     let server = Server::builder_sync(|_| Ok(Admission::room("room"))).build();
     let server = server.expect("valid options");
     let handshake = server.handshake(request_parts("/")).expect("a valid handshake");
     let admission = Admission::room("room").id("id").data(Profile);
-    let _accepted = handshake.admit(admission).expect("an open server");
-    server.connection("id").expect("a registered connection")
+    let accepted = handshake.admit(admission).expect("an open server");
+    let connection = server.connection("id").expect("a registered connection");
+    drop(accepted);
+    all_are_gone(&server).await;
+    connection
 }
 
 // ---- what is extracted ----
