@@ -72,6 +72,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A server that broadcasts what it receives.
 fn serve(env: &mut Env) -> Server {
+    let (resume_window, duplicates) = env.pick(&[
+        (Duration::ZERO, DuplicatePolicy::Replace),
+        (Duration::from_secs(30), DuplicatePolicy::Replace),
+        (Duration::from_secs(30), DuplicatePolicy::Resume),
+    ]);
     let builder = Server::builder_sync(|request| {
         Ok(Admission::room(ROOM).id(request.query("id").unwrap_or_default()))
     });
@@ -83,8 +88,8 @@ fn serve(env: &mut Env) -> Server {
         .max_message_size(env.pick(&[1, 512, 70_000]))
         .send_buffer_size(env.pick(&[4, 256]))
         .upgrader_buffer_size(env.pick(&[1, 7, 4_096]), env.pick(&[1, 7, 4_096]))
-        .resume_window(env.pick(&[Duration::ZERO, Duration::from_secs(30)]))
-        .duplicates(env.pick(&[DuplicatePolicy::Replace, DuplicatePolicy::Resume]))
+        .resume_window(resume_window)
+        .duplicates(duplicates)
         .build()
         .expect("valid options")
 }
