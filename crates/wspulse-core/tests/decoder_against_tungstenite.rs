@@ -6,10 +6,10 @@
 //! there on.
 
 mod client_stream;
+mod readings;
 
 use std::collections::HashSet;
 use std::env;
-use std::io::{self, Cursor, Read, Write};
 use std::mem::{self, Discriminant};
 use std::thread;
 
@@ -17,11 +17,8 @@ use client_stream::random_stream;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Message, WebSocket};
-use wspulse_core::codec::InboundMessage;
-use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
-use wspulse_core::{CloseFrame, MessageKind};
+use readings::{Event, Outcome, Reading, compare, read_by_tungstenite, read_cut, read_whole};
+use wspulse_core::websocket::ProtocolError;
 
 /// About two seconds without optimisation.
 const STREAMS: u64 = 20_000;
@@ -69,7 +66,8 @@ fn check_stream(seed: u64) -> Reading {
     let stream = random_stream(&mut rng, message_bytes_max);
 
     let whole = read_whole(&stream, message_bytes_max);
-    let cut = read_cut(&stream, message_bytes_max, &mut rng);
+    let mut pauses = rng.fork();
+    let cut = read_cut(&stream, message_bytes_max, &mut rng, &mut pauses);
     assert_eq!(cut, whole, "cut differently");
     let oracle = read_by_tungstenite(stream.clone(), message_bytes_max);
     compare(&whole, oracle, &stream, message_bytes_max);
@@ -103,245 +101,5 @@ impl Tally {
         assert!(self.closed > STREAMS / 20, "{self:?}");
         assert!(self.messages > STREAMS, "{self:?}");
         assert_eq!(self.refused.len(), 12, "each violation: {self:?}");
-    }
-}
-
-// ---- what was read ----
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Event {
-    Message(MessageKind, Vec<u8>),
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-    Close(Option<(u16, String)>),
-}
-
-/// How a stream went; `E` is what the reader says of a violation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome<E> {
-    /// More may come.
-    Open,
-    Closed,
-    Refused(E),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Reading<E = ProtocolError> {
-    events: Vec<Event>,
-    outcome: Outcome<E>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    Protocol,
-    TooBig,
-    Utf8,
-}
-
-// ---- the decoder's reading ----
-
-struct Recorder<'a> {
-    events: Vec<Event>,
-    /// Draws whether to pause; without it there is no pause.
-    pauses: Option<&'a mut SmallRng>,
-    paused: bool,
-    closed: bool,
-}
-
-impl Sink for Recorder<'_> {
-    fn message(&mut self, message: InboundMessage<'_>) -> Flow {
-        assert!(!self.closed && !self.paused);
-        let kind = message.kind();
-        self.events.push(Event::Message(kind, message.into_bytes().to_vec()));
-        self.paused = self.pauses.as_mut().is_some_and(|rng| rng.random_ratio(1, 3));
-        if self.paused { Flow::Pause } else { Flow::Continue }
-    }
-
-    fn ping(&mut self, payload: &[u8]) {
-        assert!(!self.closed && !self.paused);
-        self.events.push(Event::Ping(payload.to_vec()));
-    }
-
-    fn pong(&mut self, payload: &[u8]) {
-        assert!(!self.closed && !self.paused);
-        self.events.push(Event::Pong(payload.to_vec()));
-    }
-
-    fn close(&mut self, frame: Option<CloseFrame>) {
-        assert!(!self.closed && !self.paused);
-        self.closed = true;
-        let frame = frame.map(|frame| (frame.code().as_u16(), frame.reason().to_owned()));
-        self.events.push(Event::Close(frame));
-    }
-}
-
-impl Recorder<'_> {
-    const fn new() -> Self {
-        Self { events: Vec::new(), pauses: None, paused: false, closed: false }
-    }
-
-    fn finish(self, error: Option<ProtocolError>) -> Reading {
-        let outcome = match error {
-            Some(error) => Outcome::Refused(error),
-            None if self.closed => Outcome::Closed,
-            None => Outcome::Open,
-        };
-        Reading { events: self.events, outcome }
-    }
-}
-
-/// Reads the stream in one chunk, without a pause.
-fn read_whole(stream: &[u8], message_bytes_max: usize) -> Reading {
-    let mut recorder = Recorder::new();
-    let mut decoder = Decoder::new(message_bytes_max);
-    let mut bytes = stream.to_vec();
-    let error = match decoder.feed(&mut bytes, &mut recorder) {
-        Ok(consumed) => {
-            assert!(consumed == bytes.len() || recorder.closed);
-            None
-        }
-        Err(error) => Some(error),
-    };
-    recorder.finish(error)
-}
-
-/// Reads the stream in random chunks, with random pauses.
-fn read_cut(stream: &[u8], message_bytes_max: usize, rng: &mut SmallRng) -> Reading {
-    let chunk_bytes_max = *[1, 3, 20, 200, 2_000].choose(rng).unwrap();
-    let mut pauses = rng.fork();
-    let mut recorder = Recorder::new();
-    recorder.pauses = Some(&mut pauses);
-    let mut decoder = Decoder::new(message_bytes_max);
-    let mut bytes = stream.to_vec();
-    let mut at = 0;
-    while at < bytes.len() {
-        let end = bytes.len().min(at + rng.random_range(1..=chunk_bytes_max));
-        while at < end {
-            recorder.paused = false;
-            match decoder.feed(&mut bytes[at..end], &mut recorder) {
-                Ok(consumed) => {
-                    assert!(at + consumed == end || recorder.paused || recorder.closed);
-                    at += consumed;
-                    assert_eq!(bytes[at..], stream[at..], "touched what is left");
-                }
-                Err(error) => return recorder.finish(Some(error)),
-            }
-        }
-    }
-    recorder.finish(None)
-}
-
-// ---- tungstenite's reading ----
-
-/// A peer that has sent all it will send, and takes any answer.
-struct Peer(Cursor<Vec<u8>>);
-
-impl Read for Peer {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl Write for Peer {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn read_by_tungstenite(bytes: Vec<u8>, message_bytes_max: usize) -> Reading<Refusal> {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4_096)
-        .max_message_size(Some(message_bytes_max))
-        // Holds for control frames too, which our limit does not concern.
-        .max_frame_size(Some(message_bytes_max.max(125)));
-    let peer = Peer(Cursor::new(bytes));
-    let mut socket = WebSocket::from_raw_socket(peer, Role::Server, Some(config));
-    let mut events = Vec::new();
-    let outcome = loop {
-        match socket.read() {
-            Ok(Message::Text(text)) => {
-                let bytes = text.as_bytes().to_vec();
-                events.push(Event::Message(MessageKind::Text, bytes));
-            }
-            Ok(Message::Binary(bytes)) => {
-                events.push(Event::Message(MessageKind::Binary, bytes.to_vec()));
-            }
-            Ok(Message::Ping(payload)) => events.push(Event::Ping(payload.to_vec())),
-            Ok(Message::Pong(payload)) => events.push(Event::Pong(payload.to_vec())),
-            Ok(Message::Close(frame)) => {
-                let frame = frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
-                events.push(Event::Close(frame));
-                break Outcome::Closed;
-            }
-            Ok(Message::Frame(_)) => unreachable!("reading never gives a raw frame"),
-            Err(tungstenite::Error::Protocol(
-                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            )) => break Outcome::Open,
-            Err(tungstenite::Error::Protocol(_)) => break Outcome::Refused(Refusal::Protocol),
-            Err(tungstenite::Error::Capacity(_)) => break Outcome::Refused(Refusal::TooBig),
-            Err(tungstenite::Error::Utf8(_)) => break Outcome::Refused(Refusal::Utf8),
-            Err(error) => panic!("tungstenite failed: {error}"),
-        }
-    };
-    Reading { events, outcome }
-}
-
-// ---- where the two may differ ----
-
-fn compare(ours: &Reading, mut theirs: Reading<Refusal>, stream: &[u8], message_bytes_max: usize) {
-    let Outcome::Refused(error) = &ours.outcome else {
-        assert_eq!(ours.events, theirs.events);
-        assert_eq!(ours.outcome.without_error(), theirs.outcome);
-        return;
-    };
-
-    // Difference 1: tungstenite judges a frame when all of it has arrived, we judge each byte. If
-    // it still waits for the rest of a frame that we have refused, it gets the rest.
-    if theirs.outcome == Outcome::Open {
-        let mut bytes = stream.to_vec();
-        bytes.resize(bytes.len() + message_bytes_max.max(125) + 14, 0);
-        theirs = read_by_tungstenite(bytes, message_bytes_max);
-    }
-
-    // Difference 2: tungstenite reports a Close frame with a code that may not be on the wire as
-    // one with code 1002, and closes; we refuse it.
-    if matches!(error, ProtocolError::InvalidCloseCode(_))
-        && let Some(Event::Close(Some((1002, reason)))) = theirs.events.last()
-        && reason == "Protocol violation"
-    {
-        theirs.events.pop();
-        theirs.outcome = Outcome::Refused(Refusal::Protocol);
-    }
-    assert_eq!(ours.events, theirs.events, "before {error}");
-    let Outcome::Refused(refusal) = theirs.outcome else {
-        panic!("refused with {error}, but not by tungstenite: {theirs:?}");
-    };
-
-    let agreed = if matches!(error, ProtocolError::MessageTooBig { .. }) {
-        refusal == Refusal::TooBig
-    } else if *error == ProtocolError::InvalidUtf8 {
-        refusal == Refusal::Utf8
-    } else if matches!(error, ProtocolError::InvalidCloseCode(_)) {
-        // Difference 3, of a frame with two faults: tungstenite looks at the reason of a Close
-        // frame before its code.
-        refusal != Refusal::TooBig
-    } else {
-        // Difference 4, likewise: tungstenite looks at the length before all but the opcode.
-        refusal != Refusal::Utf8
-    };
-    assert!(agreed, "refused with {error}, tungstenite with {refusal:?}");
-}
-
-impl Outcome<ProtocolError> {
-    fn without_error(&self) -> Outcome<Refusal> {
-        match self {
-            Self::Open => Outcome::Open,
-            Self::Closed => Outcome::Closed,
-            Self::Refused(error) => panic!("refused: {error}"),
-        }
     }
 }

@@ -29,6 +29,9 @@ use std::num::NonZero;
 use std::thread;
 
 use coverage::Scene;
+use env::Env;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 use world::World;
 
 const SEEDS: u64 = 10_000;
@@ -53,7 +56,7 @@ fn every_life_of_a_connection_id_keeps_all_promises() {
 
 fn run(seed: u64) {
     let _told = TellSeedOnPanic(seed);
-    World::new(seed).live();
+    World::new(Env::new(SmallRng::seed_from_u64(seed))).live();
 }
 
 struct TellSeedOnPanic(u64);

@@ -2,32 +2,31 @@
 
 use std::time::{Duration, Instant};
 
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, RngExt};
 
 pub(crate) struct Env {
     pub(crate) now: Instant,
     /// Whether time has jumped from deadline to deadline, so that each is served when it is due.
     pub(crate) punctual: bool,
-    rng: SmallRng,
+    dice: Box<dyn Rng>,
 }
 
 impl Env {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { now: Instant::now(), punctual: true, rng: SmallRng::seed_from_u64(seed) }
+    pub(crate) fn new(dice: impl Rng + 'static) -> Self {
+        Self { now: Instant::now(), punctual: true, dice: Box::new(dice) }
     }
 
     pub(crate) fn chance(&mut self, percent: u32) -> bool {
-        self.rng.random_range(0..100) < percent
+        self.dice.random_range(0..100) < percent
     }
 
     /// A number from 0 to `max`, both included.
     pub(crate) fn up_to(&mut self, max: usize) -> usize {
-        self.rng.random_range(0..=max)
+        self.dice.random_range(0..=max)
     }
 
     pub(crate) fn millis(&mut self, min: u64, max: u64) -> Duration {
-        Duration::from_millis(self.rng.random_range(min..=max))
+        Duration::from_millis(self.dice.random_range(min..=max))
     }
 
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {

@@ -62,8 +62,7 @@ const WEIGHTS: [(Operation, usize); 10] = [
 const ROUNDS_MAX: usize = 10_000;
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
-        let mut env = Env::new(seed);
+    pub(crate) fn new(mut env: Env) -> Self {
         let ping_interval = env.millis(200, 3_000);
         let config = SessionConfig {
             heartbeat: HeartbeatConfig {

@@ -1,0 +1,68 @@
+//! What is fuzzed, without a fuzzer: each target takes bytes and panics if a promise is broken.
+//!
+//! `fuzz/` feeds the targets with libFuzzer; this crate's test feeds them with the corpora. What
+//! judges is not written anew: the models and second decoders are those of `wspulse-core`'s tests.
+
+mod dice;
+mod handshake;
+mod inbound;
+mod json_codec;
+mod msgpack_codec;
+mod outbound_queue;
+mod router;
+mod server;
+mod session;
+
+#[path = "../../../crates/wspulse-core/tests/json_reference/mod.rs"]
+mod json_reference;
+#[path = "../../../crates/wspulse-core/tests/readings/mod.rs"]
+mod readings;
+
+// The session's model, whose parts expect to be at the root of their crate.
+#[path = "../../../crates/wspulse-core/tests/session_model/actions.rs"]
+mod actions;
+#[path = "../../../crates/wspulse-core/tests/session_model/coverage.rs"]
+#[allow(dead_code, reason = "only the model's own test asks which scenes are missing")]
+mod coverage;
+#[path = "../../../crates/wspulse-core/tests/session_model/driver.rs"]
+mod driver;
+#[path = "../../../crates/wspulse-core/tests/session_model/env.rs"]
+mod env;
+#[path = "../../../crates/wspulse-core/tests/session_model/expectations.rs"]
+mod expectations;
+#[path = "../../../crates/wspulse-core/tests/session_model/journal.rs"]
+mod journal;
+#[path = "../../../crates/wspulse-core/tests/session_model/leaving.rs"]
+mod leaving;
+#[path = "../../../crates/wspulse-core/tests/session_model/ledger.rs"]
+mod ledger;
+#[path = "../../../crates/wspulse-core/tests/session_model/outbound.rs"]
+mod outbound;
+#[path = "../../../crates/wspulse-core/tests/session_model/socket.rs"]
+mod socket;
+#[path = "../../../crates/wspulse-core/tests/session_model/world.rs"]
+mod world;
+
+pub use handshake::handshake;
+pub use inbound::inbound;
+pub use json_codec::json_codec;
+pub use msgpack_codec::msgpack_codec;
+pub use outbound_queue::outbound_queue;
+pub use router::router;
+pub use server::server;
+pub use session::session;
+
+/// A target: it returns, whatever the bytes are, unless the library has a fault.
+pub type Target = fn(&[u8]);
+
+/// All targets by name, which is that of their corpus and of their fuzzer.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("handshake", handshake),
+    ("inbound", inbound),
+    ("json_codec", json_codec),
+    ("msgpack_codec", msgpack_codec),
+    ("outbound_queue", outbound_queue),
+    ("router", router),
+    ("server", server),
+    ("session", session),
+];

@@ -1,0 +1,250 @@
+//! Frames through the outbound queues of two connections that share broadcasts.
+
+use std::io::IoSlice;
+
+use wspulse_core::EncodedFrame;
+use wspulse_core::outbound::{
+    Batch, ControlLane, JoinedFrames, OutboundQueue, OverflowPolicy, Remainder, SLICES_MAX,
+    advance, gather,
+};
+
+use crate::dice::Dice;
+use crate::env::Env;
+use crate::ledger::Ledger;
+use crate::socket::{Socket, Takes, data_frame, number_in};
+
+/// Pushes, writes in part, loses transports and discards, as the script says. Each peer must get
+/// whole frames in their order, and each queue's account must add up, as its ledger has it.
+///
+/// # Panics
+///
+/// If the library has a fault.
+pub fn outbound_queue(script: &[u8]) {
+    let mut env = Env::new(Dice::new(script));
+    let mut room = Room::new(&mut env);
+    for _ in 0..script.len().min(OPERATIONS_MAX) {
+        room.befall(&mut env);
+    }
+    for member in &mut room.members {
+        member.socket.takes = Takes::Everything;
+        while !(member.queue.is_empty() && member.lane.is_empty()) {
+            member.write(None, &mut env);
+        }
+        assert!(member.ledger.is_empty(), "all that was accepted has a fate");
+        assert!(member.socket.peer.is_between_frames());
+    }
+}
+
+/// As many as a script can choose.
+const OPERATIONS_MAX: usize = 1_000;
+
+/// Few bytes, so that joins end in the middle of batches.
+const JOINED_BYTES_MAX: usize = 64;
+
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    Send,
+    Broadcast,
+    Write,
+    WriteJoined,
+    WriteWhileBroadcasting,
+    Ping,
+    Pong,
+    Lose,
+    Discard,
+}
+
+const OPERATIONS: [Operation; 12] = [
+    Operation::Send,
+    Operation::Broadcast,
+    Operation::Broadcast,
+    Operation::Write,
+    Operation::Write,
+    Operation::WriteJoined,
+    Operation::WriteJoined,
+    Operation::WriteWhileBroadcasting,
+    Operation::Ping,
+    Operation::Pong,
+    Operation::Lose,
+    Operation::Discard,
+];
+
+struct Room {
+    members: [Member; 2],
+    joined: JoinedFrames,
+    /// The number of the next frame, whoever gets it.
+    next_frame: u32,
+}
+
+struct Member {
+    queue: OutboundQueue,
+    ledger: Ledger,
+    /// The numbers of the frames that this member accepted, by their number in its ledger.
+    accepted: Vec<u32>,
+    lane: ControlLane,
+    socket: Socket,
+    pings_received: u32,
+}
+
+impl Room {
+    fn new(env: &mut Env) -> Self {
+        let members = [(); 2].map(|()| Member::new(1 + env.up_to(20)));
+        Self { members, joined: JoinedFrames::default(), next_frame: 0 }
+    }
+
+    fn befall(&mut self, env: &mut Env) {
+        let index = env.up_to(1);
+        match env.pick(&OPERATIONS) {
+            Operation::Send => {
+                let (number, frame) = self.frame(env);
+                self.members[index].push(number, &frame, OverflowPolicy::RejectNewest);
+            }
+            Operation::Broadcast => {
+                let (number, frame) = self.frame(env);
+                for member in &mut self.members {
+                    member.push(number, &frame, OverflowPolicy::DropOldest);
+                }
+            }
+            Operation::Write => {
+                self.members[index].any_takes(env);
+                self.members[index].write(None, env);
+            }
+            Operation::WriteJoined => {
+                for member in &mut self.members {
+                    member.any_takes(env);
+                    member.write(Some(&mut self.joined), env);
+                }
+            }
+            Operation::WriteWhileBroadcasting => {
+                let (number, frame) = self.frame(env);
+                let member = &mut self.members[index];
+                member.any_takes(env);
+                let batch = member.begin_write();
+                member.push(number, &frame, env.pick(&POLICIES));
+                member.finish_write(batch, None, env);
+            }
+            Operation::Ping => self.members[index].lane.queue_ping(),
+            Operation::Pong => self.members[index].answer_ping(),
+            Operation::Lose => self.members[index].lose_transport(env),
+            Operation::Discard => self.members[index].discard(),
+        }
+    }
+
+    fn frame(&mut self, env: &mut Env) -> (u32, EncodedFrame) {
+        let number = self.next_frame;
+        self.next_frame += 1;
+        let filling_bytes = if env.chance(10) { 110 + env.up_to(20) } else { env.up_to(8) };
+        (number, data_frame(number, filling_bytes))
+    }
+}
+
+const POLICIES: [OverflowPolicy; 2] = [OverflowPolicy::DropOldest, OverflowPolicy::RejectNewest];
+
+impl Member {
+    fn new(capacity_frames: usize) -> Self {
+        Self {
+            queue: OutboundQueue::new(capacity_frames),
+            ledger: Ledger::new(capacity_frames),
+            accepted: Vec::new(),
+            lane: ControlLane::default(),
+            socket: Socket::new(Takes::Everything),
+            pings_received: 0,
+        }
+    }
+
+    fn any_takes(&mut self, env: &mut Env) {
+        self.socket.takes = env.pick(&[Takes::Everything, Takes::AnyPart, Takes::Nothing]);
+    }
+
+    fn push(&mut self, number: u32, frame: &EncodedFrame, policy: OverflowPolicy) {
+        let was_empty = self.queue.is_empty();
+        let pushed = self.queue.push(frame.clone(), policy);
+        assert_eq!(pushed.is_err(), self.ledger.refuses(policy), "refusals");
+        let Ok(pushed) = pushed else {
+            return;
+        };
+        assert_eq!(pushed.was_empty, was_empty);
+        let evicted = self.ledger.make_room();
+        self.ledger.accept();
+        self.accepted.push(number);
+        if !self.ledger.is_in_write() {
+            assert_eq!(pushed.evicted, evicted, "evictions");
+            self.ledger.check(self.queue.stats());
+        }
+    }
+
+    fn write(&mut self, joined: Option<&mut JoinedFrames>, env: &mut Env) {
+        let batch = self.begin_write();
+        self.finish_write(batch, joined, env);
+    }
+
+    fn begin_write(&mut self) -> Batch {
+        self.ledger.begin_write();
+        self.queue.take()
+    }
+
+    fn finish_write(&mut self, mut batch: Batch, joined: Option<&mut JoinedFrames>, env: &mut Env) {
+        let joined = joined.filter(|_| self.lane.is_empty());
+        let joined = joined.and_then(|joined| joined.join(&batch, JOINED_BYTES_MAX));
+        let taken = if let Some(bytes) = joined {
+            assert!(bytes.len() <= JOINED_BYTES_MAX);
+            self.socket.write(&[IoSlice::new(bytes)], env).0
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = gather(&mut self.lane, &batch, &mut slices);
+            self.socket.write(&slices[..filled], env).0
+        };
+        let mut sent = Vec::new();
+        advance(&mut self.lane, &mut batch, taken, |frame| sent.push(number_in(frame.payload())));
+        let arrived = self.socket.peer.take_arrived();
+        assert_eq!(sent, arrived, "sent is what the peer has whole");
+        for number in arrived {
+            self.ledger.arrived(self.number_in_ledger(number));
+        }
+        let begun = self.socket.peer.begun_data_bytes() > 0;
+        assert!(!(begun && self.lane.is_started()), "one half-written frame at most");
+        self.queue.give_back(batch);
+        self.ledger.end_write(begun);
+        self.ledger.check(self.queue.stats());
+    }
+
+    fn number_in_ledger(&self, frame: u32) -> u32 {
+        let index = self.accepted.binary_search(&frame).expect("a frame that was accepted");
+        u32::try_from(index).expect("few frames")
+    }
+
+    fn answer_ping(&mut self) {
+        self.pings_received += 1;
+        self.lane.queue_pong(&self.pings_received.to_be_bytes());
+    }
+
+    /// The next transport gets a half-written frame anew, and the old one its rest.
+    fn lose_transport(&mut self, env: &mut Env) {
+        let is_begun = self.socket.peer.begun_data_bytes() > 0;
+        let remainder = self.queue.rewind();
+        let completes = self.ledger.rewind();
+        assert_eq!(remainder.is_some(), is_begun, "the rest of what was begun");
+        if let (Some(remainder), Some(completes)) = (remainder, completes) {
+            self.finish(&remainder, completes, env);
+        }
+        self.lane = ControlLane::default();
+        self.pings_received = 0;
+        self.socket = Socket::new(Takes::Everything);
+        self.ledger.check(self.queue.stats());
+    }
+
+    fn finish(&mut self, remainder: &Remainder, completes: u32, env: &mut Env) {
+        self.socket.takes = Takes::Everything;
+        self.socket.write(&[IoSlice::new(remainder.bytes())], env);
+        assert_eq!(self.socket.peer.take_arrived(), [self.accepted[completes as usize]]);
+        assert!(self.socket.peer.is_between_frames());
+    }
+
+    /// The end of a session, whose transport is gone by then.
+    fn discard(&mut self) {
+        if self.socket.peer.is_between_frames() {
+            assert_eq!(self.queue.discard(), self.ledger.discard());
+            self.ledger.check(self.queue.stats());
+        }
+    }
+}
