@@ -154,20 +154,25 @@ impl Registry {
             return false;
         }
         inner.is_open = false;
-        for (id, connection) in std::mem::take(&mut inner.connections) {
+        inner.connections = HashMap::new();
+        let mut rooms = std::mem::take(&mut inner.rooms);
+        // In the order of the tasks: that of the maps is another in each process, and no fault
+        // would show twice.
+        for (_, connection) in &inner.tasks {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
             if connection.mailbox.end(end).is_ok() {
                 let reason = Disconnect::ServerClosed.reason();
-                let (room, duration) = (Arc::clone(&connection.room), connection.age());
+                let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
+                let duration = connection.age();
                 meter.note(|| LifecycleEvent::Closed { room, id, duration, reason });
             }
-        }
-        for (room, members) in std::mem::take(&mut inner.rooms) {
-            members.dissolve();
-            meter.note(|| LifecycleEvent::RoomDestroyed { room });
+            connection.mailbox.limit_callbacks(deadline);
         }
         for (_, connection) in &inner.tasks {
-            connection.mailbox.limit_callbacks(deadline);
+            if let Some((room, members)) = rooms.remove_entry(&connection.room) {
+                members.dissolve();
+                meter.note(|| LifecycleEvent::RoomDestroyed { room });
+            }
         }
         true
     }
