@@ -100,7 +100,7 @@ impl Server {
                 session_config,
                 registry: Registry::new(),
                 meter,
-                drain_deadline: DrainDeadline::new(),
+                drain_deadline: DrainDeadline::default(),
                 tasks: TaskTracker::new(),
             }),
         })
