@@ -48,6 +48,8 @@ pub mod http;
 mod mailbox;
 mod meter;
 pub mod metrics;
+#[cfg(all(test, shuttle))]
+mod models;
 mod options;
 pub mod origin;
 mod panics;
@@ -57,6 +59,7 @@ mod room;
 pub mod router;
 mod server;
 mod shutdown;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use slab::Slab;
 use tokio::time::Instant;
 use wspulse_core::Disconnect;
@@ -16,6 +15,7 @@ use crate::mailbox::{End, HasEnded};
 use crate::meter::{LifecycleEvent, Meter};
 use crate::options::DuplicatePolicy;
 use crate::room::Members;
+use crate::sync::Mutex;
 use crate::transport::Upgrade;
 
 /// All connections and rooms. Its lock comes before a room's, which comes before a mailbox's; no

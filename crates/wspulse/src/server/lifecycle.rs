@@ -1,7 +1,6 @@
 //! How connections begin and end, and the tasks that a closing server waits for.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
@@ -15,6 +14,7 @@ use crate::driver::Driver;
 use crate::error::ServerClosed;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{EndRule, Registered};
+use crate::sync::{self, AtomicUsize};
 use crate::transport::{Upgrade, turn_away};
 
 impl Server {
@@ -52,9 +52,9 @@ impl Server {
         self.deliver_lifecycle();
         match registered {
             Registered::New { connection, predecessor, upgrade, large_room } => {
-                self.inner.tasks.spawn(Driver::new(connection, upgrade, predecessor));
+                self.spawn(Driver::new(connection, upgrade, predecessor));
                 if let Some(large_room) = large_room {
-                    self.inner.tasks.spawn(large_room.wake_in_waves());
+                    self.spawn(large_room.wake_in_waves());
                 }
             }
             Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
@@ -90,7 +90,12 @@ impl Server {
     /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
     /// its drain deadline.
     pub(crate) fn part(&self, farewell: impl Future<Output = ()> + Send + 'static) {
-        self.inner.tasks.spawn(self.inner.drain_deadline.bound(farewell));
+        self.spawn(self.inner.drain_deadline.bound(farewell));
+    }
+
+    /// Spawns a task that [`close`](Self::close) waits for.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        sync::spawn(self.inner.tasks.track_future(task));
     }
 
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
