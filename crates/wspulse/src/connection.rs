@@ -4,7 +4,6 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
@@ -16,6 +15,7 @@ use crate::mailbox::{Mailbox, SendRefused};
 use crate::metrics::DropReason;
 use crate::room::Room;
 use crate::server::Server;
+use crate::sync::AtomicUsize;
 
 /// A connection: one client's session in one room, across all its transports.
 ///

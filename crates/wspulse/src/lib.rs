@@ -51,6 +51,8 @@ pub mod http;
 mod mailbox;
 mod meter;
 pub mod metrics;
+#[cfg(all(test, shuttle))]
+mod models;
 mod options;
 pub mod origin;
 mod panics;
@@ -61,6 +63,7 @@ pub mod router;
 pub mod serve;
 mod server;
 mod shutdown;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;

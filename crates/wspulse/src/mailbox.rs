@@ -3,16 +3,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, QueueFull, Remainder};
 use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
 
 use crate::connection::{ConnectionShared, ConnectionState};
+use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
 
 /// Shared between a connection's task, which alone takes things out, and everybody else.

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use wspulse_core::DisconnectReason;
 
 use crate::metrics::MetricsCollector;
 use crate::panics;
 use crate::room::Overflow;
+use crate::sync::Mutex;
 
 /// Calls the hooks of the collector, if there is one.
 pub(crate) struct Meter {

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use slab::Slab;
 use tokio::time::Instant;
 use wspulse_core::Disconnect;
@@ -19,6 +18,7 @@ use crate::meter::{LifecycleEvent, Meter};
 use crate::options::DuplicatePolicy;
 use crate::options::admission::AdmissionOptions;
 use crate::room::Members;
+use crate::sync::Mutex;
 use crate::transport::Upgrade;
 use places::{Place, Places};
 
@@ -193,20 +193,25 @@ impl Registry {
         }
         inner.is_open = false;
         inner.places.clear();
-        for (id, connection) in std::mem::take(&mut inner.connections) {
+        inner.connections = HashMap::new();
+        let mut rooms = std::mem::take(&mut inner.rooms);
+        // In the order of the tasks: that of the maps is another in each process, and no fault
+        // would show twice.
+        for (_, connection) in &inner.tasks {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
             if connection.mailbox.end(end).is_ok() {
                 let reason = Disconnect::ServerClosed.reason();
-                let (room, duration) = (Arc::clone(&connection.room), connection.age());
+                let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
+                let duration = connection.age();
                 meter.note(|| LifecycleEvent::Closed { room, id, duration, reason });
             }
-        }
-        for (room, members) in std::mem::take(&mut inner.rooms) {
-            members.dissolve();
-            meter.note(|| LifecycleEvent::RoomDestroyed { room });
+            connection.mailbox.limit_callbacks(deadline);
         }
         for (_, connection) in &inner.tasks {
-            connection.mailbox.limit_callbacks(deadline);
+            if let Some((room, members)) = rooms.remove_entry(&connection.room) {
+                members.dissolve();
+                meter.note(|| LifecycleEvent::RoomDestroyed { room });
+            }
         }
         true
     }

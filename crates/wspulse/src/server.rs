@@ -106,7 +106,7 @@ impl Server {
                 session_config,
                 registry,
                 meter,
-                drain_deadline: DrainDeadline::new(),
+                drain_deadline: DrainDeadline::default(),
                 tasks: TaskTracker::new(),
                 unknown_addr_warned: AtomicBool::new(false),
             }),

@@ -1,25 +1,32 @@
 //! When a closing server gives up what is still to be said.
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// The drain deadline, once the server closes.
+#[derive(Default)]
 pub(crate) struct DrainDeadline {
-    deadline: watch::Sender<Option<Instant>>,
+    closing: Arc<Closing>,
+}
+
+/// Not a `tokio::sync::watch`, whose receivers wake in an order drawn at random: a seed's life
+/// would not replay.
+#[derive(Default)]
+struct Closing {
+    deadline: OnceLock<Instant>,
+    is_known: Notify,
 }
 
 impl DrainDeadline {
-    pub(crate) fn new() -> Self {
-        Self { deadline: watch::Sender::new(None) }
-    }
-
-    /// The server closes.
+    /// The server closes. Only the first call counts.
     pub(crate) fn set(&self, deadline: Instant) {
-        self.deadline.send_replace(Some(deadline));
+        self.closing.deadline.get_or_init(|| deadline);
+        self.closing.is_known.notify_waiters();
     }
 
     /// Runs `farewell`, which knows a deadline of its own, no longer than the closing server waits.
@@ -27,10 +34,10 @@ impl DrainDeadline {
     where
         F: Future<Output = ()>,
     {
-        let closing = self.deadline.subscribe();
+        let closing = Arc::clone(&self.closing);
         async move {
             let mut farewell = pin!(farewell);
-            let mut given_up = pin!(reached(closing));
+            let mut given_up = pin!(closing.reached());
             poll_fn(|cx| match farewell.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => given_up.as_mut().poll(cx),
@@ -40,11 +47,16 @@ impl DrainDeadline {
     }
 }
 
-async fn reached(mut closing: watch::Receiver<Option<Instant>>) {
-    let deadline = closing.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline);
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        // Every handle to the server is gone: nobody can close it any more.
-        None => pending().await,
+impl Closing {
+    /// Never, if every handle to the server is gone: nobody can close it any more.
+    async fn reached(&self) {
+        loop {
+            // Made before the look, so that no call in between is missed.
+            let known = self.is_known.notified();
+            if let Some(deadline) = self.deadline.get() {
+                return sleep_until(*deadline).await;
+            }
+            known.await;
+        }
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
 use wspulse_core::EncodedFrame;
 
 use super::waves::Waves;
 use crate::connection::{Connection, ConnectionShared};
 use crate::mailbox::Notice;
+use crate::sync::Mutex;
 
 /// A room's members. Pushing to their queues happens under one lock, which gives the room's
 /// broadcasts one order for all.

@@ -16,9 +16,9 @@ use tokio::task::yield_now;
 use super::Members;
 use crate::mailbox::Notice;
 
-/// How many members one wave wakes; a room with no more has none. twice as many tasks as tokio runs
-/// (61) before it looks for what the network has brought.
-pub(super) const WAVE_MEMBERS: usize = 32;
+/// How many members one wave wakes; a room with no more has none. Half as many tasks as tokio runs
+/// (61) before it looks for what the network has brought. A model of threads has few of them.
+pub(super) const WAVE_MEMBERS: usize = if cfg!(all(test, shuttle)) { 1 } else { 32 };
 
 /// How many members one wave looks at, if most of them are awake already.
 const VISITS_MAX: usize = 8 * WAVE_MEMBERS;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use crate::connection::ConnectionShared;
 use crate::driver::Driver;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered};
+use crate::sync::{self, AtomicUsize};
 use crate::transport::{Upgrade, turn_away};
 
 impl Server {
@@ -71,9 +72,9 @@ impl Server {
         self.deliver_lifecycle();
         match registered {
             Registered::New { connection, predecessor, upgrade, large_room } => {
-                self.inner.tasks.spawn(Driver::new(connection, upgrade, predecessor));
+                self.spawn(Driver::new(connection, upgrade, predecessor));
                 if let Some(large_room) = large_room {
-                    self.inner.tasks.spawn(large_room.wake_in_waves());
+                    self.spawn(large_room.wake_in_waves());
                 }
             }
             Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
@@ -109,7 +110,12 @@ impl Server {
     /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
     /// its drain deadline.
     pub(crate) fn part(&self, farewell: impl Future<Output = ()> + Send + 'static) {
-        self.inner.tasks.spawn(self.inner.drain_deadline.bound(farewell));
+        self.spawn(self.inner.drain_deadline.bound(farewell));
+    }
+
+    /// Spawns a task that [`close`](Self::close) waits for.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        sync::spawn(self.inner.tasks.track_future(task));
     }
 
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {

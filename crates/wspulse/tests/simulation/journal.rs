@@ -1,26 +1,49 @@
-//! What callbacks, hooks and clients saw, and whether they may have seen it.
+//! What one connection's callbacks were told and what was sent to it, and whether that may be.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use wspulse::{Disconnect, DisconnectReason, DropReason, MetricsCollector};
+use wspulse::{Connection, Disconnect};
 
 /// One call of a callback.
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
     Connect,
-    /// The transport that the message came over, and its number there.
-    Message(usize, usize),
+    Message(Said),
     Drop,
     Restore,
     Disconnect(Disconnect),
 }
 
-/// What one connection's callbacks were told.
-#[derive(Debug, Default)]
+/// What a client's message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Said {
+    /// The transport that it was sent over.
+    pub(crate) transport: usize,
+    /// How many messages were sent there before.
+    pub(crate) number: usize,
+}
+
+impl Told {
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Connect => "told connect",
+            Self::Message(_) => "told message",
+            Self::Drop => "told drop",
+            Self::Restore => "told restore",
+            Self::Disconnect(_) => "told disconnect",
+        }
+    }
+}
+
+/// One connection, from its admission on.
+#[derive(Debug)]
 pub(crate) struct Life {
+    /// Its place among all admissions.
+    pub(crate) number: usize,
     told: Mutex<Vec<Told>>,
+    /// The numbers of the frames that were accepted for it.
+    accepted: Mutex<Vec<usize>>,
     inside: AtomicBool,
     overlapped: AtomicBool,
 }
@@ -28,7 +51,21 @@ pub(crate) struct Life {
 /// While it lives, a callback runs.
 pub(crate) struct Inside<'a>(&'a Life);
 
+pub(crate) fn life(connection: &Connection) -> &Life {
+    connection.data().expect("every connection has one")
+}
+
 impl Life {
+    pub(crate) const fn new(number: usize) -> Self {
+        Self {
+            number,
+            told: Mutex::new(Vec::new()),
+            accepted: Mutex::new(Vec::new()),
+            inside: AtomicBool::new(false),
+            overlapped: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn enter(&self, told: Told) -> Inside<'_> {
         if self.inside.swap(true, Ordering::Relaxed) {
             self.overlapped.store(true, Ordering::Relaxed);
@@ -37,13 +74,21 @@ impl Life {
         Inside(self)
     }
 
+    pub(crate) fn accept(&self, frame: usize) {
+        self.accepted.lock().unwrap().push(frame);
+    }
+
+    pub(crate) fn accepted(&self) -> Vec<usize> {
+        self.accepted.lock().unwrap().clone()
+    }
+
     pub(crate) fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
 
     pub(crate) fn messages(&self) -> u64 {
         let told = self.told.lock().unwrap();
-        told.iter().filter(|told| matches!(told, Told::Message(..))).count() as u64
+        told.iter().filter(|told| matches!(told, Told::Message(_))).count() as u64
     }
 
     pub(crate) fn end(&self) -> Option<Disconnect> {
@@ -53,20 +98,25 @@ impl Life {
         }
     }
 
-    /// `Connect Message* (Drop Restore Message*)* [Drop] Disconnect`, one at a time, messages in
-    /// the order in which they were sent.
+    /// `Connect Message* (Drop Restore Message*)* [Drop] Disconnect`, one at a time. What a
+    /// transport brought comes in the order in which it was sent, and without a gap: what does not
+    /// reach its handler is the last of it.
     pub(crate) fn check(&self) {
         let told = self.told();
         assert!(!self.overlapped.load(Ordering::Relaxed), "callbacks overlap: {told:?}");
         let mut state = "new";
-        let mut last_message = None;
+        let mut last_said: Option<Said> = None;
         for event in &told {
             state = match (state, event) {
                 ("new", Told::Connect) | ("suspended", Told::Restore) => "connected",
-                ("connected", Told::Message(transport, number)) => {
-                    let message = Some((*transport, *number));
-                    assert!(last_message < message, "messages out of order: {told:?}");
-                    last_message = message;
+                ("connected", Told::Message(said)) => {
+                    let expected = match last_said {
+                        Some(last) if last.transport == said.transport => last.number + 1,
+                        Some(_) | None => 0,
+                    };
+                    assert!(last_said < Some(*said), "messages out of order: {told:?}");
+                    assert_eq!(said.number, expected, "a message is missing: {told:?}");
+                    last_said = Some(*said);
                     "connected"
                 }
                 ("connected", Told::Drop) => "suspended",
@@ -81,71 +131,5 @@ impl Life {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.0.inside.store(false, Ordering::Relaxed);
-    }
-}
-
-/// The hooks, added up.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) rooms: AtomicU64,
-    pub(crate) opened: AtomicU64,
-    pub(crate) closed: AtomicU64,
-    pub(crate) received: AtomicU64,
-    pub(crate) discarded: AtomicU64,
-    pub(crate) offered: AtomicU64,
-    pub(crate) sent: AtomicU64,
-    pub(crate) rejected: AtomicU64,
-    pub(crate) dropped: AtomicU64,
-}
-
-pub(crate) fn add(total: &AtomicU64, number: usize) {
-    total.fetch_add(number as u64, Ordering::Relaxed);
-}
-
-pub(crate) fn value(total: &AtomicU64) -> u64 {
-    total.load(Ordering::Relaxed)
-}
-
-/// A collector that adds up in a place that outlives the server.
-pub(crate) struct Counting(pub(crate) std::sync::Arc<Totals>);
-
-impl MetricsCollector for Counting {
-    fn room_created(&self, _room: &str) {
-        add(&self.0.rooms, 1);
-    }
-
-    fn connection_opened(&self, _room: &str, _id: &str) {
-        add(&self.0.opened, 1);
-    }
-
-    fn connection_closed(&self, _: &str, _: &str, _: Duration, _: DisconnectReason) {
-        add(&self.0.closed, 1);
-    }
-
-    fn room_destroyed(&self, _room: &str) {
-        self.0.rooms.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn message_received(&self, _room: &str, _payload_bytes: usize) {
-        add(&self.0.received, 1);
-    }
-
-    fn messages_discarded(&self, _room: &str, _id: &str, messages: usize) {
-        add(&self.0.discarded, messages);
-    }
-
-    fn message_broadcast(&self, _room: &str, _payload_bytes: usize, fan_out: usize) {
-        add(&self.0.offered, fan_out);
-    }
-
-    fn message_sent(&self, _room: &str, _id: &str, _payload_bytes: usize) {
-        add(&self.0.sent, 1);
-    }
-
-    fn frame_dropped(&self, _room: &str, _id: &str, reason: DropReason) {
-        match reason {
-            DropReason::Rejected => add(&self.0.rejected, 1),
-            DropReason::Evicted | DropReason::Ended => add(&self.0.dropped, 1),
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! What one seed decides before anything happens: the server's options and the load.
+//! What one seed decides before anything happens: the server's options, the load, and how bad the
+//! world is.
 
 use std::time::Duration;
 
@@ -7,20 +8,38 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use wspulse::{DuplicatePolicy, ServerBuilder};
 
+use super::link::Conditions;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) ids: usize,
     pub(crate) rooms: usize,
     pub(crate) steps: usize,
+    pub(crate) size: Size,
     pub(crate) resume_window: Duration,
     pub(crate) duplicates: DuplicatePolicy,
     pub(crate) send_buffer: usize,
     pub(crate) write_wait: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) write_bytes: usize,
-    /// How often a callback takes its time, and how often one panics, of a thousand.
+    /// How often a callback takes its time, panics, never returns, of a thousand.
     pub(crate) slow_callbacks: u32,
     pub(crate) panics: u32,
+    pub(crate) hangs: u32,
+    /// How often the connect function does anything but let a client in at once, of a thousand.
+    pub(crate) odd_admissions: u32,
+    /// How often a client is one that no server would wish for, of a hundred.
+    pub(crate) bad_clients: u32,
+    /// The server is closed before this step, while everything else goes on.
+    pub(crate) closes_at_step: Option<usize>,
+    pub(crate) is_closed_by_callback: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    /// Hundreds of clients, all of them connected at first.
+    Large,
 }
 
 fn ms(ms: u64) -> Duration {
@@ -31,10 +50,17 @@ impl Plan {
     pub(crate) fn draw(rng: &mut SmallRng) -> Self {
         let resume_window = *[0, 50, 2_000].choose(rng).unwrap();
         let moves = resume_window > 0 && rng.random_bool(0.5);
+        let size = if rng.random_bool(0.05) { Size::Large } else { Size::Small };
+        let (ids, steps) = match size {
+            Size::Small => (rng.random_range(2..=20), rng.random_range(50..=150)),
+            Size::Large => (rng.random_range(100..=400), rng.random_range(30..=60)),
+        };
+        let closes_early = rng.random_bool(0.2);
         Self {
-            ids: rng.random_range(2..=20),
+            ids,
             rooms: rng.random_range(1..=3),
-            steps: rng.random_range(50..=150),
+            steps,
+            size,
             resume_window: ms(resume_window),
             duplicates: if moves { DuplicatePolicy::Resume } else { DuplicatePolicy::Replace },
             send_buffer: *[1, 4, 32, 256].choose(rng).unwrap(),
@@ -43,6 +69,11 @@ impl Plan {
             write_bytes: *[1, 64, 64 * 1024].choose(rng).unwrap(),
             slow_callbacks: *[0, 50, 300].choose(rng).unwrap(),
             panics: *[0, 0, 10].choose(rng).unwrap(),
+            hangs: *[0, 0, 0, 3].choose(rng).unwrap(),
+            odd_admissions: *[0, 0, 100].choose(rng).unwrap(),
+            bad_clients: *[0, 20, 60].choose(rng).unwrap(),
+            closes_at_step: closes_early.then(|| rng.random_range(0..steps)),
+            is_closed_by_callback: rng.random_bool(0.05),
         }
     }
 
@@ -53,7 +84,77 @@ impl Plan {
             .send_buffer_size(self.send_buffer)
             .write_wait(self.write_wait)
             .drain_timeout(self.drain_timeout)
+            .connect_timeout(ms(400))
             .upgrader_buffer_size(64, self.write_bytes)
             .heartbeat(ms(200), ms(600))
+    }
+}
+
+/// What a client is like, from the first to the last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Character {
+    pub(crate) conditions: Conditions,
+    /// How long it dawdles between the server's 101 and its stream, if the stream comes at all.
+    pub(crate) upgrade: UpgradeDelay,
+    pub(crate) reads: bool,
+    pub(crate) answers_pings: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpgradeDelay {
+    None,
+    Late(Duration),
+    /// It gives up after that time.
+    Never(Duration),
+}
+
+impl Character {
+    pub(crate) fn draw(plan: &Plan, rng: &mut SmallRng) -> Self {
+        let good = Self {
+            conditions: Conditions {
+                latency_ms_max: *[0, 0, 5].choose(rng).unwrap(),
+                capacity_bytes: 64 * 1024,
+                piece_bytes_max: *[64, 64 * 1024].choose(rng).unwrap(),
+                client_pause: Duration::ZERO,
+            },
+            upgrade: UpgradeDelay::None,
+            reads: true,
+            answers_pings: true,
+        };
+        if rng.random_range(0..100) >= plan.bad_clients {
+            return good;
+        }
+        let delay = ms(rng.random_range(0..300));
+        let narrow = Conditions {
+            latency_ms_max: *[0, 30, 400].choose(rng).unwrap(),
+            capacity_bytes: *[16, 256, 4096].choose(rng).unwrap(),
+            piece_bytes_max: *[1, 16, 4096].choose(rng).unwrap(),
+            client_pause: Duration::ZERO,
+        };
+        match rng.random_range(0..7) {
+            0 => Self { upgrade: UpgradeDelay::Late(delay), ..good },
+            1 => Self { upgrade: UpgradeDelay::Never(delay), ..good },
+            2 => Self { reads: false, ..good },
+            3 => Self { reads: false, conditions: narrow, ..good },
+            4 => Self { answers_pings: false, ..good },
+            5 => {
+                // A byte now and then.
+                let client_pause = ms(rng.random_range(1..100));
+                let conditions = Conditions { client_pause, piece_bytes_max: 1, ..narrow };
+                Self { conditions, ..good }
+            }
+            _ => Self { conditions: narrow, ..good },
+        }
+    }
+
+    /// Whether it reads and answers so soon that it must be told everything.
+    pub(crate) fn is_prompt(&self) -> bool {
+        let Conditions { latency_ms_max, capacity_bytes, client_pause, .. } = self.conditions;
+        self.reads
+            && self.answers_pings
+            && self.upgrade == UpgradeDelay::None
+            && latency_ms_max <= 5
+            && capacity_bytes > 4096
+            && client_pause.is_zero()
     }
 }

@@ -1,7 +1,6 @@
 //! One server, its application and its clients, driven by one seed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -10,191 +9,162 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use wspulse::testing::TestClient;
-use wspulse::{Admission, Connection, Frame, SendError, Server};
+use wspulse::Server;
 
-use super::client::{Client, Order, Seen};
-use super::journal::{Counting, Life, Told, Totals, value};
-use super::plan::Plan;
+use super::app::{App, closing_time_max};
+use super::checks::{check_closed, check_life};
+use super::client::{Break, Dialer, Order, Seen};
+use super::plan::{Character, Plan, Size};
+use super::trace::{Event, Trace, Who};
 
-/// What callbacks and scenario share.
-struct App {
-    plan: Plan,
-    rng: Mutex<SmallRng>,
-    totals: Arc<Totals>,
-    /// Every connection that `on_connect` has seen.
-    connections: Mutex<Vec<Connection>>,
-    /// Frames are numbered as they are made, so that order can be seen.
-    next_frame: AtomicUsize,
-    /// Direct sends that were accepted.
-    accepted: AtomicUsize,
-    rejected: AtomicUsize,
-}
-
-/// A transport that was opened, and the connection that it was opened for.
+/// A client, and the way to tell it what to do.
 struct Line {
     orders: UnboundedSender<Order>,
-    client: JoinHandle<Seen>,
-    connection: Connection,
+    client: JoinHandle<Option<Seen>>,
 }
 
 pub(crate) struct World {
     app: Arc<App>,
     server: Server,
     lines: Vec<Line>,
+    closers: Vec<JoinHandle<()>>,
     rng: SmallRng,
 }
 
-fn life(connection: &Connection) -> &Life {
-    connection.data().expect("every connection has one")
-}
-
-impl App {
-    fn number(&self) -> Frame {
-        Frame::new(self.next_frame.fetch_add(1, Ordering::Relaxed).to_string())
-    }
-
-    fn send(&self, connection: &Connection) {
-        match connection.send(self.number()) {
-            Ok(()) => drop(self.accepted.fetch_add(1, Ordering::Relaxed)),
-            Err(SendError::Full { .. }) => drop(self.rejected.fetch_add(1, Ordering::Relaxed)),
-            Err(_) => {}
-        }
-    }
-
-    /// Runs one callback: it sends, takes its time, panics, or none of it.
-    async fn call(self: Arc<Self>, connection: Connection, told: Told) {
-        let _inside = life(&connection).enter(told);
-        let (slow, panics, sends, time) = {
-            let mut rng = self.rng.lock().unwrap();
-            let time = if rng.random_bool(0.1) { 2_000 } else { rng.random_range(0..60) };
-            let slow = rng.random_range(0..1_000) < self.plan.slow_callbacks;
-            let panics = rng.random_range(0..1_000) < self.plan.panics;
-            (slow, panics, rng.random_bool(0.3), Duration::from_millis(time))
-        };
-        if sends {
-            self.send(&connection);
-        }
-        if slow {
-            sleep(time).await;
-        }
-        assert!(!panics, "of the simulation");
-    }
-}
-
-fn build(app: &Arc<App>) -> Server {
-    let builder = Server::builder_sync(|request| {
-        let (room, id) = (request.query("room").unwrap(), request.query("id").unwrap());
-        Ok(Admission::room(&*room).id(&*id).data(Life::default()))
-    });
-    let at = |told: fn() -> Told| {
-        let app = Arc::clone(app);
-        move |connection| Arc::clone(&app).call(connection, told())
-    };
-    let (opening, messaging) = (Arc::clone(app), Arc::clone(app));
-    let (dropping, leaving) = (Arc::clone(app), Arc::clone(app));
-    app.plan
-        .configure(builder)
-        .metrics(Counting(Arc::clone(&app.totals)))
-        .on_connect(move |connection: Connection| {
-            opening.connections.lock().unwrap().push(connection.clone());
-            Arc::clone(&opening).call(connection, Told::Connect)
-        })
-        .on_message(move |connection, frame: Frame| {
-            let (transport, number) = frame.event().split_once(' ').unwrap();
-            let told = Told::Message(transport.parse().unwrap(), number.parse().unwrap());
-            Arc::clone(&messaging).call(connection, told)
-        })
-        .on_transport_drop(move |connection, _| Arc::clone(&dropping).call(connection, Told::Drop))
-        .on_transport_restore(at(|| Told::Restore))
-        .on_disconnect(move |connection, end| {
-            Arc::clone(&leaving).call(connection, Told::Disconnect(end))
-        })
-        .build()
-        .unwrap()
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let app = Arc::new(App {
-            plan: Plan::draw(&mut rng),
-            rng: Mutex::new(rng.fork()),
-            totals: Arc::default(),
-            connections: Mutex::default(),
-            next_frame: AtomicUsize::new(0),
-            accepted: AtomicUsize::new(0),
-            rejected: AtomicUsize::new(0),
-        });
-        Self { server: build(&app), app, lines: Vec::new(), rng }
+        let app = Arc::new(App::new(Plan::draw(&mut rng), rng.fork()));
+        Self { server: app.serve(), app, lines: Vec::new(), closers: Vec::new(), rng }
+    }
+
+    pub(crate) fn trace(&self) -> Arc<Trace> {
+        Arc::clone(&self.app.trace)
     }
 
     /// Lets things happen, shuts the server down and checks everything.
-    pub(crate) async fn run(mut self) {
-        for _ in 0..self.app.plan.steps {
-            self.step().await;
+    pub(crate) async fn run(mut self) -> Vec<Event> {
+        if self.app.plan.size == Size::Large {
+            self.dial_all();
+        }
+        for step in 0..self.app.plan.steps {
+            if self.app.plan.closes_at_step == Some(step) {
+                self.close_beside();
+            }
+            self.step();
             if self.rng.random_bool(0.4) {
                 let longest = if self.rng.random_bool(0.1) { 1_000 } else { 20 };
-                sleep(Duration::from_millis(self.rng.random_range(0..longest))).await;
+                sleep(ms(self.rng.random_range(0..longest))).await;
             }
         }
-        let started = Instant::now();
-        self.server.close().await;
-        let took = started.elapsed();
-        assert!(took <= 2 * self.app.plan.drain_timeout, "the shutdown took {took:?}");
+        self.close_beside();
+        for closer in self.closers {
+            closer.await.unwrap();
+        }
         let clients = self.lines.iter().filter(|line| !line.client.is_finished()).count();
         assert_eq!(Handle::current().metrics().num_alive_tasks(), clients, "tasks are left");
-        self.check().await;
+        check_closed(&self.app, &self.server);
+
+        let (orders, clients): (Vec<_>, Vec<_>) =
+            self.lines.into_iter().map(|line| (line.orders, line.client)).unzip();
+        drop(orders);
+        let mut seen = Vec::new();
+        for client in clients {
+            seen.extend(client.await.unwrap());
+        }
+        check_life(&self.app, seen).await;
+        self.app.connections.lock().unwrap().clear();
+        drop(self.server);
+        assert_eq!(Arc::strong_count(&self.app), 1, "something of the server is left");
+        self.app.trace.take()
     }
 
-    async fn step(&mut self) {
-        let id = self.rng.random_range(0..self.app.plan.ids).to_string();
-        match self.rng.random_range(0..100) {
-            0..25 => self.connect(&id).await,
-            25..45 => self.order(|rng| Order::Say(rng.random_range(1..50))),
-            45..55 => self.order(|_| Order::Cut),
-            55..60 => self.order(|_| Order::Leave),
-            60..65 => self.order(|rng| {
-                let time = rng.random_range(1..900);
-                Order::Dawdle(Duration::from_millis(time))
-            }),
-            65..78 => {
-                if let Some(connection) = self.server.connection(&id) {
-                    (0..self.rng.random_range(1..20)).for_each(|_| self.app.send(&connection));
-                }
-            }
-            78..93 => {
-                let room = self.rng.random_range(0..self.app.plan.rooms).to_string();
-                for _ in 0..self.rng.random_range(1..10) {
-                    self.server.broadcast(&room, self.app.number()).unwrap();
-                }
-            }
-            93..97 => drop(self.server.kick(&id)),
-            _ => {
-                if let Some(connection) = self.server.connection(&id) {
+    fn step(&mut self) {
+        let id = self.rng.random_range(0..self.app.plan.ids);
+        let kind = self.rng.random_range(0..1_000);
+        self.app.trace.note(Who::World, "step", kind);
+        match kind {
+            0..250 => self.dial(id, Duration::ZERO),
+            250..420 => self.order(|rng| Order::Say(rng.random_range(1..50))),
+            420..440 => self.order(|rng| Order::Flood(rng.random_range(50..400))),
+            440..470 => self.order(|_| Order::Misbehave),
+            470..550 => self.order(|rng| Order::Break(draw_break(rng))),
+            550..590 => self.order(|_| Order::Leave),
+            590..640 => self.order(|rng| Order::Dawdle(ms(rng.random_range(1..900)))),
+            640..700 => self.break_and_return_in_time(id),
+            700..800 => self.send(id),
+            800..930 => self.broadcast(id),
+            930..960 => drop(self.server.kick(&id.to_string())),
+            960..990 => {
+                if let Some(connection) = self.server.connection(&id.to_string()) {
                     connection.close();
                 }
             }
+            _ if self.app.plan.size == Size::Large => self.break_all_and_return(),
+            _ => self.dial_twice(id),
         }
     }
 
-    async fn connect(&mut self, id: &str) {
-        let room = self.rng.random_range(0..self.app.plan.rooms);
-        let capacity = [16, 256, 64 * 1024][self.rng.random_range(0..3)];
-        let target = format!("/ws?room={room}&id={id}");
-        let stream = TestClient::connect_with_capacity(&self.server, &target, capacity).await;
-        let connection = self.server.connection(id).expect("registered");
+    fn send(&mut self, id: usize) {
+        if let Some(connection) = self.server.connection(&id.to_string()) {
+            (0..self.rng.random_range(1..20)).for_each(|_| self.app.send(&connection));
+        }
+    }
+
+    fn broadcast(&mut self, id: usize) {
+        let room = self.rng.random_range(0..self.app.plan.rooms).to_string();
+        let excluded = self.server.connection(&id.to_string());
+        let excluded = excluded.filter(|_| self.rng.random_bool(0.3));
+        for _ in 0..self.rng.random_range(1..10) {
+            self.app.broadcast(&self.server, &room, excluded.as_ref());
+        }
+    }
+
+    fn dial(&mut self, id: usize, after: Duration) {
         let (orders, received) = unbounded_channel();
-        let well_behaved = capacity > 1024;
-        let client = Client {
-            stream: stream.expect("the server is open"),
+        let dialer = Dialer {
+            app: Arc::clone(&self.app),
+            server: self.server.clone(),
+            id,
+            room: self.rng.random_range(0..self.app.plan.rooms),
+            after,
+            character: Character::draw(&self.app.plan, &mut self.rng),
             orders: received,
-            transport: self.lines.len(),
             rng: self.rng.fork(),
-            seen: Seen { frames: Vec::new(), close: None, to_the_end: false, well_behaved },
-            said: 0,
         };
-        self.lines.push(Line { orders, client: tokio::spawn(client.run()), connection });
+        self.lines.push(Line { orders, client: tokio::spawn(dialer.run()) });
+    }
+
+    fn dial_all(&mut self) {
+        for id in 0..self.app.plan.ids {
+            let after = ms(self.rng.random_range(0..60));
+            self.dial(id, after);
+        }
+    }
+
+    fn dial_twice(&mut self, id: usize) {
+        self.dial(id, Duration::ZERO);
+        self.dial(id, Duration::ZERO);
+    }
+
+    /// Somebody comes back just when the resume window of a loss now would end.
+    fn break_and_return_in_time(&mut self, id: usize) {
+        self.order(|rng| Order::Break(draw_break(rng)));
+        let window = self.app.plan.resume_window;
+        let around = ms(self.rng.random_range(0..3));
+        self.dial(id, (window + around).saturating_sub(ms(1)));
+    }
+
+    fn break_all_and_return(&mut self) {
+        for line in 0..self.lines.len() {
+            let order = Order::Break(draw_break(&mut self.rng));
+            let _ = self.lines[line].orders.send(order);
+        }
+        self.dial_all();
     }
 
     fn order(&mut self, order: impl FnOnce(&mut SmallRng) -> Order) {
@@ -206,77 +176,25 @@ impl World {
         }
     }
 
-    async fn check(self) {
-        let mut transports: Vec<(Connection, Seen)> = Vec::new();
-        for Line { orders, client, connection } in self.lines {
-            transports.push((connection, client.await.unwrap()));
-            drop(orders);
-        }
-        check_totals(&self.app);
-        for connection in &*self.app.connections.lock().unwrap() {
-            life(connection).check();
-            let seen: Vec<_> = transports
-                .iter()
-                .filter_map(|(other, seen)| (other == connection).then_some(seen))
-                .collect();
-            check_connection(connection, &seen);
+    /// Closes the server, once or twice at the same time, while everything else goes on.
+    fn close_beside(&mut self) {
+        for _ in 0..self.rng.random_range(1..=2) {
+            let (server, longest) = (self.server.clone(), closing_time_max(&self.app.plan));
+            self.closers.push(tokio::spawn(async move {
+                let started = Instant::now();
+                server.close().await;
+                let took = started.elapsed();
+                assert!(took <= longest, "the shutdown took {took:?}");
+            }));
         }
     }
 }
 
-fn check_totals(app: &App) {
-    let connections = app.connections.lock().unwrap();
-    let sum = |count: fn(&Connection) -> u64| connections.iter().map(count).sum::<u64>();
-    let totals = &app.totals;
-    let all = connections.len() as u64;
-    assert_eq!((value(&totals.opened), value(&totals.closed), value(&totals.rooms)), (all, all, 0));
-    let accepted = app.accepted.load(Ordering::Relaxed) as u64 + value(&totals.offered);
-    assert_eq!(sum(|connection| connection.outbound_stats().accepted), accepted);
-    assert_eq!(sum(|connection| connection.outbound_stats().sent), value(&totals.sent));
-    assert_eq!(sum(|connection| connection.outbound_stats().dropped), value(&totals.dropped));
-    assert_eq!(app.rejected.load(Ordering::Relaxed) as u64, value(&totals.rejected));
-    let delivered = sum(|connection| life(connection).messages());
-    assert_eq!(value(&totals.received), delivered + value(&totals.discarded));
-}
-
-fn check_connection(connection: &Connection, transports: &[&Seen]) {
-    let stats = connection.outbound_stats();
-    assert_eq!(stats.pending, 0);
-    assert_eq!(stats.accepted, stats.sent + stats.dropped);
-    let mut last = None;
-    let mut unique = 0;
-    for (index, seen) in transports.iter().enumerate() {
-        let frames = &seen.frames;
-        assert!(frames.is_sorted_by(|a, b| a < b), "out of order or twice: {frames:?}");
-        // Only a frame that was in hand when a transport died is written again, to the next.
-        let first = frames.first().copied();
-        assert!(first.is_none() || last <= first, "{index}: {first:?} after {last:?}");
-        unique += frames.len() as u64 - u64::from(first.is_some() && first == last);
-        last = frames.last().copied().or(last);
+fn draw_break(rng: &mut SmallRng) -> Break {
+    match rng.random_range(0..4) {
+        0 => Break::End,
+        1 => Break::Reset,
+        2 => Break::After(rng.random_range(1..200)),
+        _ => Break::Silence,
     }
-    if transports.iter().all(|seen| seen.to_the_end) {
-        // A frame that was half written when its transport was parted with is finished there, and
-        // then sent again or dropped.
-        let finished = transports.len() as u64;
-        assert!((stats.sent..=stats.sent + finished).contains(&unique), "{unique}: {stats:?}");
-    }
-    check_close(connection, transports);
-}
-
-/// A client that did all that it should knows why the connection was ended.
-fn check_close(connection: &Connection, transports: &[&Seen]) {
-    let Some(newest) = transports.last().filter(|seen| seen.well_behaved) else {
-        return;
-    };
-    let told = life(connection).told();
-    let was_lost = told.iter().rev().nth(1).is_some_and(|told| matches!(told, Told::Drop));
-    let end = life(connection).end().expect("it has ended");
-    if end.cause().is_some() || was_lost {
-        return;
-    }
-    let close = newest.close.as_ref();
-    // A callback that panicked may have taken the transport first.
-    let is_told = close == Some(&end.close_frame())
-        || close.is_some_and(|close| close.code().as_u16() == 1011);
-    assert!(is_told, "ended as {end:?}, told {close:?}");
 }

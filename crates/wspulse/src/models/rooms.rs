@@ -1,0 +1,102 @@
+//! Members come and go while others broadcast, and are woken in waves.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use shuttle::sync::atomic::AtomicBool;
+use shuttle::thread;
+
+use super::stage::{close, connection, explore, frame, join, server};
+
+#[test]
+fn who_has_joined_before_a_broadcast_gets_it() {
+    explore(|| {
+        let server = server(|builder| builder);
+        let has_joined = Arc::new(AtomicBool::new(false));
+        let joiner = {
+            let (server, has_joined) = (server.clone(), Arc::clone(&has_joined));
+            thread::spawn(move || {
+                let client = join(&server, "room", "bob").expect("the server is open");
+                has_joined.store(true, Ordering::SeqCst);
+                client
+            })
+        };
+        let must_come = has_joined.load(Ordering::SeqCst);
+        server.broadcast("room", frame("a1")).expect("the server is open");
+        let client = joiner.join().expect("no panic");
+        let accepted = connection(&server, "bob").outbound_stats().accepted;
+        assert!(accepted == 1 || !must_come, "joined before, and missed it");
+        assert_eq!(
+            client.wait_for_frames(usize::try_from(accepted).expect("few")).len() as u64,
+            accepted
+        );
+        close(&server);
+    });
+}
+
+#[test]
+fn who_has_left_before_a_broadcast_does_not_get_it() {
+    explore(|| {
+        let server = server(|builder| builder);
+        let client = join(&server, "room", "bob").expect("the server is open");
+        let connection = connection(&server, "bob");
+        let has_left = Arc::new(AtomicBool::new(false));
+        let leaver = {
+            let (server, has_left) = (server.clone(), Arc::clone(&has_left));
+            thread::spawn(move || {
+                server.kick("bob").expect("it is there");
+                has_left.store(true, Ordering::SeqCst);
+            })
+        };
+        let must_not_come = has_left.load(Ordering::SeqCst);
+        server.broadcast("room", frame("a1")).expect("the server is open");
+        leaver.join().expect("no panic");
+        let accepted = connection.outbound_stats().accepted;
+        assert!(accepted == 0 || !must_not_come, "left before, and got it");
+        client.wait_for_end();
+        assert_eq!(client.frames().len() as u64, accepted);
+        close(&server);
+    });
+}
+
+#[test]
+fn all_members_get_the_broadcasts_of_a_room_in_one_order() {
+    explore(|| {
+        let server = server(|builder| builder);
+        let clients = ["ann", "bob"].map(|id| join(&server, "room", id).expect("it is open"));
+        let speakers = ["a1", "b1"].map(|event| {
+            let server = server.clone();
+            thread::spawn(move || server.broadcast("room", frame(event)).expect("it is open"))
+        });
+        let [ann, bob] = clients.map(|client| client.wait_for_frames(2));
+        assert_eq!(ann, bob);
+        speakers.into_iter().for_each(|speaker| speaker.join().expect("no panic"));
+        close(&server);
+    });
+}
+
+#[test]
+fn no_member_of_a_large_room_sleeps_through_a_broadcast() {
+    explore(|| {
+        let server = server(|builder| builder);
+        let clients = ["ann", "bob"].map(|id| join(&server, "room", id).expect("it is open"));
+        let speakers = ["a1", "b1"].map(|event| {
+            let server = server.clone();
+            thread::spawn(move || server.broadcast("room", frame(event)).expect("it is open"))
+        });
+        let leaver = {
+            let client = join(&server, "room", "eve").expect("it is open");
+            let server = server.clone();
+            thread::spawn(move || {
+                server.kick("eve").expect("it is there");
+                client.wait_for_end();
+            })
+        };
+        for client in clients {
+            client.wait_for_frames(2);
+        }
+        speakers.into_iter().for_each(|speaker| speaker.join().expect("no panic"));
+        leaver.join().expect("no panic");
+        close(&server);
+    });
+}

@@ -1,0 +1,42 @@
+//! The locks, atomics and tasks that threads share: those of a model checker in its tests
+//! (`--cfg shuttle`), which then decides who runs when.
+
+#[cfg(not(all(test, shuttle)))]
+mod chosen {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+    pub(crate) use parking_lot::Mutex;
+
+    /// Runs the future on a task of its own.
+    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod chosen {
+    use std::sync::PoisonError;
+
+    use shuttle::sync::MutexGuard;
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
+
+    /// Shuttle's, with the interface of `parking_lot`'s.
+    #[derive(Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        shuttle::future::spawn(task);
+    }
+}
+
+pub(crate) use chosen::{AtomicBool, AtomicUsize, Mutex, spawn};

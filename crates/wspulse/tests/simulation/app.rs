@@ -1,0 +1,201 @@
+//! The application: callbacks that answer, dawdle, hang, panic and call back into their server.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::SmallRng;
+use tokio::time::sleep;
+use wspulse::{Admission, ConnectRequest, Connection, Frame, Rejection, SendError, Server};
+
+use super::hooks::{Counting, Totals};
+use super::journal::{Life, Said, Told, life};
+use super::moods::{Act, Manner, Mood};
+use super::plan::Plan;
+use super::trace::{Trace, Who};
+
+/// What callbacks, clients and the scenario share.
+pub(crate) struct App {
+    pub(crate) plan: Plan,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) trace: Arc<Trace>,
+    rng: Mutex<SmallRng>,
+    /// Every connection that `on_connect` has seen.
+    pub(crate) connections: Mutex<Vec<Connection>>,
+    admissions: AtomicUsize,
+    pub(crate) transports: AtomicUsize,
+    /// Frames are numbered as they are made, so that order can be seen.
+    frames: AtomicUsize,
+    pub(crate) rejected: AtomicUsize,
+    /// To how many members broadcasts were offered.
+    pub(crate) offered: AtomicUsize,
+    /// Messages that clients did not mean to send: bytes that happen to make sense.
+    pub(crate) strays: AtomicUsize,
+}
+
+/// The text of panics that are meant to be.
+pub(crate) const PANIC: &str = "of the simulation";
+
+impl App {
+    pub(crate) fn new(plan: Plan, rng: SmallRng) -> Self {
+        Self {
+            plan,
+            totals: Arc::default(),
+            trace: Arc::new(Trace::begin()),
+            rng: Mutex::new(rng),
+            connections: Mutex::default(),
+            admissions: AtomicUsize::new(0),
+            transports: AtomicUsize::new(0),
+            frames: AtomicUsize::new(0),
+            rejected: AtomicUsize::new(0),
+            offered: AtomicUsize::new(0),
+            strays: AtomicUsize::new(0),
+        }
+    }
+
+    /// The server of this application.
+    pub(crate) fn serve(self: &Arc<Self>) -> Server {
+        let app = Arc::clone(self);
+        let builder = Server::builder(move |request| Arc::clone(&app).admit(request));
+        let [opening, messaging, dropping, restoring, leaving] = [(); 5].map(|()| Arc::clone(self));
+        let counting =
+            Counting { totals: Arc::clone(&self.totals), trace: Arc::clone(&self.trace) };
+        self.plan
+            .configure(builder)
+            .metrics(counting)
+            .on_connect(move |connection: Connection| {
+                opening.connections.lock().unwrap().push(connection.clone());
+                Arc::clone(&opening).call(connection, Some(Told::Connect))
+            })
+            .on_message(move |connection, frame: Frame| {
+                let told = parse(frame.event()).map(Told::Message);
+                Arc::clone(&messaging).call(connection, told)
+            })
+            .on_transport_drop(move |connection, cause| {
+                let number = life(&connection).number;
+                dropping.trace.note(Who::Connection(number), cause.to_string(), 0);
+                Arc::clone(&dropping).call(connection, Some(Told::Drop))
+            })
+            .on_transport_restore(move |connection| {
+                Arc::clone(&restoring).call(connection, Some(Told::Restore))
+            })
+            .on_disconnect(move |connection, end| {
+                let number = life(&connection).number;
+                leaving.trace.note(Who::Connection(number), end.to_string(), 0);
+                Arc::clone(&leaving).call(connection, Some(Told::Disconnect(end)))
+            })
+            .build()
+            .unwrap()
+    }
+
+    async fn admit(self: Arc<Self>, request: ConnectRequest) -> Result<Admission, Rejection> {
+        let (room, id) = (request.query("room").unwrap(), request.query("id").unwrap());
+        let (is_odd, is_refused, manner) = {
+            let mut rng = self.rng.lock().unwrap();
+            let is_odd = rng.random_range(0..1_000) < self.plan.odd_admissions;
+            (is_odd, rng.random_bool(0.3), Manner::draw(&self.plan, &mut rng))
+        };
+        if is_odd && is_refused {
+            return Err(Rejection::unauthorized());
+        }
+        if is_odd {
+            finish(manner).await;
+        }
+        let number = self.admissions.fetch_add(1, Ordering::Relaxed);
+        Ok(Admission::room(&*room).id(&*id).data(Life::new(number)))
+    }
+
+    async fn call(self: Arc<Self>, connection: Connection, told: Option<Told>) {
+        let life = life(&connection);
+        let what = told.as_ref().map_or("told stray", Told::name);
+        self.trace.note(Who::Connection(life.number), what, 0);
+        let inside = told.map(|told| life.enter(told));
+        if inside.is_none() {
+            self.strays.fetch_add(1, Ordering::Relaxed);
+        }
+        let mood = Mood::draw(&self.plan, &mut self.rng.lock().unwrap());
+        self.act(&connection, mood.act).await;
+        finish(mood.manner).await;
+        drop(inside);
+    }
+
+    async fn act(&self, connection: &Connection, act: Act) {
+        let server = connection.server();
+        match act {
+            Act::Nothing => {}
+            Act::Send => self.send(connection),
+            Act::SendTo(id) => {
+                if let Some(other) = server.connection(&id.to_string()) {
+                    self.send(&other);
+                }
+            }
+            Act::Broadcast => self.broadcast(server, connection.room_id(), None),
+            Act::BroadcastToOthers => {
+                self.broadcast(server, connection.room_id(), Some(connection));
+            }
+            Act::CloseItself => connection.close(),
+            Act::Kick(id) => drop(server.kick(&id.to_string())),
+            Act::List => {
+                let members = server.connections(connection.room_id());
+                assert!(members.len() <= server.all_connections().len());
+            }
+            Act::CloseServer => server.close().await,
+        }
+    }
+
+    pub(crate) fn send(&self, connection: &Connection) {
+        let (number, frame) = self.next_frame();
+        match connection.send(frame) {
+            Ok(()) => life(connection).accept(number),
+            Err(SendError::Full { .. }) => drop(self.rejected.fetch_add(1, Ordering::Relaxed)),
+            Err(_) => {}
+        }
+    }
+
+    /// To a room's members, all or all but one.
+    pub(crate) fn broadcast(&self, server: &Server, room: &str, excluded: Option<&Connection>) {
+        let members = server.connections(room);
+        let (number, frame) = self.next_frame();
+        let result = match excluded {
+            Some(excluded) => server.broadcast_except(room, excluded, frame),
+            None => server.broadcast(room, frame),
+        };
+        if result.is_ok() {
+            for member in members.iter().filter(|member| excluded != Some(member)) {
+                life(member).accept(number);
+                self.offered.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A frame with its number as its event, large now and then.
+    fn next_frame(&self) -> (usize, Frame) {
+        let number = self.frames.fetch_add(1, Ordering::Relaxed);
+        let frame = Frame::new(number.to_string());
+        let frame = if number % 16 == 15 { frame.json(&"x".repeat(200)).unwrap() } else { frame };
+        (number, frame)
+    }
+}
+
+async fn finish(manner: Manner) {
+    match manner {
+        Manner::AtOnce => {}
+        Manner::After(time) => sleep(time).await,
+        Manner::Never => pending::<()>().await,
+        Manner::Panicking => panic!("{PANIC}"),
+    }
+}
+
+/// The event of a client's message, unless it is a stray.
+fn parse(event: &str) -> Option<Said> {
+    let (transport, number) = event.split_once(' ')?;
+    Some(Said { transport: transport.parse().ok()?, number: number.parse().ok()? })
+}
+
+/// How long a server may take to close: callbacks have the drain timeout, and the last one of each
+/// connection has it once more.
+pub(crate) fn closing_time_max(plan: &Plan) -> Duration {
+    2 * plan.drain_timeout
+}

@@ -1,0 +1,136 @@
+//! What must be true of a life that is over.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use tokio::io::{join, sink};
+use wspulse::testing::{Received, TestClient, request_parts};
+use wspulse::{
+    BroadcastError, CloseCode, Connection, ConnectionState, Frame, KickError, SendError, Server,
+};
+
+use super::app::App;
+use super::client::Seen;
+use super::hooks::value;
+use super::journal::life;
+
+/// The number in a frame that the application made.
+pub(crate) fn frame_number(payload: &[u8]) -> usize {
+    let text = str::from_utf8(payload).expect("JSON is text");
+    let event = text.strip_prefix("{\"event\":\"").and_then(|rest| rest.split('"').next());
+    event.and_then(|event| event.parse().ok()).expect("the event is a number")
+}
+
+/// A server that has closed holds nothing and takes nothing.
+pub(crate) fn check_closed(app: &App, server: &Server) {
+    assert_eq!((server.connection_count(), server.room_count()), (0, 0));
+    assert!(server.all_connections().is_empty());
+    assert!(server.handshake(request_parts("/ws?room=0&id=0")).is_err());
+    let frame = Frame::new("late");
+    assert!(matches!(server.send("0", frame.clone()), Err(SendError::NotFound { .. })));
+    let broadcast = server.broadcast("0", frame.clone());
+    assert!(matches!(broadcast, Err(BroadcastError::ServerClosed { .. })));
+    assert!(matches!(server.kick("0"), Err(KickError::ServerClosed)));
+    for connection in &*app.connections.lock().unwrap() {
+        assert_eq!(connection.state(), ConnectionState::Closed);
+        assert!(matches!(connection.send(frame.clone()), Err(SendError::Closed { .. })));
+    }
+}
+
+/// Checks what was told, counted, written and read.
+pub(crate) async fn check_life(app: &App, seen: Vec<Seen>) {
+    check_totals(app);
+    let mut by_connection: BTreeMap<usize, Vec<Seen>> = BTreeMap::new();
+    for seen in seen {
+        by_connection.entry(life(&seen.connection).number).or_default().push(seen);
+    }
+    let connections = app.connections.lock().unwrap().clone();
+    for connection in &connections {
+        life(connection).check();
+        let transports = by_connection.remove(&life(connection).number);
+        let mut transports = transports.expect("a client for each connection");
+        transports.sort_by_key(|seen| seen.transport);
+        check_outbound(connection, &transports).await;
+        check_close(connection, &transports);
+    }
+    assert!(by_connection.is_empty(), "on_connect was not called for all");
+}
+
+fn check_totals(app: &App) {
+    let connections = app.connections.lock().unwrap();
+    let sum = |count: fn(&Connection) -> u64| connections.iter().map(count).sum::<u64>();
+    let totals = &app.totals;
+    let all = connections.len() as u64;
+    assert_eq!((value(&totals.opened), value(&totals.closed), value(&totals.rooms)), (all, all, 0));
+    assert_eq!(app.offered.load(Ordering::Relaxed) as u64, value(&totals.offered));
+    assert_eq!(sum(|connection| connection.outbound_stats().sent), value(&totals.sent));
+    assert_eq!(sum(|connection| connection.outbound_stats().dropped), value(&totals.dropped));
+    assert_eq!(app.rejected.load(Ordering::Relaxed) as u64, value(&totals.rejected));
+    let handled =
+        sum(|connection| life(connection).messages()) + app.strays.load(Ordering::Relaxed) as u64;
+    let unhandled = value(&totals.discarded) + value(&totals.undecodable);
+    assert_eq!(value(&totals.received), handled + unhandled);
+}
+
+/// Every accepted frame was written, in order, or was dropped and counted; and a client reads what
+/// was written on its transport, as far as that carried it.
+async fn check_outbound(connection: &Connection, transports: &[Seen]) {
+    let stats = connection.outbound_stats();
+    let accepted = life(connection).accepted();
+    assert_eq!(stats.pending, 0);
+    assert_eq!(stats.accepted, stats.sent + stats.dropped);
+    assert_eq!(stats.accepted, accepted.len() as u64, "{accepted:?}");
+    let mut last = None;
+    let mut unique = 0;
+    for seen in transports {
+        let frames = frames_written(&seen.link.written_by_server()).await;
+        assert!(frames.is_sorted_by(|a, b| a < b), "out of order or twice: {frames:?}");
+        assert!(frames.iter().all(|frame| accepted.binary_search(frame).is_ok()), "{frames:?}");
+        // Only a frame that was in hand when a transport died is written again, to the next.
+        let first = frames.first().copied();
+        assert!(first.is_none() || last <= first, "{first:?} after {last:?}");
+        assert!(frames.starts_with(&seen.frames), "read {:?} of {frames:?}", seen.frames);
+        if seen.to_the_end && seen.link.carries() {
+            assert_eq!(frames, seen.frames);
+        }
+        unique += frames.len() as u64 - u64::from(first.is_some() && first == last);
+        last = frames.last().copied().or(last);
+    }
+    // A frame that was half written when its transport was parted with is finished there, and then
+    // sent again or dropped.
+    let finished = transports.len() as u64;
+    assert!((stats.sent..=stats.sent + finished).contains(&unique), "{unique}: {stats:?}");
+}
+
+/// The frames that were written whole; behind a close frame there is nothing.
+async fn frames_written(bytes: &[u8]) -> Vec<usize> {
+    let mut reader = TestClient::new(join(bytes, sink()));
+    let mut frames = Vec::new();
+    let mut is_closed = false;
+    // The last one may have been cut off.
+    while let Ok(received) = reader.receive().await {
+        if received == Received::End {
+            break;
+        }
+        assert!(!is_closed, "{received:?} behind a close frame");
+        match received {
+            Received::Message(_, payload) => frames.push(frame_number(&payload)),
+            Received::Close(_) => is_closed = true,
+            Received::Ping(_) | Received::Pong(_) | Received::End => {}
+        }
+    }
+    frames
+}
+
+/// A client that did all that it should keeps its transport, whatever others do, and knows why the
+/// connection was ended. Only a callback that panicked may have taken the transport from it.
+fn check_close(connection: &Connection, transports: &[Seen]) {
+    let Some(newest) = transports.last().filter(|seen| seen.well_behaved) else {
+        return;
+    };
+    let end = life(connection).end().expect("it has ended");
+    let close = newest.close.as_ref();
+    let is_told = close == Some(&end.close_frame())
+        || close.is_some_and(|close| close.code() == CloseCode::INTERNAL_ERROR);
+    assert!(is_told, "ended as {end:?}, told {close:?}");
+}
