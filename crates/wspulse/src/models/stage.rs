@@ -20,8 +20,7 @@ use crate::server::Server;
 use crate::transport::{Upgradable, Upgrade};
 use crate::{DisconnectReason, Frame, ServerBuilder};
 
-/// Under how many schedules of each kind a model runs: each of the faults that were tried out shows
-/// within a tenth of them.
+/// Under how many schedules of each kind a model runs: a second or two without optimisation.
 const SCHEDULES: usize = 1_000;
 
 /// How many times the unlucky schedules switch tasks at the worst moment.
