@@ -1,5 +1,7 @@
 //! The server's options, their defaults and their bounds.
 
+mod session_limits;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;

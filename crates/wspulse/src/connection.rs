@@ -13,7 +13,7 @@ use wspulse_core::{Disconnect, EncodedFrame, Frame, OutboundStats};
 
 use crate::error::SendError;
 use crate::mailbox::{Mailbox, SendRefused};
-use crate::metrics::DropReason;
+use crate::metrics::{DropReason, Limit};
 use crate::room::Room;
 use crate::server::Server;
 
@@ -166,6 +166,13 @@ impl ConnectionShared {
         for _ in 0..frames {
             self.server.metrics().record(|hooks| hooks.frame_dropped(&self.room, &self.id, reason));
         }
+    }
+
+    /// Counts a limit that this connection has reached, and says so to whoever looks for it.
+    pub(crate) fn report_limit(&self, limit: Limit) {
+        let (id, room) = (&*self.id, &*self.room);
+        tracing::debug!(id, room, option = limit.as_str(), "limit reached");
+        self.server.metrics().record(|hooks| hooks.limit_reached(limit));
     }
 }
 

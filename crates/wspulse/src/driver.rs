@@ -17,7 +17,7 @@ use wspulse_core::{Disconnect, Dismissal, TransportLost};
 
 use crate::connection::ConnectionShared;
 use crate::mailbox::{End, Mail};
-use crate::metrics::DropReason;
+use crate::metrics::{DropReason, Limit};
 use crate::registry::EndRule;
 use crate::transport::{Farewell, Transport, Upgrade};
 use callback::RunningCallback;
@@ -78,6 +78,7 @@ impl Driver {
                 let ConnectionShared { server, room, id, .. } = &*self.connection;
                 server.metrics().record(|hooks| hooks.pong_timeout(room, id));
             }
+            Action::MessageTimeout => self.connection.report_limit(Limit::MessageTimeout),
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
             Action::AbandonUpgrade => {
                 self.upgrade = None;
@@ -98,6 +99,9 @@ impl Driver {
     /// Has the connection ended for a reason of its own; the mailbox then holds the end, this one
     /// or one that came before.
     fn end(&self, disconnect: Disconnect) {
+        if matches!(disconnect, Disconnect::SuspendedLimit(_)) {
+            self.connection.report_limit(Limit::Suspended);
+        }
         let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
             EndRule::UnlessAttaching
         } else {
@@ -173,14 +177,18 @@ impl Driver {
                     self.dismiss(TransportLost::Superseded.dismissal(), deadline.into());
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
-                let message_bytes_max = self.connection.server.options().message_bytes_max;
-                self.transport = Some(Transport::new(upgradable, message_bytes_max));
+                let decoder = self.connection.server.options().decoder();
+                let transport = Transport::new(upgradable, decoder);
+                let bytes_behind_handshake = transport.unread.len();
+                self.transport = Some(transport);
                 self.session.handle_attached(now());
                 self.connection.mailbox.set_connected(peer_addr);
                 if resumes {
                     let ConnectionShared { server, room, id, .. } = &*self.connection;
                     server.metrics().record(|hooks| hooks.session_resumed(room, id));
                 }
+                self.settle();
+                self.meter_read(bytes_behind_handshake, now(), cx);
             }
             Err(error) => {
                 let cause = TransportLost::UpgradeFailed(error.into());

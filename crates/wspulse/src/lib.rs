@@ -66,7 +66,7 @@ pub use connect::{Admission, ConnectRequest, Rejection};
 pub use connection::{Connection, ConnectionState};
 pub use error::{BroadcastError, ConfigError, KickError, SendError, ServerClosed};
 pub use handler::{Async, CallbackOutput, Plain};
-pub use metrics::{CallbackKind, DropReason, MetricsCollector, NoopCollector};
+pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
 pub use options::DuplicatePolicy;
 pub use room::Room;
 pub use router::Router;
@@ -74,8 +74,8 @@ pub use server::Server;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
-    CloseCode, CloseFrame, Disconnect, DisconnectReason, Frame, MessageKind, OutboundStats,
-    PanicError, PayloadError, TransportLost,
+    CloseCode, CloseFrame, Disconnect, DisconnectReason, Frame, InboundRate, MessageKind,
+    OutboundStats, OverRate, PanicError, PayloadError, Rate, TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

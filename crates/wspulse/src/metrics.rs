@@ -1,9 +1,13 @@
 //! What the server counts, for a metrics backend to record.
 
+mod limit;
+
 use std::fmt;
 use std::time::Duration;
 
 use wspulse_core::DisconnectReason;
+
+pub use limit::Limit;
 
 /// Receives the server's events. Every hook does nothing unless it is overridden, so an
 /// implementation names only what it records, and new hooks break nobody.
@@ -53,6 +57,8 @@ pub trait MetricsCollector: Send + Sync + 'static {
     /// A client was refused with this HTTP status; 500 if the connect function, the origin check or
     /// the search for its address panicked.
     fn upgrade_refused(&self, status: u16) {}
+    /// A limit was reached. What it costs whom is said at [`Limit`]'s variants and at their options.
+    fn limit_reached(&self, limit: Limit) {}
     /// A callback panicked, whether the connection survived it or not.
     fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {}
 }

@@ -1,5 +1,7 @@
 //! The options behind the builder: values, defaults, bounds.
 
+mod session_limits;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -13,6 +15,7 @@ use wspulse_core::session::SessionConfig;
 use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
+pub(crate) use session_limits::SessionLimits;
 
 /// The options as given, checked or not.
 pub(crate) struct Options {
@@ -30,6 +33,7 @@ pub(crate) struct Options {
     pub(crate) send_buffer_frames: usize,
     pub(crate) read_bytes_max: usize,
     pub(crate) write_bytes_max: usize,
+    pub(crate) session_limits: SessionLimits,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -81,6 +85,7 @@ impl Default for Options {
             send_buffer_frames: 256,
             read_bytes_max: 64 * 1024,
             write_bytes_max: 64 * 1024,
+            session_limits: SessionLimits::default(),
         }
     }
 }
@@ -92,6 +97,9 @@ impl Options {
             write_wait: self.write_wait,
             resume_window: self.resume_window,
             inbound_frames_max: INBOUND_FRAMES_MAX,
+            inbound_rate: self.session_limits.inbound_rate,
+            message_timeout: self.session_limits.message_timeout,
+            suspension_limit: self.session_limits.suspension_limit(),
         }
     }
 
@@ -100,6 +108,7 @@ impl Options {
         self.check_heartbeat()?;
         self.check_timeouts()?;
         self.check_sizes()?;
+        self.session_limits.check(self.message_bytes_max)?;
         if self.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.duplicates, rule));
@@ -161,7 +170,8 @@ impl Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        let mut debug = f.debug_struct("Options");
+        debug
             .field("duplicates", &self.duplicates)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)
@@ -170,7 +180,8 @@ impl fmt::Debug for Options {
             .field("drain_timeout", &self.drain_timeout)
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
-            .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
-            .finish_non_exhaustive()
+            .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max));
+        self.session_limits.fields(&mut debug);
+        debug.finish_non_exhaustive()
     }
 }

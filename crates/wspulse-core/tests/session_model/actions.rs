@@ -18,7 +18,7 @@ impl Driver {
                 Action::Call(event) => self.start_callback(&event, env),
                 Action::Ping => self.send_ping(env),
                 // Only to be counted; the loss that follows is checked like any other.
-                Action::PongTimeout => {}
+                Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
                 Action::AbandonUpgrade => self.abandon_upgrade(env),
                 Action::End(disconnect) => self.ask_for_end(disconnect, env),

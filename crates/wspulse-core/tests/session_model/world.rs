@@ -79,6 +79,9 @@ impl World {
                 Duration::from_hours(24),
             ]),
             inbound_frames_max: 1 + env.up_to(3),
+            inbound_rate: None,
+            message_timeout: Duration::from_mins(1),
+            suspension_limit: None,
         };
         Self {
             config: Arc::new(config),

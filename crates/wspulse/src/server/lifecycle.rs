@@ -83,8 +83,8 @@ impl Server {
     /// Tells a client whose transport was displaced by a newer one.
     pub(crate) fn turn_away(&self, upgrade: Upgrade) {
         let close = Disconnect::Duplicate.close_frame();
-        let message_bytes_max = self.options().message_bytes_max;
-        self.part(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
+        let decoder = self.options().decoder();
+        self.part(turn_away(upgrade, close, decoder, self.end_deadline()));
     }
 
     /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
