@@ -105,7 +105,7 @@ fn a_first_upgrade_that_fails_takes_a_place_as_well() {
 #[test]
 fn without_a_resume_window_no_place_is_taken() {
     let (limit, config) = limited_to(1);
-    let mut rig = lost(&SessionConfig { resume_window: Duration::ZERO, ..config });
+    let rig = lost(&SessionConfig { resume_window: Duration::ZERO, ..config });
     assert!(matches!(rig.asked_end().cloned(), Some(Disconnect::TransportLost(_))));
     assert_eq!(limit.suspended(), 0);
 }

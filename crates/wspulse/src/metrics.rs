@@ -74,18 +74,23 @@ impl MetricsCollector for NoopCollector {}
 pub enum DropReason {
     /// The send buffer was full, and the frame went back to its sender.
     Rejected,
-    /// The send buffer was full, and the frame was the oldest in it.
+    /// The send buffer was full, or all of them together were, and the frame was the oldest in
+    /// this one.
     Evicted,
+    /// All send buffers together were full, and not even without this connection's older frames
+    /// was there room: the frame never waited.
+    NoRoom,
     /// The connection ended before the frame could be written.
     Ended,
 }
 
 impl DropReason {
-    /// The label for metrics: `rejected`, `evicted` or `ended`.
+    /// The label for metrics: `rejected`, `evicted`, `no_room` or `ended`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
             Self::Evicted => "evicted",
+            Self::NoRoom => "no_room",
             Self::Ended => "ended",
         }
     }

@@ -20,6 +20,7 @@ use crate::handler::{Callbacks, ConnectFn};
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::panics;
+use crate::queued_bytes::QueuedBytes;
 use crate::reentrancy::InCallback;
 use crate::registry::Registry;
 use crate::room::Room;
@@ -41,6 +42,8 @@ struct Inner {
     session_config: Arc<SessionConfig>,
     registry: Registry,
     meter: Meter,
+    /// If they are bounded.
+    queued_bytes: Option<QueuedBytes>,
     drain_deadline: DrainDeadline,
     /// Every task that this server spawned.
     tasks: TaskTracker,
@@ -92,6 +95,7 @@ impl Server {
         }
         let meter = Meter::new(options.metrics.take());
         let session_config = Arc::new(options.session_config());
+        let queued_bytes = options.session_limits.queued_bytes();
         Ok(Self {
             inner: Arc::new(Inner {
                 connect,
@@ -100,6 +104,7 @@ impl Server {
                 session_config,
                 registry: Registry::new(),
                 meter,
+                queued_bytes,
                 drain_deadline: DrainDeadline::new(),
                 tasks: TaskTracker::new(),
             }),
@@ -120,7 +125,7 @@ impl Server {
     }
 
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
-    /// encoded once. A member whose buffer is full drops its oldest frame. All members get the
+    /// encoded once. A member whose buffer is full drops its oldest frames. All members get the
     /// room's broadcasts in the same order. A room without members is no error.
     ///
     /// # Errors
@@ -271,6 +276,10 @@ impl Server {
         &self.inner.meter
     }
 
+    pub(crate) fn queued_bytes(&self) -> Option<&QueuedBytes> {
+        self.inner.queued_bytes.as_ref()
+    }
+
     fn fan_out(
         &self,
         room: &str,
@@ -286,13 +295,13 @@ impl Server {
         };
         if let Some(members) = self.inner.registry.members(room) {
             let overflow = self.metrics().overflow_interest();
-            let fan_out = members.broadcast(&encoded, excluded, overflow);
+            let fan_out = members.broadcast(&encoded, excluded, overflow, self.queued_bytes());
             let payload_bytes = encoded.payload().len();
             self.metrics().record(|hooks| {
                 hooks.message_broadcast(room, payload_bytes, fan_out.members);
             });
-            for member in fan_out.overflowed {
-                member.count_dropped(1, crate::metrics::DropReason::Evicted);
+            for (member, offered) in fan_out.overflowed {
+                member.count_overflow(offered);
             }
         }
         Ok(())

@@ -94,6 +94,25 @@ fn the_message_timeout_is_positive_and_at_most_1_h() {
 }
 
 #[test]
+fn the_send_buffer_bytes_are_1_byte_to_1_gib() {
+    let rule = "must be at least 1 and at most 1073741824 (1 GiB)";
+    assert_valid(|builder| builder.send_buffer_bytes(1));
+    assert_valid(|builder| builder.send_buffer_bytes(1024 * 1024 * 1024));
+    for (bytes, value) in [(0, "0"), (1024 * 1024 * 1024 + 1, "1073741825")] {
+        let over = |builder: ServerBuilder| builder.send_buffer_bytes(bytes);
+        assert_refused(over, "send_buffer_bytes", value, rule);
+    }
+}
+
+#[test]
+fn max_queued_bytes_is_at_least_1() {
+    assert_valid(|builder| builder.max_queued_bytes(1));
+    assert_valid(|builder| builder.max_queued_bytes(usize::MAX));
+    let none = |builder: ServerBuilder| builder.max_queued_bytes(0);
+    assert_refused(none, "max_queued_bytes", "0", "must be at least 1");
+}
+
+#[test]
 fn max_suspended_is_at_least_1() {
     let rule = "must be at least 1; without a resume_window none is suspended";
     assert_valid(|builder| builder.max_suspended(1));
@@ -106,6 +125,13 @@ fn the_labels_of_limits_are_their_options_names() {
     let labels = Limit::ALL.map(Limit::as_str);
     assert_eq!(
         labels,
-        ["inbound_rate", "max_message_fragments", "message_timeout", "max_suspended"]
+        [
+            "inbound_rate",
+            "max_message_fragments",
+            "message_timeout",
+            "send_buffer_bytes",
+            "max_queued_bytes",
+            "max_suspended",
+        ]
     );
 }

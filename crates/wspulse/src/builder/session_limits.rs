@@ -48,6 +48,36 @@ impl ServerBuilder {
         self
     }
 
+    /// How many bytes may wait in a connection's send buffer, connected or suspended, beside the
+    /// frames of [`send_buffer_size`](Self::send_buffer_size): as they are on the wire, a frame
+    /// counting whole until its last byte is taken. Default 16 MiB, 1 byte to 1 GiB. A single
+    /// longer frame is still taken when nothing else waits. At the bound a direct send to a
+    /// connected client fails with [`SendError::Full`](crate::SendError::Full); broadcasts, and all
+    /// that goes to a suspended client, drop as many of the oldest frames as it takes. The client
+    /// is not closed: it should read faster, or be sent less.
+    pub const fn send_buffer_bytes(mut self, bytes: usize) -> Self {
+        self.options.session_limits.send_buffer_bytes = bytes;
+        self
+    }
+
+    /// How many bytes may wait in the send buffers of all connections together: at least 1.
+    /// Default: no limit, which costs nothing; with one, all senders share a counter.
+    ///
+    /// Each connection's frames count whole, although the members of a room share a broadcast's
+    /// bytes: it is what would be needed if every connection had its own copy, and what is used may
+    /// be far less.
+    ///
+    /// At the limit a direct send to a connected client fails with
+    /// [`SendError::Full`](crate::SendError::Full). A broadcast, and what goes to a suspended
+    /// client, drops the receiver's own oldest frames until it fits. If it cannot fit, they stay:
+    /// the direct send fails, and the broadcast is dropped for that member, with the metrics label
+    /// `no_room`. Every drop is in the connection's
+    /// [`outbound_stats`](crate::Connection::outbound_stats). Nobody is closed.
+    pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.options.session_limits.queued_bytes_max = Some(bytes);
+        self
+    }
+
     /// How many sessions may be suspended at once, all over the server: 1 or more. Default: no
     /// limit. At the limit a session that loses its transport ends at once, as without a
     /// [resume window](Self::resume_window), with

@@ -52,7 +52,7 @@ impl Driver {
             }
             let polled = poll_write_batch(transport, &mut batch, connection, cx);
             took_frame |= batch.len() < waiting;
-            let given_back = connection.mailbox.give_back(batch);
+            let given_back = connection.mailbox.give_back(batch, connection.server.queued_bytes());
             connection.count_dropped(given_back.evicted, DropReason::Evicted);
             match polled {
                 // More has come while that was written.

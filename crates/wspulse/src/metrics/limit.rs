@@ -15,6 +15,12 @@ pub enum Limit {
     /// [`message_timeout`](crate::ServerBuilder::message_timeout): a message was incomplete for
     /// longer, and its peer loses the transport.
     MessageTimeout,
+    /// [`send_buffer_bytes`](crate::ServerBuilder::send_buffer_bytes): a direct send was refused.
+    /// Frames that were dropped instead are counted by `frame_dropped`.
+    SendBufferBytes,
+    /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes): a frame was refused, or others
+    /// or itself were dropped for it.
+    QueuedBytes,
     /// [`max_suspended`](crate::ServerBuilder::max_suspended): one more would be suspended, and ends
     /// instead.
     Suspended,
@@ -22,8 +28,14 @@ pub enum Limit {
 
 impl Limit {
     /// All limits.
-    pub const ALL: [Self; 4] =
-        [Self::InboundRate, Self::MessageFragments, Self::MessageTimeout, Self::Suspended];
+    pub const ALL: [Self; 6] = [
+        Self::InboundRate,
+        Self::MessageFragments,
+        Self::MessageTimeout,
+        Self::SendBufferBytes,
+        Self::QueuedBytes,
+        Self::Suspended,
+    ];
 
     /// The option's name on the builder, as a label for metrics.
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +43,8 @@ impl Limit {
             Self::InboundRate => "inbound_rate",
             Self::MessageFragments => "max_message_fragments",
             Self::MessageTimeout => "message_timeout",
+            Self::SendBufferBytes => "send_buffer_bytes",
+            Self::QueuedBytes => "max_queued_bytes",
             Self::Suspended => "max_suspended",
         }
     }

@@ -5,18 +5,22 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wspulse_core::outbound::OutboundQueue;
 use wspulse_core::session::SuspensionLimit;
 use wspulse_core::websocket::Decoder;
 use wspulse_core::{InboundRate, OverRate, Rate};
 
 use super::Options;
 use crate::error::ConfigError;
+use crate::queued_bytes::QueuedBytes;
 
 /// The limits as given, checked or not.
 pub(crate) struct SessionLimits {
     pub(crate) inbound_rate: Option<InboundRate>,
     pub(crate) message_fragments_max: usize,
     pub(crate) message_timeout: Duration,
+    pub(crate) send_buffer_bytes: usize,
+    pub(crate) queued_bytes_max: Option<usize>,
     pub(crate) suspended_max: Option<usize>,
 }
 
@@ -28,6 +32,7 @@ const MESSAGE_TIMEOUT_MAX: Duration = Duration::from_hours(1);
 const MESSAGES_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
 /// More than any network card brings to one connection.
 const BYTES_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000_000;
+const SEND_BUFFER_BYTES: RangeInclusive<usize> = 1..=1024 * 1024 * 1024;
 /// RFC 6455 §5.2: two bytes, a length of eight, a mask of four.
 const HEADER_BYTES_MAX: usize = 14;
 
@@ -37,6 +42,8 @@ impl Default for SessionLimits {
             inbound_rate: None,
             message_fragments_max: 1024,
             message_timeout: Duration::from_mins(1),
+            send_buffer_bytes: 16 * 1024 * 1024,
+            queued_bytes_max: None,
             suspended_max: None,
         }
     }
@@ -57,6 +64,13 @@ impl SessionLimits {
             let rule = "must be positive and at most 1 h";
             return Err(ConfigError::new("message_timeout", self.message_timeout, rule));
         }
+        if !SEND_BUFFER_BYTES.contains(&self.send_buffer_bytes) {
+            let rule = "must be at least 1 and at most 1073741824 (1 GiB)";
+            return Err(ConfigError::new("send_buffer_bytes", self.send_buffer_bytes, rule));
+        }
+        if self.queued_bytes_max == Some(0) {
+            return Err(ConfigError::new("max_queued_bytes", 0, "must be at least 1"));
+        }
         if self.suspended_max == Some(0) {
             let rule = "must be at least 1; without a resume_window none is suspended";
             return Err(ConfigError::new("max_suspended", 0, rule));
@@ -68,12 +82,18 @@ impl SessionLimits {
         self.suspended_max.map(|sessions| Arc::new(SuspensionLimit::new(sessions)))
     }
 
+    pub(crate) fn queued_bytes(&self) -> Option<QueuedBytes> {
+        self.queued_bytes_max.map(QueuedBytes::new)
+    }
+
     /// Names the limits by their options.
     pub(super) fn fields(&self, debug: &mut fmt::DebugStruct<'_, '_>) {
         debug
             .field("inbound_rate", &self.inbound_rate)
             .field("max_message_fragments", &self.message_fragments_max)
             .field("message_timeout", &self.message_timeout)
+            .field("send_buffer_bytes", &self.send_buffer_bytes)
+            .field("max_queued_bytes", &self.queued_bytes_max)
             .field("max_suspended", &self.suspended_max);
     }
 }
@@ -83,6 +103,12 @@ impl Options {
     pub(crate) fn decoder(&self) -> Decoder {
         Decoder::new(self.message_bytes_max)
             .with_message_fragments_max(self.session_limits.message_fragments_max)
+    }
+
+    /// The queue of a new connection.
+    pub(crate) fn outbound_queue(&self) -> OutboundQueue {
+        OutboundQueue::new(self.send_buffer_frames)
+            .with_capacity_bytes(self.session_limits.send_buffer_bytes)
     }
 }
 

@@ -43,7 +43,7 @@ impl Server {
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.send_buffer_frames, peer_addr),
+                mailbox: Mailbox::new(options.outbound_queue(), peer_addr),
                 ended: Notify::new(),
                 room_slot: AtomicUsize::new(0),
                 task_key,

@@ -145,7 +145,7 @@ impl MetricsCollector for Counting {
     fn frame_dropped(&self, _room: &str, _id: &str, reason: DropReason) {
         match reason {
             DropReason::Rejected => add(&self.0.rejected, 1),
-            DropReason::Evicted | DropReason::Ended => add(&self.0.dropped, 1),
+            DropReason::Evicted | DropReason::NoRoom | DropReason::Ended => add(&self.0.dropped, 1),
         }
     }
 }
