@@ -23,10 +23,8 @@ const SLACK_BYTES: usize = 8 * 1024;
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_pings_that_reads_nothing_keeps_memory_flat() {
     let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
-    let server = builder()
-        .on_message(|connection, frame| connection.send(frame).unwrap())
-        .build()
-        .unwrap();
+    let server =
+        builder().on_message(|connection, frame| connection.send(frame).unwrap()).build().unwrap();
     let mut good = join(&server, "good").await;
     let mut flooding = join_narrow(&server, "flooding").await;
     // Its Pongs fill what its stream holds, and then nothing can be written to it.

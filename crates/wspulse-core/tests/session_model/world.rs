@@ -193,8 +193,7 @@ impl World {
             Some(_) | None => Predecessor::None,
         };
         let (config, places) = (&self.config, self.has_places);
-        let driver =
-            Driver::new(config, self.capacity, places, predecessor, upgrade, &self.env);
+        let driver = Driver::new(config, self.capacity, places, predecessor, upgrade, &self.env);
         self.drivers.push(driver);
     }
 
