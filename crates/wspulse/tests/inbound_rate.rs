@@ -111,9 +111,10 @@ async fn pings_count_as_messages_and_wait_for_their_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_not_read_is_not_taken_for_dead() {
-    let (ping, pong) = (SECOND, 3 * SECOND);
     let mut stage = Stage::new(|builder| {
-        builder.inbound_rate(pausing().messages(1, 1).bytes(1_000, 1_000)).heartbeat(ping, pong)
+        builder
+            .inbound_rate(pausing().messages(1, 1).bytes(1_000, 1_000))
+            .heartbeat(SECOND, 3 * SECOND)
     });
     let (mut ann, connection) = stage.join("ann").await;
     // Its Pongs wait behind its messages: 30 s.

@@ -51,11 +51,13 @@ impl Batch {
     /// Takes note that the next `bytes` are written, and shows each frame that is whole by now.
     /// Returns what goes beyond this batch's bytes.
     pub fn advance(&mut self, mut bytes: usize, mut on_sent: impl FnMut(&EncodedFrame)) -> usize {
+        let (begun_bytes, offered_bytes) = (self.front_bytes_written, bytes);
         while let Some(front) = &self.frames.first {
-            let frame_bytes = front.wire_bytes();
-            let rest = frame_bytes - self.front_bytes_written;
+            let rest = front.wire_bytes() - self.front_bytes_written;
             if bytes < rest {
                 self.front_bytes_written += bytes;
+                // All but what lies in the frame that is written in part now.
+                self.sent_bytes += begun_bytes + offered_bytes - self.front_bytes_written;
                 return 0;
             }
             bytes -= rest;
@@ -63,8 +65,8 @@ impl Batch {
             self.frames.pop();
             self.front_bytes_written = 0;
             self.sent += 1;
-            self.sent_bytes += frame_bytes;
         }
+        self.sent_bytes += begun_bytes + (offered_bytes - bytes);
         bytes
     }
 }

@@ -112,19 +112,15 @@ impl OutboundQueue {
     ) -> Result<Pushed, QueueFull> {
         let was_empty = self.is_empty();
         let frame_bytes = frame.wire_bytes();
-        let mut evicted = 0;
-        match policy {
-            OverflowPolicy::RejectNewest => self.check_room(frame_bytes)?,
-            // What is in flight is left out: most of it is about to be gone, and `give_back`
-            // evicts what proves to be too much.
-            OverflowPolicy::DropOldest => {
-                while self.exceeds(self.waiting_load().and(frame_bytes))
-                    && self.evict_oldest().is_some()
-                {
-                    evicted += 1;
-                }
-            }
-        }
+        let frames = match policy {
+            OverflowPolicy::RejectNewest => self.len(),
+            OverflowPolicy::DropOldest => self.waiting.len(),
+        };
+        // What is in flight or half written counts here, though it may not have to: nearly always
+        // there is room even so.
+        let fits = frames < self.capacity_frames()
+            && self.pending_bytes + frame_bytes <= self.capacity_bytes();
+        let evicted = if fits { 0 } else { self.make_room(frame_bytes, policy)? };
         self.waiting.push(frame);
         self.pending_bytes += frame_bytes;
         Ok(Pushed { was_empty, evicted })
@@ -161,11 +157,9 @@ impl OutboundQueue {
             let front_bytes_written = batch.front_bytes_written;
             self.writing = Writing::Between { front_bytes_written };
         }
-        let mut evicted = 0;
-        while self.exceeds(self.waiting_load()) && self.evict_oldest().is_some() {
-            evicted += 1;
-        }
-        evicted
+        let fits = self.waiting.len() <= self.capacity_frames()
+            && self.pending_bytes <= self.capacity_bytes();
+        if fits { 0 } else { self.evict_excess() }
     }
 
     /// Drops the oldest frame that waits and is not written in part, and tells how many bytes it
@@ -242,6 +236,39 @@ impl OutboundQueue {
             pending,
             pending_bytes: self.pending_bytes as u64,
         }
+    }
+
+    /// Looks closely at a push for which there may be no room, and tells how many frames it took to
+    /// make some.
+    #[cold]
+    fn make_room(
+        &mut self,
+        frame_bytes: usize,
+        policy: OverflowPolicy,
+    ) -> Result<usize, QueueFull> {
+        match policy {
+            OverflowPolicy::RejectNewest => self.check_room(frame_bytes).map(|()| 0),
+            // What is in flight is left out: most of it is about to be gone, and `give_back`
+            // evicts what proves to be too much.
+            OverflowPolicy::DropOldest => {
+                let mut evicted = 0;
+                while self.exceeds(self.waiting_load().and(frame_bytes))
+                    && self.evict_oldest().is_some()
+                {
+                    evicted += 1;
+                }
+                Ok(evicted)
+            }
+        }
+    }
+
+    #[cold]
+    fn evict_excess(&mut self) -> usize {
+        let mut evicted = 0;
+        while self.exceeds(self.waiting_load()) && self.evict_oldest().is_some() {
+            evicted += 1;
+        }
+        evicted
     }
 
     /// What waits and counts against the capacity: all but a frame that is half written.
