@@ -39,6 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .codec(Verbatim)
         // Twice the largest message of the Autobahn suite.
         .max_message_size(32 * 1024 * 1024)
+        // Twice what its most fragmented messages have.
+        .max_message_fragments(128 * 1024)
         .on_message(|connection, frame| {
             if let Err(error) = connection.send(frame) {
                 tracing::warn!("{error}");

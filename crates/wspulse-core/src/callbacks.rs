@@ -31,7 +31,8 @@ pub enum SessionEvent {
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
     waiting: VecDeque<SessionEvent>,
-    messages: usize,
+    /// How many of them are messages; the session keeps that to its `inbound_frames_max`.
+    messages: u32,
     phase: Phase,
 }
 
@@ -74,13 +75,13 @@ impl CallbackQueue {
     /// Removes the messages that wait and tells how many they were.
     pub(crate) fn discard_messages(&mut self) -> usize {
         self.waiting.retain(|event| !matches!(event, SessionEvent::Message(_)));
-        std::mem::take(&mut self.messages)
+        std::mem::take(&mut self.messages) as usize
     }
 
     /// Removes all that waits but the end, and tells how many messages that were.
     pub(crate) fn skip_to_end(&mut self) -> usize {
         self.waiting.retain(|event| matches!(event, SessionEvent::Closed(_)));
-        std::mem::take(&mut self.messages)
+        std::mem::take(&mut self.messages) as usize
     }
 
     /// The next event whose callback may start now. [`finished`](Self::finished) must follow.
@@ -128,7 +129,7 @@ impl CallbackQueue {
 
     /// The number of messages that wait.
     pub(crate) const fn messages(&self) -> usize {
-        self.messages
+        self.messages as usize
     }
 
     /// Whether the transport has changed since the event whose callback runs.

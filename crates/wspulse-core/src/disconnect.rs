@@ -27,8 +27,13 @@ pub enum TransportLost {
     PongTimeout,
     /// The socket did not take a frame within the write wait.
     WriteTimeout,
-    /// The peer violated the WebSocket protocol or exceeded the maximum message size.
+    /// The peer violated the WebSocket protocol or exceeded the maximum message size or number of
+    /// fragments.
     Protocol(ProtocolError),
+    /// The peer sent more than its inbound rate allows.
+    RateLimited,
+    /// The peer did not complete, within the message timeout, a message that it had begun.
+    MessageTimeout,
     /// The message handler panicked, or the codec did.
     HandlerPanicked(PanicError),
     /// The HTTP upgrade did not come about after it had been accepted.
@@ -50,6 +55,8 @@ impl TransportLost {
             | Self::PongTimeout
             | Self::WriteTimeout
             | Self::Protocol(_)
+            | Self::RateLimited
+            | Self::MessageTimeout
             | Self::HandlerPanicked(_)
             | Self::UpgradeFailed(_)
             | Self::Superseded => false,
@@ -71,6 +78,10 @@ impl TransportLost {
                 Dismissal::Close(frame)
             }
             Self::Protocol(error) => Dismissal::Fail(error.close_frame()),
+            // RFC 6455 §7.4.1: 1008 is for what violates a policy where no other code fits. Sending
+            // much or slowly is no protocol error (1002).
+            Self::RateLimited => Dismissal::Fail(policy_violation("rate limit")),
+            Self::MessageTimeout => Dismissal::Fail(policy_violation("message timeout")),
             Self::HandlerPanicked(_) => {
                 let frame = CloseFrame::from_static(CloseCode::INTERNAL_ERROR, "internal error");
                 Dismissal::Fail(frame)
@@ -78,6 +89,10 @@ impl TransportLost {
             Self::Superseded => Dismissal::Close(DUPLICATE),
         }
     }
+}
+
+const fn policy_violation(reason: &'static str) -> CloseFrame {
+    CloseFrame::from_static(CloseCode::POLICY_VIOLATION, reason)
 }
 
 const DUPLICATE: CloseFrame = CloseFrame::from_static(CloseCode::NORMAL, "duplicate connection id");
@@ -92,6 +107,10 @@ impl fmt::Display for TransportLost {
             Self::PongTimeout => f.write_str("peer was silent for the pong timeout"),
             Self::WriteTimeout => f.write_str("peer took no frame within the write wait"),
             Self::Protocol(_) => f.write_str("peer violated the protocol"),
+            Self::RateLimited => f.write_str("peer sent more than the inbound rate allows"),
+            Self::MessageTimeout => {
+                f.write_str("peer did not complete a message within the message timeout")
+            }
             Self::HandlerPanicked(_) => f.write_str("handler panicked"),
             Self::UpgradeFailed(_) => f.write_str("HTTP upgrade failed"),
             Self::Superseded => f.write_str("a newer transport took over"),
@@ -110,6 +129,8 @@ impl Error for TransportLost {
             | Self::EndOfStream
             | Self::PongTimeout
             | Self::WriteTimeout
+            | Self::RateLimited
+            | Self::MessageTimeout
             | Self::Superseded => None,
         }
     }
@@ -139,6 +160,9 @@ pub enum Disconnect {
     TransportLost(TransportLost),
     /// Its transport was lost, for this cause, and nobody came back within the resume window.
     GraceExpired(TransportLost),
+    /// Its transport was lost, for this cause, and as many sessions were suspended already as may
+    /// be at once.
+    SuspendedLimit(TransportLost),
     /// The application kicked it, with this text for the peer.
     Kicked {
         /// The Close frame's reason.
@@ -156,6 +180,7 @@ impl Disconnect {
         match self {
             Self::Closed | Self::TransportLost(_) => DisconnectReason::Normal,
             Self::GraceExpired(_) => DisconnectReason::GraceExpired,
+            Self::SuspendedLimit(_) => DisconnectReason::SuspendedLimit,
             Self::Kicked { .. } => DisconnectReason::Kicked,
             Self::Duplicate => DisconnectReason::Duplicate,
             Self::ServerClosed => DisconnectReason::ServerClosed,
@@ -165,7 +190,9 @@ impl Disconnect {
     /// What became of the last transport, where that is what started the end.
     pub const fn cause(&self) -> Option<&TransportLost> {
         match self {
-            Self::TransportLost(cause) | Self::GraceExpired(cause) => Some(cause),
+            Self::TransportLost(cause)
+            | Self::GraceExpired(cause)
+            | Self::SuspendedLimit(cause) => Some(cause),
             Self::Closed | Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => None,
         }
     }
@@ -175,7 +202,9 @@ impl Disconnect {
     pub fn is_normal(&self) -> bool {
         match self {
             Self::Closed => true,
-            Self::TransportLost(cause) | Self::GraceExpired(cause) => cause.is_normal(),
+            Self::TransportLost(cause)
+            | Self::GraceExpired(cause)
+            | Self::SuspendedLimit(cause) => cause.is_normal(),
             Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => false,
         }
     }
@@ -190,7 +219,7 @@ impl Disconnect {
             Self::ServerClosed => {
                 CloseFrame::from_static(CloseCode::GOING_AWAY, "server shutting down")
             }
-            Self::TransportLost(_) | Self::GraceExpired(_) => {
+            Self::TransportLost(_) | Self::GraceExpired(_) | Self::SuspendedLimit(_) => {
                 CloseFrame::from_static(CloseCode::GOING_AWAY, "session ended")
             }
         }
@@ -200,7 +229,7 @@ impl Disconnect {
     /// peer that went by itself do, those of a connection that this side ended do not.
     pub const fn delivers_received(&self) -> bool {
         match self {
-            Self::TransportLost(_) | Self::GraceExpired(_) => true,
+            Self::TransportLost(_) | Self::GraceExpired(_) | Self::SuspendedLimit(_) => true,
             Self::Closed | Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => false,
         }
     }
@@ -213,6 +242,9 @@ impl fmt::Display for Disconnect {
             Self::TransportLost(cause) => write!(f, "transport lost: {cause}"),
             Self::GraceExpired(cause) => {
                 write!(f, "not resumed within the window after: {cause}")
+            }
+            Self::SuspendedLimit(cause) => {
+                write!(f, "as many sessions as may be were suspended already; {cause}")
             }
             Self::Kicked { reason } => write!(f, "kicked: {reason}"),
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
@@ -236,6 +268,8 @@ pub enum DisconnectReason {
     Kicked,
     /// The resume window passed.
     GraceExpired,
+    /// Its transport was lost, and no more sessions may be suspended.
+    SuspendedLimit,
     /// The server was closed.
     ServerClosed,
     /// Replaced by a new connection with the same id.
@@ -244,15 +278,23 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::Normal, Self::Kicked, Self::GraceExpired, Self::ServerClosed, Self::Duplicate];
+    pub const ALL: [Self; 6] = [
+        Self::Normal,
+        Self::Kicked,
+        Self::GraceExpired,
+        Self::SuspendedLimit,
+        Self::ServerClosed,
+        Self::Duplicate,
+    ];
 
-    /// The label for metrics: `normal`, `kick`, `grace_expired`, `server_close` or `duplicate`.
+    /// The label for metrics: `normal`, `kick`, `grace_expired`, `suspended_limit`, `server_close`
+    /// or `duplicate`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
             Self::Kicked => "kick",
             Self::GraceExpired => "grace_expired",
+            Self::SuspendedLimit => "suspended_limit",
             Self::ServerClosed => "server_close",
             Self::Duplicate => "duplicate",
         }

@@ -89,6 +89,13 @@ impl EncodedFrame {
         &self.0.wire[usize::from(self.0.header_at)..]
     }
 
+    /// The number of bytes to write.
+    #[inline]
+    pub fn wire_bytes(&self) -> usize {
+        // The header begins within the buffer.
+        self.0.wire.len() - usize::from(self.0.header_at)
+    }
+
     /// Whether both share one buffer, as clones do.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -14,6 +14,7 @@ mod encoded;
 mod frame;
 mod heartbeat;
 pub mod outbound;
+mod rate;
 pub mod session;
 pub mod websocket;
 
@@ -25,3 +26,4 @@ pub use encoded::{EncodedFrame, MessageKind};
 pub use frame::{Frame, PayloadError};
 pub use heartbeat::HeartbeatConfig;
 pub use outbound::OutboundStats;
+pub use rate::{InboundRate, OverRate, Rate, TokenBucket};

@@ -1,14 +1,19 @@
 //! What waits to be written: data frames in one queue, control frames in a small lane in front.
 
+mod backlog;
+mod batch;
 mod control;
 mod gather;
 mod joined;
 mod queue;
+mod stats;
 
+pub use batch::{Batch, Remainder};
 pub use control::ControlLane;
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
-pub use queue::{Batch, OutboundQueue, OutboundStats, Pushed, QueueFull, Remainder};
+pub use queue::{OutboundQueue, Pushed, QueueFull};
+pub use stats::OutboundStats;
 
 /// What happens to a frame that finds its queue full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 mod action;
 mod config;
+mod inbound;
 mod state;
+mod suspension;
 mod view;
 
 use std::collections::VecDeque;
@@ -17,7 +19,10 @@ use crate::websocket::Flow;
 
 pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
+use inbound::InboundWatch;
+pub use inbound::Pace;
 use state::{Link, State};
+pub use suspension::SuspensionLimit;
 pub use view::Deadline;
 
 /// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
@@ -38,6 +43,8 @@ pub struct Session {
     upgrade_deadline: Option<Instant>,
     callbacks: CallbackQueue,
     actions: VecDeque<Action>,
+    /// Boxed, since most sessions have none most of the time.
+    inbound: Option<Box<InboundWatch>>,
 }
 
 /// A longer window than the clock can express never ends in practice either.
@@ -49,6 +56,7 @@ impl Session {
     pub fn new(config: Arc<SessionConfig>, predecessor: Predecessor, now: Instant) -> Self {
         Self {
             upgrade_deadline: Some(now + config.write_wait),
+            inbound: config.inbound_rate.map(|rate| Box::new(InboundWatch::metering(&rate, now))),
             config,
             state: State::Opening,
             callbacks: match predecessor {
@@ -81,13 +89,15 @@ impl Session {
                 self.callbacks.push(SessionEvent::Resumed);
             }
             State::AwaitingTransport { close, deadline } => {
-                self.state = State::Flushing { close: close.clone(), deadline: *deadline };
+                let flushing = State::Flushing { close: close.clone(), deadline: *deadline };
+                self.enter(flushing);
                 return;
             }
             State::Flushing { .. } | State::Closed => return,
         }
         let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
-        self.state = State::Connected(Link { heartbeat, write_deadline: None });
+        self.forget_message();
+        self.enter(State::Connected(Link { heartbeat, write_deadline: None }));
     }
 
     /// The transport that was being upgraded did not come about. That takes back no more than it
@@ -115,6 +125,7 @@ impl Session {
             State::Connected(_) => {
                 let deadline = now + self.config.write_wait;
                 self.actions.push_back(Action::Dismiss(cause.dismissal(), deadline));
+                self.forget_message();
                 self.lose_transport(cause, now);
             }
             State::Flushing { deadline, .. } => {
@@ -154,7 +165,7 @@ impl Session {
         } else {
             self.actions.push_back(Action::Discarded(1));
         }
-        if self.wants_inbound() { Flow::Continue } else { Flow::Pause }
+        if self.has_room() { Flow::Continue } else { Flow::Pause }
     }
 
     /// The socket takes nothing for now, although there is something to write. `took_frame` says
@@ -202,9 +213,9 @@ impl Session {
         let close = disconnect.close_frame();
         self.callbacks.push(SessionEvent::Closed(disconnect));
         if has_transport {
-            self.state = State::Flushing { close, deadline };
+            self.enter(State::Flushing { close, deadline });
         } else if self.upgrade_deadline.is_some() {
-            self.state = State::AwaitingTransport { close, deadline };
+            self.enter(State::AwaitingTransport { close, deadline });
         } else {
             self.finish();
         }
@@ -226,7 +237,7 @@ impl Session {
 
     /// The callback that [`Action::Call`] started has returned.
     pub fn handle_callback_finished(&mut self, now: Instant) {
-        let was_paused = !self.wants_inbound();
+        let was_paused = !self.has_room();
         self.callbacks.finished();
         // While reading was paused nothing could be heard: the peer gets its whole time again.
         if was_paused && let State::Connected(link) = &mut self.state {
@@ -289,7 +300,9 @@ impl Session {
             let timed_out = std::io::Error::from(std::io::ErrorKind::TimedOut);
             self.handle_upgrade_failed(TransportLost::UpgradeFailed(Arc::new(timed_out)), now);
         }
+        self.end_pause(now);
         let paused = !self.wants_inbound();
+        let message_deadline = self.message_deadline();
         match &mut self.state {
             State::Connected(link) => {
                 let config = &self.config.heartbeat;
@@ -298,6 +311,9 @@ impl Session {
                 } else if !paused && now >= link.heartbeat.pong_deadline(config) {
                     self.actions.push_back(Action::PongTimeout);
                     self.handle_transport_lost(TransportLost::PongTimeout, now);
+                } else if message_deadline.is_some_and(|deadline| now >= deadline) {
+                    self.actions.push_back(Action::MessageTimeout);
+                    self.handle_transport_lost(TransportLost::MessageTimeout, now);
                 } else if link.heartbeat.poll_ping(config, now) {
                     self.actions.push_back(Action::Ping);
                 }
@@ -339,14 +355,25 @@ impl Session {
     fn lose_transport(&mut self, cause: TransportLost, now: Instant) {
         if self.config.resume_window.is_zero() {
             self.actions.push_back(Action::End(Disconnect::TransportLost(cause.clone())));
-            self.state = State::Lost { cause };
+            self.enter(State::Lost { cause });
+        } else if !self.config.may_suspend() {
+            self.actions.push_back(Action::End(Disconnect::SuspendedLimit(cause.clone())));
+            self.enter(State::Lost { cause });
         } else {
             self.callbacks.push(SessionEvent::Suspended(cause.clone()));
             // A window beyond what the clock can express never ends in practice.
             let grace_deadline =
                 now.checked_add(self.config.resume_window).unwrap_or_else(|| now + CENTURY);
-            self.state = State::Suspended { grace_deadline, cause };
+            self.enter(State::Suspended { grace_deadline, cause });
         }
+    }
+
+    /// The only way from one state to the next: who leaves a suspension frees its place.
+    fn enter(&mut self, state: State) {
+        if self.is_suspended() {
+            self.config.leave_suspension();
+        }
+        self.state = state;
     }
 
     /// The transport that was flushed is dismissed; another one on its way is told as well.
@@ -354,7 +381,8 @@ impl Session {
         if let State::Flushing { close, deadline } = &self.state
             && self.upgrade_deadline.is_some()
         {
-            self.state = State::AwaitingTransport { close: close.clone(), deadline: *deadline };
+            let awaiting = State::AwaitingTransport { close: close.clone(), deadline: *deadline };
+            self.enter(awaiting);
         } else {
             self.finish();
         }
@@ -367,7 +395,7 @@ impl Session {
     }
 
     fn finish(&mut self) {
-        self.state = State::Closed;
+        self.enter(State::Closed);
         self.actions.push_back(Action::DiscardBacklog);
     }
 
@@ -380,5 +408,12 @@ impl Session {
         if discarded > 0 {
             self.actions.push_back(Action::Discarded(discarded));
         }
+    }
+}
+
+impl Drop for Session {
+    /// A session whose driver is dropped with it does not count as suspended for ever.
+    fn drop(&mut self) {
+        self.enter(State::Closed);
     }
 }

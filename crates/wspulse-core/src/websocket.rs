@@ -9,5 +9,5 @@ mod mask;
 mod partial;
 mod utf8;
 
-pub use decoder::{Decoder, Flow, Sink};
+pub use decoder::{Decoder, Flow, Progress, Sink};
 pub use error::ProtocolError;

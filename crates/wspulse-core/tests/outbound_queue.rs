@@ -1,6 +1,6 @@
 //! The outbound queue: its bound, its account, and the frame that is half written.
 
-use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, Pushed};
+use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, Pushed, QueueFull};
 use wspulse_core::{EncodedFrame, MessageKind, OutboundStats};
 
 /// Every frame here is six bytes on the wire: header, number, filling.
@@ -71,7 +71,7 @@ fn direct_sends_and_broadcasts_share_one_order() {
 fn a_full_queue_refuses_a_direct_send_and_counts_nothing() {
     let mut queue = queue_of(2, &[1, 2]);
     let refused = queue.push(frame(3), OverflowPolicy::RejectNewest);
-    assert_eq!(refused.unwrap_err().capacity_frames, 2);
+    assert_eq!(refused, Err(QueueFull::Frames { capacity_frames: 2 }));
     assert_eq!(account(&queue), [2, 0, 0, 2]);
     assert_eq!(drain(&mut queue), [1, 2]);
 }

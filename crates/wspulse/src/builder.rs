@@ -1,6 +1,7 @@
 //! The server's options, their defaults and their bounds.
 
 mod admission;
+mod session_limits;
 
 use std::fmt;
 use std::net::SocketAddr;

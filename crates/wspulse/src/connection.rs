@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::{Disconnect, EncodedFrame, Frame, OutboundStats};
 
-use crate::error::SendError;
-use crate::mailbox::{Mailbox, SendRefused};
-use crate::metrics::DropReason;
+use crate::error::{BufferLimit, SendError};
+use crate::mailbox::{Mailbox, Offered, Outcome};
+use crate::metrics::{DropReason, Limit};
 use crate::room::Room;
 use crate::server::Server;
 use crate::sync::AtomicUsize;
@@ -109,12 +109,13 @@ impl Connection {
     }
 
     /// Queues a frame for this connection, without waiting. While it is suspended a full buffer
-    /// drops its oldest frame.
+    /// drops its oldest frames.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] after its end; [`SendError::Encode`] if the codec cannot express the
-    /// frame; [`SendError::Full`] if it is connected and its send buffer is full.
+    /// frame; [`SendError::Full`] if it is connected and its send buffer is full, or if all send
+    /// buffers together are and its own oldest frames cannot make room.
     pub fn send(&self, frame: Frame) -> Result<(), SendError> {
         if self.state() == ConnectionState::Closed {
             return Err(SendError::Closed { frame });
@@ -123,15 +124,19 @@ impl Connection {
             Ok(encoded) => encoded,
             Err(source) => return Err(SendError::Encode { frame, source }),
         };
-        match self.shared.mailbox.send(encoded) {
-            Ok(evicted) => {
-                self.shared.count_dropped(evicted, DropReason::Evicted);
+        let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
+            return Err(SendError::Closed { frame });
+        };
+        self.shared.count_dropped(offered.evicted, DropReason::Evicted);
+        match offered.outcome {
+            Outcome::Queued => Ok(()),
+            Outcome::QueuedAtServerLimit => {
+                self.shared.report_limit(Limit::QueuedBytes);
                 Ok(())
             }
-            Err(SendRefused::Ended) => Err(SendError::Closed { frame }),
-            Err(SendRefused::Full { capacity_frames }) => {
-                self.shared.count_dropped(1, DropReason::Rejected);
-                Err(SendError::Full { frame, capacity_frames })
+            Outcome::Refused(limit) => {
+                self.shared.count_refused(limit, DropReason::Rejected);
+                Err(SendError::Full { frame, limit })
             }
         }
     }
@@ -166,6 +171,38 @@ impl ConnectionShared {
         for _ in 0..frames {
             self.server.metrics().record(|hooks| hooks.frame_dropped(&self.room, &self.id, reason));
         }
+    }
+
+    /// Counts what a broadcast has cost for which there was no room.
+    pub(crate) fn count_overflow(&self, offered: Offered) {
+        self.count_dropped(offered.evicted, DropReason::Evicted);
+        match offered.outcome {
+            Outcome::Queued => {}
+            Outcome::QueuedAtServerLimit => self.report_limit(Limit::QueuedBytes),
+            Outcome::Refused(limit) => self.count_refused(limit, DropReason::NoRoom),
+        }
+    }
+
+    fn count_refused(&self, limit: BufferLimit, reason: DropReason) {
+        self.count_dropped(1, reason);
+        match limit {
+            BufferLimit::Frames { .. } => {}
+            BufferLimit::Bytes { .. } => self.report_limit(Limit::SendBufferBytes),
+            BufferLimit::ServerBytes { .. } => self.report_limit(Limit::QueuedBytes),
+        }
+    }
+
+    /// Drops the frames that still wait: the connection has ended, or its task is gone.
+    pub(crate) fn discard_backlog(&self) {
+        let dropped = self.mailbox.discard(self.server.queued_bytes());
+        self.count_dropped(dropped, DropReason::Ended);
+    }
+
+    /// Counts a limit that this connection has reached, and says so to whoever looks for it.
+    pub(crate) fn report_limit(&self, limit: Limit) {
+        let (id, room) = (&*self.id, &*self.room);
+        tracing::debug!(id, room, option = limit.as_str(), "limit reached");
+        self.server.metrics().record(|hooks| hooks.limit_reached(limit));
     }
 }
 

@@ -1,10 +1,14 @@
 //! What the server's own operations can fail with.
 
+mod buffer_limit;
+
 use std::error::Error;
 use std::fmt;
 
 use wspulse_core::Frame;
 use wspulse_core::codec::EncodeError;
+
+pub use buffer_limit::BufferLimit;
 
 /// A frame that was not accepted, with the reason. [`into_frame`](Self::into_frame) gives it back.
 #[derive(Debug)]
@@ -22,12 +26,13 @@ pub enum SendError {
         /// The frame.
         frame: Frame,
     },
-    /// The send buffer is full: the peer reads slower than frames are sent to it.
+    /// A send buffer is full: the peer reads slower than frames are sent to it, or, at
+    /// [`BufferLimit::ServerBytes`], all peers together do.
     Full {
         /// The frame.
         frame: Frame,
-        /// The bound, set by [`send_buffer_size`](crate::ServerBuilder::send_buffer_size).
-        capacity_frames: usize,
+        /// The bound that was reached.
+        limit: BufferLimit,
     },
     /// The codec cannot express the frame.
     Encode {
@@ -55,8 +60,8 @@ impl fmt::Display for SendError {
         match self {
             Self::NotFound { id, .. } => write!(f, "wspulse: connection {id:?} not found"),
             Self::Closed { .. } => f.write_str("wspulse: connection is closed"),
-            Self::Full { capacity_frames, .. } => {
-                write!(f, "wspulse: send buffer full at {capacity_frames} frames, frame dropped")
+            Self::Full { limit, .. } => {
+                write!(f, "wspulse: send buffer full at {limit}, frame dropped")
             }
             Self::Encode { frame, .. } => {
                 write!(f, "wspulse: frame with event {:?} cannot be encoded", frame.event())

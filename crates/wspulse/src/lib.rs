@@ -56,6 +56,7 @@ mod models;
 mod options;
 pub mod origin;
 mod panics;
+mod queued_bytes;
 mod reentrancy;
 mod registry;
 mod room;
@@ -72,9 +73,9 @@ pub use address::PeerAddr;
 pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, Rejection};
 pub use connection::{Connection, ConnectionState};
-pub use error::{BroadcastError, ConfigError, KickError, SendError, ServerClosed};
+pub use error::{BroadcastError, BufferLimit, ConfigError, KickError, SendError, ServerClosed};
 pub use handler::{Async, CallbackOutput, Plain};
-pub use metrics::{CallbackKind, DropReason, MetricsCollector, NoopCollector};
+pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
 pub use options::DuplicatePolicy;
 pub use room::Room;
 pub use router::Router;
@@ -83,8 +84,8 @@ pub use server::Server;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
-    CloseCode, CloseFrame, Disconnect, DisconnectReason, Frame, MessageKind, OutboundStats,
-    PanicError, PayloadError, TransportLost,
+    CloseCode, CloseFrame, Disconnect, DisconnectReason, Frame, InboundRate, MessageKind,
+    OutboundStats, OverRate, PanicError, PayloadError, Rate, TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

@@ -1,19 +1,24 @@
 //! Where the rest of the server leaves things for a connection's task: outbound frames, and
 //! commands, which outrank them.
 
+mod offer;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use tokio::time::Instant;
-use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, QueueFull, Remainder};
+use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, Remainder};
 use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
 
 use crate::connection::{ConnectionShared, ConnectionState};
+use crate::queued_bytes::QueuedBytes;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
+use offer::offer;
+pub(crate) use offer::{Offered, Outcome};
 
 /// Shared between a connection's task, which alone takes things out, and everybody else.
 pub(crate) struct Mailbox {
@@ -86,12 +91,6 @@ enum Succession {
     CallbacksOver,
 }
 
-/// A frame that was not taken.
-pub(crate) enum SendRefused {
-    Ended,
-    Full { capacity_frames: usize },
-}
-
 /// What a batch has come back to.
 pub(crate) struct GivenBack {
     /// How many frames were dropped for newer ones.
@@ -100,14 +99,14 @@ pub(crate) struct GivenBack {
     pub(crate) is_empty: bool,
 }
 
-/// A transport that came for a connection that has ended: it gets a connection of its own.
+/// The connection has ended before.
 pub(crate) struct HasEnded;
 
 impl Mailbox {
-    pub(crate) const fn new(capacity_frames: usize, peer_addr: Option<SocketAddr>) -> Self {
+    pub(crate) const fn new(queue: OutboundQueue, peer_addr: Option<SocketAddr>) -> Self {
         Self {
             inner: Mutex::new(Inner {
-                queue: OutboundQueue::new(capacity_frames),
+                queue,
                 state: ConnectionState::Connected,
                 mail: None,
                 waker: None,
@@ -131,29 +130,47 @@ impl Mailbox {
         self.inner.lock().peer_addr
     }
 
-    /// Queues a direct send and tells how many older frames it evicted.
-    pub(crate) fn send(&self, frame: EncodedFrame) -> Result<usize, SendRefused> {
+    /// Queues a direct send, unless it is refused.
+    pub(crate) fn send(
+        &self,
+        frame: EncodedFrame,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
         let mut inner = self.inner.lock();
         let policy = match inner.state {
             ConnectionState::Connected => OverflowPolicy::RejectNewest,
             ConnectionState::Suspended => OverflowPolicy::DropOldest,
-            ConnectionState::Closed => return Err(SendRefused::Ended),
+            ConnectionState::Closed => return Err(HasEnded),
         };
-        inner
-            .push(frame, policy, Notice::Now)
-            .map_err(|QueueFull { capacity_frames }| SendRefused::Full { capacity_frames })
+        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        inner.wake_for_frames();
+        Ok(offered)
     }
 
-    /// Queues a broadcast and tells how many older frames it evicted.
-    pub(crate) fn broadcast(&self, frame: EncodedFrame, notice: Notice) -> Result<usize, HasEnded> {
+    /// Queues a broadcast. One that is refused is dropped and accounted for, as there is nobody to
+    /// give it back to.
+    pub(crate) fn broadcast(
+        &self,
+        frame: EncodedFrame,
+        notice: Notice,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
         let mut inner = self.inner.lock();
         match inner.state {
-            ConnectionState::Connected | ConnectionState::Suspended => {
-                let policy = OverflowPolicy::DropOldest;
-                inner.push(frame, policy, notice).map_err(|QueueFull { .. }| HasEnded)
-            }
-            ConnectionState::Closed => Err(HasEnded),
+            ConnectionState::Connected | ConnectionState::Suspended => {}
+            ConnectionState::Closed => return Err(HasEnded),
         }
+        let offered = offer(&mut inner.queue, frame, OverflowPolicy::DropOldest, queued_bytes);
+        if matches!(offered.outcome, Outcome::Refused(_)) {
+            inner.queue.drop_newest();
+        }
+        match notice {
+            Notice::Now => {
+                inner.wake_for_frames();
+            }
+            Notice::Later => {}
+        }
+        Ok(offered)
     }
 
     /// Wakes the task if it sleeps although frames wait that it could write. Tells whether it did.
@@ -258,9 +275,13 @@ impl Mailbox {
     }
 
     /// Returns the frames that were not written.
-    pub(crate) fn give_back(&self, batch: Batch) -> GivenBack {
+    pub(crate) fn give_back(&self, batch: Batch, queued_bytes: Option<&QueuedBytes>) -> GivenBack {
         let mut inner = self.inner.lock();
+        let bytes_before = inner.queue.pending_bytes();
         let evicted = inner.queue.give_back(batch);
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(bytes_before - inner.queue.pending_bytes());
+        }
         GivenBack { evicted, is_empty: inner.queue.is_empty() }
     }
 
@@ -270,8 +291,12 @@ impl Mailbox {
     }
 
     /// Drops the frames that still wait and tells how many they were.
-    pub(crate) fn discard(&self) -> usize {
-        self.inner.lock().queue.discard()
+    pub(crate) fn discard(&self, queued_bytes: Option<&QueuedBytes>) -> usize {
+        let mut inner = self.inner.lock();
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(inner.queue.pending_bytes());
+        }
+        inner.queue.discard()
     }
 
     /// The last callback has returned: lets a successor's begin.
@@ -285,22 +310,6 @@ impl Mailbox {
 }
 
 impl Inner {
-    fn push(
-        &mut self,
-        frame: EncodedFrame,
-        policy: OverflowPolicy,
-        notice: Notice,
-    ) -> Result<usize, QueueFull> {
-        let pushed = self.queue.push(frame, policy)?;
-        match notice {
-            Notice::Now => {
-                self.wake_for_frames();
-            }
-            Notice::Later => {}
-        }
-        Ok(pushed.evicted)
-    }
-
     /// Wakes the task if it sleeps and has somewhere to write. Tells whether it did.
     fn wake_for_frames(&mut self) -> bool {
         match self.attention {

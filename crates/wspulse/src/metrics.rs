@@ -1,9 +1,13 @@
 //! What the server counts, for a metrics backend to record.
 
+mod limit;
+
 use std::fmt;
 use std::time::Duration;
 
 use wspulse_core::DisconnectReason;
+
+pub use limit::Limit;
 
 /// Receives the server's events. Every hook does nothing unless it is overridden, so an
 /// implementation names only what it records, and new hooks break nobody.
@@ -53,6 +57,8 @@ pub trait MetricsCollector: Send + Sync + 'static {
     /// A client was refused with this HTTP status; 500 if the connect function, the origin check or
     /// the search for its address panicked.
     fn upgrade_refused(&self, status: u16) {}
+    /// A limit was reached. What it costs whom is said at [`Limit`]'s variants and at their options.
+    fn limit_reached(&self, limit: Limit) {}
     /// A callback panicked, whether the connection survived it or not.
     fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {}
 }
@@ -68,18 +74,23 @@ impl MetricsCollector for NoopCollector {}
 pub enum DropReason {
     /// The send buffer was full, and the frame went back to its sender.
     Rejected,
-    /// The send buffer was full, and the frame was the oldest in it.
+    /// The send buffer was full, or all of them together were, and the frame was the oldest in
+    /// this one.
     Evicted,
+    /// All send buffers together were full, and not even without this connection's older frames
+    /// was there room: the frame never waited.
+    NoRoom,
     /// The connection ended before the frame could be written.
     Ended,
 }
 
 impl DropReason {
-    /// The label for metrics: `rejected`, `evicted` or `ended`.
+    /// The label for metrics: `rejected`, `evicted`, `no_room` or `ended`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
             Self::Evicted => "evicted",
+            Self::NoRoom => "no_room",
             Self::Ended => "ended",
         }
     }

@@ -1,6 +1,7 @@
 //! The options behind the builder: values, defaults, bounds.
 
 pub(crate) mod admission;
+mod session_limits;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
 use admission::AdmissionOptions;
+pub(crate) use session_limits::SessionLimits;
 
 /// The options as given, checked or not.
 pub(crate) struct Options {
@@ -34,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) read_bytes_max: usize,
     pub(crate) write_bytes_max: usize,
     pub(crate) admission: AdmissionOptions,
+    pub(crate) session_limits: SessionLimits,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -86,6 +89,7 @@ impl Default for Options {
             read_bytes_max: 64 * 1024,
             write_bytes_max: 64 * 1024,
             admission: AdmissionOptions::default(),
+            session_limits: SessionLimits::default(),
         }
     }
 }
@@ -97,6 +101,9 @@ impl Options {
             write_wait: self.write_wait,
             resume_window: self.resume_window,
             inbound_frames_max: INBOUND_FRAMES_MAX,
+            inbound_rate: self.session_limits.inbound_rate,
+            message_timeout: self.session_limits.message_timeout,
+            suspension_limit: self.session_limits.suspension_limit(),
         }
     }
 
@@ -106,6 +113,7 @@ impl Options {
         self.check_timeouts()?;
         self.check_sizes()?;
         self.admission.check()?;
+        self.session_limits.check(self.message_bytes_max)?;
         if self.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.duplicates, rule));
@@ -167,7 +175,8 @@ impl Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        let mut debug = f.debug_struct("Options");
+        debug
             .field("duplicates", &self.duplicates)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)
@@ -177,7 +186,8 @@ impl fmt::Debug for Options {
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
-            .field("admission", &self.admission)
-            .finish_non_exhaustive()
+            .field("admission", &self.admission);
+        self.session_limits.fields(&mut debug);
+        debug.finish_non_exhaustive()
     }
 }

@@ -21,6 +21,7 @@ use crate::handler::{Callbacks, ConnectFn};
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::panics;
+use crate::queued_bytes::QueuedBytes;
 use crate::reentrancy::InCallback;
 use crate::registry::Registry;
 use crate::room::Room;
@@ -43,6 +44,8 @@ struct Inner {
     session_config: Arc<SessionConfig>,
     registry: Registry,
     meter: Meter,
+    /// If they are bounded.
+    queued_bytes: Option<QueuedBytes>,
     drain_deadline: DrainDeadline,
     /// Every task that this server spawned.
     tasks: TaskTracker,
@@ -97,6 +100,7 @@ impl Server {
         let meter = Meter::new(options.metrics.take());
         let session_config = Arc::new(options.session_config());
         let registry = Registry::new(&options.admission);
+        let queued_bytes = options.session_limits.queued_bytes();
         Ok(Self {
             inner: Arc::new(Inner {
                 started_at: Instant::now(),
@@ -107,6 +111,7 @@ impl Server {
                 registry,
                 meter,
                 drain_deadline: DrainDeadline::default(),
+                queued_bytes,
                 tasks: TaskTracker::new(),
                 unknown_addr_warned: AtomicBool::new(false),
             }),
@@ -127,7 +132,7 @@ impl Server {
     }
 
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
-    /// encoded once. A member whose buffer is full drops its oldest frame. All members get the
+    /// encoded once. A member whose buffer is full drops its oldest frames. All members get the
     /// room's broadcasts in the same order. A room without members is no error.
     ///
     /// # Errors
@@ -282,6 +287,10 @@ impl Server {
         &self.inner.meter
     }
 
+    pub(crate) fn queued_bytes(&self) -> Option<&QueuedBytes> {
+        self.inner.queued_bytes.as_ref()
+    }
+
     fn fan_out(
         &self,
         room: &str,
@@ -297,13 +306,13 @@ impl Server {
         };
         if let Some(members) = self.inner.registry.members(room) {
             let overflow = self.metrics().overflow_interest();
-            let fan_out = members.broadcast(&encoded, excluded, overflow);
+            let fan_out = members.broadcast(&encoded, excluded, overflow, self.queued_bytes());
             let payload_bytes = encoded.payload().len();
             self.metrics().record(|hooks| {
                 hooks.message_broadcast(room, payload_bytes, fan_out.members);
             });
-            for member in fan_out.overflowed {
-                member.count_dropped(1, crate::metrics::DropReason::Evicted);
+            for (member, offered) in fan_out.overflowed {
+                member.count_overflow(offered);
             }
         }
         Ok(())

@@ -107,10 +107,10 @@ impl Upgradable {
 }
 
 impl Transport {
-    pub(crate) fn new(upgradable: Upgradable, message_bytes_max: usize) -> Self {
+    pub(crate) fn new(upgradable: Upgradable, decoder: Decoder) -> Self {
         Self {
             stream: upgradable.stream,
-            decoder: Decoder::new(message_bytes_max),
+            decoder,
             lane: ControlLane::default(),
             unread: upgradable.unread,
             needs_flush: false,

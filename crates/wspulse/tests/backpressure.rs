@@ -4,7 +4,7 @@ mod support_sessions;
 
 use support_sessions::{Stage, hears_nothing, number, numbered, numbers, settle};
 use wspulse::testing::Received;
-use wspulse::{Connection, SendError};
+use wspulse::{BufferLimit, Connection, SendError};
 
 /// A server with a send buffer of so many frames.
 fn buffering(frames: usize) -> Stage {
@@ -27,7 +27,10 @@ async fn a_full_buffer_refuses_a_send_and_gives_the_frame_back() {
         connection.send(numbered(number)).unwrap();
     }
     let refused = connection.send(numbered(5)).unwrap_err();
-    assert!(matches!(refused, SendError::Full { capacity_frames: 4, .. }));
+    assert!(matches!(
+        refused,
+        SendError::Full { limit: BufferLimit::Frames { capacity_frames: 4 }, .. }
+    ));
     assert_eq!(number(&refused.into_frame()), 5);
     assert!(matches!(stage.server.send("ann", numbered(6)), Err(SendError::Full { .. })));
     assert_eq!(numbers(&mut ann, 5).await, [0, 1, 2, 3, 4]);

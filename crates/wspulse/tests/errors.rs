@@ -8,7 +8,8 @@ use support_wire::{dial, echo, open_house};
 use wspulse::codec::JsonError;
 use wspulse::testing::TestClient;
 use wspulse::{
-    BroadcastError, Disconnect, Frame, KickError, SendError, Server, ServerClosed, TransportLost,
+    BroadcastError, BufferLimit, Disconnect, Frame, KickError, SendError, Server, ServerClosed,
+    TransportLost,
 };
 
 /// A frame to recognise.
@@ -64,7 +65,10 @@ async fn sending_to_a_full_buffer_gives_the_frame_back() {
         .take(3)
         .find_map(Result::err)
         .expect("two frames may wait");
-    assert!(matches!(error, SendError::Full { capacity_frames: 2, .. }));
+    assert!(matches!(
+        error,
+        SendError::Full { limit: BufferLimit::Frames { capacity_frames: 2 }, .. }
+    ));
     assert_eq!(error.to_string(), "wspulse: send buffer full at 2 frames, frame dropped");
     assert!(error.source().is_none());
     assert_eq!(error.into_frame(), letter());

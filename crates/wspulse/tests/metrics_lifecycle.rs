@@ -278,9 +278,10 @@ async fn the_hooks_of_an_end_come_before_on_disconnect() {
 }
 
 #[test]
-fn the_labels_of_reasons_are_those_of_the_reference() {
+fn the_labels_of_reasons_are_those_of_the_reference_and_one_more() {
     let labels = DisconnectReason::ALL.map(DisconnectReason::as_str);
-    assert_eq!(labels, ["normal", "kick", "grace_expired", "server_close", "duplicate"]);
+    let more = "suspended_limit";
+    assert_eq!(labels, ["normal", "kick", "grace_expired", more, "server_close", "duplicate"]);
 }
 
 #[tokio::test(start_paused = true)]

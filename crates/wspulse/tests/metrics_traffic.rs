@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use support_counts::{Recorder, builder, idle, join, join_narrow, numbered};
 use wspulse::testing::masked;
-use wspulse::{Connection, DropReason, Frame, MessageKind, SendError, Server, ServerBuilder};
+use wspulse::{
+    BufferLimit, Connection, DropReason, Frame, MessageKind, SendError, Server, ServerBuilder,
+};
 
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -171,7 +173,10 @@ async fn a_send_to_a_full_buffer_is_counted_as_rejected() {
     }
     for number in 3..=5 {
         let refused = connection.send(numbered(number)).unwrap_err();
-        assert!(matches!(refused, SendError::Full { capacity_frames: 2, .. }));
+        assert!(matches!(
+            refused,
+            SendError::Full { limit: BufferLimit::Frames { capacity_frames: 2 }, .. }
+        ));
     }
     assert_eq!(recorder.only("frame_dropped"), ["frame_dropped lobby ann rejected"; 3]);
     // What was rejected never entered the account.
@@ -238,6 +243,7 @@ async fn frames_that_a_stopped_reader_never_takes_are_counted_as_ended_at_the_de
 
 #[test]
 fn the_labels_of_drop_reasons_are_fixed() {
-    let reasons = [DropReason::Rejected, DropReason::Evicted, DropReason::Ended];
-    assert_eq!(reasons.map(DropReason::as_str), ["rejected", "evicted", "ended"]);
+    let reasons =
+        [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended];
+    assert_eq!(reasons.map(DropReason::as_str), ["rejected", "evicted", "no_room", "ended"]);
 }

@@ -8,7 +8,8 @@ use support_counts::{builder, idle, join, join_narrow, numbered};
 use tokio::time::{Instant, sleep, timeout};
 use wspulse::testing::{Received, TestClient, request_parts};
 use wspulse::{
-    Admission, ConfigError, DuplicatePolicy, MessageKind, SendError, Server, ServerBuilder,
+    Admission, BufferLimit, ConfigError, DuplicatePolicy, MessageKind, SendError, Server,
+    ServerBuilder,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -243,7 +244,10 @@ async fn by_default_256_frames_may_wait() {
         server.send("ann", numbered(number)).unwrap();
     }
     let refused = server.send("ann", numbered(256)).unwrap_err();
-    assert!(matches!(refused, SendError::Full { capacity_frames: 256, .. }));
+    assert!(matches!(
+        refused,
+        SendError::Full { limit: BufferLimit::Frames { capacity_frames: 256 }, .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]

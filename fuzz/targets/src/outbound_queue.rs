@@ -10,7 +10,7 @@ use wspulse_core::outbound::{
 
 use crate::dice::Dice;
 use crate::env::Env;
-use crate::ledger::Ledger;
+use crate::ledger::{Capacity, Ledger};
 use crate::socket::{Socket, Takes, data_frame, number_in};
 
 /// Pushes, writes in part, loses transports and discards, as the script says. Each peer must get
@@ -88,7 +88,10 @@ struct Member {
 
 impl Room {
     fn new(env: &mut Env) -> Self {
-        let members = [(); 2].map(|()| Member::new(1 + env.up_to(20)));
+        let members = [(); 2].map(|()| {
+            let bytes = if env.chance(50) { usize::MAX } else { 1 + env.up_to(300) };
+            Member::new(Capacity { frames: 1 + env.up_to(20), bytes })
+        });
         Self { members, joined: JoinedFrames::default(), next_frame: 0 }
     }
 
@@ -141,10 +144,10 @@ impl Room {
 const POLICIES: [OverflowPolicy; 2] = [OverflowPolicy::DropOldest, OverflowPolicy::RejectNewest];
 
 impl Member {
-    fn new(capacity_frames: usize) -> Self {
+    fn new(capacity: Capacity) -> Self {
         Self {
-            queue: OutboundQueue::new(capacity_frames),
-            ledger: Ledger::new(capacity_frames),
+            queue: OutboundQueue::new(capacity.frames).with_capacity_bytes(capacity.bytes),
+            ledger: Ledger::new(capacity),
             accepted: Vec::new(),
             lane: ControlLane::default(),
             socket: Socket::new(Takes::Everything),
@@ -158,19 +161,17 @@ impl Member {
 
     fn push(&mut self, number: u32, frame: &EncodedFrame, policy: OverflowPolicy) {
         let was_empty = self.queue.is_empty();
+        let bytes = frame.wire().len();
         let pushed = self.queue.push(frame.clone(), policy);
-        assert_eq!(pushed.is_err(), self.ledger.refuses(policy), "refusals");
+        assert_eq!(pushed.is_err(), self.ledger.refuses(policy, bytes).0, "refusals");
         let Ok(pushed) = pushed else {
             return;
         };
         assert_eq!(pushed.was_empty, was_empty);
-        let evicted = self.ledger.make_room();
-        self.ledger.accept();
+        assert_eq!(pushed.evicted, self.ledger.make_room(bytes), "evictions");
+        self.ledger.accept(bytes);
         self.accepted.push(number);
-        if !self.ledger.is_in_write() {
-            assert_eq!(pushed.evicted, evicted, "evictions");
-            self.ledger.check(self.queue.stats());
-        }
+        self.ledger.check(self.queue.stats());
     }
 
     fn write(&mut self, joined: Option<&mut JoinedFrames>, env: &mut Env) {

@@ -1,9 +1,11 @@
 //! The one queue of a session: the same frames in the same order, connected or suspended.
 
-use std::collections::VecDeque;
 use std::mem;
 
 use super::OverflowPolicy;
+use super::backlog::Backlog;
+use super::batch::{Batch, Remainder};
+use super::stats::OutboundStats;
 use crate::encoded::EncodedFrame;
 
 /// Frames accepted and not yet taken by a socket, oldest first.
@@ -15,42 +17,38 @@ use crate::encoded::EncodedFrame;
 #[derive(Debug)]
 pub struct OutboundQueue {
     waiting: Backlog,
-    /// How many bytes of the oldest waiting frame the current transport has taken. Such a frame is
-    /// not dropped for another (its rest must follow) and does not count against the capacity.
-    front_bytes_written: usize,
-    /// Frames in the batch that a writer holds right now.
-    in_flight: usize,
-    capacity_frames: usize,
-    accepted: u64,
+    writing: Writing,
+    capacity: Capacity,
     sent: u64,
     dropped: u64,
+    /// What waits or is being written, in bytes on the wire; a frame counts whole until its last
+    /// byte is taken.
+    pending_bytes: usize,
 }
 
-/// Frames in order; the first lies inline, so that one frame to an idle session allocates nothing.
-/// `rest` is empty whenever `first` is.
-#[derive(Debug, Default)]
-struct Backlog {
-    first: Option<EncodedFrame>,
-    rest: VecDeque<EncodedFrame>,
+/// How much may wait; in as few bytes as there are many queues.
+#[derive(Debug, Clone, Copy)]
+struct Capacity {
+    frames: u32,
+    bytes: u32,
 }
 
-/// What the second frame makes room for: a burst then allocates once for each member, not at 4, 8
-/// and 16 frames; one slot fewer than a power of two, as the first frame lies inline.
-const REST_FRAMES_MIN: usize = 15;
-
-/// All that waited, taken out for one write.
-#[derive(Debug, Default)]
-pub struct Batch {
-    frames: Backlog,
-    front_bytes_written: usize,
-    sent: u64,
+/// Frames that wait or are being written, and their bytes on the wire.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    frames: usize,
+    bytes: usize,
 }
 
-/// A frame that a transport has taken in part, with the number of bytes it took.
-#[derive(Debug, Clone)]
-pub struct Remainder {
-    frame: EncodedFrame,
-    bytes_written: usize,
+/// How far a writer has got.
+#[derive(Debug, Clone, Copy)]
+enum Writing {
+    /// No batch is out. The current transport has taken so many bytes of the oldest waiting frame.
+    /// If that is any, the frame is not dropped for another (its rest must follow) and does not
+    /// count against the capacity.
+    Between { front_bytes_written: usize },
+    /// A writer holds a batch.
+    InFlight { frames: u32, bytes: usize },
 }
 
 /// What became of an accepted frame's neighbours.
@@ -58,245 +56,289 @@ pub struct Remainder {
 pub struct Pushed {
     /// The queue was empty: whoever writes may be asleep.
     pub was_empty: bool,
-    /// The frames dropped to make room: 0 or 1.
+    /// The frames dropped to make room: at most 1, unless the new one is longer than those.
     pub evicted: usize,
 }
 
-/// The queue holds as many frames as it may.
+/// The queue holds as much as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{capacity_frames} frames are waiting already")]
-pub struct QueueFull {
-    /// The bound, in frames.
-    pub capacity_frames: usize,
-}
-
-/// An account of a session's outbound frames: `accepted = sent + dropped + pending`, always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct OutboundStats {
-    /// Frames that entered the queue.
-    pub accepted: u64,
-    /// Frames whose last byte a socket has taken.
-    pub sent: u64,
-    /// Frames dropped after they had entered: for newer ones, or at the session's end.
-    pub dropped: u64,
-    /// Frames that wait.
-    pub pending: u64,
+pub enum QueueFull {
+    /// So many frames wait.
+    #[error("{capacity_frames} frames are waiting already")]
+    Frames {
+        /// The bound, in frames.
+        capacity_frames: usize,
+    },
+    /// With one more frame it would be more bytes than this.
+    #[error("with this frame, more than {capacity_bytes} bytes would be waiting")]
+    Bytes {
+        /// The bound, in bytes on the wire.
+        capacity_bytes: usize,
+    },
 }
 
 impl OutboundQueue {
-    /// An empty queue of at most `capacity_frames` frames; it allocates nothing.
-    pub const fn new(capacity_frames: usize) -> Self {
+    /// An empty queue of at most `capacity_frames` frames, of any length; it allocates nothing.
+    /// What is above 2^32 - 1 counts as that.
+    pub fn new(capacity_frames: usize) -> Self {
+        let frames = u32::try_from(capacity_frames).unwrap_or(u32::MAX);
         Self {
-            waiting: Backlog { first: None, rest: VecDeque::new() },
-            front_bytes_written: 0,
-            in_flight: 0,
-            capacity_frames,
-            accepted: 0,
+            waiting: Backlog::default(),
+            writing: Writing::BETWEEN_FRAMES,
+            capacity: Capacity { frames, bytes: u32::MAX },
             sent: 0,
             dropped: 0,
+            pending_bytes: 0,
         }
     }
 
-    /// Appends a frame; at the bound, `policy` decides.
+    /// Lets no more than so many bytes wait, as they are on the wire; one longer frame may, if
+    /// nothing else does. What is above 4 GiB - 1 counts as that.
+    #[must_use]
+    pub fn with_capacity_bytes(mut self, bytes: usize) -> Self {
+        self.capacity.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Appends a frame; at a bound, `policy` decides.
     ///
     /// # Errors
     ///
-    /// [`QueueFull`] if the bound is reached and `policy` refuses new frames.
+    /// [`QueueFull`] if a bound is reached and `policy` refuses new frames.
     pub fn push(
         &mut self,
         frame: EncodedFrame,
         policy: OverflowPolicy,
     ) -> Result<Pushed, QueueFull> {
         let was_empty = self.is_empty();
-        let mut evicted = 0;
-        match policy {
-            OverflowPolicy::RejectNewest => {
-                if self.counted() + self.in_flight >= self.capacity_frames {
-                    return Err(QueueFull { capacity_frames: self.capacity_frames });
-                }
-            }
-            // What is in flight is left out: most of it is about to be gone, and `give_back`
-            // evicts what proves to be too much.
-            OverflowPolicy::DropOldest => {
-                if self.counted() >= self.capacity_frames {
-                    self.evict_oldest();
-                    evicted = 1;
-                }
-            }
-        }
+        let frame_bytes = frame.wire_bytes();
+        let frames = match policy {
+            OverflowPolicy::RejectNewest => self.len(),
+            OverflowPolicy::DropOldest => self.waiting.len(),
+        };
+        // What is in flight or half written counts here, though it may not have to: nearly always
+        // there is room even so.
+        let fits = frames < self.capacity_frames()
+            && self.pending_bytes + frame_bytes <= self.capacity_bytes();
+        let evicted = if fits { 0 } else { self.make_room(frame_bytes, policy)? };
         self.waiting.push(frame);
-        self.accepted += 1;
+        self.pending_bytes += frame_bytes;
         Ok(Pushed { was_empty, evicted })
+    }
+
+    /// Counts a frame as accepted and dropped at once: one that was not to be refused, and for
+    /// which no room could be made outside of this queue.
+    pub const fn drop_newest(&mut self) {
+        self.dropped += 1;
     }
 
     /// Takes all that waits, for one write.
     pub fn take(&mut self) -> Batch {
-        debug_assert_eq!(self.in_flight, 0, "one writer, one batch");
-        self.in_flight = self.waiting.len();
-        Batch {
-            frames: mem::take(&mut self.waiting),
-            front_bytes_written: mem::take(&mut self.front_bytes_written),
-            sent: 0,
+        debug_assert!(matches!(self.writing, Writing::Between { .. }), "one writer, one batch");
+        let front_bytes_written = self.writing.front_bytes_written();
+        // No queue is as long as 2^32 pointers.
+        let frames = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        // An empty batch need not be given back.
+        if frames > 0 {
+            self.writing = Writing::InFlight { frames, bytes: self.pending_bytes };
         }
+        Batch { frames: mem::take(&mut self.waiting), front_bytes_written, sent: 0, sent_bytes: 0 }
     }
 
     /// Takes a batch back after a write and tells how many of its frames had to be dropped, oldest
     /// first, because newer ones came meanwhile.
     pub fn give_back(&mut self, batch: Batch) -> usize {
-        self.in_flight = 0;
         self.sent += batch.sent;
+        self.pending_bytes -= batch.sent_bytes;
+        self.writing = Writing::BETWEEN_FRAMES;
         if !batch.frames.is_empty() {
             let newer = mem::replace(&mut self.waiting, batch.frames);
             self.waiting.append(newer);
-            self.front_bytes_written = batch.front_bytes_written;
+            let front_bytes_written = batch.front_bytes_written;
+            self.writing = Writing::Between { front_bytes_written };
         }
-        let excess = self.counted().saturating_sub(self.capacity_frames);
-        for _ in 0..excess {
-            self.evict_oldest();
-        }
-        excess
+        let fits = self.waiting.len() <= self.capacity_frames()
+            && self.pending_bytes <= self.capacity_bytes();
+        if fits { 0 } else { self.evict_excess() }
+    }
+
+    /// Drops the oldest frame that waits and is not written in part, and tells how many bytes it
+    /// had; `None` if there is no such frame.
+    pub fn evict_oldest(&mut self) -> Option<usize> {
+        let evicted = if self.writing.front_bytes_written() > 0 {
+            self.waiting.rest.pop_front()
+        } else {
+            self.waiting.pop()
+        };
+        let bytes = evicted?.wire_bytes();
+        self.dropped += 1;
+        self.pending_bytes -= bytes;
+        Some(bytes)
+    }
+
+    /// How many bytes [`evict_oldest`](Self::evict_oldest) can free.
+    pub fn evictable_bytes(&self) -> usize {
+        self.waiting_load().bytes
     }
 
     /// The transport is gone: a frame that it took in part will be written again, whole, to the
     /// next. Returns that frame, for whoever must still finish it on the old one.
     pub fn rewind(&mut self) -> Option<Remainder> {
-        let bytes_written = mem::take(&mut self.front_bytes_written);
+        let Writing::Between { front_bytes_written } = &mut self.writing else { return None };
+        let bytes_written = mem::take(front_bytes_written);
         let frame = self.waiting.first.clone()?;
         (bytes_written > 0).then_some(Remainder { frame, bytes_written })
     }
 
-    /// Drops all that waits and tells how many frames that were.
+    /// Drops all that waits and tells how many frames that were, those included of a batch whose
+    /// writer has not given it back and never will.
     pub fn discard(&mut self) -> usize {
-        let frames = mem::take(&mut self.waiting).len();
-        self.front_bytes_written = 0;
+        let frames = self.len();
+        self.waiting = Backlog::default();
+        self.writing = Writing::BETWEEN_FRAMES;
+        self.pending_bytes = 0;
         self.dropped += frames as u64;
         frames
     }
 
     /// Whether nothing waits and nothing is being written.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight == 0
+        self.waiting.is_empty() && self.in_flight().frames == 0
     }
 
     /// The number of frames that wait or are being written.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.in_flight
+        self.waiting.len() + self.in_flight().frames
+    }
+
+    /// The bytes on the wire of the frames that wait or are being written.
+    pub const fn pending_bytes(&self) -> usize {
+        self.pending_bytes
     }
 
     /// The bound, in frames.
     pub const fn capacity_frames(&self) -> usize {
-        self.capacity_frames
+        self.capacity.frames as usize
+    }
+
+    /// The bound, in bytes on the wire.
+    pub const fn capacity_bytes(&self) -> usize {
+        self.capacity.bytes as usize
     }
 
     /// The account of all frames so far.
     pub fn stats(&self) -> OutboundStats {
+        let pending = self.len() as u64;
         OutboundStats {
-            accepted: self.accepted,
+            accepted: self.sent + self.dropped + pending,
             sent: self.sent,
             dropped: self.dropped,
-            pending: self.len() as u64,
+            pending,
+            pending_bytes: self.pending_bytes as u64,
         }
     }
 
-    /// Waiting frames that count against the capacity: all but one that is half written.
-    fn counted(&self) -> usize {
-        self.waiting.len() - usize::from(self.front_bytes_written > 0)
-    }
-
-    fn evict_oldest(&mut self) {
-        let evicted = if self.front_bytes_written > 0 {
-            self.waiting.rest.pop_front()
-        } else {
-            self.waiting.pop()
-        };
-        self.dropped += u64::from(evicted.is_some());
-    }
-}
-
-impl Backlog {
-    fn push(&mut self, frame: EncodedFrame) {
-        if self.first.is_none() {
-            self.first = Some(frame);
-        } else {
-            if self.rest.capacity() == 0 {
-                self.rest.reserve_exact(REST_FRAMES_MIN);
+    /// Looks closely at a push for which there may be no room, and tells how many frames it took to
+    /// make some.
+    #[cold]
+    fn make_room(
+        &mut self,
+        frame_bytes: usize,
+        policy: OverflowPolicy,
+    ) -> Result<usize, QueueFull> {
+        match policy {
+            OverflowPolicy::RejectNewest => self.check_room(frame_bytes).map(|()| 0),
+            // What is in flight is left out: most of it is about to be gone, and `give_back`
+            // evicts what proves to be too much.
+            OverflowPolicy::DropOldest => {
+                // One for one: a frame that was half written when its transport was lost keeps its
+                // place above the bound.
+                let is_full = self.waiting_load().frames >= self.capacity_frames();
+                let mut evicted = usize::from(is_full && self.evict_oldest().is_some());
+                while self.is_too_long(self.waiting_load().and(frame_bytes))
+                    && self.evict_oldest().is_some()
+                {
+                    evicted += 1;
+                }
+                Ok(evicted)
             }
-            self.rest.push_back(frame);
         }
     }
 
-    fn pop(&mut self) -> Option<EncodedFrame> {
-        mem::replace(&mut self.first, self.rest.pop_front())
+    #[cold]
+    fn evict_excess(&mut self) -> usize {
+        let mut evicted = 0;
+        while self.exceeds(self.waiting_load()) && self.evict_oldest().is_some() {
+            evicted += 1;
+        }
+        evicted
     }
 
-    fn append(&mut self, newer: Self) {
-        self.rest.extend(newer.first);
-        self.rest.extend(newer.rest);
+    /// What waits and counts against the capacity: all but a frame that is half written.
+    fn waiting_load(&self) -> Load {
+        let half_written = self.half_written();
+        Load {
+            frames: self.waiting.len() - half_written.frames,
+            bytes: self.pending_bytes - self.in_flight().bytes - half_written.bytes,
+        }
     }
 
-    fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &EncodedFrame> {
-        self.first.iter().chain(&self.rest)
-    }
-}
-
-impl Batch {
-    /// Whether all of it is written.
-    pub const fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
-    /// The number of frames that are not wholly written.
-    pub fn len(&self) -> usize {
-        self.frames.len()
-    }
-
-    /// The frames that are not wholly written, oldest first.
-    pub fn frames(&self) -> impl Iterator<Item = &EncodedFrame> {
-        self.frames.iter()
-    }
-
-    /// The unwritten rest of the first frame, if a part of that frame is written.
-    pub fn started(&self) -> Option<&[u8]> {
-        (self.front_bytes_written > 0).then(|| self.chunks().next()).flatten()
-    }
-
-    /// The bytes to write, a slice a frame.
-    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let mut skip = self.front_bytes_written;
-        self.frames.iter().map(move |frame| &frame.wire()[mem::take(&mut skip)..])
-    }
-
-    /// Takes note that the next `bytes` are written, and shows each frame that is whole by now.
-    /// Returns what goes beyond this batch's bytes.
-    pub fn advance(&mut self, mut bytes: usize, mut on_sent: impl FnMut(&EncodedFrame)) -> usize {
-        while let Some(front) = &self.frames.first {
-            let rest = front.wire().len() - self.front_bytes_written;
-            if bytes < rest {
-                self.front_bytes_written += bytes;
-                return 0;
+    fn half_written(&self) -> Load {
+        match &self.waiting.first {
+            Some(front) if self.writing.front_bytes_written() > 0 => {
+                Load { frames: 1, bytes: front.wire_bytes() }
             }
-            bytes -= rest;
-            on_sent(front);
-            self.frames.pop();
-            self.front_bytes_written = 0;
-            self.sent += 1;
+            Some(_) | None => Load::NONE,
         }
-        bytes
+    }
+
+    const fn in_flight(&self) -> Load {
+        match self.writing {
+            Writing::Between { .. } => Load::NONE,
+            Writing::InFlight { frames, bytes } => Load { frames: frames as usize, bytes },
+        }
+    }
+
+    /// Whether this is more than may wait. A single frame may be of any length.
+    const fn exceeds(&self, load: Load) -> bool {
+        load.frames > self.capacity_frames() || self.is_too_long(load)
+    }
+
+    const fn is_too_long(&self, load: Load) -> bool {
+        load.bytes > self.capacity_bytes() && load.frames > 1
+    }
+
+    fn check_room(&self, frame_bytes: usize) -> Result<(), QueueFull> {
+        let (waiting, in_flight) = (self.waiting_load(), self.in_flight());
+        let frames = waiting.frames + in_flight.frames;
+        let load = Load { frames, bytes: waiting.bytes + in_flight.bytes }.and(frame_bytes);
+        if frames >= self.capacity_frames() {
+            Err(QueueFull::Frames { capacity_frames: self.capacity_frames() })
+        } else if self.exceeds(load) {
+            Err(QueueFull::Bytes { capacity_bytes: self.capacity_bytes() })
+        } else {
+            Ok(())
+        }
     }
 }
 
-impl Remainder {
-    /// The bytes still to write.
-    pub fn bytes(&self) -> &[u8] {
-        &self.frame.wire()[self.bytes_written..]
+impl Writing {
+    const BETWEEN_FRAMES: Self = Self::Between { front_bytes_written: 0 };
+
+    /// How much of the oldest waiting frame is written; that of a batch is its writer's affair.
+    const fn front_bytes_written(self) -> usize {
+        match self {
+            Self::Between { front_bytes_written } => front_bytes_written,
+            Self::InFlight { .. } => 0,
+        }
+    }
+}
+
+impl Load {
+    const NONE: Self = Self { frames: 0, bytes: 0 };
+
+    /// With one more frame.
+    const fn and(self, frame_bytes: usize) -> Self {
+        Self { frames: self.frames + 1, bytes: self.bytes.saturating_add(frame_bytes) }
     }
 }

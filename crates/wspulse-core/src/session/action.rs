@@ -16,6 +16,8 @@ pub enum Action {
     Ping,
     /// Count a peer that was silent for too long; its transport is dismissed next.
     PongTimeout,
+    /// Count a peer that left a message incomplete for too long; its transport is dismissed next.
+    MessageTimeout,
     /// Part with the current transport in this way, until the deadline at the latest.
     Dismiss(Dismissal, Instant),
     /// Forget the transport that is being upgraded.

@@ -1,11 +1,14 @@
 //! What a session is told at its start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::suspension::SuspensionLimit;
 use crate::heartbeat::HeartbeatConfig;
+use crate::rate::InboundRate;
 
 /// The times and bounds that all sessions of a server share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SessionConfig {
     /// When to ping and when to give a silent peer up.
     pub heartbeat: HeartbeatConfig,
@@ -16,6 +19,27 @@ pub struct SessionConfig {
     pub resume_window: Duration,
     /// How many received frames may wait for their callback before reading stops; at least 1.
     pub inbound_frames_max: usize,
+    /// How fast a peer may send, if that is limited.
+    pub inbound_rate: Option<InboundRate>,
+    /// How long a message may take from its first byte to its last, times left out in which the
+    /// session did not read.
+    pub message_timeout: Duration,
+    /// How many of these sessions may be suspended at once, if that is limited.
+    pub suspension_limit: Option<Arc<SuspensionLimit>>,
+}
+
+impl SessionConfig {
+    /// Whether one more session may be suspended; it then is.
+    pub(super) fn may_suspend(&self) -> bool {
+        self.suspension_limit.as_ref().is_none_or(|limit| limit.try_enter())
+    }
+
+    /// A session is suspended no more.
+    pub(super) fn leave_suspension(&self) {
+        if let Some(limit) = &self.suspension_limit {
+            limit.leave();
+        }
+    }
 }
 
 /// Whether another connection with the same id still runs its callbacks.

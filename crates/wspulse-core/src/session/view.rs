@@ -49,7 +49,8 @@ impl Session {
                 let pong = self
                     .wants_inbound()
                     .then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
-                pong.into_iter().chain(link.write_deadline).min()
+                let deadlines = [pong, link.write_deadline, self.inbound_timeout()];
+                deadlines.into_iter().flatten().min()
             }
             State::Suspended { grace_deadline, .. } => {
                 self.upgrade_deadline.is_none().then_some(*grace_deadline)
@@ -62,9 +63,15 @@ impl Session {
         state.into_iter().chain(self.upgrade_deadline).min()
     }
 
-    /// Whether received frames are welcome: reading stops while too many wait for their callback.
-    /// After the end they are welcome and thrown away, so that the peer can be heard closing.
+    /// Whether received frames are welcome: reading stops while too many wait for their callback,
+    /// and while the peer has sent all that it may for now. After the end they are welcome and
+    /// thrown away, so that the peer can be heard closing.
     pub fn wants_inbound(&self) -> bool {
+        self.has_room() && !self.is_rate_paused()
+    }
+
+    /// Whether fewer frames wait for their callback than may.
+    pub(super) fn has_room(&self) -> bool {
         match self.state {
             State::Connected(_) => self.callbacks.messages() < self.config.inbound_frames_max,
             State::Opening

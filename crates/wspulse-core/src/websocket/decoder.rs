@@ -23,15 +23,31 @@ pub trait Sink {
     fn pong(&mut self, payload: &[u8]);
     /// A Close frame; `None` if it is empty. Nothing follows it.
     fn close(&mut self, frame: Option<CloseFrame>);
+    /// Whether more is welcome behind the Ping or Pong that was just delivered. Unless it is
+    /// overridden, it always is.
+    fn flow_behind_control(&self) -> Flow {
+        Flow::Continue
+    }
 }
 
-/// Whether a [`Decoder`] goes on after a message.
+/// Whether a [`Decoder`] goes on after a message, a Ping or a Pong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// More messages are welcome.
+    /// More is welcome.
     Continue,
-    /// The decoder stops behind this message; what remains of the input is fed again later.
+    /// The decoder stops here; what remains of the input is fed again later.
     Pause,
+}
+
+/// What the bytes fed so far end in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing: all that has begun is complete, or nothing more is read.
+    Complete,
+    /// A message, or a control frame between two, whose first byte came with the last feed.
+    Begun,
+    /// A message, or a control frame between two, whose first byte came with an earlier feed.
+    Continued,
 }
 
 /// Reads a client's frames from chunks of any size.
@@ -41,9 +57,18 @@ pub enum Flow {
 /// the length announced. Between messages the decoder holds no memory but itself.
 #[derive(Debug)]
 pub struct Decoder {
-    message_bytes_max: usize,
+    message_bytes_max: u32,
+    message_fragments_max: u32,
     // Boxed because nearly all connections of a server are idle: 24 bytes for each.
-    state: State<Box<Partial>>,
+    state: State<Box<Rest>>,
+}
+
+/// What is kept from one feed to the next.
+#[derive(Debug)]
+struct Rest {
+    partial: Partial,
+    /// Whether it began with an earlier feed than the last.
+    is_continued: bool,
 }
 
 /// Where the bytes received so far end.
@@ -61,9 +86,31 @@ enum State<P> {
 type Step = Result<(State<Partial>, Flow), ProtocolError>;
 
 impl Decoder {
-    /// A decoder that refuses messages of more than `message_bytes_max` bytes.
-    pub const fn new(message_bytes_max: usize) -> Self {
-        Self { message_bytes_max, state: State::Idle }
+    /// A decoder that refuses messages of more than `message_bytes_max` bytes, which can be set to
+    /// 4 GiB - 1 at the most (what is above counts as that), and any number of fragments.
+    pub fn new(message_bytes_max: usize) -> Self {
+        Self {
+            message_bytes_max: u32::try_from(message_bytes_max).unwrap_or(u32::MAX),
+            message_fragments_max: u32::MAX,
+            state: State::Idle,
+        }
+    }
+
+    /// Refuses messages of more than so many frames, empty ones included; at least 1. What is
+    /// above 2^32 - 1 counts as that.
+    #[must_use]
+    pub fn with_message_fragments_max(mut self, fragments: usize) -> Self {
+        self.message_fragments_max = u32::try_from(fragments).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// What the bytes fed so far end in.
+    pub const fn progress(&self) -> Progress {
+        match &self.state {
+            State::Idle | State::Ended => Progress::Complete,
+            State::Partial(rest) if rest.is_continued => Progress::Continued,
+            State::Partial(_) => Progress::Begun,
+        }
     }
 
     /// Whether a Close frame or a violation came: nothing more is read.
@@ -87,23 +134,26 @@ impl Decoder {
         sink: &mut S,
     ) -> Result<usize, ProtocolError> {
         // Ended unless put back: so it stays after an error.
-        let mut state = match mem::replace(&mut self.state, State::Ended) {
-            State::Idle => State::Idle,
-            State::Partial(partial) => State::Partial(*partial),
+        let (mut state, mut is_continued) = match mem::replace(&mut self.state, State::Ended) {
+            State::Idle => (State::Idle, false),
+            State::Partial(rest) => (State::Partial(rest.partial), true),
             State::Ended => return Ok(input.len()),
         };
         let mut input = Input::new(input);
         let mut flow = Flow::Continue;
         while flow == Flow::Continue && !input.is_empty() {
             (state, flow) = match state {
-                State::Idle => self.read_frames(&mut input, sink)?,
+                State::Idle => {
+                    is_continued = false;
+                    self.read_frames(&mut input, sink)?
+                }
                 State::Partial(partial) => self.resume(partial, &mut input, sink)?,
                 State::Ended => break,
             };
         }
         self.state = match state {
             State::Idle => State::Idle,
-            State::Partial(partial) => State::Partial(Box::new(partial)),
+            State::Partial(partial) => State::Partial(Box::new(Rest { partial, is_continued })),
             State::Ended => State::Ended,
         };
         Ok(input.consumed())
@@ -168,7 +218,7 @@ impl Decoder {
                 payload.extend_from_slice(frame.take(input));
                 if frame.remaining_bytes() == 0 {
                     control.deliver(&payload, sink)?;
-                    return Ok(behind_control(control, message));
+                    return Ok(behind_control(control, message, sink));
                 }
                 Ok(incomplete(Partial::Control { message, control, frame, payload }))
             }
@@ -196,12 +246,13 @@ impl Decoder {
                 let announced_bytes =
                     self.admit(message.announced_bytes(), header.payload_bytes)?;
                 message.announce(announced_bytes);
+                message.count_fragment(self.message_fragments_max)?;
                 self.read_data(message, frame, input, sink)
             }
             (Opcode::Control(control), message) => {
                 if let Some(payload) = frame.take_whole(input) {
                     control.deliver(payload, sink)?;
-                    return Ok(behind_control(control, message));
+                    return Ok(behind_control(control, message, sink));
                 }
                 let payload = frame.take(input).to_vec();
                 Ok(incomplete(Partial::Control { message, control, frame, payload }))
@@ -217,8 +268,8 @@ impl Decoder {
     fn admit(&self, announced_bytes: usize, payload_bytes: u64) -> Result<usize, ProtocolError> {
         let len = payload_bytes.saturating_add(announced_bytes as u64);
         match usize::try_from(len) {
-            Ok(len) if len <= self.message_bytes_max => Ok(len),
-            _ => Err(ProtocolError::MessageTooBig { len, limit: self.message_bytes_max }),
+            Ok(len) if len <= self.message_bytes_max() => Ok(len),
+            _ => Err(ProtocolError::MessageTooBig { len, limit: self.message_bytes_max() }),
         }
     }
 
@@ -232,7 +283,7 @@ impl Decoder {
         sink: &mut S,
     ) -> Step {
         let capacity_max =
-            if frame.is_final { message.announced_bytes() } else { self.message_bytes_max };
+            if frame.is_final { message.announced_bytes() } else { self.message_bytes_max() };
         message.append(frame.take(input), capacity_max)?;
         if frame.remaining_bytes() > 0 {
             Ok(incomplete(Partial::Data { message, frame }))
@@ -241,6 +292,11 @@ impl Decoder {
         } else {
             Ok(incomplete(behind_fragment(message)))
         }
+    }
+
+    #[inline]
+    const fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max as usize
     }
 }
 
@@ -252,11 +308,18 @@ fn behind_fragment(message: Assembly) -> Partial {
     Partial::Header { message: Some(message), header: HeaderStart::default() }
 }
 
-fn behind_control(control: Control, message: Option<Assembly>) -> (State<Partial>, Flow) {
-    match (control, message) {
-        (Control::Close, _) => (State::Ended, Flow::Pause),
-        (Control::Ping | Control::Pong, Some(message)) => incomplete(behind_fragment(message)),
-        (Control::Ping | Control::Pong, None) => (State::Idle, Flow::Continue),
+fn behind_control<S: Sink>(
+    control: Control,
+    message: Option<Assembly>,
+    sink: &S,
+) -> (State<Partial>, Flow) {
+    let state = match message {
+        Some(message) => State::Partial(behind_fragment(message)),
+        None => State::Idle,
+    };
+    match control {
+        Control::Close => (State::Ended, Flow::Pause),
+        Control::Ping | Control::Pong => (state, sink.flow_behind_control()),
     }
 }
 

@@ -59,11 +59,21 @@ pub enum ProtocolError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The message is in more frames than the limit allows.
+    #[error("message has more than {limit} fragments")]
+    TooManyFragments {
+        /// The limit in frames.
+        limit: usize,
+    },
 }
 
 impl ProtocolError {
-    /// The close frame that tells the peer: 1009 for a message too big, 1007 for bad UTF-8, else
-    /// 1002, each with a short text.
+    /// The close frame that tells the peer: 1009 for a message too big, 1007 for bad UTF-8, 1008
+    /// for too many fragments, else 1002, each with a short text.
+    ///
+    /// Any number of fragments is valid WebSocket, so that one is no protocol error (1002); nor is
+    /// the message too big (1009). RFC 6455 §7.4.1 has 1008 for a message that violates a policy
+    /// where no other code fits.
     pub fn close_frame(&self) -> CloseFrame {
         let (code, reason) = match self {
             Self::NotMasked => (CloseCode::PROTOCOL_ERROR, "frame not masked"),
@@ -79,6 +89,7 @@ impl ProtocolError {
             Self::LengthOverflow { .. } => (CloseCode::PROTOCOL_ERROR, "bad frame length"),
             Self::InvalidUtf8 => (CloseCode::INVALID_PAYLOAD, "invalid UTF-8"),
             Self::MessageTooBig { .. } => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
+            Self::TooManyFragments { .. } => (CloseCode::POLICY_VIOLATION, "too many fragments"),
         };
         CloseFrame::from_static(code, reason)
     }

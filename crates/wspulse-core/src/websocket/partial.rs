@@ -67,6 +67,8 @@ pub(super) struct Assembly {
     kind: MessageKind,
     /// The payload lengths of all frames whose header was read, added up.
     announced_bytes: usize,
+    /// Frames whose header was read.
+    fragments: u32,
     received: Vec<u8>,
     /// Stays at the start if the message is binary.
     utf8: Utf8Progress,
@@ -74,7 +76,13 @@ pub(super) struct Assembly {
 
 impl Assembly {
     pub(super) const fn new(kind: MessageKind, announced_bytes: usize) -> Self {
-        Self { kind, announced_bytes, received: Vec::new(), utf8: Utf8Progress::new() }
+        Self {
+            kind,
+            announced_bytes,
+            fragments: 1,
+            received: Vec::new(),
+            utf8: Utf8Progress::new(),
+        }
     }
 
     pub(super) const fn announced_bytes(&self) -> usize {
@@ -84,6 +92,15 @@ impl Assembly {
     /// Says how long the message is, another frame's announced length included.
     pub(super) const fn announce(&mut self, announced_bytes: usize) {
         self.announced_bytes = announced_bytes;
+    }
+
+    /// Another frame of this message has begun; refuses one more than `fragments_max`.
+    pub(super) const fn count_fragment(&mut self, fragments_max: u32) -> Result<(), ProtocolError> {
+        if self.fragments >= fragments_max {
+            return Err(ProtocolError::TooManyFragments { limit: fragments_max as usize });
+        }
+        self.fragments += 1;
+        Ok(())
     }
 
     /// Appends an unmasked piece. The buffer doubles, as a vector does, but not beyond
@@ -122,6 +139,7 @@ impl fmt::Debug for Assembly {
         f.debug_struct("Assembly")
             .field("kind", &self.kind)
             .field("announced_bytes", &self.announced_bytes)
+            .field("fragments", &self.fragments)
             .field("received_bytes", &self.received.len())
             .finish_non_exhaustive()
     }

@@ -43,6 +43,9 @@ pub(crate) fn config() -> SessionConfig {
         write_wait: WRITE_WAIT,
         resume_window: WINDOW,
         inbound_frames_max: 3,
+        inbound_rate: None,
+        message_timeout: Duration::from_mins(1),
+        suspension_limit: None,
     }
 }
 
@@ -99,6 +102,7 @@ impl Rig {
                 Action::Discarded(messages) => self.discarded += messages,
                 action @ (Action::Ping
                 | Action::PongTimeout
+                | Action::MessageTimeout
                 | Action::Dismiss(..)
                 | Action::AbandonUpgrade
                 | Action::End(_)
@@ -213,6 +217,7 @@ impl Rig {
                 Action::Call(_) => "Call",
                 Action::Ping => "Ping",
                 Action::PongTimeout => "PongTimeout",
+                Action::MessageTimeout => "MessageTimeout",
                 Action::Dismiss(Dismissal::Close(_), _) => "Close",
                 Action::Dismiss(Dismissal::Echo(_), _) => "Echo",
                 Action::Dismiss(Dismissal::Fail(_), _) => "Fail",
@@ -232,6 +237,7 @@ impl Rig {
             Action::Call(_)
             | Action::Ping
             | Action::PongTimeout
+            | Action::MessageTimeout
             | Action::Dismiss(..)
             | Action::AbandonUpgrade
             | Action::DiscardBacklog

@@ -18,7 +18,7 @@ impl Driver {
                 Action::Call(event) => self.start_callback(&event, env),
                 Action::Ping => self.send_ping(env),
                 // Only to be counted; the loss that follows is checked like any other.
-                Action::PongTimeout => {}
+                Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
                 Action::AbandonUpgrade => self.abandon_upgrade(env),
                 Action::End(disconnect) => self.ask_for_end(disconnect, env),
@@ -59,7 +59,7 @@ impl Driver {
         let link = link.expect("only a transport that is there is dismissed");
         self.check_dismissal(&dismissal, &link, was_paused, env);
         self.part_with(link, dismissal, deadline);
-        if self.told.end.is_none() && !self.config.resume_window.is_zero() {
+        if self.told.end.is_none() && self.may_suspend() {
             self.told.losses += 1;
             self.told.suspended_until = Some(env.now + self.config.resume_window);
         }
@@ -97,6 +97,11 @@ impl Driver {
                 assert!(!was_paused, "a peer that is not read cannot be heard");
                 assert!(env.now >= link.heard_at + self.config.heartbeat.pong_timeout);
                 Scene::PongTimeout.seen();
+            }
+            (None, Dismissal::Fail(close)) => {
+                assert_eq!((close.code().as_u16(), close.reason()), (1008, "message timeout"));
+                assert!(env.now >= link.message_deadline.expect("an incomplete message"));
+                Scene::MessageTimeout.seen();
             }
             (_, Dismissal::Close(_) | Dismissal::Echo(_) | Dismissal::Fail(_)) => {
                 panic!("{dismissal:?} without a reason")
@@ -136,7 +141,7 @@ impl Driver {
 
     pub(crate) fn upgrade_failed(&mut self, env: &Env) {
         self.told.upgrade_failed_at = Some(env.now);
-        if std::mem::take(&mut self.told.opening) && !self.config.resume_window.is_zero() {
+        if std::mem::take(&mut self.told.opening) && self.may_suspend() {
             Scene::FirstUpgradeFailed.seen();
             self.told.losses += 1;
             self.told.suspended_until = Some(env.now + self.config.resume_window);
@@ -153,8 +158,11 @@ impl Driver {
             assert!(env.now >= due_at, "not before time");
             assert!(env.now == due_at || !env.punctual, "exactly in time");
         } else {
-            assert!(matches!(disconnect, Disconnect::TransportLost(_)));
-            assert!(self.config.resume_window.is_zero() && self.current.is_none());
+            let for_want_of_a_place = matches!(disconnect, Disconnect::SuspendedLimit(_));
+            assert!(for_want_of_a_place || matches!(disconnect, Disconnect::TransportLost(_)));
+            assert_eq!(for_want_of_a_place, !self.config.resume_window.is_zero());
+            assert!(!self.may_suspend() && self.current.is_none());
+            Scene::NoPlaceToWait.seen_if(for_want_of_a_place);
         }
         self.told.asked_for_end = true;
         self.asked.push(disconnect);
@@ -174,7 +182,9 @@ fn close_of(end: &Disconnect) -> (u16, &str) {
         Disconnect::Kicked { reason } => (1000, reason),
         Disconnect::Duplicate => (1000, "duplicate connection id"),
         Disconnect::ServerClosed => (1001, "server shutting down"),
-        Disconnect::TransportLost(_) | Disconnect::GraceExpired(_) => (1001, "session ended"),
+        Disconnect::TransportLost(_)
+        | Disconnect::GraceExpired(_)
+        | Disconnect::SuspendedLimit(_) => (1001, "session ended"),
         other => panic!("{other:?} has no close frame here"),
     }
 }

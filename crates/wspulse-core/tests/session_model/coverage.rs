@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scene {
     Refused,
+    RefusedForBytes,
     Evicted,
+    EvictedForBytes,
     EvictedBehindHalfWritten,
     EvictedAfterWrite,
     HalfWrittenAtLoss,
@@ -16,6 +18,7 @@ pub(crate) enum Scene {
     FlushCutByDeadline,
     FlushCutByPeer,
     PongTimeout,
+    MessageTimeout,
     WriteTimeout,
     PanicLostTransport,
     PanicSparedTransport,
@@ -30,6 +33,7 @@ pub(crate) enum Scene {
     UpgradeOutlastedWindow,
     GraceExpired,
     GraceYielded,
+    NoPlaceToWait,
     EndRaced,
     HeldByPredecessor,
     SuspensionsFolded,
@@ -38,9 +42,11 @@ pub(crate) enum Scene {
 static SEEN: AtomicU64 = AtomicU64::new(0);
 
 impl Scene {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 33] = [
         Self::Refused,
+        Self::RefusedForBytes,
         Self::Evicted,
+        Self::EvictedForBytes,
         Self::EvictedBehindHalfWritten,
         Self::EvictedAfterWrite,
         Self::HalfWrittenAtLoss,
@@ -51,6 +57,7 @@ impl Scene {
         Self::FlushCutByDeadline,
         Self::FlushCutByPeer,
         Self::PongTimeout,
+        Self::MessageTimeout,
         Self::WriteTimeout,
         Self::PanicLostTransport,
         Self::PanicSparedTransport,
@@ -65,6 +72,7 @@ impl Scene {
         Self::UpgradeOutlastedWindow,
         Self::GraceExpired,
         Self::GraceYielded,
+        Self::NoPlaceToWait,
         Self::EndRaced,
         Self::HeldByPredecessor,
         Self::SuspensionsFolded,

@@ -6,19 +6,21 @@ use std::time::Instant;
 
 use wspulse_core::outbound::{ControlLane, OutboundQueue};
 use wspulse_core::session::{Predecessor, Session, SessionConfig};
-use wspulse_core::websocket::Flow;
+use wspulse_core::websocket::{Flow, Progress};
 use wspulse_core::{Disconnect, Frame, PanicError, SessionEvent, TransportLost};
 
 use crate::coverage::Scene;
 use crate::env::Env;
 use crate::journal::{Journal, TransportNumber};
 use crate::leaving::Leaving;
-use crate::ledger::Ledger;
+use crate::ledger::{Capacity, Ledger};
 use crate::socket::{Socket, Takes};
 
 pub(crate) struct Driver {
     pub(crate) session: Session,
     pub(crate) config: Arc<SessionConfig>,
+    /// Whether any session may be suspended.
+    pub(crate) has_places: bool,
     pub(crate) queue: OutboundQueue,
     pub(crate) ledger: Ledger,
     pub(crate) journal: Journal,
@@ -63,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) heard_at: Instant,
     pub(crate) pings_sent: u32,
     pub(crate) pings_received: u32,
+    /// When the message that has begun must be complete.
+    pub(crate) message_deadline: Option<Instant>,
 }
 
 pub(crate) struct Running {
@@ -101,7 +105,8 @@ enum Due {
 impl Driver {
     pub(crate) fn new(
         config: &Arc<SessionConfig>,
-        capacity_frames: usize,
+        capacity: Capacity,
+        has_places: bool,
         predecessor: Predecessor,
         mut upgrade: Upgrade,
         env: &Env,
@@ -110,8 +115,9 @@ impl Driver {
         Self {
             session: Session::new(Arc::clone(config), predecessor, env.now),
             config: Arc::clone(config),
-            queue: OutboundQueue::new(capacity_frames),
-            ledger: Ledger::new(capacity_frames),
+            has_places,
+            queue: OutboundQueue::new(capacity.frames).with_capacity_bytes(capacity.bytes),
+            ledger: Ledger::new(capacity),
             journal: Journal::new(predecessor == Predecessor::None),
             mailbox: VecDeque::new(),
             upgrading: Some(upgrade),
@@ -222,6 +228,30 @@ impl Driver {
         }
     }
 
+    /// What has been read ends within a message, or behind one.
+    pub(crate) fn progress(&mut self, env: &mut Env) {
+        self.hear(env);
+        if let Some(link) = &mut self.current {
+            let incomplete = if link.message_deadline.is_some() && env.chance(50) {
+                Progress::Continued
+            } else {
+                Progress::Begun
+            };
+            let progress = env.pick(&[Progress::Complete, incomplete, incomplete]);
+            if self.told.end.is_none() {
+                match progress {
+                    Progress::Complete => link.message_deadline = None,
+                    Progress::Begun => {
+                        link.message_deadline = Some(env.now + self.config.message_timeout);
+                    }
+                    Progress::Continued => {}
+                }
+            }
+            self.session.handle_progress(progress, env.now);
+            self.act(env);
+        }
+    }
+
     fn hear(&mut self, env: &Env) {
         if let Some(link) = &mut self.current {
             link.heard_at = env.now;
@@ -268,8 +298,12 @@ impl Driver {
     }
 
     fn end(&mut self, disconnect: Disconnect, deadline: Instant, env: &mut Env) {
-        let peer_went =
-            matches!(disconnect, Disconnect::TransportLost(_) | Disconnect::GraceExpired(_));
+        let peer_went = matches!(
+            disconnect,
+            Disconnect::TransportLost(_)
+                | Disconnect::GraceExpired(_)
+                | Disconnect::SuspendedLimit(_)
+        );
         if !peer_went {
             self.journal.give_up_waiting();
         }
@@ -319,6 +353,7 @@ impl Driver {
             heard_at: env.now,
             pings_sent: 0,
             pings_received: 0,
+            message_deadline: None,
         });
     }
 

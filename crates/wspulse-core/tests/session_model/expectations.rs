@@ -60,6 +60,11 @@ impl Driver {
             && self.journal.waiting() >= self.config.inbound_frames_max
     }
 
+    /// Whether a session without a transport may wait for the next one.
+    pub(crate) fn may_suspend(&self) -> bool {
+        !self.config.resume_window.is_zero() && self.has_places
+    }
+
     fn expected_timeout(&self) -> Option<Instant> {
         let upgrade = self.upgrading.map(|upgrade| upgrade.deadline);
         let state = match (&self.told.end, &self.current, self.told.suspended_until) {
@@ -70,7 +75,8 @@ impl Driver {
                 let silent = link.heard_at + heartbeat.pong_timeout;
                 let blocked = link.blocked_since.map(|since| since + self.config.write_wait);
                 let silent = (!self.is_paused()).then_some(silent);
-                silent.into_iter().chain(blocked).chain([link.ping_at]).min()
+                let message = link.message_deadline;
+                silent.into_iter().chain(blocked).chain(message).chain([link.ping_at]).min()
             }
             (None, None, Some(deadline)) => upgrade.is_none().then_some(deadline),
             (None, None, None) => None,

@@ -6,16 +6,30 @@ use wspulse_core::OutboundStats;
 use wspulse_core::outbound::OverflowPolicy;
 
 pub(crate) struct Ledger {
-    capacity_frames: usize,
+    capacity: Capacity,
     /// By number: every frame has one fate, once.
     fates: Vec<Fate>,
-    /// Numbers of the frames that have no fate yet, in the order of their acceptance.
-    pending: VecDeque<u32>,
+    /// The frames that have no fate yet, in the order of their acceptance.
+    pending: VecDeque<Pending>,
     /// The peer has a part of the oldest pending frame.
     begun: bool,
-    in_write: bool,
+    /// During a write, how many of the oldest pending frames are the writer's.
+    in_write: Option<usize>,
     sent: u64,
     dropped: u64,
+}
+
+/// How much may wait; one frame may be longer if it waits alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capacity {
+    pub(crate) frames: usize,
+    pub(crate) bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    number: u32,
+    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +40,13 @@ enum Fate {
 }
 
 impl Ledger {
-    pub(crate) const fn new(capacity_frames: usize) -> Self {
+    pub(crate) const fn new(capacity: Capacity) -> Self {
         Self {
-            capacity_frames,
+            capacity,
             fates: Vec::new(),
             pending: VecDeque::new(),
             begun: false,
-            in_write: false,
+            in_write: None,
             sent: 0,
             dropped: 0,
         }
@@ -42,35 +56,47 @@ impl Ledger {
         u32::try_from(self.fates.len()).unwrap()
     }
 
-    pub(crate) fn refuses(&self, policy: OverflowPolicy) -> bool {
-        let counted = if self.in_write { self.pending.len() } else { self.droppable() };
-        policy == OverflowPolicy::RejectNewest && counted >= self.capacity_frames
+    /// Whether a frame of so many bytes would be refused, and whether that is for its bytes.
+    pub(crate) fn refuses(&self, policy: OverflowPolicy, bytes: usize) -> (bool, bool) {
+        // What is being written cannot make room, but it takes some.
+        let held = if self.in_write.is_some() { 0 } else { self.held() };
+        let (frames, waiting) = self.load(held);
+        let by_frames = frames >= self.capacity.frames;
+        let by_bytes = !by_frames && frames > 0 && waiting + bytes > self.capacity.bytes;
+        let refuses = policy == OverflowPolicy::RejectNewest && (by_frames || by_bytes);
+        (refuses, by_bytes)
     }
 
     /// The next number is accepted.
-    pub(crate) fn accept(&mut self) {
-        self.pending.push_back(self.next_number());
+    pub(crate) fn accept(&mut self, bytes: usize) {
+        self.pending.push_back(Pending { number: self.next_number(), bytes });
         self.fates.push(Fate::Pending);
     }
 
-    /// Makes room for the next number and tells how many frames that costs. During a write it
-    /// shows only afterwards what must go.
-    pub(crate) fn make_room(&mut self) -> usize {
-        let full = !self.in_write && self.droppable() >= self.capacity_frames;
-        if full {
+    /// Makes room for a frame of so many bytes and tells how many frames that costs.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> usize {
+        let mut evicted = 0;
+        loop {
+            let (frames, waiting) = self.load(self.held());
+            // One for one: what was half written once may lie above the bound in frames.
+            let is_full = evicted == 0 && frames >= self.capacity.frames;
+            let is_too_long = frames > 0 && waiting + bytes > self.capacity.bytes;
+            if !is_full && !is_too_long {
+                return evicted;
+            }
             self.drop_oldest();
+            evicted += 1;
         }
-        usize::from(full)
     }
 
     pub(crate) fn begin_write(&mut self) {
-        self.in_write = true;
+        self.in_write = Some(self.pending.len());
     }
 
     /// The peer has this frame whole.
     pub(crate) fn arrived(&mut self, number: u32) {
         assert_eq!(
-            self.pending.pop_front(),
+            self.pending.pop_front().map(|frame| frame.number),
             Some(number),
             "frames arrive in the order of their acceptance, each once"
         );
@@ -78,23 +104,31 @@ impl Ledger {
         self.begun = false;
     }
 
-    pub(crate) fn end_write(&mut self, begun: bool) {
-        self.in_write = false;
+    /// The write is over; tells how many frames must go because newer ones came meanwhile.
+    pub(crate) fn end_write(&mut self, begun: bool) -> usize {
+        self.in_write = None;
         self.begun = begun;
-        while self.droppable() > self.capacity_frames {
+        let mut evicted = 0;
+        loop {
+            let (frames, bytes) = self.load(self.held());
+            let too_long = frames > 1 && bytes > self.capacity.bytes;
+            if frames <= self.capacity.frames && !too_long {
+                return evicted;
+            }
             self.drop_oldest();
+            evicted += 1;
         }
     }
 
     pub(crate) fn rewind(&mut self) -> Option<u32> {
         let begun = std::mem::take(&mut self.begun);
-        self.pending.front().copied().filter(|_| begun)
+        self.pending.front().map(|frame| frame.number).filter(|_| begun)
     }
 
     pub(crate) fn discard(&mut self) -> usize {
         let discarded = std::mem::take(&mut self.pending);
-        for number in &discarded {
-            self.settle(*number, Fate::Dropped);
+        for frame in &discarded {
+            self.settle(frame.number, Fate::Dropped);
         }
         self.begun = false;
         discarded.len()
@@ -104,32 +138,40 @@ impl Ledger {
         self.pending.is_empty()
     }
 
-    pub(crate) const fn is_in_write(&self) -> bool {
-        self.in_write
-    }
-
     pub(crate) fn is_begun(&self) -> bool {
         self.begun
     }
 
-    /// Compares the queue's account with the list. Not during a write, where the queue may have
-    /// dropped already what here goes only afterwards.
+    /// Compares the queue's account with the list.
     pub(crate) fn check(&self, stats: OutboundStats) {
         assert_eq!(stats.accepted, self.fates.len() as u64, "accepted");
         assert_eq!(stats.pending, self.pending.len() as u64, "pending");
+        assert_eq!(stats.pending_bytes, self.load(0).1 as u64, "pending bytes");
         assert_eq!(stats.sent, self.sent, "sent");
         assert_eq!(stats.dropped, self.dropped, "dropped");
         assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.pending);
-        assert!(self.pending.len() <= self.capacity_frames + 1, "bound");
+        if self.in_write.is_none() {
+            // The oldest may have been half written, and so beyond the bounds.
+            let (frames, bytes) = self.load(self.pending.len().min(1));
+            assert!(frames <= self.capacity.frames, "bound");
+            assert!(bytes <= self.capacity.bytes || frames == 1, "bound in bytes");
+        }
     }
 
-    fn droppable(&self) -> usize {
-        self.pending.len() - usize::from(self.begun)
+    /// How many of the oldest pending frames cannot be dropped for others.
+    fn held(&self) -> usize {
+        self.in_write.unwrap_or(usize::from(self.begun))
+    }
+
+    /// Frames and their bytes, so many of the oldest left out.
+    fn load(&self, held: usize) -> (usize, usize) {
+        let counted = self.pending.iter().skip(held);
+        (self.pending.len() - held, counted.map(|frame| frame.bytes).sum())
     }
 
     fn drop_oldest(&mut self) {
-        let number = self.pending.remove(usize::from(self.begun)).unwrap();
-        self.settle(number, Fate::Dropped);
+        let frame = self.pending.remove(self.held()).unwrap();
+        self.settle(frame.number, Fate::Dropped);
     }
 
     fn settle(&mut self, number: u32, fate: Fate) {

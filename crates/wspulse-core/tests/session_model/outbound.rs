@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use wspulse_core::outbound::{OverflowPolicy, SLICES_MAX, advance, gather};
+use wspulse_core::outbound::{OverflowPolicy, QueueFull, SLICES_MAX, advance, gather};
 
 use crate::coverage::Scene;
 use crate::driver::Driver;
@@ -13,25 +13,30 @@ impl Driver {
     /// A producer's frame, as long as the connection has not ended.
     pub(crate) fn push(&mut self, policy: OverflowPolicy, filling_bytes: usize) {
         let frame = data_frame(self.ledger.next_number(), filling_bytes);
+        let bytes = frame.wire_bytes();
         let was_empty = self.queue.is_empty();
-        let in_write = self.ledger.is_in_write();
         let pushed = self.queue.push(frame, policy);
-        assert_eq!(pushed.is_err(), self.ledger.refuses(policy), "refusals");
-        let Ok(pushed) = pushed else {
-            Scene::Refused.seen();
-            return;
+        let (refuses, by_bytes) = self.ledger.refuses(policy, bytes);
+        assert_eq!(pushed.is_err(), refuses, "refusals");
+        let pushed = match pushed {
+            Ok(pushed) => pushed,
+            Err(full) => {
+                assert_eq!(matches!(full, QueueFull::Bytes { .. }), by_bytes, "the bound is told");
+                Scene::Refused.seen_if(!by_bytes);
+                Scene::RefusedForBytes.seen_if(by_bytes);
+                return;
+            }
         };
         let begun = self.ledger.is_begun();
-        let evicted = self.ledger.make_room();
+        let evicted = self.ledger.make_room(bytes);
         Scene::Evicted.seen_if(evicted > 0);
+        Scene::EvictedForBytes.seen_if(evicted > 1);
         Scene::EvictedBehindHalfWritten.seen_if(evicted > 0 && begun);
-        self.ledger.accept();
+        self.ledger.accept(bytes);
         assert_eq!(pushed.was_empty, was_empty);
         self.woken |= was_empty;
-        if !in_write {
-            assert_eq!(pushed.evicted, evicted, "evictions");
-            self.ledger.check(self.queue.stats());
-        }
+        assert_eq!(pushed.evicted, evicted, "evictions");
+        self.ledger.check(self.queue.stats());
     }
 
     /// Writes until nothing is left or the socket is full.
@@ -86,7 +91,7 @@ impl Driver {
         }
         let evicted = self.queue.give_back(batch);
         Scene::EvictedAfterWrite.seen_if(evicted > 0);
-        self.ledger.end_write(begun > 0);
+        assert_eq!(evicted, self.ledger.end_write(begun > 0), "evictions after a write");
         self.ledger.check(self.queue.stats());
         (taken, offered, sent.len())
     }

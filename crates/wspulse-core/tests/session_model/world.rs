@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wspulse_core::outbound::OverflowPolicy;
-use wspulse_core::session::{Predecessor, SessionConfig};
+use wspulse_core::session::{Predecessor, SessionConfig, SuspensionLimit};
 use wspulse_core::websocket::ProtocolError;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, HeartbeatConfig, TransportLost};
 
 use crate::coverage::Scene;
 use crate::driver::{Driver, Mail, Upgrade};
 use crate::env::Env;
+use crate::ledger::Capacity;
 use crate::socket::Takes;
 
 pub(crate) struct World {
     env: Env,
     config: Arc<SessionConfig>,
-    capacity_frames: usize,
+    suspensions: Arc<SuspensionLimit>,
+    has_places: bool,
+    capacity: Capacity,
     duplicates: Duplicates,
     /// In the order of their registration: all but the last have ended.
     drivers: Vec<Driver>,
@@ -37,6 +40,7 @@ enum Operation {
     Broadcast,
     Receive,
     ReceivePing,
+    Progress,
     Lose,
     Writable,
     End,
@@ -45,12 +49,13 @@ enum Operation {
 }
 
 /// How often each operation comes.
-const WEIGHTS: [(Operation, usize); 10] = [
+const WEIGHTS: [(Operation, usize); 11] = [
     (Operation::Connect, 12),
     (Operation::Send, 14),
     (Operation::Broadcast, 14),
     (Operation::Receive, 12),
     (Operation::ReceivePing, 4),
+    (Operation::Progress, 6),
     (Operation::Lose, 7),
     (Operation::Writable, 12),
     (Operation::End, 3),
@@ -63,6 +68,10 @@ const ROUNDS_MAX: usize = 10_000;
 
 impl World {
     pub(crate) fn new(mut env: Env) -> Self {
+        let has_places = env.chance(80);
+        // As many sessions as there ever are, or none.
+        let places = if has_places { usize::MAX } else { 0 };
+        let suspensions = Arc::new(SuspensionLimit::new(places));
         let ping_interval = env.millis(200, 3_000);
         let config = SessionConfig {
             heartbeat: HeartbeatConfig {
@@ -78,10 +87,18 @@ impl World {
                 Duration::from_hours(24),
             ]),
             inbound_frames_max: 1 + env.up_to(3),
+            inbound_rate: None,
+            message_timeout: env.millis(10, 3_000),
+            suspension_limit: Some(Arc::clone(&suspensions)),
         };
         Self {
             config: Arc::new(config),
-            capacity_frames: 1 + env.up_to(7),
+            suspensions,
+            has_places,
+            capacity: Capacity {
+                frames: 1 + env.up_to(7),
+                bytes: env.pick(&[1, 25, 150, 1024 * 1024]),
+            },
             duplicates: env.pick(&[Duplicates::Replace, Duplicates::Resume]),
             drivers: Vec::new(),
             done: 0,
@@ -124,6 +141,7 @@ impl World {
                 self.with_any(|driver, env| driver.receive(frames, env));
             }
             Operation::ReceivePing => self.with_any(Driver::receive_ping),
+            Operation::Progress => self.with_any(Driver::progress),
             Operation::Lose => {
                 let cause = self.any_cause();
                 self.with_any(|driver, env| driver.lose(cause, env));
@@ -173,8 +191,8 @@ impl World {
             Some(driver) if !driver.journal.is_over() => Predecessor::Running,
             Some(_) | None => Predecessor::None,
         };
-        let driver =
-            Driver::new(&self.config, self.capacity_frames, predecessor, upgrade, &self.env);
+        let (config, places) = (&self.config, self.has_places);
+        let driver = Driver::new(config, self.capacity, places, predecessor, upgrade, &self.env);
         self.drivers.push(driver);
     }
 
@@ -241,6 +259,8 @@ impl World {
         for index in self.done..self.drivers.len() {
             self.settle_one(index);
         }
+        let suspended = self.drivers.iter().filter(|driver| driver.session.is_suspended());
+        assert_eq!(self.suspensions.suspended(), suspended.count(), "each holds one place");
         while self.drivers.get(self.done).is_some_and(Driver::is_done) {
             self.done += 1;
         }

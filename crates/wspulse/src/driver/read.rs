@@ -10,13 +10,14 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, ReadBuf};
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::ControlLane;
+use wspulse_core::session::Pace;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, PanicError, TransportLost};
 
 use super::callback::{Turn, report_panic};
 use super::{Driver, now};
 use crate::connection::ConnectionShared;
-use crate::metrics::CallbackKind;
+use crate::metrics::{CallbackKind, Limit};
 use crate::panics;
 
 thread_local! {
@@ -30,6 +31,7 @@ enum Fed {
     More,
     Closed(Option<CloseFrame>),
     Violation(ProtocolError),
+    OverRate,
     Panicked(PanicError),
 }
 
@@ -45,17 +47,28 @@ impl Driver {
         };
         if !transport.unread.is_empty() {
             let mut unread = std::mem::take(&mut transport.unread);
-            self.feed(&mut unread, cx);
+            self.feed(&mut unread, now(), cx);
             return true;
         }
+        let read_bytes_max = self.connection.server.options().read_bytes_max;
+        let bytes_max = if self.session.meters_reads() {
+            self.session.read_bytes_max(read_bytes_max, now())
+        } else {
+            read_bytes_max
+        };
         let mut scratch = SCRATCH.take();
-        scratch.resize(self.connection.server.options().read_bytes_max, 0);
-        let mut buffer = ReadBuf::new(&mut scratch);
+        scratch.resize(read_bytes_max, 0);
+        let mut buffer = ReadBuf::new(&mut scratch[..bytes_max]);
         let polled = Pin::new(&mut transport.stream).poll_read(cx, &mut buffer);
         let filled = buffer.filled().len();
         let progress = polled.is_ready();
         match polled {
-            Poll::Ready(Ok(())) if filled > 0 => self.feed(&mut scratch[..filled], cx),
+            Poll::Ready(Ok(())) if filled > 0 => {
+                let now = now();
+                if self.meter_read(filled, now, cx) {
+                    self.feed(&mut scratch[..filled], now, cx);
+                }
+            }
             Poll::Ready(Ok(())) => self.end_input(TransportLost::EndOfStream, cx),
             Poll::Ready(Err(error)) => self.lose_to(error),
             Poll::Pending => {}
@@ -73,8 +86,24 @@ impl Driver {
         self.lose(TransportLost::Io(Arc::new(error)));
     }
 
-    fn feed(&mut self, chunk: &mut [u8], cx: &mut Context<'_>) {
-        let now = now();
+    /// Counts what was read against the inbound rate. Tells whether it is within; else the
+    /// transport is lost.
+    pub(super) fn meter_read(&mut self, bytes: usize, now: Instant, cx: &mut Context<'_>) -> bool {
+        match self.session.admit_bytes(bytes, now) {
+            Pace::Within => true,
+            Pace::Last => {
+                self.connection.report_limit(Limit::InboundRate);
+                true
+            }
+            Pace::Over => {
+                self.connection.report_limit(Limit::InboundRate);
+                self.end_input(TransportLost::RateLimited, cx);
+                false
+            }
+        }
+    }
+
+    fn feed(&mut self, chunk: &mut [u8], now: Instant, cx: &mut Context<'_>) {
         self.session.handle_activity(now);
         match self.decode(chunk, now) {
             Fed::More => self.settle(),
@@ -83,6 +112,7 @@ impl Driver {
                 self.report_violation(&error);
                 self.end_input(TransportLost::Protocol(error), cx);
             }
+            Fed::OverRate => self.end_input(TransportLost::RateLimited, cx),
             Fed::Panicked(panic) => {
                 report_panic(&self.connection, CallbackKind::Message, &panic);
                 self.end_input(TransportLost::HandlerPanicked(panic), cx);
@@ -111,14 +141,24 @@ impl Driver {
             },
             lane: &mut transport.lane,
             now,
+            pace: Pace::Within,
             close: None,
         };
         let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
         if let Some(PeerClose(frame)) = inbound.close {
             return Fed::Closed(frame);
         }
+        match inbound.pace {
+            Pace::Within => {}
+            Pace::Last => self.connection.report_limit(Limit::InboundRate),
+            Pace::Over => {
+                self.connection.report_limit(Limit::InboundRate);
+                return Fed::OverRate;
+            }
+        }
         match fed {
             Ok(Ok(consumed)) => {
+                self.session.handle_progress(transport.decoder.progress(), now);
                 if consumed < chunk.len() {
                     transport.unread = chunk[consumed..].to_vec();
                 }
@@ -136,6 +176,9 @@ impl Driver {
         } else {
             tracing::debug!(id, room, "protocol violation: {error}");
         }
+        if let ProtocolError::TooManyFragments { .. } = error {
+            self.connection.report_limit(Limit::MessageFragments);
+        }
     }
 }
 
@@ -147,11 +190,13 @@ struct Inbound<'a> {
     turn: Turn<'a>,
     lane: &'a mut ControlLane,
     now: Instant,
+    /// What the inbound rate says of the last message or Ping.
+    pace: Pace,
     close: Option<PeerClose>,
 }
 
-impl Sink for Inbound<'_> {
-    fn message(&mut self, message: InboundMessage<'_>) -> Flow {
+impl Inbound<'_> {
+    fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
         let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| hooks.message_received(room, payload_bytes));
@@ -173,9 +218,30 @@ impl Sink for Inbound<'_> {
             }
         }
     }
+}
+
+impl Sink for Inbound<'_> {
+    fn message(&mut self, message: InboundMessage<'_>) -> Flow {
+        match self.turn.session.admit_message(self.now) {
+            Pace::Within => self.deliver(message),
+            Pace::Last => {
+                self.pace = Pace::Last;
+                self.deliver(message);
+                Flow::Pause
+            }
+            Pace::Over => {
+                self.pace = Pace::Over;
+                Flow::Pause
+            }
+        }
+    }
 
     fn ping(&mut self, payload: &[u8]) {
-        self.lane.queue_pong(payload);
+        self.pace = self.turn.session.admit_message(self.now);
+        match self.pace {
+            Pace::Within | Pace::Last => self.lane.queue_pong(payload),
+            Pace::Over => {}
+        }
     }
 
     /// Like every byte it proves that the peer lives, which is noted already.
@@ -183,5 +249,12 @@ impl Sink for Inbound<'_> {
 
     fn close(&mut self, frame: Option<CloseFrame>) {
         self.close = Some(PeerClose(frame));
+    }
+
+    fn flow_behind_control(&self) -> Flow {
+        match self.pace {
+            Pace::Within => Flow::Continue,
+            Pace::Last | Pace::Over => Flow::Pause,
+        }
     }
 }

@@ -62,7 +62,7 @@ impl Driver {
             let polled = poll_write_batch(transport, &mut batch, connection, cx);
             took_frame |= batch.len() < waiting;
             let given_back = if may_be_frames {
-                connection.mailbox.give_back(batch)
+                connection.mailbox.give_back(batch, connection.server.queued_bytes())
             } else {
                 GivenBack { evicted: 0, is_empty: true }
             };

@@ -7,7 +7,8 @@ use wspulse_core::EncodedFrame;
 
 use super::waves::Waves;
 use crate::connection::{Connection, ConnectionShared};
-use crate::mailbox::Notice;
+use crate::mailbox::{Notice, Offered};
+use crate::queued_bytes::QueuedBytes;
 use crate::sync::Mutex;
 
 /// A room's members. Pushing to their queues happens under one lock, which gives the room's
@@ -27,8 +28,8 @@ pub(super) struct Inner {
 pub(crate) struct FanOut {
     /// How many members it was offered to.
     pub(crate) members: usize,
-    /// Those who dropped their oldest frame for it, if that is of interest.
-    pub(crate) overflowed: Vec<Arc<ConnectionShared>>,
+    /// Those for whom there was no room without dropping something, if that is of interest.
+    pub(crate) overflowed: Vec<(Arc<ConnectionShared>, Offered)>,
 }
 
 /// Whether anybody wants to know who dropped a frame.
@@ -80,6 +81,7 @@ impl Members {
         frame: &EncodedFrame,
         excluded: Option<&Arc<ConnectionShared>>,
         overflow: Overflow,
+        queued_bytes: Option<&QueuedBytes>,
     ) -> FanOut {
         let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
         let mut inner = self.inner.lock();
@@ -88,12 +90,13 @@ impl Members {
             if excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member)) {
                 continue;
             }
-            let Ok(evicted) = member.mailbox.broadcast(frame.clone(), notice) else {
+            let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
+            let Ok(offered) = offered else {
                 continue;
             };
             fan_out.members += 1;
-            if evicted > 0 && overflow == Overflow::Listed {
-                fan_out.overflowed.push(Arc::clone(member));
+            if offered.has_overflowed() && overflow == Overflow::Listed {
+                fan_out.overflowed.push((Arc::clone(member), offered));
             }
         }
         match notice {

@@ -63,7 +63,7 @@ impl Server {
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.send_buffer_frames, peer_addr),
+                mailbox: Mailbox::new(options.outbound_queue(), peer_addr),
                 ended: Notify::new(),
                 room_slot: AtomicUsize::new(0),
                 task_key,
@@ -103,8 +103,8 @@ impl Server {
     /// Tells a client whose transport was displaced by a newer one.
     pub(crate) fn turn_away(&self, upgrade: Upgrade) {
         let close = Disconnect::Duplicate.close_frame();
-        let message_bytes_max = self.options().message_bytes_max;
-        self.part(turn_away(upgrade, close, message_bytes_max, self.end_deadline()));
+        let decoder = self.options().decoder();
+        self.part(turn_away(upgrade, close, decoder, self.end_deadline()));
     }
 
     /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::Remainder;
-use wspulse_core::websocket::{Flow, Sink};
+use wspulse_core::websocket::{Decoder, Flow, Sink};
 use wspulse_core::{CloseFrame, Dismissal};
 
 use super::{Transport, Upgrade};
@@ -97,11 +97,11 @@ impl Farewell {
 pub(crate) async fn turn_away(
     upgrade: Upgrade,
     close: CloseFrame,
-    message_bytes_max: usize,
+    decoder: Decoder,
     deadline: Instant,
 ) {
     if let Ok(Ok(upgradable)) = timeout_at(deadline, upgrade.stream).await {
-        let transport = Transport::new(upgradable, message_bytes_max);
+        let transport = Transport::new(upgradable, decoder);
         let dismissal = Dismissal::Close(close);
         let farewell = Farewell { transport, remainder: None, dismissal, deadline };
         farewell.say().await;

@@ -123,7 +123,8 @@ async fn frames_written(bytes: &[u8]) -> Vec<usize> {
 }
 
 /// A client that did all that it should keeps its transport, whatever others do, and knows why the
-/// connection was ended. Only a callback that panicked may have taken the transport from it.
+/// connection was ended. Only a callback that panicked may have taken the transport from it, or a
+/// rate that it was over.
 fn check_close(connection: &Connection, transports: &[Seen]) {
     let Some(newest) = transports.last().filter(|seen| seen.well_behaved) else {
         return;
@@ -131,6 +132,8 @@ fn check_close(connection: &Connection, transports: &[Seen]) {
     let end = life(connection).end().expect("it has ended");
     let close = newest.close.as_ref();
     let is_told = close == Some(&end.close_frame())
-        || close.is_some_and(|close| close.code() == CloseCode::INTERNAL_ERROR);
+        || close.is_some_and(|close| {
+            matches!(close.code(), CloseCode::INTERNAL_ERROR | CloseCode::POLICY_VIOLATION)
+        });
     assert!(is_told, "ended as {end:?}, told {close:?}");
 }

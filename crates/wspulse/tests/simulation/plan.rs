@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
-use wspulse::{DuplicatePolicy, ServerBuilder};
+use wspulse::{DuplicatePolicy, InboundRate, OverRate, ServerBuilder};
 
 use super::link::Conditions;
 
@@ -19,6 +19,10 @@ pub(crate) struct Plan {
     pub(crate) resume_window: Duration,
     pub(crate) duplicates: DuplicatePolicy,
     pub(crate) send_buffer: usize,
+    pub(crate) send_buffer_bytes: usize,
+    pub(crate) queued_bytes: Option<usize>,
+    pub(crate) suspended: Option<usize>,
+    pub(crate) rate: Option<InboundRate>,
     pub(crate) write_wait: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) write_bytes: usize,
@@ -64,6 +68,17 @@ impl Plan {
             resume_window: ms(resume_window),
             duplicates: if moves { DuplicatePolicy::Resume } else { DuplicatePolicy::Replace },
             send_buffer: *[1, 4, 32, 256].choose(rng).unwrap(),
+            send_buffer_bytes: *[1, 100, 16 * 1024 * 1024].choose(rng).unwrap(),
+            queued_bytes: *[None, None, Some(30), Some(2_000)].choose(rng).unwrap(),
+            suspended: *[None, None, Some(1), Some(4)].choose(rng).unwrap(),
+            rate: *[
+                None,
+                None,
+                Some(InboundRate::new(OverRate::Pause).messages(20, 40).bytes(2_000, 500)),
+                Some(InboundRate::new(OverRate::Close).messages(40, 80)),
+            ]
+            .choose(rng)
+            .unwrap(),
             write_wait: ms(*[100, 1_000].choose(rng).unwrap()),
             drain_timeout: ms(*[50, 500, 3_000].choose(rng).unwrap()),
             write_bytes: *[1, 64, 64 * 1024].choose(rng).unwrap(),
@@ -78,7 +93,21 @@ impl Plan {
     }
 
     pub(crate) fn configure(&self, builder: ServerBuilder) -> ServerBuilder {
+        let builder = match self.queued_bytes {
+            Some(bytes) => builder.max_queued_bytes(bytes),
+            None => builder,
+        };
+        let builder = match self.suspended {
+            Some(sessions) => builder.max_suspended(sessions),
+            None => builder,
+        };
+        let builder = match self.rate {
+            Some(rate) => builder.inbound_rate(rate),
+            None => builder,
+        };
         builder
+            .send_buffer_bytes(self.send_buffer_bytes)
+            .message_timeout(ms(300))
             .resume_window(self.resume_window)
             .duplicates(self.duplicates)
             .send_buffer_size(self.send_buffer)

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use wspulse::{CallbackKind, DisconnectReason, DropReason, MetricsCollector};
+use wspulse::{CallbackKind, DisconnectReason, DropReason, Limit, MetricsCollector};
 
 /// The lines so far; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -113,6 +113,10 @@ impl MetricsCollector for Recorder {
 
     fn upgrade_refused(&self, status: u16) {
         self.write(format_args!("upgrade_refused {status}"));
+    }
+
+    fn limit_reached(&self, limit: Limit) {
+        self.write(format_args!("limit_reached {limit}"));
     }
 
     fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {

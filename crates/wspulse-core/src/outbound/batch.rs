@@ -1,0 +1,79 @@
+//! What a writer takes out of a queue, and what it has of a frame when its transport is gone.
+
+use std::mem;
+
+use super::backlog::Backlog;
+use crate::encoded::EncodedFrame;
+
+/// All that waited, taken out for one write.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(super) frames: Backlog,
+    pub(super) front_bytes_written: usize,
+    pub(super) sent: u64,
+    pub(super) sent_bytes: usize,
+}
+
+/// A frame that a transport has taken in part, with the number of bytes it took.
+#[derive(Debug, Clone)]
+pub struct Remainder {
+    pub(super) frame: EncodedFrame,
+    pub(super) bytes_written: usize,
+}
+
+impl Batch {
+    /// Whether all of it is written.
+    pub const fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// The number of frames that are not wholly written.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The frames that are not wholly written, oldest first.
+    pub fn frames(&self) -> impl Iterator<Item = &EncodedFrame> {
+        self.frames.iter()
+    }
+
+    /// The unwritten rest of the first frame, if a part of that frame is written.
+    pub fn started(&self) -> Option<&[u8]> {
+        (self.front_bytes_written > 0).then(|| self.chunks().next()).flatten()
+    }
+
+    /// The bytes to write, a slice a frame.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let mut skip = self.front_bytes_written;
+        self.frames.iter().map(move |frame| &frame.wire()[mem::take(&mut skip)..])
+    }
+
+    /// Takes note that the next `bytes` are written, and shows each frame that is whole by now.
+    /// Returns what goes beyond this batch's bytes.
+    pub fn advance(&mut self, mut bytes: usize, mut on_sent: impl FnMut(&EncodedFrame)) -> usize {
+        let (begun_bytes, offered_bytes) = (self.front_bytes_written, bytes);
+        while let Some(front) = &self.frames.first {
+            let rest = front.wire_bytes() - self.front_bytes_written;
+            if bytes < rest {
+                self.front_bytes_written += bytes;
+                // All but what lies in the frame that is written in part now.
+                self.sent_bytes += begun_bytes + offered_bytes - self.front_bytes_written;
+                return 0;
+            }
+            bytes -= rest;
+            on_sent(front);
+            self.frames.pop();
+            self.front_bytes_written = 0;
+            self.sent += 1;
+        }
+        self.sent_bytes += begun_bytes + (offered_bytes - bytes);
+        bytes
+    }
+}
+
+impl Remainder {
+    /// The bytes still to write.
+    pub fn bytes(&self) -> &[u8] {
+        &self.frame.wire()[self.bytes_written..]
+    }
+}

@@ -1,0 +1,18 @@
+//! What became of the frames that a queue has accepted.
+
+/// An account of a session's outbound frames: `accepted = sent + dropped + pending`, always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct OutboundStats {
+    /// Frames that entered the queue.
+    pub accepted: u64,
+    /// Frames whose last byte a socket has taken.
+    pub sent: u64,
+    /// Frames dropped after they had entered: for newer ones, or at the session's end.
+    pub dropped: u64,
+    /// Frames that wait.
+    pub pending: u64,
+    /// Their bytes on the wire: each counts whole, although a broadcast's are shared by all to whom
+    /// it goes.
+    pub pending_bytes: u64,
+}

@@ -1,0 +1,269 @@
+//! What a session keeps of what it reads: whether that comes too fast, or too slowly.
+
+use std::time::Instant;
+
+use super::Session;
+use super::state::State;
+use crate::rate::{InboundRate, OverRate, Rate, TokenBucket};
+use crate::websocket::Progress;
+
+/// Made only when there is something to keep: a session whose peer is idle and may send at any rate
+/// has none.
+#[derive(Debug, Default)]
+pub(super) struct InboundWatch {
+    meter: Option<Meter>,
+    /// When the message that has begun must be complete.
+    message_deadline: Option<Instant>,
+}
+
+/// What has come is counted against the rate, from transport to transport.
+#[derive(Debug)]
+struct Meter {
+    messages: Option<TokenBucket>,
+    bytes: Option<TokenBucket>,
+    over: OverRate,
+    pause: Option<Pause>,
+}
+
+/// Nothing is read for now.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    since: Instant,
+    until: Instant,
+}
+
+/// What the inbound rate says of something that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// It is within the rate, and more may come.
+    Within,
+    /// It is the last that is within the rate: reading pauses now.
+    Last,
+    /// It is over the rate: the transport is to be closed.
+    Over,
+}
+
+/// How often, at most, the pauses of a peer that always sends too much end in a second: few enough
+/// turns to cost little, and pauses that are too short to be felt.
+const PAUSES_PER_SECOND_MAX: u32 = 50;
+
+impl Session {
+    /// So many bytes were read, as they are on the wire. Says whether that is within the inbound
+    /// rate; what is over it does not count against it.
+    #[inline]
+    pub fn admit_bytes(&mut self, bytes: usize, now: Instant) -> Pace {
+        match &mut self.inbound {
+            Some(watch) if matches!(self.state, State::Connected(_)) => {
+                watch.admit_bytes(bytes, now)
+            }
+            Some(_) | None => Pace::Within,
+        }
+    }
+
+    /// A message or a Ping came, which is yet to be handed in. Says whether it is within the
+    /// inbound rate; one that is over it must not be.
+    #[inline]
+    pub fn admit_message(&mut self, now: Instant) -> Pace {
+        match &mut self.inbound {
+            Some(watch) if matches!(self.state, State::Connected(_)) => watch.admit_message(now),
+            Some(_) | None => Pace::Within,
+        }
+    }
+
+    /// All that was read is decoded, and ends like this: a message that has begun must be complete
+    /// within its time.
+    #[inline]
+    pub fn handle_progress(&mut self, progress: Progress, now: Instant) {
+        if self.inbound.is_some() || progress != Progress::Complete {
+            self.watch_message(progress, now);
+        }
+    }
+
+    /// Whether [`read_bytes_max`](Self::read_bytes_max) may allow less than it is given.
+    #[inline]
+    pub const fn meters_reads(&self) -> bool {
+        self.inbound.is_some()
+    }
+
+    /// How many bytes to read at once, out of `bytes_max`: at least 1, and no more than the inbound
+    /// rate has room for, if what goes over it is to wait.
+    #[inline]
+    pub fn read_bytes_max(&self, bytes_max: usize, now: Instant) -> usize {
+        match &self.inbound {
+            Some(watch) if self.is_connected() => watch.read_bytes_max(bytes_max, now),
+            Some(_) | None => bytes_max,
+        }
+    }
+
+    /// When the message that has begun must be complete.
+    pub(super) fn message_deadline(&self) -> Option<Instant> {
+        self.inbound.as_ref()?.message_deadline()
+    }
+
+    /// When reading goes on, or else when the message that has begun must be complete.
+    pub(super) fn inbound_timeout(&self) -> Option<Instant> {
+        let watch = self.inbound.as_ref()?;
+        watch.pause_ends_at().or(watch.message_deadline())
+    }
+
+    pub(super) fn is_rate_paused(&self) -> bool {
+        self.is_connected() && self.inbound.as_ref().is_some_and(|watch| watch.is_paused())
+    }
+
+    /// Reading goes on if its time has come. While it was paused nothing could be heard: the peer
+    /// gets its whole time again.
+    pub(super) fn end_pause(&mut self, now: Instant) {
+        if self.inbound.as_mut().is_some_and(|watch| watch.end_pause(now)) {
+            self.handle_activity(now);
+        }
+    }
+
+    fn watch_message(&mut self, progress: Progress, now: Instant) {
+        if matches!(self.state, State::Connected(_)) {
+            let deadline = now + self.config.message_timeout;
+            self.inbound.get_or_insert_default().handle_progress(progress, deadline);
+            self.inbound.take_if(|watch| watch.is_empty());
+        }
+    }
+
+    /// The transport is gone, and what was incomplete on it.
+    pub(super) fn forget_message(&mut self) {
+        if let Some(watch) = &mut self.inbound {
+            watch.forget_message();
+        }
+        self.inbound.take_if(|watch| watch.is_empty());
+    }
+}
+
+impl InboundWatch {
+    pub(super) fn metering(rate: &InboundRate, now: Instant) -> Self {
+        let full = |rate| TokenBucket::full(rate, now);
+        let meter = Meter {
+            messages: rate.message_rate().map(full),
+            bytes: rate.byte_rate().map(full),
+            over: rate.over(),
+            pause: None,
+        };
+        Self { meter: Some(meter), message_deadline: None }
+    }
+
+    /// Whether there is nothing to keep.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.meter.is_none() && self.message_deadline.is_none()
+    }
+
+    pub(super) const fn is_paused(&self) -> bool {
+        matches!(self.meter, Some(Meter { pause: Some(_), .. }))
+    }
+
+    /// How many bytes may be read at once: no more than there are tokens for, where what goes over
+    /// the rate is to be left where it is.
+    pub(super) fn read_bytes_max(&self, bytes_max: usize, now: Instant) -> usize {
+        match &self.meter {
+            Some(Meter { bytes: Some(bytes), over: OverRate::Pause, .. }) => {
+                // Reading is not paused, so there is one at least.
+                (bytes.available(now).max(1) as usize).min(bytes_max)
+            }
+            Some(Meter { .. }) | None => bytes_max,
+        }
+    }
+
+    pub(super) fn admit_bytes(&mut self, bytes: usize, now: Instant) -> Pace {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.meter.as_mut().map_or(Pace::Within, |meter| meter.admit_bytes(bytes, now))
+    }
+
+    pub(super) fn admit_message(&mut self, now: Instant) -> Pace {
+        self.meter.as_mut().map_or(Pace::Within, |meter| meter.admit_message(now))
+    }
+
+    /// Takes note of what the bytes read so far end in.
+    pub(super) fn handle_progress(&mut self, progress: Progress, deadline: Instant) {
+        match progress {
+            Progress::Complete => self.message_deadline = None,
+            Progress::Begun => self.message_deadline = Some(deadline),
+            Progress::Continued => {}
+        }
+    }
+
+    /// The transport is gone, and what was incomplete on it.
+    pub(super) const fn forget_message(&mut self) {
+        self.message_deadline = None;
+    }
+
+    /// When the message that has begun must be complete. There is no such time while reading is
+    /// paused: its rest may have come already.
+    pub(super) const fn message_deadline(&self) -> Option<Instant> {
+        if self.is_paused() { None } else { self.message_deadline }
+    }
+
+    /// When reading goes on.
+    pub(super) const fn pause_ends_at(&self) -> Option<Instant> {
+        match &self.meter {
+            Some(Meter { pause: Some(pause), .. }) => Some(pause.until),
+            Some(Meter { pause: None, .. }) | None => None,
+        }
+    }
+
+    /// Lets reading go on if its time has come, and tells whether it has.
+    pub(super) fn end_pause(&mut self, now: Instant) -> bool {
+        let Some(meter) = &mut self.meter else { return false };
+        let Some(pause) = meter.pause.take_if(|pause| now >= pause.until) else {
+            return false;
+        };
+        // The time in which nothing was read does not count for the message.
+        if let Some(deadline) = &mut self.message_deadline {
+            *deadline += now.saturating_duration_since(pause.since);
+        }
+        true
+    }
+}
+
+impl Meter {
+    fn admit_bytes(&mut self, bytes: u32, now: Instant) -> Pace {
+        match &mut self.bytes {
+            Some(bucket) if self.over == OverRate::Close && bucket.available(now) < bytes => {
+                Pace::Over
+            }
+            Some(bucket) => {
+                bucket.take(bytes, now);
+                self.pause_if_spent(now)
+            }
+            None => Pace::Within,
+        }
+    }
+
+    fn admit_message(&mut self, now: Instant) -> Pace {
+        match &mut self.messages {
+            Some(bucket) if self.over == OverRate::Close && bucket.available(now) == 0 => {
+                Pace::Over
+            }
+            Some(bucket) => {
+                bucket.take(1, now);
+                self.pause_if_spent(now)
+            }
+            None => Pace::Within,
+        }
+    }
+
+    fn pause_if_spent(&mut self, now: Instant) -> Pace {
+        match self.over {
+            OverRate::Close => Pace::Within,
+            OverRate::Pause => {
+                let buckets = self.messages.iter().chain(&self.bytes);
+                let until = buckets
+                    .filter(|bucket| bucket.available(now) == 0)
+                    .map(|bucket| bucket.available_at(worth_reading(bucket.rate()), now))
+                    .max();
+                let Some(until) = until else { return Pace::Within };
+                self.pause = Some(Pause { since: now, until });
+                Pace::Last
+            }
+        }
+    }
+}
+
+/// How many tokens a bucket should have before reading goes on.
+fn worth_reading(rate: Rate) -> u32 {
+    (rate.per_second / PAUSES_PER_SECOND_MAX).clamp(1, rate.burst)
+}
