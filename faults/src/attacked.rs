@@ -29,14 +29,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const GLANCE: Duration = Duration::from_millis(2);
 
 impl Attacked {
-    /// Starts the server on a free port of the loopback address.
+    /// Starts the server on a free port of the loopback address; `program` is this package's.
     ///
     /// # Panics
     ///
     /// If it does not start.
     pub fn start(program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.args(arguments);
+        command.arg("server").args(arguments);
         Self::spawn(command, IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 

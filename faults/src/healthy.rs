@@ -29,7 +29,7 @@ pub struct Exchange {
 }
 
 /// No figure of speed: a round that takes longer has stalled.
-const ROUND_WITHIN: Duration = Duration::from_secs(2);
+const ROUND_WITHIN: Duration = Duration::from_secs(5);
 
 /// Between two rounds: often enough for any stall to be felt, seldom enough to leave the machine to
 /// the attack.

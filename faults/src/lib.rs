@@ -6,8 +6,10 @@
 
 pub mod clients;
 pub mod control;
+pub mod load;
 pub mod process;
 pub mod server;
+pub mod soak;
 
 mod attacked;
 mod healthy;

@@ -51,6 +51,10 @@ pub struct ServerOptions {
     /// `TCP_USER_TIMEOUT` of accepted sockets: how long sent data may lie unacknowledged.
     #[arg(long)]
     user_timeout_ms: Option<u64>,
+    /// `SO_SNDBUF` of accepted sockets, in bytes. Left alone, a kernel takes megabytes for a peer
+    /// that reads nothing.
+    #[arg(long)]
+    kernel_bytes: Option<usize>,
     /// A client that is back before its loss was noticed takes its session over.
     #[arg(long)]
     take_over: bool,
@@ -136,9 +140,12 @@ async fn accept(server: &Server, listener: &TcpListener, options: &ServerOptions
             tokio::time::sleep(Duration::from_millis(50)).await; // out of descriptors
             continue;
         };
+        // A socket that refuses these is as good as dead.
         if let Some(timeout) = options.user_timeout_ms {
-            // A socket that refuses is as good as dead.
             let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(millis(timeout)));
+        }
+        if let Some(bytes) = options.kernel_bytes {
+            let _ = SockRef::from(&stream).set_send_buffer_size(bytes);
         }
         tokio::spawn(serve(server.clone(), stream, millis(options.header_ms)));
     }

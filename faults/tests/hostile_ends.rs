@@ -134,7 +134,7 @@ async fn a_reset_in_the_middle_of_a_message_suspends_and_forgets_that_message() 
 #[tokio::test]
 async fn a_reset_in_the_middle_of_a_write_loses_nothing_that_the_socket_had_not_taken() {
     const FRAMES: u64 = 200;
-    let mut siege = siege(&[]);
+    let mut siege = siege(&["--kernel-bytes", "65536"]);
     let address = siege.address();
     let peer = join_with_small_buffer(address, "attackers", "full").await.expect("let in");
     let frames = Numbered { first: 0, count: FRAMES, pad_bytes: 32 * 1024 };

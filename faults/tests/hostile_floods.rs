@@ -33,7 +33,7 @@ async fn a_message_of_131_000_fragments_ends_at_a_limit() {
 
 #[tokio::test]
 async fn a_peer_that_floods_with_pings_and_reads_nothing_is_given_up() {
-    let mut siege = siege(&["--write-wait-ms", "300"]);
+    let mut siege = siege(&["--write-wait-ms", "200", "--kernel-bytes", "16384"]);
     let address = siege.address();
     let mut peer = join_with_small_buffer(address, "attackers", "pings").await.expect("let in");
     let flood = masked(PING, &[b'p'; 125]).repeat(1000);
@@ -63,7 +63,7 @@ async fn a_peer_that_floods_with_pings_and_reads_gets_its_newest_answer() {
 
 #[tokio::test]
 async fn a_flood_of_messages_that_nobody_reads_the_answers_of_is_bounded() {
-    let mut siege = siege(&["--write-wait-ms", "300", "--send-buffer-frames", "64"]);
+    let mut siege = siege(&["--write-wait-ms", "200", "--kernel-bytes", "16384"]);
     let address = siege.address();
     let mut peer = join_with_small_buffer(address, "attackers", "echoes").await.expect("let in");
     let flood = text_frame("echo", &format!("\"{}\"", "x".repeat(1024))).repeat(256);
@@ -79,10 +79,10 @@ async fn a_flood_of_messages_that_nobody_reads_the_answers_of_is_bounded() {
 #[ignore = "it takes seconds: run by `.ci/run faults`"]
 async fn a_thousand_stopped_readers_in_a_busy_room_cost_their_neighbours_nothing() {
     const STOPPED: u64 = 1000;
-    const BATCH: u64 = 100;
-    const BATCHES: u64 = 10;
+    const BATCH: u64 = 50;
+    const BATCHES: u64 = 20;
     process::require_descriptors(1500);
-    let mut siege = siege(&["--write-wait-ms", "2000"]);
+    let mut siege = siege(&["--write-wait-ms", "2000", "--kernel-bytes", "16384"]);
     let address = siege.address();
     let mut reader = join(address, "busy", "reader").await.expect("let in");
     let mut stopped = Vec::new();

@@ -20,6 +20,8 @@ pub(super) async fn obey(server: &Server, ledger: &Ledger) -> Result<(), Box<dyn
             Ask::Broadcast { room, frames } => {
                 for frame in numbered(frames) {
                     server.broadcast(&room, frame)?;
+                    // As from callbacks, where others have their turn in between.
+                    tokio::task::yield_now().await;
                 }
                 answer(&())?;
             }

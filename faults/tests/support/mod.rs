@@ -18,7 +18,7 @@ pub(crate) const LAST_CONTINUATION: u8 = 0x80;
 pub(crate) const CLOSE: u8 = 0x88;
 pub(crate) const PING: u8 = 0x89;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_faults-server");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wspulse-faults");
 
 /// A siege of a server with these arguments.
 pub(crate) fn siege(arguments: &[&str]) -> Siege {
