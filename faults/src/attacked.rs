@@ -23,7 +23,7 @@ pub struct Attacked {
 
 /// How long the server may take for an answer, or for what is waited for: long enough for a
 /// machine that does ten other things, short enough for a test that hangs to be told.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a condition is looked at.
 const GLANCE: Duration = Duration::from_millis(2);

@@ -14,7 +14,7 @@ use wspulse::testing::{Received, TestClient, request_head};
 pub type Peer = TestClient<TcpStream>;
 
 /// How long anything may take that a test waits for. No figure of speed: only what hangs is told.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The path and query with which a client gets into a room under an id.
 pub fn target(room: &str, id: &str) -> String {

@@ -84,9 +84,9 @@ fn serial(conn: &Connection) -> u64 {
 impl Accounts {
     fn settle(&mut self, serial: u64, conn: &Connection) {
         let stats = conn.outbound_stats();
-        if conn.state() == ConnectionState::Closed && stats.pending == 0 {
-            // One that ended before its `on_connect` was called is in no map.
-            self.open.remove(&serial);
+        let is_final = conn.state() == ConnectionState::Closed && stats.pending == 0;
+        // Once: the sum may have been asked for between the end and its callback.
+        if is_final && self.open.remove(&serial).is_some() {
             self.settled.add(&stats);
         }
     }
