@@ -2,6 +2,7 @@
 //! whatever happens to its sockets, this way stays open.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,8 @@ pub struct Numbered {
 pub struct Inspection {
     /// `Connected`, `Suspended` or `Closed`.
     pub state: String,
+    /// Its client's IP address, as the header `X-Real-IP` has it, else as the socket has.
+    pub peer_ip: Option<IpAddr>,
     /// What became of its frames.
     pub account: Account,
 }

@@ -92,6 +92,10 @@ fn room_server(options: &ServerOptions, ledger: &Ledger) -> Result<Server, Confi
     .on_transport_drop(move |_, cause| dropped.transport_lost(&cause))
     .on_disconnect(move |conn, _| ended.ended(&conn))
     .check_origin(|_| true)
+    .peer_addr(|request| {
+        let address = request.header("x-real-ip")?.parse().ok()?;
+        Some(SocketAddr::new(address, 0))
+    })
     .max_message_size(options.message_bytes_max)
     .send_buffer_size(options.send_buffer_frames)
     .heartbeat(millis(options.ping_ms), millis(options.pong_ms))

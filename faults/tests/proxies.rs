@@ -46,6 +46,7 @@ behind_each_proxy! {
     a_tunnel_that_the_proxy_cuts_costs_a_transport_and_no_frame,
     a_client_that_goes_is_seen_to_go,
     clients_resume_after_the_proxy_has_been_restarted,
+    a_clients_address_is_what_the_proxy_says_and_not_the_client,
     a_closing_server_tells_clients_through_the_proxy,
     bytes_behind_the_request_are_messages,
     a_request_behind_the_upgrade_is_never_answered,
@@ -141,6 +142,22 @@ async fn clients_resume_after_the_proxy_has_been_restarted(kind: Kind) {
         assert_numbers(&mut peer, 0..50).await;
     }
     assert_eq!(server.counters().resumed, CLIENTS);
+}
+
+async fn a_clients_address_is_what_the_proxy_says_and_not_the_client(kind: Kind) {
+    let (mut server, proxy) = behind(kind, &["--ping-ms", "250", "--pong-ms", "60000"]);
+    for (address, id, expected) in
+        [(server.address(), "unguarded", "192.0.2.66"), (proxy.address(), "guarded", "127.0.0.1")]
+    {
+        let head = request_head(&target(ROOM, id));
+        let forged = head.replace("Host:", "X-Real-IP: 192.0.2.66\r\nHost:");
+        let mut peer = Peer::new(TcpStream::connect(address).await.expect("it listens"));
+        peer.write_raw(forged.as_bytes()).await.expect("it reads");
+        let head = within(peer.read_response_head()).await.expect("a response");
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let peer_ip = server.inspect(id).expect("it is connected").peer_ip;
+        assert_eq!(peer_ip, expected.parse().ok(), "{id}");
+    }
 }
 
 async fn a_closing_server_tells_clients_through_the_proxy(kind: Kind) {

@@ -47,7 +47,8 @@ fn inspect(server: &Server, id: &str) -> Option<Inspection> {
     let conn = server.connection(id)?;
     let mut account = Account::default();
     account.add(&conn.outbound_stats());
-    Some(Inspection { state: format!("{:?}", conn.state()), account })
+    let peer_ip = conn.peer_addr().map(|address| address.ip());
+    Some(Inspection { state: format!("{:?}", conn.state()), peer_ip, account })
 }
 
 fn numbered(frames: Numbered) -> impl Iterator<Item = Frame> {
