@@ -29,8 +29,9 @@ pub struct SoakOptions {
     /// Processes that they are shared out among.
     #[arg(long, default_value_t = 2)]
     processes: u32,
-    /// By how much resident memory may grow each minute, over the second half, in KiB.
-    #[arg(long, default_value_t = 512.0)]
+    /// By how much resident memory may grow each minute, over the second half, in KiB. The default
+    /// is for an hour: a heap takes some ten minutes to find its size.
+    #[arg(long, default_value_t = 64.0)]
     slope_max: f64,
     /// What all that the clients do is drawn from.
     #[arg(long, default_value_t = 1)]
