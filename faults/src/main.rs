@@ -1,0 +1,36 @@
+//! The processes of this package: `wspulse-faults --help` says which.
+
+use std::error::Error;
+
+use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
+use wspulse_faults::load::{self, LoadOptions};
+use wspulse_faults::server::{self, ServerOptions};
+use wspulse_faults::soak::{self, SoakOptions};
+
+#[derive(Debug, Parser)]
+enum Process {
+    /// The server under attack, which is asked over its standard streams.
+    Server(ServerOptions),
+    /// Clients of all sorts, for a while.
+    Load(LoadOptions),
+    /// A server and its load, for a long while, with a verdict at the end.
+    Soak(SoakOptions),
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Attacks are logged at WARN, a line for each of a hundred thousand: only faults are wanted.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(LevelFilter::ERROR)
+        .init();
+    match Process::parse() {
+        Process::Server(options) => runtime()?.block_on(server::run(options)),
+        Process::Load(options) => runtime()?.block_on(load::run(options)),
+        Process::Soak(options) => Ok(soak::run(&options)?),
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
