@@ -5,6 +5,7 @@ mod config;
 mod inbound;
 mod state;
 mod suspension;
+mod timeout;
 mod view;
 
 use std::collections::VecDeque;
@@ -272,74 +273,6 @@ impl Session {
     /// The connection that had this id before has finished its last callback.
     pub fn handle_predecessor_finished(&mut self) {
         self.callbacks.release();
-    }
-
-    /// Whether a Ping is due by `now` and nothing has run out, which is for
-    /// [`handle_timeout`](Self::handle_timeout) to see. The caller then sends it: this spares an
-    /// idle connection an action.
-    pub fn poll_ping(&mut self, now: Instant) -> bool {
-        let has_run_out = self.strict_deadline().is_some_and(|strict| now >= strict);
-        match &mut self.state {
-            State::Connected(link) if !has_run_out => {
-                link.heartbeat.poll_ping(&self.config.heartbeat, now)
-            }
-            State::Connected(_)
-            | State::Opening
-            | State::Suspended { .. }
-            | State::Lost { .. }
-            | State::Flushing { .. }
-            | State::AwaitingTransport { .. }
-            | State::Closed => false,
-        }
-    }
-
-    /// Time has passed; does what is due by `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if self.upgrade_deadline.is_some_and(|deadline| now >= deadline) {
-            self.actions.push_back(Action::AbandonUpgrade);
-            let timed_out = std::io::Error::from(std::io::ErrorKind::TimedOut);
-            self.handle_upgrade_failed(TransportLost::UpgradeFailed(Arc::new(timed_out)), now);
-        }
-        self.end_pause(now);
-        let paused = !self.wants_inbound();
-        let message_deadline = self.message_deadline();
-        match &mut self.state {
-            State::Connected(link) => {
-                let config = &self.config.heartbeat;
-                if link.write_deadline.is_some_and(|deadline| now >= deadline) {
-                    self.handle_transport_lost(TransportLost::WriteTimeout, now);
-                } else if !paused && now >= link.heartbeat.pong_deadline(config) {
-                    self.actions.push_back(Action::PongTimeout);
-                    self.handle_transport_lost(TransportLost::PongTimeout, now);
-                } else if message_deadline.is_some_and(|deadline| now >= deadline) {
-                    self.actions.push_back(Action::MessageTimeout);
-                    self.handle_transport_lost(TransportLost::MessageTimeout, now);
-                } else if link.heartbeat.poll_ping(config, now) {
-                    self.actions.push_back(Action::Ping);
-                }
-            }
-            State::Suspended { grace_deadline, cause } => {
-                // A transport on its way holds the expiry: its client has come back in time.
-                if now >= *grace_deadline && self.upgrade_deadline.is_none() {
-                    let disconnect = Disconnect::GraceExpired(cause.clone());
-                    self.actions.push_back(Action::End(disconnect));
-                }
-            }
-            State::Flushing { deadline, .. } if now >= *deadline => {
-                self.actions.push_back(Action::Dismiss(Dismissal::Abort, now));
-                self.abandon_upgrade();
-                self.finish();
-            }
-            State::AwaitingTransport { deadline, .. } if now >= *deadline => {
-                self.abandon_upgrade();
-                self.finish();
-            }
-            State::Opening
-            | State::Lost { .. }
-            | State::Flushing { .. }
-            | State::AwaitingTransport { .. }
-            | State::Closed => {}
-        }
     }
 
     /// What to do next.

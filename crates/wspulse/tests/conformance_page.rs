@@ -1,7 +1,8 @@
 //! `docs/conformance.md` stays true: every behaviour has its row, every test that it names exists.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod support_pages;
+
+use support_pages::{missing, tests_in};
 
 /// The sections, with the number of behaviours in each.
 const SECTIONS: [(&str, usize); 14] = [
@@ -29,16 +30,8 @@ struct Row<'a> {
     held_by: &'a str,
 }
 
-impl<'a> Row<'a> {
-    /// What stands between backticks in the last column and is of the form `file::test_name`.
-    fn tests(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.held_by.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::"))
-    }
-}
-
 fn page() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/conformance.md");
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    support_pages::page("conformance.md")
 }
 
 fn rows(page: &str) -> Vec<Row<'_>> {
@@ -54,31 +47,6 @@ fn rows(page: &str) -> Vec<Row<'_>> {
         })
         .filter(|row| row.id != "id")
         .collect()
-}
-
-/// Where a file is that the page names, by the notation at its top.
-fn path_of(file: &str) -> PathBuf {
-    let server = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let core = server.with_file_name("wspulse-core");
-    if let Some(file) = file.strip_prefix("core/src/") {
-        core.join("src").join(file)
-    } else if let Some(file) = file.strip_prefix("core/") {
-        core.join("tests").join(file)
-    } else if let Some(file) = file.strip_prefix("src/") {
-        server.join("src").join(file)
-    } else {
-        server.join("tests").join(file)
-    }
-}
-
-/// Whether the source has a function of this name with a test's attribute right above.
-fn has_test(source: &str, name: &str) -> bool {
-    let definition = format!("fn {name}(");
-    let lines: Vec<_> = source.lines().map(str::trim).collect();
-    lines.iter().enumerate().filter(|(_, line)| line.contains(&definition)).any(|(at, _)| {
-        let mut above = lines[..at].iter().rev().take_while(|line| !line.is_empty());
-        above.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
-    })
 }
 
 #[test]
@@ -106,7 +74,7 @@ fn every_row_names_a_test_or_a_reason() {
     let page = page();
     let bare: Vec<_> = rows(&page)
         .iter()
-        .filter(|row| row.tests().next().is_none())
+        .filter(|row| tests_in(row.held_by).next().is_none())
         .filter(|row| {
             let reasons = ["Not applicable: ", "Not here yet"];
             !reasons.iter().any(|reason| row.held_by.starts_with(reason))
@@ -121,15 +89,8 @@ fn every_test_that_is_named_exists() {
     let page = page();
     let mut broken = Vec::new();
     for row in rows(&page) {
-        for (file, name) in row.tests() {
-            match fs::read_to_string(path_of(file)) {
-                Err(error) => broken.push(format!("{}: {file}: {error}", row.id)),
-                Ok(source) if !has_test(&source, name) => {
-                    broken.push(format!("{}: {file} has no test {name}", row.id));
-                }
-                Ok(_) => {}
-            }
-        }
+        let missing = tests_in(row.held_by).filter_map(|(file, name)| missing(file, name));
+        broken.extend(missing.map(|missing| format!("{}: {missing}", row.id)));
     }
     assert!(broken.is_empty(), "tests that do not exist:\n{}", broken.join("\n"));
 }

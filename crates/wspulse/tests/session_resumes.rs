@@ -10,10 +10,11 @@ use support_sessions::{
     Stage, Told, WINDOW, assert_passed, dial, hears_nothing, number, numbered, numbers, settle,
     shortly_before,
 };
+use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
 use wspulse::testing::{TestClient, request_parts};
 use wspulse::{
-    Admission, CloseCode, CloseFrame, ConnectionState, Disconnect, Server, TransportLost,
+    Admission, CloseCode, CloseFrame, ConnectionState, Disconnect, Rejection, Server, TransportLost,
 };
 
 #[tokio::test(start_paused = true)]
@@ -287,4 +288,31 @@ async fn without_a_window_a_lost_transport_ends_the_connection() {
     let (_ann, after) = stage.join("ann").await;
     assert_ne!(after, before);
     stage.is_silent().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_refused_does_not_touch_the_session_whose_id_it_claims() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = Server::builder_sync(|request| match request.query("token").as_deref() {
+        Some("anns own") => Ok(Admission::room("lobby").id("ann")),
+        _ => Err(Rejection::unauthorized()),
+    })
+    .resume_window(WINDOW)
+    .on_transport_restore(move |_| tell.send(()).unwrap())
+    .build()
+    .unwrap();
+    let ann = TestClient::connect(&server, "/ws?token=anns%20own").await.unwrap();
+    drop(ann);
+    settle().await;
+    let connection = server.connection("ann").unwrap();
+    connection.send(numbered(1)).unwrap();
+
+    assert!(TestClient::connect(&server, "/ws?id=ann&token=guessed").await.is_err());
+    settle().await;
+    assert_eq!(connection.state(), ConnectionState::Suspended);
+    assert_eq!(connection.outbound_stats().pending, 1);
+    assert!(told.try_recv().is_err());
+
+    let mut ann = TestClient::connect(&server, "/ws?token=anns%20own").await.unwrap();
+    assert_eq!(numbers(&mut ann, 1).await, [1]);
 }
