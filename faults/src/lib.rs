@@ -18,3 +18,9 @@ mod siege;
 pub use attacked::Attacked;
 pub use healthy::{Exchange, HealthyPair};
 pub use siege::{KIB, MIB, Siege};
+
+/// The code on the pages of `docs/` that this package's tests hold.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/proxies.md")]
+#[doc = include_str!("../../docs/security.md")]
+struct Pages;
