@@ -1,9 +1,8 @@
 //! The order of a connection's callbacks: one at a time, in a fixed grammar.
 
-use std::collections::VecDeque;
-
 use crate::disconnect::{Disconnect, TransportLost};
 use crate::frame::Frame;
+use crate::rare_queue::RareQueue;
 
 /// What an application is told of a connection.
 ///
@@ -30,7 +29,7 @@ pub enum SessionEvent {
 /// drop, are one drop.
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
-    waiting: VecDeque<SessionEvent>,
+    waiting: RareQueue<SessionEvent>,
     /// How many of them are messages; the session keeps that to its `inbound_frames_max`.
     messages: u32,
     phase: Phase,
@@ -50,11 +49,11 @@ enum Phase {
 
 impl CallbackQueue {
     pub(crate) const fn new() -> Self {
-        Self { waiting: VecDeque::new(), messages: 0, phase: Phase::Ready }
+        Self { waiting: RareQueue::new(), messages: 0, phase: Phase::Ready }
     }
 
     pub(crate) const fn held() -> Self {
-        Self { waiting: VecDeque::new(), messages: 0, phase: Phase::Held }
+        Self { waiting: RareQueue::new(), messages: 0, phase: Phase::Held }
     }
 
     pub(crate) fn release(&mut self) {
@@ -100,9 +99,6 @@ impl CallbackQueue {
                 Phase::Running
             }
         };
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-        }
         Some(event)
     }
 
@@ -143,12 +139,13 @@ impl CallbackQueue {
     }
 
     fn fold_unseen_resumption(&mut self) {
-        let len = self.waiting.len();
-        let folds = matches!(self.waiting.back(), Some(SessionEvent::Resumed))
-            && len >= 2
-            && matches!(self.waiting[len - 2], SessionEvent::Suspended(_));
-        if folds {
-            self.waiting.truncate(len - 2);
+        let newest = {
+            let mut newest = self.waiting.iter().rev();
+            (newest.next(), newest.next())
+        };
+        if matches!(newest, (Some(SessionEvent::Resumed), Some(SessionEvent::Suspended(_)))) {
+            self.waiting.pop_back();
+            self.waiting.pop_back();
         }
     }
 }

@@ -14,6 +14,7 @@ mod encoded;
 mod frame;
 mod heartbeat;
 pub mod outbound;
+mod rare_queue;
 mod rate;
 pub mod session;
 pub mod websocket;

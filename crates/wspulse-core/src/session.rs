@@ -8,7 +8,6 @@ mod suspension;
 mod timeout;
 mod view;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use crate::callbacks::{CallbackQueue, SessionEvent};
 use crate::disconnect::{Disconnect, Dismissal, PanicError, TransportLost};
 use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
+use crate::rare_queue::RareQueue;
 use crate::websocket::Flow;
 
 pub use action::Action;
@@ -43,7 +43,7 @@ pub struct Session {
     /// When to give up a transport that is still being upgraded, if there is one.
     upgrade_deadline: Option<Instant>,
     callbacks: CallbackQueue,
-    actions: VecDeque<Action>,
+    actions: RareQueue<Action>,
     /// Boxed, since most sessions have none most of the time.
     inbound: Option<Box<InboundWatch>>,
 }
@@ -64,7 +64,7 @@ impl Session {
                 Predecessor::None => CallbackQueue::new(),
                 Predecessor::Running => CallbackQueue::held(),
             },
-            actions: VecDeque::new(),
+            actions: RareQueue::new(),
         }
     }
 
@@ -280,8 +280,6 @@ impl Session {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
         }
-        // An idle session holds no spare capacity.
-        self.actions = VecDeque::new();
         self.callbacks.start_next().map(Action::Call)
     }
 

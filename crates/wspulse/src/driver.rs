@@ -33,7 +33,8 @@ pub(crate) struct Driver {
     connection: Arc<ConnectionShared>,
     session: Session,
     transport: Option<Transport>,
-    upgrade: Option<Upgrade>,
+    /// Boxed, since there is none most of the time.
+    upgrade: Option<Box<Upgrade>>,
     callback: Option<RunningCallback>,
     /// Made when the first deadline is known; reused for every later one.
     timer: Option<Pin<Box<Sleep>>>,
@@ -53,7 +54,7 @@ impl Driver {
             connection,
             session,
             transport: None,
-            upgrade: Some(upgrade),
+            upgrade: Some(Box::new(upgrade)),
             callback: None,
             timer: None,
             callback_deadline: None,
@@ -146,8 +147,8 @@ impl Driver {
         }
         if let Some(upgrade) = upgrade {
             self.session.handle_upgrade_started(now());
-            if let Some(displaced) = self.upgrade.replace(upgrade) {
-                self.turn_away(displaced);
+            if let Some(displaced) = self.upgrade.replace(Box::new(upgrade)) {
+                self.turn_away(*displaced);
             }
         }
         if let Some(End { disconnect, deadline }) = end {
@@ -263,8 +264,8 @@ mod tests {
     /// only with a reason.
     #[test]
     fn an_idle_connection_is_no_bigger_than_it_was() {
-        assert!(size_of::<Session>() <= 168, "{}", size_of::<Session>());
-        assert!(size_of::<Driver>() <= 376, "{}", size_of::<Driver>());
+        assert!(size_of::<Session>() <= 120, "{}", size_of::<Session>());
+        assert!(size_of::<Driver>() <= 280, "{}", size_of::<Driver>());
         assert!(size_of::<ConnectionShared>() <= 320, "{}", size_of::<ConnectionShared>());
     }
 }

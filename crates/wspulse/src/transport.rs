@@ -29,7 +29,7 @@ pub(crate) struct Transport {
     pub(crate) lane: ControlLane,
     /// Bytes that were read and not decoded: those behind the handshake, and what remained of a
     /// read when too many frames waited for their callback. Empty, it holds nothing.
-    pub(crate) unread: Vec<u8>,
+    pub(crate) unread: Box<[u8]>,
     /// Bytes were written that the stream may still hold back.
     pub(crate) needs_flush: bool,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Upgrade {
 /// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
 pub(crate) struct Upgradable {
     stream: Stream,
-    unread: Vec<u8>,
+    unread: Box<[u8]>,
 }
 
 pub(crate) type UpgradeError = Box<dyn Error + Send + Sync>;
@@ -82,7 +82,7 @@ impl Upgradable {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        Self { stream: Stream::new(stream), unread: unread.to_vec() }
+        Self { stream: Stream::new(stream), unread: unread.into() }
     }
 
     /// Gets the plain socket back out of hyper's wrapping. hyper's read buffer is not kept: it

@@ -81,6 +81,7 @@ impl ControlLane {
     }
 
     /// Takes note that the next `bytes` are written. Returns what goes beyond the staged bytes.
+    #[inline]
     pub fn advance(&mut self, bytes: usize) -> usize {
         let Some(lane) = &mut self.0 else {
             return bytes;

@@ -160,7 +160,7 @@ impl Driver {
             Ok(Ok(consumed)) => {
                 self.session.handle_progress(transport.decoder.progress(), now);
                 if consumed < chunk.len() {
-                    transport.unread = chunk[consumed..].to_vec();
+                    transport.unread = chunk[consumed..].into();
                 }
                 Fed::More
             }

@@ -66,7 +66,9 @@ impl Driver {
             } else {
                 GivenBack { evicted: 0, is_empty: true }
             };
-            connection.count_dropped(given_back.evicted, DropReason::Evicted);
+            if given_back.evicted > 0 {
+                connection.count_dropped(given_back.evicted, DropReason::Evicted);
+            }
             match polled {
                 // More has come while that was written.
                 Poll::Ready(Ok(())) if !given_back.is_empty => {}

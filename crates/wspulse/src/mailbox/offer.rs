@@ -28,6 +28,7 @@ impl Offered {
     }
 }
 
+#[inline]
 pub(super) fn offer(
     queue: &mut OutboundQueue,
     frame: EncodedFrame,
@@ -40,6 +41,7 @@ pub(super) fn offer(
     }
 }
 
+#[inline]
 fn push(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
     match queue.push(frame, policy) {
         Ok(Pushed { evicted, .. }) => Offered { evicted, outcome: Outcome::Queued },

@@ -14,8 +14,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::connect::Admission;
 use crate::connection::Connection;
-use crate::error::ServerClosed;
 use crate::metrics::MetricsCollector;
+use crate::registry::Refused;
 use crate::server::Server;
 use crate::transport::{Upgradable, Upgrade};
 use crate::{DisconnectReason, Frame, ServerBuilder};
@@ -61,7 +61,7 @@ pub(super) fn server(options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Se
 }
 
 /// Registers a client, whose transport is there at once.
-pub(super) fn join(server: &Server, room: &str, id: &str) -> Result<Client, ServerClosed> {
+pub(super) fn join(server: &Server, room: &str, id: &str) -> Result<Client, Refused> {
     join_with_capacity(server, room, id, usize::MAX)
 }
 
@@ -71,7 +71,7 @@ pub(super) fn join_with_capacity(
     room: &str,
     id: &str,
     bytes: usize,
-) -> Result<Client, ServerClosed> {
+) -> Result<Client, Refused> {
     let wire = Arc::new(Wire {
         state: Mutex::new(WireState { free: bytes, ..WireState::default() }),
         changed: Condvar::new(),
