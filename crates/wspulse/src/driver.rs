@@ -186,7 +186,8 @@ impl Driver {
                 let resumes = self.session.is_suspended() || self.session.is_connected();
                 let decoder = self.connection.server.options().decoder();
                 let transport = Transport::new(upgradable, decoder);
-                let bytes_behind_handshake = transport.unread.len();
+                let bytes_behind_handshake =
+                    transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(transport);
                 self.session.handle_attached(now());
                 self.connection.mailbox.set_connected(peer_addr);
@@ -265,7 +266,8 @@ mod tests {
     #[test]
     fn an_idle_connection_is_no_bigger_than_it_was() {
         assert!(size_of::<Session>() <= 120, "{}", size_of::<Session>());
-        assert!(size_of::<Driver>() <= 280, "{}", size_of::<Driver>());
+        // With what the runtime adds, 272 are the most that fit into 384 (it rounds up to 128).
+        assert!(size_of::<Driver>() <= 272, "{}", size_of::<Driver>());
         assert!(size_of::<ConnectionShared>() <= 320, "{}", size_of::<ConnectionShared>());
     }
 }

@@ -27,12 +27,15 @@ pub(crate) struct Transport {
     pub(crate) stream: Stream,
     pub(crate) decoder: Decoder,
     pub(crate) lane: ControlLane,
-    /// Bytes that were read and not decoded: those behind the handshake, and what remained of a
-    /// read when too many frames waited for their callback. Empty, it holds nothing.
-    pub(crate) unread: Box<[u8]>,
+    /// Boxed, since there are none most of the time.
+    pub(crate) unread: Option<Box<Unread>>,
     /// Bytes were written that the stream may still hold back.
     pub(crate) needs_flush: bool,
 }
+
+/// Bytes that were read and not decoded: those behind the handshake, or what remained of a read
+/// when too many frames waited for their callback.
+pub(crate) struct Unread(pub(crate) Vec<u8>);
 
 /// Plain TCP, the common case, is held as it is; anything else in a box.
 pub(crate) enum Stream {
@@ -54,7 +57,7 @@ pub(crate) struct Upgrade {
 /// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
 pub(crate) struct Upgradable {
     stream: Stream,
-    unread: Box<[u8]>,
+    unread: Option<Box<Unread>>,
 }
 
 pub(crate) type UpgradeError = Box<dyn Error + Send + Sync>;
@@ -77,12 +80,18 @@ impl Upgrade {
     }
 }
 
+impl Unread {
+    pub(crate) fn some(bytes: &[u8]) -> Option<Box<Self>> {
+        (!bytes.is_empty()).then(|| Box::new(Self(bytes.to_vec())))
+    }
+}
+
 impl Upgradable {
     pub(crate) fn new<S>(stream: S, unread: &[u8]) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        Self { stream: Stream::new(stream), unread: unread.into() }
+        Self { stream: Stream::new(stream), unread: Unread::some(unread) }
     }
 
     /// Gets the plain socket back out of hyper's wrapping. hyper's read buffer is not kept: it

@@ -19,6 +19,7 @@ use super::{Driver, now};
 use crate::connection::ConnectionShared;
 use crate::metrics::{CallbackKind, Limit};
 use crate::panics;
+use crate::transport::Unread;
 
 thread_local! {
     /// What all connections of a thread read into: none of them holds a buffer while it waits. It
@@ -45,9 +46,8 @@ impl Driver {
         let Some(transport) = &mut self.transport else {
             return false;
         };
-        if !transport.unread.is_empty() {
-            let mut unread = std::mem::take(&mut transport.unread);
-            self.feed(&mut unread, now(), cx);
+        if let Some(mut unread) = transport.unread.take() {
+            self.feed(&mut unread.0, now(), cx);
             return true;
         }
         let read_bytes_max = self.connection.server.options().read_bytes_max;
@@ -159,9 +159,7 @@ impl Driver {
         match fed {
             Ok(Ok(consumed)) => {
                 self.session.handle_progress(transport.decoder.progress(), now);
-                if consumed < chunk.len() {
-                    transport.unread = chunk[consumed..].into();
-                }
+                transport.unread = Unread::some(&chunk[consumed..]);
                 Fed::More
             }
             Ok(Err(error)) => Fed::Violation(error),

@@ -70,7 +70,7 @@ impl Farewell {
     /// Waits until the peer says nothing more, and tells whether its close frame said so.
     async fn wait_for_close(&mut self) -> io::Result<bool> {
         let Transport { stream, decoder, unread, .. } = &mut self.transport;
-        let mut buffer = std::mem::take(unread).into_vec();
+        let mut buffer = unread.take().map_or_else(Vec::new, |unread| unread.0);
         let mut filled = buffer.len();
         buffer.resize(filled.max(READ_BYTES), 0);
         loop {
