@@ -4,12 +4,11 @@ mod support_counts;
 
 use std::time::Duration;
 
-use support_counts::{builder, idle, join, join_narrow, numbered};
+use support_counts::{assert_refused, assert_valid, builder, idle, join, join_narrow, numbered};
 use tokio::time::{Instant, sleep, timeout};
 use wspulse::testing::{Received, TestClient, request_parts};
 use wspulse::{
-    Admission, BufferLimit, ConfigError, DuplicatePolicy, MessageKind, SendError, Server,
-    ServerBuilder,
+    Admission, BufferLimit, DuplicatePolicy, MessageKind, SendError, Server, ServerBuilder,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -17,23 +16,6 @@ const NS: Duration = Duration::from_nanos(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const MIB: usize = 1024 * 1024;
-
-#[track_caller]
-fn assert_valid(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) {
-    configure(builder()).build().expect("valid");
-}
-
-#[track_caller]
-fn assert_refused(
-    configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
-    option: &str,
-    value: &str,
-    rule: &str,
-) {
-    let error: ConfigError = configure(builder()).build().expect_err("out of range");
-    assert_eq!((error.option(), error.value(), error.rule()), (option, value, rule));
-    assert_eq!(error.to_string(), format!("wspulse: {option}: {rule}, but is {value}"));
-}
 
 #[test]
 fn the_heartbeat_takes_periods_within_its_bounds() {

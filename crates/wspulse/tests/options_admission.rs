@@ -2,26 +2,10 @@
 
 mod support_counts;
 
-use support_counts::builder;
+use support_counts::{assert_refused, assert_valid, builder};
 use wspulse::ServerBuilder;
 
 const MIB: usize = 1024 * 1024;
-
-#[track_caller]
-fn assert_valid(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) {
-    configure(builder()).build().expect("valid");
-}
-
-#[track_caller]
-fn assert_refused(
-    configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
-    option: &str,
-    value: &str,
-    rule: &str,
-) {
-    let error = configure(builder()).build().expect_err("out of range");
-    assert_eq!((error.option(), error.value(), error.rule()), (option, value, rule));
-}
 
 #[test]
 fn a_limit_on_connections_is_at_least_1() {

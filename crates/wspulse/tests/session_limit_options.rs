@@ -4,26 +4,10 @@ mod support_counts;
 
 use std::time::Duration;
 
-use support_counts::builder;
+use support_counts::{assert_refused, assert_valid};
 use wspulse::{InboundRate, Limit, OverRate, ServerBuilder};
 
 const NS: Duration = Duration::from_nanos(1);
-
-#[track_caller]
-fn assert_valid(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) {
-    configure(builder()).build().expect("valid");
-}
-
-#[track_caller]
-fn assert_refused(
-    configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
-    option: &str,
-    value: &str,
-    rule: &str,
-) {
-    let error = configure(builder()).build().expect_err("out of range");
-    assert_eq!((error.option(), error.value(), error.rule()), (option, value, rule));
-}
 
 #[test]
 fn messages_per_second_and_their_burst_are_1_to_1000000() {

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(unused_imports, reason = "each test binary uses a part of it")]
 
+mod bounds;
 mod recorder;
 mod taker;
 
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use wspulse::testing::TestClient;
 use wspulse::{Admission, Frame, Server, ServerBuilder};
 
+pub(crate) use bounds::{assert_refused, assert_valid};
 pub(crate) use recorder::Recorder;
 pub(crate) use taker::Taker;
 
