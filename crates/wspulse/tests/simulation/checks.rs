@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use tokio::io::{join, sink};
 use wspulse::testing::{Received, TestClient, request_parts};
 use wspulse::{
-    BroadcastError, CloseCode, Connection, ConnectionState, Frame, KickError, SendError, Server,
+    BroadcastError, CloseCode, Connection, ConnectionState, Frame, KickError, OverRate, SendError,
+    Server,
 };
 
 use super::app::App;
@@ -51,7 +52,7 @@ pub(crate) async fn check_life(app: &App, seen: Vec<Seen>) {
         let mut transports = transports.expect("a client for each connection");
         transports.sort_by_key(|seen| seen.transport);
         check_outbound(connection, &transports).await;
-        check_close(connection, &transports);
+        check_close(app, connection, &transports);
     }
     assert!(by_connection.is_empty(), "on_connect was not called for all");
 }
@@ -125,15 +126,18 @@ async fn frames_written(bytes: &[u8]) -> Vec<usize> {
 /// A client that did all that it should keeps its transport, whatever others do, and knows why the
 /// connection was ended. Only a callback that panicked may have taken the transport from it, or a
 /// rate that it was over.
-fn check_close(connection: &Connection, transports: &[Seen]) {
+fn check_close(app: &App, connection: &Connection, transports: &[Seen]) {
     let Some(newest) = transports.last().filter(|seen| seen.well_behaved) else {
         return;
     };
     let end = life(connection).end().expect("it has ended");
     let close = newest.close.as_ref();
+    let rate_closes = app.plan.rate.is_some_and(|rate| rate.over() == OverRate::Close);
     let is_told = close == Some(&end.close_frame())
-        || close.is_some_and(|close| {
-            matches!(close.code(), CloseCode::INTERNAL_ERROR | CloseCode::POLICY_VIOLATION)
+        || close.is_some_and(|close| match close.code() {
+            CloseCode::INTERNAL_ERROR => true,
+            CloseCode::POLICY_VIOLATION => rate_closes && close.reason() == "rate limit",
+            _ => false,
         });
     assert!(is_told, "ended as {end:?}, told {close:?}");
 }
