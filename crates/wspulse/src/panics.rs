@@ -2,18 +2,19 @@
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 use wspulse_core::PanicError;
 
 thread_local! {
-    /// This thread is inside [`catch`].
+    /// This thread runs application code, in a [`Catching`].
     static CATCHING: Cell<bool> = const { Cell::new(false) };
     static CAPTURED: RefCell<Option<Backtrace>> = const { RefCell::new(None) };
 }
 
-/// Has the process's panic hook keep the stack of panics that [`catch`] will catch: once unwinding
+/// Has the process's panic hook keep the stack of panics that will be [caught](Catching::catch): once unwinding
 /// has begun it is too late. The hook that was there goes on being called for every panic.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
@@ -28,11 +29,36 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// Runs application code. What it leaves half done is its own: nothing of the server's state is
-/// lent to it, which is why asserting unwind safety is right.
+/// Runs application code once.
 pub(crate) fn catch<R>(run: impl FnOnce() -> R) -> Result<R, PanicError> {
-    let outer = CATCHING.replace(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(run));
-    CATCHING.set(outer);
-    result.map_err(|payload| PanicError::new(&*payload, CAPTURED.take()))
+    Catching::begin().catch(run)
+}
+
+/// While it lives, this thread runs application code: begun once, it catches as often as it is
+/// asked to.
+pub(crate) struct Catching {
+    outer: bool,
+    /// It must be dropped on the thread that it was made on.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Catching {
+    pub(crate) fn begin() -> Self {
+        Self { outer: CATCHING.replace(true), _not_send: PhantomData }
+    }
+
+    /// Runs application code. What it leaves half done is its own: nothing of the server's state is
+    /// lent to it, which is why asserting unwind safety is right.
+    #[expect(clippy::unused_self, reason = "that it lives is what is asked for")]
+    #[inline]
+    pub(crate) fn catch<R>(&self, run: impl FnOnce() -> R) -> Result<R, PanicError> {
+        panic::catch_unwind(AssertUnwindSafe(run))
+            .map_err(|payload| PanicError::new(&*payload, CAPTURED.take()))
+    }
+}
+
+impl Drop for Catching {
+    fn drop(&mut self) {
+        CATCHING.set(self.outer);
+    }
 }

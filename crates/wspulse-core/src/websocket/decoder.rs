@@ -4,8 +4,9 @@ use std::mem;
 
 use super::control::Control;
 use super::error::ProtocolError;
-use super::header::{Header, HeaderStart, Opcode};
+use super::header::{Header, HeaderStart, Opcode, ShortHeader};
 use super::input::Input;
+use super::mask;
 use super::partial::{Assembly, OpenFrame, Partial};
 use super::utf8;
 use crate::close::CloseFrame;
@@ -162,16 +163,14 @@ impl Decoder {
     /// The hot path: reads frame after frame, as long as they are whole messages or control
     /// frames and lie whole in the input.
     fn read_frames<S: Sink>(&self, input: &mut Input<'_>, sink: &mut S) -> Step {
-        while let Some((header, header_bytes)) = Header::read(input.rest())? {
-            input.skip(header_bytes);
-            if let Opcode::Data(kind) = header.opcode
-                && let Some(flow) = self.read_whole(kind, &header, input, sink)?
-            {
-                match flow {
-                    Flow::Continue => continue,
-                    Flow::Pause => return Ok((State::Idle, Flow::Pause)),
+        loop {
+            while let Some(flow) = self.read_short(input, sink)? {
+                if flow == Flow::Pause {
+                    return Ok((State::Idle, Flow::Pause));
                 }
             }
+            let Some((header, header_bytes)) = Header::read(input.rest())? else { break };
+            input.skip(header_bytes);
             match self.begin(&header, None, input, sink)? {
                 (State::Idle, Flow::Continue) => {}
                 step => return Ok(step),
@@ -184,9 +183,32 @@ impl Decoder {
         self.resume(started, input, sink)
     }
 
+    /// Delivers the next message, if it is a short one that lies whole in the input; else leaves
+    /// the input as it is. Only a shorter way to what [`Header::read`] and
+    /// [`begin`](Self::begin) come to: in half the instructions for a text of 64 bytes.
+    #[inline]
+    fn read_short<S: Sink>(
+        &self,
+        input: &mut Input<'_>,
+        sink: &mut S,
+    ) -> Result<Option<Flow>, ProtocolError> {
+        let Some(short) = ShortHeader::read(input.rest()) else { return Ok(None) };
+        if usize::from(short.payload_bytes) > self.message_bytes_max() {
+            return Ok(None);
+        }
+        let Some(payload) = input.take_behind(ShortHeader::BYTES, short.payload_bytes.into())
+        else {
+            return Ok(None);
+        };
+        mask::unmask(payload, short.mask);
+        if short.kind == MessageKind::Text {
+            utf8::check(payload)?;
+        }
+        Ok(Some(sink.message(InboundMessage::lent(short.kind, payload))))
+    }
+
     /// Delivers the message behind a header, if it is all in this one frame and the frame lies
     /// whole in the input; else leaves the input as it is.
-    #[inline]
     fn read_whole<S: Sink>(
         &self,
         kind: MessageKind,

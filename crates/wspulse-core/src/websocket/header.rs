@@ -66,6 +66,33 @@ impl Header {
     }
 }
 
+/// The header of most messages: of one frame, and short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShortHeader {
+    pub(super) kind: MessageKind,
+    /// Less than 126.
+    pub(super) payload_bytes: u8,
+    pub(super) mask: [u8; 4],
+}
+
+impl ShortHeader {
+    pub(super) const BYTES: usize = 6;
+
+    /// Reads the header that `bytes` start with, if it is a short one and all there. Any other is
+    /// for [`Header::read`] to judge.
+    #[inline]
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let &[first, second, ref mask @ ..] = bytes.first_chunk::<{ Self::BYTES }>()?;
+        let kind = match first {
+            0x81 => MessageKind::Text,
+            0x82 => MessageKind::Binary,
+            _ => return None,
+        };
+        let payload_bytes = second.checked_sub(0x80).filter(|&bytes| bytes < 126)?;
+        Some(Self { kind, payload_bytes, mask: *mask })
+    }
+}
+
 #[inline]
 fn read_opcode(first: u8) -> Result<Opcode, ProtocolError> {
     let reserved_bits = (first >> 4) & 0b111;
@@ -140,6 +167,34 @@ mod tests {
 
     fn header_of(start: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
         Header::read(&[start, &MASK].concat())
+    }
+
+    #[test]
+    fn a_short_header_is_what_the_general_one_is() {
+        let mut short_ones = 0;
+        for (first, second) in (0..=u8::MAX).flat_map(|a| (0..=u8::MAX).map(move |b| (a, b))) {
+            let bytes = [&[first, second][..], &MASK, b"payload"].concat();
+            let Some(ShortHeader { kind, payload_bytes, mask }) = ShortHeader::read(&bytes) else {
+                continue;
+            };
+            short_ones += 1;
+            let header = Header {
+                opcode: Opcode::Data(kind),
+                is_final: true,
+                payload_bytes: payload_bytes.into(),
+                mask,
+            };
+            let read = Header::read(&bytes);
+            assert_eq!(read, Ok(Some((header, ShortHeader::BYTES))), "{first:#x} {second:#x}");
+        }
+        assert_eq!(short_ones, 2 * 126);
+    }
+
+    #[test]
+    fn a_short_header_is_read_when_all_of_it_is_there() {
+        let bytes = [0x81, 0x80, 1, 2, 3, 4];
+        assert!(ShortHeader::read(&bytes).is_some());
+        assert_eq!(ShortHeader::read(&bytes[..5]), None);
     }
 
     #[test]

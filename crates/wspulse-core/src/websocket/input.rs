@@ -40,6 +40,14 @@ impl<'a> Input<'a> {
         &mut rest[..len]
     }
 
+    /// Steps over `before` bytes and takes `len` behind them if all of them are there, else none.
+    #[inline]
+    pub(super) fn take_behind(&mut self, before: usize, len: usize) -> Option<&mut [u8]> {
+        let whole = self.bytes[self.consumed..].get_mut(before..before + len)?;
+        self.consumed += before + len;
+        Some(whole)
+    }
+
     /// Takes `len` bytes if all of them are there, else none.
     #[inline]
     pub(super) fn take_whole(&mut self, len: u64) -> Option<&mut [u8]> {

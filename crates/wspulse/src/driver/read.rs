@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
-use wspulse_core::codec::InboundMessage;
+use wspulse_core::codec::{DecodeError, InboundMessage};
 use wspulse_core::outbound::ControlLane;
 use wspulse_core::session::Pace;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
@@ -134,11 +134,7 @@ impl Driver {
             return Fed::More;
         };
         let mut inbound = Inbound {
-            turn: Turn {
-                connection: &self.connection,
-                session: &mut self.session,
-                running: &mut self.callback,
-            },
+            turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
             lane: &mut transport.lane,
             now,
             pace: Pace::Within,
@@ -194,8 +190,9 @@ struct Inbound<'a> {
 }
 
 impl Inbound<'_> {
+    #[inline]
     fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
+        let ConnectionShared { server, room, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| hooks.message_received(room, payload_bytes));
         if server.callbacks().message.is_none() {
@@ -208,17 +205,23 @@ impl Inbound<'_> {
             }
             Ok(frame) => self.turn.session.handle_frame(frame),
             Err(error) => {
-                let error = error.get_ref();
-                tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");
-                let metrics = server.metrics();
-                metrics.record(|hooks| hooks.message_undecodable(room, id, payload_bytes));
+                self.report_undecodable(payload_bytes, &error);
                 Flow::Continue
             }
         }
     }
+
+    #[cold]
+    fn report_undecodable(&self, payload_bytes: usize, error: &DecodeError) {
+        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
+        let error = error.get_ref();
+        tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");
+        server.metrics().record(|hooks| hooks.message_undecodable(room, id, payload_bytes));
+    }
 }
 
 impl Sink for Inbound<'_> {
+    #[inline]
     fn message(&mut self, message: InboundMessage<'_>) -> Flow {
         match self.turn.session.admit_message(self.now) {
             Pace::Within => self.deliver(message),
