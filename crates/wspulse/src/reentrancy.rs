@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use crate::server::Server;
+use crate::sync::thread_local;
 
 thread_local! {
     /// The server whose callback this thread is running; an address, only compared.
@@ -19,17 +20,21 @@ pub(crate) struct InCallback {
 
 impl InCallback {
     pub(crate) fn enter(server: &Server) -> Self {
-        Self { outer: RUNNING.replace(server.address()), _not_send: PhantomData }
+        Self { outer: replace(server.address()), _not_send: PhantomData }
     }
 
     /// Whether this thread runs a callback of that server right now.
     pub(crate) fn of(server_address: usize) -> bool {
-        RUNNING.get() == server_address
+        RUNNING.with(Cell::get) == server_address
     }
 }
 
 impl Drop for InCallback {
     fn drop(&mut self) {
-        RUNNING.set(self.outer);
+        replace(self.outer);
     }
+}
+
+fn replace(server_address: usize) -> usize {
+    RUNNING.with(|running| running.replace(server_address))
 }

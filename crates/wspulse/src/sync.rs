@@ -1,9 +1,10 @@
-//! The locks, atomics and tasks that threads share: those of a model checker in its tests
-//! (`--cfg shuttle`), which then decides who runs when.
+//! The locks, atomics and tasks that threads share, and what each has for itself: those of a model
+//! checker in its tests (`--cfg shuttle`), which then decides who runs when.
 
 #[cfg(not(all(test, shuttle)))]
 mod chosen {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use std::thread_local;
 
     pub(crate) use parking_lot::Mutex;
 
@@ -19,6 +20,7 @@ mod chosen {
 
     use shuttle::sync::MutexGuard;
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use shuttle::thread_local;
 
     /// Shuttle's, with the interface of `parking_lot`'s.
     #[derive(Default)]
@@ -39,4 +41,4 @@ mod chosen {
     }
 }
 
-pub(crate) use chosen::{AtomicBool, AtomicUsize, Mutex, spawn};
+pub(crate) use chosen::{AtomicBool, AtomicUsize, Mutex, spawn, thread_local};
