@@ -8,24 +8,50 @@ use super::stage::{Hooks, Received, close, connection, explore, frame, join, ser
 fn who_comes_while_the_server_closes_is_refused_or_told() {
     explore(|| {
         let hooks = Hooks::default();
-        let server = server(|builder| builder.metrics(hooks.clone()));
+        let server = server(|builder| {
+            let callbacks = hooks.clone();
+            builder
+                .metrics(hooks.clone())
+                .on_disconnect(move |own, _end| callbacks.note(format!("{} called", own.id())))
+        });
         let comer = {
             let server = server.clone();
             thread::spawn(move || join(&server, "room", "ann"))
         };
         close(&server);
         assert_eq!((server.connection_count(), server.room_count()), (0, 0));
-        let told = hooks.told();
+        // The server has closed: all that there was to say is said by now.
+        let mut told = hooks.told();
+        told.sort();
         match comer.join().expect("no panic") {
-            // The server has closed: all that there was to say is said by now.
             Ok(client) => {
-                assert_eq!(client.wait_for_end(), [Received::Close(1001)]);
                 let closed = "ann closed: server_close";
-                assert_eq!(told, ["room created", "ann opened", closed, "room destroyed"]);
+                let all = ["ann called", closed, "ann opened", "room created", "room destroyed"];
+                assert_eq!(told, all);
+                assert_eq!(client.wait_for_end(), [Received::Close(1001)]);
             }
             Err(_refused) => assert!(told.is_empty(), "{told:?}"),
         }
         assert!(join(&server, "room", "bob").is_err());
+    });
+}
+
+#[test]
+fn hooks_of_an_end_by_another_thread_have_returned_when_the_server_has_closed() {
+    explore(|| {
+        let hooks = Hooks::default();
+        let server = server(|builder| builder.metrics(hooks.clone()));
+        let client = join(&server, "room", "ann").expect("the server is open");
+        let kicker = {
+            let server = server.clone();
+            thread::spawn(move || server.kick("ann").is_ok())
+        };
+        close(&server);
+        let told = hooks.told();
+        let was_kicked = kicker.join().expect("no panic");
+        let closed = if was_kicked { "ann closed: kick" } else { "ann closed: server_close" };
+        assert_eq!(told, ["room created", "ann opened", closed, "room destroyed"]);
+        client.wait_for_end();
     });
 }
 

@@ -264,7 +264,7 @@ impl Drop for Stream {
 pub(super) struct Hooks(Arc<Mutex<Vec<String>>>);
 
 impl Hooks {
-    fn note(&self, event: String) {
+    pub(super) fn note(&self, event: String) {
         self.0.lock().expect("no panic before").push(event);
     }
 
