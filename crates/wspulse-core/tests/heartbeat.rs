@@ -3,7 +3,7 @@
 mod rig;
 
 use rig::{MOMENT, PING, PONG, Rig, WRITE_WAIT, config, just_before};
-use wspulse_core::session::{Deadline, SessionConfig};
+use wspulse_core::session::SessionConfig;
 use wspulse_core::websocket::Flow;
 use wspulse_core::{Dismissal, TransportLost};
 
@@ -38,7 +38,7 @@ fn pings_come_one_period_apart() {
 fn a_driver_that_asks_only_for_pings_is_told_when_one_is_due() {
     let mut rig = Rig::connected();
     assert!(!rig.session.poll_ping(rig.now + just_before(PING)));
-    assert_eq!(rig.session.deadline(), Some(Deadline::Ping(rig.now + PING)));
+    assert_eq!(rig.session.deadlines().ping, Some(rig.now + PING));
     assert!(rig.session.poll_ping(rig.now + PING));
     assert!(!rig.session.poll_ping(rig.now + PING));
     assert_eq!(rig.timeout(), Some(2 * PING));

@@ -116,7 +116,8 @@ impl ServerBuilder {
 
     /// How often to ping (default 10 s, at most 5 min) and how long to keep a peer from which no
     /// byte comes (default 30 s, at most 10 min). The first must be the shorter one. Pings go out up
-    /// to 2 ms late, so that those of many connections share a wake-up.
+    /// to a thirtieth of their interval late, each by another time, so that connections that came
+    /// together are not pinged together.
     pub const fn heartbeat(mut self, ping_interval: Duration, pong_timeout: Duration) -> Self {
         self.options.heartbeat = HeartbeatConfig { ping_interval, pong_timeout };
         self

@@ -56,6 +56,7 @@ mod models;
 mod options;
 pub mod origin;
 mod panics;
+mod ping_schedule;
 mod queued_bytes;
 mod reentrancy;
 mod registry;

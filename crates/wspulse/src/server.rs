@@ -21,6 +21,7 @@ use crate::handler::{Callbacks, ConnectFn};
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::panics;
+use crate::ping_schedule::PingSchedule;
 use crate::queued_bytes::QueuedBytes;
 use crate::reentrancy::InCallback;
 use crate::registry::Registry;
@@ -37,7 +38,7 @@ pub struct Server {
 }
 
 struct Inner {
-    started_at: Instant,
+    ping_schedule: PingSchedule,
     connect: ConnectFn,
     callbacks: Callbacks,
     options: Options,
@@ -101,9 +102,10 @@ impl Server {
         let session_config = Arc::new(options.session_config());
         let registry = Registry::new(&options.admission);
         let queued_bytes = options.session_limits.queued_bytes();
+        let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
         Ok(Self {
             inner: Arc::new(Inner {
-                started_at: Instant::now(),
+                ping_schedule,
                 connect,
                 callbacks,
                 options,
@@ -251,8 +253,8 @@ impl Server {
         Arc::as_ptr(&self.inner).addr()
     }
 
-    pub(crate) fn started_at(&self) -> Instant {
-        self.inner.started_at
+    pub(crate) fn ping_schedule(&self) -> &PingSchedule {
+        &self.inner.ping_schedule
     }
 
     pub(crate) fn room_len(&self, room: &str) -> usize {

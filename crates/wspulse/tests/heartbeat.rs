@@ -2,13 +2,15 @@
 
 mod support_sessions;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use support_sessions::{
-    Client, Stage, TICK, Told, WINDOW, assert_passed, dial, hears_nothing, number, numbered,
-    settle, shortly_before,
+    Client, Stage, TICK, Told, WINDOW, assert_passed, assert_ping_passed, dial, hears_nothing,
+    number, numbered, settle, shortly_before,
 };
+use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, sleep_until};
 use wspulse::testing::{Received, masked};
 use wspulse::{CloseCode, CloseFrame, ConnectionState, Disconnect, MessageKind, TransportLost};
@@ -26,23 +28,41 @@ async fn the_first_ping_comes_after_one_whole_period_and_is_empty() {
     let joined_at = Instant::now();
     let (mut ann, _) = stage.join("ann").await;
     assert_eq!(ann.receive().await.unwrap(), ping());
-    assert_passed(joined_at, PING);
+    assert_ping_passed(joined_at, PING);
 }
 
 #[tokio::test(start_paused = true)]
 async fn pings_come_once_a_period_whatever_else_goes_on() {
     let mut stage = Stage::plain();
-    let joined_at = Instant::now();
+    let mut last_at = Instant::now();
     let (mut ann, connection) = stage.join("ann").await;
-    for period in 1..=20 {
+    for _ in 0..20 {
         sleep(PING / 3).await;
         connection.send(numbered(1)).unwrap();
         ann.send(&numbered(2)).await.unwrap();
         assert!(matches!(ann.receive().await.unwrap(), Received::Message(..)));
         assert_eq!(ann.receive().await.unwrap(), ping());
-        assert_passed(joined_at, PING * period);
+        assert_ping_passed(last_at, PING);
+        last_at = Instant::now();
         ann.pong(b"").await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_came_together_are_not_pinged_together() {
+    let mut stage = Stage::plain();
+    let joined_at = Instant::now();
+    let mut pinged = JoinSet::new();
+    for number in 0..50 {
+        let (mut client, _) = stage.join(&format!("client-{number}")).await;
+        pinged.spawn(async move {
+            assert_eq!(client.receive().await.unwrap(), ping());
+            assert_ping_passed(joined_at, PING);
+            Instant::now()
+        });
+    }
+    let moments: HashSet<Instant> = pinged.join_all().await.into_iter().collect();
+    assert!(moments.len() > 10, "{} moments", moments.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,7 +75,7 @@ async fn a_new_transport_has_a_whole_period_of_its_own() {
     let resumed_at = Instant::now();
     let (mut ann, _) = stage.rejoin("ann").await;
     assert_eq!(ann.receive().await.unwrap(), ping());
-    assert_passed(resumed_at, PING);
+    assert_ping_passed(resumed_at, PING);
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +168,7 @@ async fn the_times_are_the_ones_that_were_configured() {
     let joined_at = Instant::now();
     let (mut ann, _) = stage.join("ann").await;
     assert_eq!(ann.receive().await.unwrap(), ping());
-    assert_passed(joined_at, ping_interval);
+    assert_ping_passed(joined_at, ping_interval);
     stage.disconnected().await;
     assert_passed(joined_at, pong_timeout);
 }
@@ -220,7 +240,8 @@ async fn a_write_wait_passes_without_a_pong_timeout_even_for_a_ping() {
     let (_ann, _) = stage.join_narrow("ann", 1).await;
     let end = stage.disconnected().await;
     assert!(matches!(end, Disconnect::TransportLost(TransportLost::WriteTimeout)));
-    assert_passed(joined_at, PING + write_wait);
+    let pinged_at = joined_at + write_wait;
+    assert_ping_passed(pinged_at, PING);
 }
 
 #[tokio::test(start_paused = true)]

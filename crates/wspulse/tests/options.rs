@@ -181,7 +181,7 @@ async fn by_default_a_ping_goes_out_every_10_s() {
         );
         ann.pong(b"").await.unwrap();
         let waited = before.elapsed();
-        assert!((9_999..=10_001).contains(&waited.as_millis()), "{waited:?}");
+        assert!((9_999..=10_333).contains(&waited.as_millis()), "{waited:?}");
     }
 }
 

@@ -87,7 +87,7 @@ async fn pongs_and_heartbeats_go_on() {
     assert_eq!(client.receive().await.unwrap(), Received::Pong(b"x"[..].into()));
     assert_eq!(before.elapsed(), Duration::ZERO);
     assert_eq!(client.receive().await.unwrap(), Received::Ping(Bytes::new()));
-    support_sessions::assert_passed(before, PING);
+    support_sessions::assert_ping_passed(before, PING);
 }
 
 #[tokio::test(start_paused = true)]

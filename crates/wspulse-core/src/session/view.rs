@@ -7,39 +7,33 @@ use super::state::State;
 
 /// When a session wants to be told the time, and how exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deadline {
-    /// For a Ping and nothing else: a little later does as well.
-    Ping(Instant),
+pub struct Deadlines {
+    /// A Ping is due: a little later does as well.
+    pub ping: Option<Instant>,
     /// Something runs out.
-    Strict(Instant),
+    pub strict: Option<Instant>,
 }
 
 impl Session {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, unless something
     /// happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.deadline()? {
-            Deadline::Ping(at) | Deadline::Strict(at) => Some(at),
-        }
+        let Deadlines { ping, strict } = self.deadlines();
+        ping.into_iter().chain(strict).min()
     }
 
     /// As [`poll_timeout`](Self::poll_timeout), with what is due then.
-    pub fn deadline(&self) -> Option<Deadline> {
-        let strict = self.strict_deadline();
-        match &self.state {
-            State::Connected(link)
-                if strict.is_none_or(|strict| link.heartbeat.ping_at() < strict) =>
-            {
-                Some(Deadline::Ping(link.heartbeat.ping_at()))
-            }
-            State::Connected(_)
-            | State::Opening
+    pub fn deadlines(&self) -> Deadlines {
+        let ping = match &self.state {
+            State::Connected(link) => Some(link.heartbeat.ping_at()),
+            State::Opening
             | State::Suspended { .. }
             | State::Lost { .. }
             | State::Flushing { .. }
             | State::AwaitingTransport { .. }
-            | State::Closed => strict.map(Deadline::Strict),
-        }
+            | State::Closed => None,
+        };
+        Deadlines { ping, strict: self.strict_deadline() }
     }
 
     /// When something runs out.

@@ -205,6 +205,14 @@ pub(crate) fn shortly_before(time: Duration) -> Duration {
     time.checked_sub(2 * TICK).expect("times in tests are longer than that")
 }
 
+/// Asserts that a Ping that was due came so long after another, or after the transport.
+#[track_caller]
+pub(crate) fn assert_ping_passed(since: Instant, interval: Duration) {
+    let passed = since.elapsed();
+    let due = interval..=interval + interval / 30;
+    assert!(due.contains(&passed), "{passed:?} passed, not {due:?}");
+}
+
 /// Asserts how much virtual time has passed, to the resolution of the timers.
 #[track_caller]
 pub(crate) fn assert_passed(since: Instant, expected: Duration) {
