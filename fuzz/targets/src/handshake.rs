@@ -117,9 +117,15 @@ fn version(text: &[u8]) -> Option<Version> {
 
 // ---- the reference ----
 
+/// The server's default. That of bytes is more than inputs have.
+const HEADERS_MAX: usize = 100;
+
 /// The status that the request should get, its origin left aside.
 fn verdict(parts: &request::Parts) -> u16 {
     let headers = &parts.headers;
+    if headers.len() > HEADERS_MAX {
+        return 431;
+    }
     if parts.method.as_str() != "GET" {
         return 405;
     }
