@@ -31,6 +31,8 @@ pub(crate) struct Transport {
     pub(crate) unread: Option<Box<Unread>>,
     /// Bytes were written that the stream may still hold back.
     pub(crate) needs_flush: bool,
+    /// An undecodable message has come, and was logged at WARN.
+    pub(crate) undecodable_seen: bool,
 }
 
 /// Bytes that were read and not decoded: those behind the handshake, or what remained of a read
@@ -123,6 +125,7 @@ impl Transport {
             lane: ControlLane::default(),
             unread: upgradable.unread,
             needs_flush: false,
+            undecodable_seen: false,
         }
     }
 

@@ -64,6 +64,21 @@ async fn an_undecodable_message_is_logged_with_who_sent_it_and_why_but_not_what(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_undecodable_messages_is_one_line_for_each_transport() {
+    let logs = Logs::capture();
+    let server = echo().build().unwrap();
+    for id in ["ann", "ben"] {
+        let mut client = dial(&server, id).await;
+        for _ in 0..10 {
+            client.write_message(MessageKind::Text, b"nonsense").await.unwrap();
+        }
+        echoes(&mut client, 1).await;
+    }
+    assert_eq!(logs.count("WARN", "undecodable"), 2);
+    assert_eq!(logs.count("DEBUG", "undecodable"), 18);
+}
+
+#[tokio::test(start_paused = true)]
 async fn binary_messages_are_decoded_like_text_ones() {
     let server = echo().build().unwrap();
     let mut client = dial(&server, "ann").await;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -136,6 +137,7 @@ impl Driver {
         let mut inbound = Inbound {
             turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
             lane: &mut transport.lane,
+            undecodable_seen: &mut transport.undecodable_seen,
             now,
             pace: Pace::Within,
             close: None,
@@ -183,6 +185,7 @@ struct PeerClose(Option<CloseFrame>);
 struct Inbound<'a> {
     turn: Turn<'a>,
     lane: &'a mut ControlLane,
+    undecodable_seen: &'a mut bool,
     now: Instant,
     /// What the inbound rate says of the last message or Ping.
     pace: Pace,
@@ -211,11 +214,16 @@ impl Inbound<'_> {
         }
     }
 
+    /// The first of a transport at WARN, lest a flood of messages becomes a flood of lines.
     #[cold]
-    fn report_undecodable(&self, payload_bytes: usize, error: &DecodeError) {
+    fn report_undecodable(&mut self, payload_bytes: usize, error: &DecodeError) {
         let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
         let error = error.get_ref();
-        tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");
+        if mem::replace(self.undecodable_seen, true) {
+            tracing::debug!(%id, %room, payload_bytes, error, "undecodable message dropped");
+        } else {
+            tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");
+        }
         server.metrics().record(|hooks| hooks.message_undecodable(room, id, payload_bytes));
     }
 }

@@ -47,6 +47,13 @@ impl Logs {
             }
         })
     }
+
+    /// How many lines of this level contain this text.
+    pub(crate) fn count(&self, level: &str, text: &str) -> usize {
+        let Self(()) = self;
+        let matches = |line: &&String| line.starts_with(level) && line.contains(text);
+        LINES.with_borrow(|lines| lines.iter().filter(matches).count())
+    }
 }
 
 struct Listener;
