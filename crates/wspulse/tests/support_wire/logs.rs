@@ -35,24 +35,19 @@ impl Logs {
     /// The one line of this level that contains this text.
     #[track_caller]
     pub(crate) fn one(&self, level: &str, text: &str) -> String {
-        let Self(()) = self;
-        LINES.with_borrow(|lines| {
-            let found: Vec<_> = lines
-                .iter()
-                .filter(|line| line.starts_with(level) && line.contains(text))
-                .collect();
-            match found[..] {
-                [line] => line.clone(),
-                _ => panic!("one line {level} … {text} was expected in {lines:#?}"),
-            }
-        })
+        let mut found = self.all(level, text);
+        if found.len() != 1 {
+            let lines = LINES.take();
+            panic!("one line {level} … {text} was expected in {lines:#?}");
+        }
+        found.remove(0)
     }
 
-    /// How many lines of this level contain this text.
-    pub(crate) fn count(&self, level: &str, text: &str) -> usize {
+    /// The lines of this level that contain this text.
+    pub(crate) fn all(&self, level: &str, text: &str) -> Vec<String> {
         let Self(()) = self;
         let matches = |line: &&String| line.starts_with(level) && line.contains(text);
-        LINES.with_borrow(|lines| lines.iter().filter(matches).count())
+        LINES.with_borrow(|lines| lines.iter().filter(matches).cloned().collect())
     }
 }
 
