@@ -37,8 +37,8 @@
 //!
 //! # Features
 //!
-//! Both are off by default and only add: `msgpack`, the MessagePack codec; `testing`, clients for
-//! the tests of applications.
+//! All are off by default and only add: `msgpack`, the MessagePack codec; `rustls`, TLS for
+//! [`serve`](serve()); `testing`, clients for the tests of applications.
 
 mod address;
 mod builder;

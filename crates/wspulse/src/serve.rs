@@ -13,6 +13,8 @@ mod options;
 mod pending;
 mod socket;
 mod throttle;
+#[cfg(feature = "rustls")]
+pub mod tls;
 
 use std::error::Error;
 use std::fmt;

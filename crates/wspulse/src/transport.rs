@@ -19,6 +19,8 @@ use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
 use crate::handler::BoxFuture;
+#[cfg(feature = "rustls")]
+use crate::serve::tls::TlsStream;
 
 pub(crate) use farewell::{Farewell, turn_away};
 
@@ -100,6 +102,11 @@ impl Upgradable {
     /// would cost 8 KiB for the life of the connection.
     fn from_hyper(upgraded: Upgraded) -> Self {
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => return Self::new(parts.io.into_inner(), &parts.read_buf),
+            Err(upgraded) => upgraded,
+        };
+        #[cfg(feature = "rustls")]
+        let upgraded = match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
             Ok(parts) => return Self::new(parts.io.into_inner(), &parts.read_buf),
             Err(upgraded) => upgraded,
         };

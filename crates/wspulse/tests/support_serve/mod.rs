@@ -69,9 +69,15 @@ pub(crate) fn serve_in_memory(
     app: Router,
     configure: impl FnOnce(Serve<MemoryListener, Router>) -> Serve<MemoryListener, Router>,
 ) -> (Dialler, JoinHandle<Result<(), ConfigError>>) {
+    let (dialler, listener) = memory_listener();
+    let serve = configure(wspulse::serve(listener, app));
+    (dialler, tokio::spawn(serve.into_future()))
+}
+
+/// A listener in memory, and who dials it.
+pub(crate) fn memory_listener() -> (Dialler, MemoryListener) {
     let (arrivals, receiver) = mpsc::unbounded_channel();
-    let serve = configure(wspulse::serve(MemoryListener { arrivals: receiver }, app));
-    (Dialler { arrivals }, tokio::spawn(serve.into_future()))
+    (Dialler { arrivals }, MemoryListener { arrivals: receiver })
 }
 
 /// Serves over a socket on a free port, with these options, until the test ends.
