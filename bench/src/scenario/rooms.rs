@@ -1,16 +1,20 @@
 //! Many small rooms, each with one message under way.
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use super::stage::{PROBE, Stage, Stopwatch, payload};
-use super::{Field, Outcome, Scenario, cost_columns, headline};
-use crate::report::{Better, Unit};
+use hdrhistogram::Histogram;
+
+use super::{Field, Outcome, Scenario, column, cost_columns, headline, histogram};
+use crate::report::{Better, Column, Unit};
 use crate::subject::Mode;
 
 const MESSAGE_BYTES: usize = 100;
 
 pub(super) fn scenario(rooms: usize, members: usize) -> Scenario {
     let mut columns = vec![headline("rate", "deliveries", Unit::PerSecond, Better::Higher)];
+    columns.extend(WholeRooms::columns());
     columns.extend(cost_columns("delivery"));
     Scenario {
         name: format!("rooms-{rooms}x{members}"),
@@ -32,6 +36,7 @@ pub(super) fn scenario(rooms: usize, members: usize) -> Scenario {
             let mut holders = vec![0; rooms];
             let mut deliveries = 0;
             let mut complete = Vec::new();
+            let mut whole = WholeRooms::new(rooms)?;
             loop {
                 stage.fleet.turn(Duration::from_millis(100), &mut |client, got| {
                     if got.first() == Some(&(PROBE as u8)) {
@@ -46,19 +51,85 @@ pub(super) fn scenario(rooms: usize, members: usize) -> Scenario {
                     }
                 })?;
                 for room in complete.drain(..) {
+                    whole.complete(room);
                     stage.fleet.send(room * members, &message)?;
                 }
                 match &watch {
-                    None if Instant::now() > warm => watch = Some((stage.stopwatch()?, deliveries)),
+                    None if Instant::now() > warm => {
+                        whole.restart();
+                        watch = Some((stage.stopwatch()?, deliveries));
+                    }
                     Some((started, before)) if started.elapsed() >= effort.measured => {
                         let costs = started.stop(&stage)?;
                         let deliveries = deliveries - before;
                         let rate = costs.per_second(deliveries);
-                        return Ok(costs.fill(Outcome::default().with("rate", rate), deliveries));
+                        let outcome = whole.fill(Outcome::default().with("rate", rate));
+                        return Ok(costs.fill(outcome, deliveries));
                     }
                     None | Some(_) => {}
                 }
             }
         }),
+    }
+}
+
+/// How the server's time is shared out among rooms: how long it takes until a whole room has a
+/// message, and how many messages each of them gets.
+struct WholeRooms {
+    sent_at: Vec<Instant>,
+    messages: Vec<u64>,
+    latencies: Histogram<u64>,
+}
+
+impl WholeRooms {
+    fn columns() -> [Column; 5] {
+        [
+            column("room_p50_us", "a whole room has it: median", Unit::Micros, Better::Lower),
+            column("room_p99_us", "p99", Unit::Micros, Better::Lower),
+            column("room_max_us", "slowest", Unit::Micros, Better::Lower),
+            column("poorest", "messages of the poorest room", Unit::Count, Better::Higher),
+            column("richest", "of the richest", Unit::Count, Better::Neither),
+        ]
+    }
+
+    /// Each room has a message under way from now on.
+    fn new(rooms: usize) -> Result<Self, Box<dyn Error>> {
+        let sent_at = vec![Instant::now(); rooms];
+        Ok(Self { sent_at, messages: vec![0; rooms], latencies: histogram()? })
+    }
+
+    /// Counts from now on. A message that is under way has been since it was sent.
+    fn restart(&mut self) {
+        self.messages.fill(0);
+        self.latencies.reset();
+    }
+
+    /// All members of a room have its message, and the next one is sent.
+    fn complete(&mut self, room: usize) {
+        let now = Instant::now();
+        let nanos = (now - self.sent_at[room]).as_nanos();
+        self.latencies.saturating_record(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.sent_at[room] = now;
+        self.messages[room] += 1;
+    }
+
+    /// What is still under way for longer than the median counts as having taken until now: else a
+    /// room that got nothing would not be seen.
+    fn fill(&mut self, outcome: Outcome) -> Outcome {
+        let now = Instant::now();
+        let median = self.latencies.value_at_quantile(0.5);
+        for sent_at in &self.sent_at {
+            let nanos = u64::try_from((now - *sent_at).as_nanos()).unwrap_or(u64::MAX);
+            if nanos > median {
+                self.latencies.saturating_record(nanos);
+            }
+        }
+        let micros = |nanos: u64| nanos as f64 / 1e3;
+        outcome
+            .with("room_p50_us", micros(self.latencies.value_at_quantile(0.5)))
+            .with("room_p99_us", micros(self.latencies.value_at_quantile(0.99)))
+            .with("room_max_us", micros(self.latencies.max()))
+            .with("poorest", self.messages.iter().min().copied().unwrap_or(0) as f64)
+            .with("richest", self.messages.iter().max().copied().unwrap_or(0) as f64)
     }
 }

@@ -69,6 +69,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
+mod turns;
 
 pub use address::PeerAddr;
 pub use builder::ServerBuilder;

@@ -27,6 +27,7 @@ use crate::reentrancy::InCallback;
 use crate::registry::Registry;
 use crate::room::Room;
 use crate::shutdown::DrainDeadline;
+use crate::turns::Turns;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
 ///
@@ -52,6 +53,7 @@ struct Inner {
     tasks: TaskTracker,
     /// That a limit by address cannot hold was told.
     unknown_addr_warned: AtomicBool,
+    turns: Arc<Turns>,
 }
 
 impl Server {
@@ -116,6 +118,7 @@ impl Server {
                 queued_bytes,
                 tasks: TaskTracker::new(),
                 unknown_addr_warned: AtomicBool::new(false),
+                turns: Arc::default(),
             }),
         })
     }
@@ -279,6 +282,10 @@ impl Server {
 
     pub(crate) fn codec(&self) -> &dyn Codec {
         &*self.inner.options.codec
+    }
+
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.inner.turns
     }
 
     pub(crate) fn session_config(&self) -> &Arc<SessionConfig> {

@@ -21,6 +21,7 @@ use wspulse_core::websocket::Decoder;
 use crate::handler::BoxFuture;
 #[cfg(feature = "rustls")]
 use crate::serve::tls::TlsStream;
+use crate::turns::LastTurn;
 
 pub(crate) use farewell::{Farewell, turn_away};
 
@@ -35,6 +36,7 @@ pub(crate) struct Transport {
     pub(crate) needs_flush: bool,
     /// An undecodable message has come, and was logged at WARN.
     pub(crate) undecodable_seen: bool,
+    pub(crate) last_turn: LastTurn,
 }
 
 /// Bytes that were read and not decoded: those behind the handshake, or what remained of a read
@@ -133,6 +135,7 @@ impl Transport {
             unread: upgradable.unread,
             needs_flush: false,
             undecodable_seen: false,
+            last_turn: LastTurn::default(),
         }
     }
 

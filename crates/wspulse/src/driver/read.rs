@@ -21,6 +21,7 @@ use crate::connection::ConnectionShared;
 use crate::metrics::{CallbackKind, Limit};
 use crate::panics;
 use crate::transport::Unread;
+use crate::turns::Turns;
 
 thread_local! {
     /// What all connections of a thread read into: none of them holds a buffer while it waits. It
@@ -51,6 +52,9 @@ impl Driver {
             self.feed(&mut unread.0, now(), cx);
             return true;
         }
+        if !Turns::may_read(&self.connection.server, &mut transport.last_turn, cx) {
+            return false;
+        }
         let read_bytes_max = self.connection.server.options().read_bytes_max;
         let bytes_max = if self.session.meters_reads() {
             self.session.read_bytes_max(read_bytes_max, now())
@@ -65,6 +69,7 @@ impl Driver {
         let progress = polled.is_ready();
         match polled {
             Poll::Ready(Ok(())) if filled > 0 => {
+                self.connection.server.turns().take(&mut transport.last_turn);
                 let now = now();
                 if self.meter_read(filled, now, cx) {
                     self.feed(&mut scratch[..filled], now, cx);

@@ -114,7 +114,7 @@ impl Server {
     }
 
     /// Spawns a task that [`close`](Self::close) waits for.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         sync::spawn(self.inner.tasks.track_future(task));
     }
 

@@ -1,0 +1,175 @@
+//! Turns at reading: under saturation nobody reads twice before everybody who waits has had a turn.
+//!
+//! A worker of tokio's puts what it wakes into a queue of its own, and what does not fit there into
+//! one that all workers share; as long as its own queue has something, it takes one task of the
+//! shared one for dozens of its own. In a saturated server a worker's own queue never runs dry:
+//! a room that was just served is answered by its clients at once, and comes back into it. So some
+//! rooms are served all the time, and others wait in the shared queue for seconds.
+//!
+//! What a server does begins with what it reads. So while tasks wait in the shared queue, a
+//! connection that has read since they came waits as well, here: the workers' own queues run dry,
+//! everybody who waits in the shared one has a turn, and then the next round begins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::task::{Context, Waker};
+use std::time::Duration;
+use std::{mem, vec};
+
+use tokio::runtime::Handle;
+use tokio::task::yield_now;
+use tokio::time::Instant;
+
+use crate::server::Server;
+use crate::sync::Mutex;
+
+/// The longest that a connection waits for its next turn. A round of 5,000 busy rooms of ten takes
+/// about so long. It ends a round in which the shared queue never runs dry, because an application
+/// fills it from other threads.
+const ROUND_MAX: Duration = Duration::from_millis(250);
+
+/// How many connections are woken at once at the beginning of a round: half of what a worker's own
+/// queue holds (256). With more, part of them would overflow into the shared queue, out of order.
+const WOKEN_AT_ONCE: usize = 128;
+
+/// The turns of all connections of a server.
+#[derive(Default)]
+pub(crate) struct Turns {
+    /// Wraps around: only whether it is still the same matters, and who takes an old one for it
+    /// waits for a round that it could have read in.
+    round: AtomicU16,
+    /// A round began with more connections than could be woken at once, or somebody waits for the
+    /// next: a [`Steward`] is at work.
+    has_steward: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+/// When a connection had its last turn.
+#[derive(Default)]
+pub(crate) struct LastTurn {
+    round: u16,
+    /// It is in the list of those who wait for this round to end.
+    waits: bool,
+}
+
+impl Turns {
+    /// Whether a connection of this server may read. If not, its task is woken when it may.
+    pub(crate) fn may_read(server: &Server, last: &mut LastTurn, cx: &Context<'_>) -> bool {
+        let turns = server.turns();
+        let round = turns.round.load(Ordering::Relaxed);
+        if last.round != round {
+            return true;
+        }
+        if last.waits {
+            return false;
+        }
+        if !turns.has_steward.load(Ordering::Relaxed) && !tasks_wait() {
+            // Somebody else may have begun it.
+            let next = round.wrapping_add(1);
+            let _ = turns.round.compare_exchange(round, next, Ordering::Relaxed, Ordering::Relaxed);
+            return true;
+        }
+        match turns.wait(round, cx.waker()) {
+            Wait::Over => return true,
+            Wait::First => {
+                let steward = Steward {
+                    turns: Arc::clone(turns),
+                    woken: Vec::new().into_iter(),
+                    is_done: false,
+                };
+                server.spawn(steward.begin_rounds());
+            }
+            Wait::Further => {}
+        }
+        last.waits = true;
+        false
+    }
+
+    /// A connection has read something.
+    pub(crate) fn take(&self, last: &mut LastTurn) {
+        let round = self.round.load(Ordering::Relaxed);
+        *last = LastTurn { round, waits: false };
+    }
+
+    /// Has a task woken at the end of a round.
+    fn wait(&self, round: u16, waker: &Waker) -> Wait {
+        let mut waiting = self.waiting.lock();
+        if self.round.load(Ordering::Relaxed) != round {
+            return Wait::Over;
+        }
+        waiting.push(waker.clone());
+        if self.has_steward.swap(true, Ordering::Relaxed) { Wait::Further } else { Wait::First }
+    }
+
+    /// Begins the next round, with those who have waited for it. If there are none, the steward's
+    /// work is done.
+    fn begin_round(&self) -> Vec<Waker> {
+        let mut waiting = self.waiting.lock();
+        self.round.fetch_add(1, Ordering::Relaxed);
+        let woken = mem::take(&mut *waiting);
+        self.has_steward.store(!woken.is_empty(), Ordering::Relaxed);
+        woken
+    }
+}
+
+/// What waiting for the end of a round has come to.
+enum Wait {
+    /// It has ended.
+    Over,
+    /// Nobody waited before: a steward must be started.
+    First,
+    Further,
+}
+
+/// Whether tasks wait in the queue that the workers of this runtime share.
+fn tasks_wait() -> bool {
+    Handle::try_current().is_ok_and(|runtime| runtime.metrics().global_queue_depth() > 0)
+}
+
+/// Wakes those who wait, in their order, until nobody does.
+struct Steward {
+    turns: Arc<Turns>,
+    /// Those whose round has begun, and who are still to be woken.
+    woken: vec::IntoIter<Waker>,
+    /// Nobody waits any more, or somebody else sees to it.
+    is_done: bool,
+}
+
+impl Steward {
+    async fn begin_rounds(mut self) {
+        loop {
+            let deadline = Instant::now() + ROUND_MAX;
+            while self.woken.len() > 0 {
+                self.woken.by_ref().take(WOKEN_AT_ONCE).for_each(Waker::wake);
+                everybody_had_a_turn(deadline).await;
+            }
+            everybody_had_a_turn(deadline).await;
+            let woken = self.turns.begin_round();
+            if woken.is_empty() {
+                self.is_done = true;
+                return;
+            }
+            self.woken = woken.into_iter();
+        }
+    }
+}
+
+/// Waits until the queue that all share is empty.
+async fn everybody_had_a_turn(deadline: Instant) {
+    yield_now().await;
+    while tasks_wait() && Instant::now() < deadline {
+        yield_now().await;
+    }
+}
+
+impl Drop for Steward {
+    /// Its runtime may end before its work does, be it before its task was polled at all.
+    fn drop(&mut self) {
+        self.woken.by_ref().for_each(Waker::wake);
+        while !self.is_done {
+            let woken = self.turns.begin_round();
+            self.is_done = woken.is_empty();
+            woken.into_iter().for_each(Waker::wake);
+        }
+    }
+}
