@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock::after;
+
 /// How often a Ping goes out and how long a silent peer is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeartbeatConfig {
@@ -20,7 +22,7 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(crate) fn new(config: &HeartbeatConfig, now: Instant) -> Self {
-        Self { ping_at: now + config.ping_interval, heard_at: now }
+        Self { ping_at: after(now, config.ping_interval), heard_at: now }
     }
 
     /// Any byte proves that the peer lives.
@@ -32,7 +34,7 @@ impl Heartbeat {
     pub(crate) fn poll_ping(&mut self, config: &HeartbeatConfig, now: Instant) -> bool {
         let due = now >= self.ping_at;
         if due {
-            self.ping_at = now + config.ping_interval;
+            self.ping_at = after(now, config.ping_interval);
         }
         due
     }
@@ -42,6 +44,6 @@ impl Heartbeat {
     }
 
     pub(crate) fn pong_deadline(&self, config: &HeartbeatConfig) -> Instant {
-        self.heard_at + config.pong_timeout
+        after(self.heard_at, config.pong_timeout)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock::after;
+
 /// A limit on what one connection receives, over all its transports.
 ///
 /// ```
@@ -108,7 +110,7 @@ impl TokenBucket {
     /// Takes so many tokens, and runs into debt for those that are not there.
     pub fn take(&mut self, tokens: u32, now: Instant) {
         let nanos = (u64::from(tokens) * NANOS_PER_SECOND).div_ceil(self.rate.per_second.into());
-        self.full_at = self.full_at.max(now) + Duration::from_nanos(nanos);
+        self.full_at = after(self.full_at.max(now), Duration::from_nanos(nanos));
     }
 
     /// When there are so many tokens if none is taken until then; at most the burst.

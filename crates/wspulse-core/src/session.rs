@@ -9,9 +9,10 @@ mod timeout;
 mod view;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::callbacks::{CallbackQueue, SessionEvent};
+use crate::clock::after;
 use crate::disconnect::{Disconnect, Dismissal, PanicError, TransportLost};
 use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
@@ -48,15 +49,12 @@ pub struct Session {
     inbound: Option<Box<InboundWatch>>,
 }
 
-/// A longer window than the clock can express never ends in practice either.
-const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
-
 impl Session {
     /// A session whose first transport is being upgraded. With a predecessor, callbacks wait until
     /// [`handle_predecessor_finished`](Self::handle_predecessor_finished).
     pub fn new(config: Arc<SessionConfig>, predecessor: Predecessor, now: Instant) -> Self {
         Self {
-            upgrade_deadline: Some(now + config.write_wait),
+            upgrade_deadline: Some(after(now, config.write_wait)),
             inbound: config.inbound_rate.map(|rate| Box::new(InboundWatch::metering(&rate, now))),
             config,
             state: State::Opening,
@@ -70,7 +68,7 @@ impl Session {
 
     /// Another transport for this session is being upgraded.
     pub fn handle_upgrade_started(&mut self, now: Instant) {
-        self.upgrade_deadline = Some(now + self.config.write_wait);
+        self.upgrade_deadline = Some(after(now, self.config.write_wait));
     }
 
     /// The transport that was being upgraded is there, and is the current one from now on. If
@@ -124,7 +122,7 @@ impl Session {
     pub fn handle_transport_lost(&mut self, cause: TransportLost, now: Instant) {
         match self.state {
             State::Connected(_) => {
-                let deadline = now + self.config.write_wait;
+                let deadline = after(now, self.config.write_wait);
                 self.actions.push_back(Action::Dismiss(cause.dismissal(), deadline));
                 self.forget_message();
                 self.lose_transport(cause, now);
@@ -175,7 +173,7 @@ impl Session {
         if let State::Connected(link) = &mut self.state
             && (took_frame || link.write_deadline.is_none())
         {
-            link.write_deadline = Some(now + self.config.write_wait);
+            link.write_deadline = Some(after(now, self.config.write_wait));
         }
     }
 
@@ -292,9 +290,7 @@ impl Session {
             self.enter(State::Lost { cause });
         } else {
             self.callbacks.push(SessionEvent::Suspended(cause.clone()));
-            // A window beyond what the clock can express never ends in practice.
-            let grace_deadline =
-                now.checked_add(self.config.resume_window).unwrap_or_else(|| now + CENTURY);
+            let grace_deadline = after(now, self.config.resume_window);
             self.enter(State::Suspended { grace_deadline, cause });
         }
     }

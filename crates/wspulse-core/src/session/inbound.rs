@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Session;
 use super::state::State;
+use crate::clock::after;
 use crate::rate::{InboundRate, OverRate, Rate, TokenBucket};
 use crate::websocket::Progress;
 
@@ -120,7 +121,7 @@ impl Session {
 
     fn watch_message(&mut self, progress: Progress, now: Instant) {
         if matches!(self.state, State::Connected(_)) {
-            let deadline = now + self.config.message_timeout;
+            let deadline = after(now, self.config.message_timeout);
             self.inbound.get_or_insert_default().handle_progress(progress, deadline);
             self.inbound.take_if(|watch| watch.is_empty());
         }
@@ -213,7 +214,7 @@ impl InboundWatch {
         };
         // The time in which nothing was read does not count for the message.
         if let Some(deadline) = &mut self.message_deadline {
-            *deadline += now.saturating_duration_since(pause.since);
+            *deadline = after(*deadline, now.saturating_duration_since(pause.since));
         }
         true
     }

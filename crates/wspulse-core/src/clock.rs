@@ -1,0 +1,13 @@
+//! Sums of instants and times, which applications choose.
+
+use std::time::{Duration, Instant};
+
+/// A longer time than this never ends in practice, and no clock goes on for ever.
+const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// The instant that comes so long after another: every deadline is computed here. A time that the
+/// clock cannot express comes to an instant that is never reached.
+pub(crate) fn after(instant: Instant, time: Duration) -> Instant {
+    // The last resort is for an instant that is itself at the end of the clock.
+    instant.checked_add(time).or_else(|| instant.checked_add(CENTURY)).unwrap_or(instant)
+}
