@@ -208,7 +208,8 @@ impl ServerBuilder {
     }
 
     /// How long [`Server::close`] waits for frames to be written and for callbacks to return before
-    /// it gives them up. Default 10 s, at most 1 h.
+    /// it gives them up. Default 10 s, at most 1 h. Each `on_disconnect` may take as long once more,
+    /// from its start.
     pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.options.drain_timeout = timeout;
         self

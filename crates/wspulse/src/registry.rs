@@ -17,7 +17,7 @@ use crate::mailbox::{End, HasEnded};
 use crate::meter::{LifecycleEvent, Meter};
 use crate::options::DuplicatePolicy;
 use crate::options::admission::AdmissionOptions;
-use crate::room::Members;
+use crate::room::{Members, RunningWaves};
 use crate::sync::Mutex;
 use crate::transport::Upgrade;
 use places::{Place, Places};
@@ -70,8 +70,8 @@ pub(crate) enum Registered {
         connection: Arc<ConnectionShared>,
         predecessor: Predecessor,
         upgrade: Upgrade,
-        /// Its room, if that has just become large: its waves are to be started.
-        large_room: Option<Arc<Members>>,
+        /// Those of its room, if that has just become large: they are to be started.
+        waves: Option<RunningWaves>,
     },
     /// An existing connection gets another transport. One that was on its way to it is displaced.
     Attached { displaced: Option<Upgrade> },
@@ -151,7 +151,7 @@ impl Registry {
         let connection = Arc::new(connection);
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
-        let large_room = inner.join(&connection, meter);
+        let waves = inner.join(&connection, meter);
         if let Some(old) = replaced {
             let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
             // Nobody else can have ended it: it was registered, and ends happen under this lock.
@@ -166,7 +166,7 @@ impl Registry {
             id: Arc::clone(&connection.id),
         });
         inner.connections.insert(Arc::clone(id), Arc::clone(&connection));
-        Ok(Registered::New { connection, predecessor, upgrade, large_room })
+        Ok(Registered::New { connection, predecessor, upgrade, waves })
     }
 
     /// Ends a connection, once: it is gone from its room and its id is free when this returns.
@@ -255,8 +255,8 @@ impl Registry {
 }
 
 impl Inner {
-    /// Puts a connection into its room, which is returned if its waves must be started.
-    fn join(&mut self, connection: &Arc<ConnectionShared>, meter: &Meter) -> Option<Arc<Members>> {
+    /// Puts a connection into its room, whose waves are returned if they must be started.
+    fn join(&mut self, connection: &Arc<ConnectionShared>, meter: &Meter) -> Option<RunningWaves> {
         let members = match self.rooms.entry(Arc::clone(&connection.room)) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
             Entry::Vacant(entry) => {
@@ -264,7 +264,7 @@ impl Inner {
                 Arc::clone(entry.insert(Arc::default()))
             }
         };
-        members.join(Arc::clone(connection)).then_some(members)
+        members.join(Arc::clone(connection))
     }
 
     fn end(

@@ -13,6 +13,7 @@ use crate::error::BroadcastError;
 use crate::server::Server;
 
 pub(crate) use members::{Members, Overflow};
+pub(crate) use waves::RunningWaves;
 
 /// A handle to a room by its name. A room exists while it has members; a handle outlives it and
 /// finds it again.

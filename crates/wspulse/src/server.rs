@@ -232,6 +232,10 @@ impl Server {
     /// [drain timeout](ServerBuilder::drain_timeout) is given up. When it returns, no task of this
     /// server is left. Every caller waits for the same end.
     ///
+    /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
+    /// it. So closing takes at most two drain timeouts; where connections of one id wait for each
+    /// other's `on_disconnect`, one more for each of them but the first.
+    ///
     /// Called inside one of this server's own callbacks it only starts closing: the callback that
     /// it would wait for is its caller.
     ///

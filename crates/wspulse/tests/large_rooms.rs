@@ -5,6 +5,9 @@ mod support_counts;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use support_counts::{Taker, builder, idle, numbered};
+use tokio::runtime::{Builder, Runtime};
+use wspulse::Admission;
+use wspulse::testing::request_parts;
 
 #[tokio::test(start_paused = true)]
 async fn a_message_to_another_room_does_not_wait_for_a_large_rooms_broadcast() {
@@ -109,4 +112,36 @@ async fn a_large_room_that_empties_and_fills_again_is_served() {
         assert_eq!(server.room_count(), 0);
     }
     server.close().await;
+}
+
+fn paused_runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+/// The kind: a guard that is made inside an async block exists only once that is polled.
+#[test]
+fn waves_that_are_dropped_before_their_first_poll_leave_nobody_unserved() {
+    /// As many as a room can have without waves.
+    const MEMBERS: usize = 32;
+    let (lasting, ending) = (paused_runtime(), paused_runtime());
+    let server = builder().build().unwrap();
+    let taker = Taker::default();
+    lasting.block_on(async {
+        for id in 0..MEMBERS {
+            taker.join(&server, "large", &id.to_string()).await;
+        }
+        idle().await;
+    });
+    {
+        let _inside = ending.enter();
+        let handshake = server.handshake(request_parts("/ws")).unwrap();
+        handshake.admit(Admission::room("large").id("last")).unwrap();
+    }
+    drop(ending);
+    lasting.block_on(async {
+        server.broadcast("large", numbered(1)).unwrap();
+        idle().await;
+        assert_eq!(taker.writes(), MEMBERS);
+        server.close().await;
+    });
 }

@@ -198,13 +198,12 @@ impl Driver {
         }
     }
 
-    /// `on_disconnect` gets the server's drain timeout once more if that is over already.
+    /// `on_disconnect` gets the server's drain timeout once more, from now on: what went before,
+    /// maybe a predecessor's callbacks, is not to take it away.
     fn allow_for_last_callback(&mut self) {
         let more = self.connection.server.options().drain_timeout;
-        if let Some(deadline) = &mut self.callback_deadline
-            && *deadline <= Instant::now()
-        {
-            *deadline += more;
+        if let Some(deadline) = &mut self.callback_deadline {
+            *deadline = Instant::now() + more;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use wspulse_core::EncodedFrame;
 
-use super::waves::Waves;
+use super::waves::{RunningWaves, Waves};
 use crate::connection::{Connection, ConnectionShared};
 use crate::mailbox::{Notice, Offered};
 use crate::queued_bytes::QueuedBytes;
@@ -40,15 +40,18 @@ pub(crate) enum Overflow {
 }
 
 impl Members {
-    /// Adds a member, and tells whether the room has become one that wakes in waves: then
-    /// [`wake_in_waves`](Self::wake_in_waves) must run.
-    pub(crate) fn join(&self, connection: Arc<ConnectionShared>) -> bool {
+    /// Adds a member. The room's waves are returned if they must [run](RunningWaves::run) from now
+    /// on; dropping them takes the room's lock.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        connection: Arc<ConnectionShared>,
+    ) -> Option<RunningWaves> {
         let mut inner = self.inner.lock();
         connection.room_slot.store(inner.list.len(), Ordering::Relaxed);
         inner.list.push(connection);
         let members = inner.list.len();
         inner.waves.resize(members);
-        inner.waves.must_start(members)
+        inner.waves.must_start(members).then(|| RunningWaves::new(Arc::clone(self)))
     }
 
     /// Removes a member and tells whether it was the last one.

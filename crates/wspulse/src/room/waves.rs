@@ -36,8 +36,8 @@ pub(super) struct Waves {
 }
 
 impl Waves {
-    /// Whether a task for these waves must be started now, since there is none and the room has
-    /// become large.
+    /// Whether [`RunningWaves`] must be made now, since there are none and the room has become
+    /// large.
     pub(super) fn must_start(&mut self, members: usize) -> bool {
         let must_start = !self.runs && members > WAVE_MEMBERS;
         self.runs |= must_start;
@@ -75,17 +75,28 @@ impl Waves {
     }
 }
 
-impl Members {
-    /// Wakes members in waves until the room is empty.
-    pub(crate) async fn wake_in_waves(self: Arc<Self>) {
-        let end = EndOfWaves(&self);
-        while self.next_wave().await {
-            self.wake_wave();
-            yield_now().await;
-        }
-        drop(end);
+/// The waves of a room, from the decision that it has some: broadcasts rely on them. They may be
+/// dropped before their end, or before they have begun, because their runtime is shut down while
+/// others still serve members. From then on broadcasts wake the members, and those that wait are
+/// woken at once.
+#[must_use = "a large room's broadcasts reach nobody until its waves run"]
+pub(crate) struct RunningWaves(Arc<Members>);
+
+impl RunningWaves {
+    pub(super) const fn new(members: Arc<Members>) -> Self {
+        Self(members)
     }
 
+    /// Wakes members in waves until the room is empty.
+    pub(crate) async fn run(self) {
+        while self.0.next_wave().await {
+            self.0.wake_wave();
+            yield_now().await;
+        }
+    }
+}
+
+impl Members {
     /// Waits for members to be woken; false if there are no members any more.
     async fn next_wave(&self) -> bool {
         poll_fn(|cx| {
@@ -119,11 +130,7 @@ impl Members {
     }
 }
 
-/// The task ends, perhaps because its runtime is shut down while other runtimes still serve
-/// members: from now on broadcasts wake them, and those that wait are woken now.
-struct EndOfWaves<'a>(&'a Members);
-
-impl Drop for EndOfWaves<'_> {
+impl Drop for RunningWaves {
     fn drop(&mut self) {
         let inner = &mut *self.0.inner.lock();
         inner.waves = Waves::default();

@@ -71,10 +71,10 @@ impl Server {
         )?;
         self.deliver_lifecycle();
         match registered {
-            Registered::New { connection, predecessor, upgrade, large_room } => {
+            Registered::New { connection, predecessor, upgrade, waves } => {
                 self.spawn(Driver::new(connection, upgrade, predecessor));
-                if let Some(large_room) = large_room {
-                    self.spawn(large_room.wake_in_waves());
+                if let Some(waves) = waves {
+                    self.spawn(waves.run());
                 }
             }
             Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
