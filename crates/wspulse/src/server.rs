@@ -26,6 +26,7 @@ use crate::queued_bytes::QueuedBytes;
 use crate::reentrancy::InCallback;
 use crate::registry::Registry;
 use crate::room::Room;
+use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -50,6 +51,7 @@ struct Inner {
     drain_deadline: DrainDeadline,
     /// Every task that this server spawned.
     tasks: TaskTracker,
+    runtimes: Runtimes,
     /// That a limit by address cannot hold was told.
     unknown_addr_warned: AtomicBool,
 }
@@ -115,6 +117,7 @@ impl Server {
                 drain_deadline: DrainDeadline::default(),
                 queued_bytes,
                 tasks: TaskTracker::new(),
+                runtimes: Runtimes::new(),
                 unknown_addr_warned: AtomicBool::new(false),
             }),
         })
@@ -291,6 +294,10 @@ impl Server {
 
     pub(crate) fn metrics(&self) -> &Meter {
         &self.inner.meter
+    }
+
+    pub(crate) fn runtimes(&self) -> &Runtimes {
+        &self.inner.runtimes
     }
 
     pub(crate) fn queued_bytes(&self) -> Option<&QueuedBytes> {
