@@ -123,6 +123,18 @@ impl CallbackQueue {
         };
     }
 
+    /// Nothing is called any more. Tells how many messages waited.
+    pub(crate) fn abandon(&mut self) -> usize {
+        self.waiting = RareQueue::new();
+        self.phase = Phase::Over;
+        std::mem::take(&mut self.messages) as usize
+    }
+
+    /// Whether a callback runs.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::RunningLast)
+    }
+
     /// The number of messages that wait.
     pub(crate) const fn messages(&self) -> usize {
         self.messages as usize

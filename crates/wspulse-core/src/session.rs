@@ -273,6 +273,14 @@ impl Session {
         self.callbacks.release();
     }
 
+    /// Nobody is left to run callbacks: those that wait are never called.
+    pub fn handle_abandoned(&mut self) {
+        self.enter(State::Closed);
+        self.actions.retain(|action| matches!(action, Action::Discarded(_)));
+        let discarded = self.callbacks.abandon();
+        self.report_discarded(discarded);
+    }
+
     /// What to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {

@@ -71,6 +71,10 @@ impl ServerBuilder {
 
     /// Called once when a connection has ended, with the reason, after every other callback of that
     /// connection. The connection is in no room and found by no id any more.
+    ///
+    /// If the runtime that the connection lives on ends, it is called on another one that this
+    /// server has connections on, if one is left. If none is, it is not called: close the server
+    /// before its last runtime ends.
     pub fn on_disconnect<F, R, Kind>(mut self, callback: F) -> Self
     where
         F: Fn(Connection, Disconnect) -> R + Send + Sync + 'static,

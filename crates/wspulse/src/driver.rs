@@ -4,6 +4,7 @@
 //! the decoder and the outbound queue, polls the callback that runs, and keeps one timer.
 
 mod callback;
+mod orphan;
 mod read;
 mod timer;
 mod write;
@@ -236,19 +237,6 @@ impl Future for Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-impl Drop for Driver {
-    /// A task that does not reach its end, because its runtime is shut down, leaves nothing behind
-    /// that could be found or would keep the server alive.
-    fn drop(&mut self) {
-        if !self.session.is_finished() {
-            let server = self.connection.server.clone();
-            server.end(&self.connection, Disconnect::ServerClosed);
-            self.connection.discard_backlog();
-            server.forget_task(&self.connection);
-        }
     }
 }
 

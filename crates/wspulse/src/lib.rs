@@ -62,6 +62,7 @@ mod reentrancy;
 mod registry;
 mod room;
 pub mod router;
+mod runtimes;
 pub mod serve;
 mod server;
 mod shutdown;

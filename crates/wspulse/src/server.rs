@@ -26,6 +26,7 @@ use crate::queued_bytes::QueuedBytes;
 use crate::reentrancy::InCallback;
 use crate::registry::Registry;
 use crate::room::Room;
+use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
 use crate::turns::Turns;
 
@@ -51,6 +52,7 @@ struct Inner {
     drain_deadline: DrainDeadline,
     /// Every task that this server spawned.
     tasks: TaskTracker,
+    runtimes: Runtimes,
     /// That a limit by address cannot hold was told.
     unknown_addr_warned: AtomicBool,
     turns: Arc<Turns>,
@@ -117,6 +119,7 @@ impl Server {
                 drain_deadline: DrainDeadline::default(),
                 queued_bytes,
                 tasks: TaskTracker::new(),
+                runtimes: Runtimes::new(),
                 unknown_addr_warned: AtomicBool::new(false),
                 turns: Arc::default(),
             }),
@@ -298,6 +301,10 @@ impl Server {
 
     pub(crate) fn metrics(&self) -> &Meter {
         &self.inner.meter
+    }
+
+    pub(crate) fn runtimes(&self) -> &Runtimes {
+        &self.inner.runtimes
     }
 
     pub(crate) fn queued_bytes(&self) -> Option<&QueuedBytes> {

@@ -1,5 +1,6 @@
 //! Byte streams that carry WebSocket frames, and how they come out of an HTTP upgrade.
 
+mod caught;
 mod farewell;
 
 use std::any::Any;
@@ -23,6 +24,7 @@ use crate::handler::BoxFuture;
 use crate::serve::tls::TlsStream;
 use crate::turns::LastTurn;
 
+use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.
@@ -46,7 +48,7 @@ pub(crate) struct Unread(pub(crate) Vec<u8>);
 /// Plain TCP, the common case, is held as it is; anything else in a box.
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    Other(Pin<Box<dyn ByteStream>>),
+    Other(CaughtStream),
 }
 
 /// What a transport can be made of.
@@ -156,7 +158,7 @@ impl Stream {
                 let _ = tcp.set_nodelay(true);
                 Self::Tcp(tcp)
             }
-            None => Self::Other(Box::pin(stream.expect("only a TCP stream is taken out"))),
+            None => Self::Other(CaughtStream::new(stream.expect("only a TCP stream is taken out"))),
         }
     }
 }
@@ -169,7 +171,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Other(stream) => stream.as_mut().poll_read(cx, buf),
+            Self::Other(stream) => stream.poll(|stream| stream.poll_read(cx, buf)),
         }
     }
 }
@@ -182,21 +184,21 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Other(stream) => stream.as_mut().poll_write(cx, buf),
+            Self::Other(stream) => stream.poll(|stream| stream.poll_write(cx, buf)),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Other(stream) => stream.as_mut().poll_flush(cx),
+            Self::Other(stream) => stream.poll(|stream| stream.poll_flush(cx)),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Other(stream) => stream.as_mut().poll_shutdown(cx),
+            Self::Other(stream) => stream.poll(|stream| stream.poll_shutdown(cx)),
         }
     }
 
@@ -207,7 +209,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Other(stream) => stream.as_mut().poll_write_vectored(cx, bufs),
+            Self::Other(stream) => stream.poll(|stream| stream.poll_write_vectored(cx, bufs)),
         }
     }
 

@@ -135,7 +135,7 @@ fn waves_that_are_dropped_before_their_first_poll_leave_nobody_unserved() {
     {
         let _inside = ending.enter();
         let handshake = server.handshake(request_parts("/ws")).unwrap();
-        handshake.admit(Admission::room("large").id("last")).unwrap();
+        drop(handshake.admit(Admission::room("large").id("last")).unwrap());
     }
     drop(ending);
     lasting.block_on(async {

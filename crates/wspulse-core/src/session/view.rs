@@ -110,6 +110,11 @@ impl Session {
         matches!(self.state, State::Closed)
     }
 
+    /// Whether a callback was started and has not returned.
+    pub fn runs_callback(&self) -> bool {
+        self.callbacks.is_running()
+    }
+
     /// Whether the last callback has returned.
     pub fn callbacks_are_over(&self) -> bool {
         self.callbacks.is_over()

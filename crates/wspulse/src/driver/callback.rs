@@ -16,8 +16,8 @@ use crate::reentrancy::InCallback;
 
 /// A callback that has not returned yet.
 pub(super) struct RunningCallback {
-    kind: CallbackKind,
-    future: BoxFuture<()>,
+    pub(super) kind: CallbackKind,
+    pub(super) future: BoxFuture<()>,
 }
 
 /// A time in which a connection's callbacks are run, as many as there are.
@@ -161,16 +161,20 @@ impl Driver {
         };
         let kind = *kind;
         let inside = InCallback::enter(&self.connection.server);
-        let polled = panics::catch(|| future.as_mut().poll(cx));
-        drop(inside);
-        match polled {
-            Ok(Poll::Pending) => return false,
-            Ok(Poll::Ready(())) => {
-                self.callback = None;
-                self.turn().returned(now());
-            }
-            Err(panic) => {
-                self.callback = None;
+        let catching = Catching::begin();
+        let polled = catching.catch(|| future.as_mut().poll(cx));
+        if matches!(polled, Ok(Poll::Pending)) {
+            return false;
+        }
+        // What it holds is the application's as well.
+        let callback = self.callback.take();
+        let dropped = catching.catch(|| drop(callback));
+        drop((catching, inside));
+        match (polled, dropped) {
+            (Ok(_), Ok(())) => self.turn().returned(now()),
+            (Err(panic), Ok(())) | (Ok(_), Err(panic)) => self.turn().panicked(kind, panic, now()),
+            (Err(panic), Err(another)) => {
+                report_panic(&self.connection, kind, &another);
                 self.turn().panicked(kind, panic, now());
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::Disconnect;
@@ -72,6 +73,7 @@ impl Server {
         self.deliver_lifecycle();
         match registered {
             Registered::New { connection, predecessor, upgrade, waves } => {
+                self.inner.runtimes.note_current();
                 self.spawn(Driver::new(connection, upgrade, predecessor));
                 if let Some(waves) = waves {
                     self.spawn(waves.run());
@@ -116,6 +118,15 @@ impl Server {
     /// Spawns a task that [`close`](Self::close) waits for.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         sync::spawn(self.inner.tasks.track_future(task));
+    }
+
+    /// As [`spawn`](Self::spawn), on this runtime: at once dropped if it has ended.
+    pub(crate) fn spawn_on(
+        &self,
+        runtime: &Handle,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        runtime.spawn(self.inner.tasks.track_future(task));
     }
 
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
