@@ -35,6 +35,22 @@
 //!   [`connect`](http::Handshake::connect) or [`admit`](http::Handshake::admit), then write the
 //!   [`response`](http::Accepted::response) and [`attach`](http::Accepted::attach) the stream.
 //!
+//! # Where things are
+//!
+//! - Options and callbacks are methods of [`ServerBuilder`]; each says its default and bounds.
+//! - Handlers by event, with extractors and middleware: [`router`].
+//! - What becomes of a frame: [`Connection::outbound_stats`], [`DropReason`]. What ends a transport
+//!   or a connection: [`TransportLost`], [`Disconnect`].
+//! - Metrics: [`MetricsCollector`]. Origin checks: [`origin`].
+#![cfg_attr(feature = "testing", doc = "- Clients for your tests: [`testing`].")]
+//!
+//! # What is guaranteed
+//!
+//! Frames that one task sends to a connection arrive in that order; all members of a room get its
+//! broadcasts in one order. Every accepted frame is sent, dropped with a reason, or pending. A
+//! client that comes back within the [resume window](ServerBuilder::resume_window), under the same
+//! id, gets its session and what waited. Past the socket, delivery is at most once.
+//!
 //! # Features
 //!
 //! All are off by default and only add: `msgpack`, the MessagePack codec; `rustls`, TLS for

@@ -171,7 +171,7 @@ impl Tab {
         std::fs::write(&path, &png).expect("it can be written");
         println!("wrote {}", path.display());
         if std::env::var_os("UPDATE_SCREENSHOT").is_some() && name == "chat.png" {
-            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
             std::fs::create_dir_all(&docs).expect("it can be made");
             std::fs::write(docs.join(name), &png).expect("it can be written");
         }

@@ -133,7 +133,7 @@ async fn start_server() -> (Child, String) {
 /// build examples by itself.
 async fn build_example() -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--example", "chat", "--message-format", "json"])
+        .args(["build", "-p", "wspulse-examples", "--example", "chat", "--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()

@@ -1,7 +1,7 @@
 //! The chat, as its users see it: headless Chromium against the example's binary.
 //!
 //! ```text
-//! cargo test -p wspulse-examples --test browser -- --ignored
+//! cargo test -p wspulse-browser -- --ignored
 //! ```
 //!
 //! Needs `chromium` and `chromedriver` (Debian: `chromium-driver`) in the PATH. With

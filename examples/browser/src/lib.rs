@@ -1,0 +1,2 @@
+//! Tests of the chat example in a real browser, in a package of their own: what they depend on is
+//! most of what would otherwise be built to see the chat.
