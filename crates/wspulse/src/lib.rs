@@ -41,6 +41,7 @@
 //! the tests of applications.
 
 mod address;
+mod budget;
 mod builder;
 mod connect;
 mod connection;
