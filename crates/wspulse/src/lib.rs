@@ -57,6 +57,7 @@
 //! [`serve`](serve()); `testing`, clients for the tests of applications.
 
 mod address;
+mod budget;
 mod builder;
 mod connect;
 mod connection;

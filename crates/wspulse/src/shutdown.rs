@@ -8,6 +8,8 @@ use std::task::Poll;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::budget::poll_unbudgeted;
+
 /// The drain deadline, once the server closes.
 #[derive(Default)]
 pub(crate) struct DrainDeadline {
@@ -40,7 +42,8 @@ impl DrainDeadline {
             let mut given_up = pin!(closing.reached());
             poll_fn(|cx| match farewell.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => given_up.as_mut().poll(cx),
+                // A peer that never stops sending spends the budget of every poll.
+                Poll::Pending => poll_unbudgeted(cx, |cx| given_up.as_mut().poll(cx)),
             })
             .await;
         }
@@ -58,5 +61,35 @@ impl Closing {
             }
             known.await;
         }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::task::{consume_budget, yield_now};
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// A peer that never stops sending is read like this.
+    async fn spend() {
+        loop {
+            consume_budget().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_farewell_that_spends_every_budget_is_given_up_at_the_deadline() {
+        let drain = DrainDeadline::default();
+        let farewell = tokio::spawn(drain.bound(spend()));
+        yield_now().await;
+        drain.set(Instant::now() + Duration::from_secs(1));
+        advance(Duration::from_secs(2)).await;
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert!(farewell.is_finished());
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 use wspulse_core::session::Session;
 use wspulse_core::{Frame, PanicError, SessionEvent};
@@ -180,6 +181,11 @@ impl Driver {
         }
         self.settle();
         true
+    }
+
+    /// Whether the running callback has spent the budget of this poll, and of all of them perhaps.
+    pub(super) fn is_starved(&self) -> bool {
+        self.callback.is_some() && !has_budget_remaining()
     }
 
     /// Drops a callback that has outlasted the server's drain timeout.

@@ -17,6 +17,7 @@ use wspulse_core::{CloseFrame, PanicError, TransportLost};
 
 use super::callback::{Turn, report_panic};
 use super::{Driver, now};
+use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
 use crate::metrics::{CallbackKind, Limit};
 use crate::panics;
@@ -45,6 +46,7 @@ impl Driver {
         if !self.session.wants_inbound() {
             return false;
         }
+        let is_starved = self.is_starved();
         let Some(transport) = &mut self.transport else {
             return false;
         };
@@ -64,7 +66,12 @@ impl Driver {
         let mut scratch = SCRATCH.take();
         scratch.resize(read_bytes_max, 0);
         let mut buffer = ReadBuf::new(&mut scratch[..bytes_max]);
-        let polled = Pin::new(&mut transport.stream).poll_read(cx, &mut buffer);
+        let mut stream = Pin::new(&mut transport.stream);
+        let polled = if is_starved {
+            poll_unbudgeted(cx, |cx| stream.as_mut().poll_read(cx, &mut buffer))
+        } else {
+            stream.poll_read(cx, &mut buffer)
+        };
         let filled = buffer.filled().len();
         let progress = polled.is_ready();
         match polled {

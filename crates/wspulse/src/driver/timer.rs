@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until};
 use wspulse_core::session::Deadlines;
 
 use super::{Driver, now};
+use crate::budget::poll_unbudgeted;
 
 impl Driver {
     /// Pings if that is due, in time for what this round writes.
@@ -47,7 +48,8 @@ impl Driver {
             }
             none => none.insert(Box::pin(sleep_until(deadline))),
         };
-        ready!(timer.as_mut().poll(cx));
+        // With the budget that a callback has spent, it would not register.
+        ready!(poll_unbudgeted(cx, |cx| timer.as_mut().poll(cx)));
         // One that has just been started is polled once at least.
         if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
             && !self.drive_callback(cx)

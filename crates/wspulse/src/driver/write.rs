@@ -10,6 +10,7 @@ use wspulse_core::EncodedFrame;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
 
 use super::{Driver, now};
+use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
 use crate::mailbox::GivenBack;
 use crate::metrics::DropReason;
@@ -48,6 +49,8 @@ impl Driver {
             return Written::All;
         }
         let mut took_frame = false;
+        // For one batch only, so that the callback has its turn again.
+        let mut is_starved = self.is_starved();
         while self.session.is_writable()
             && let Some(transport) = &mut self.transport
         {
@@ -59,7 +62,11 @@ impl Driver {
                 // An empty batch need not be given back.
                 return self.flushed();
             }
-            let polled = poll_write_batch(transport, &mut batch, connection, cx);
+            let polled = if std::mem::take(&mut is_starved) {
+                poll_unbudgeted(cx, |cx| poll_write_batch(transport, &mut batch, connection, cx))
+            } else {
+                poll_write_batch(transport, &mut batch, connection, cx)
+            };
             took_frame |= batch.len() < waiting;
             let given_back = if may_be_frames {
                 connection.mailbox.give_back(batch, connection.server.queued_bytes())

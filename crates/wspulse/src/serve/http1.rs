@@ -20,6 +20,7 @@ use tower_service::Service;
 
 use super::options::ServeOptions;
 use crate::address::PeerAddr;
+use crate::budget::poll_unbudgeted;
 
 /// hyper's own default, which it keeps on the stack as long as nothing else is asked for.
 const HYPER_HEADERS_MAX: usize = 100;
@@ -83,7 +84,7 @@ impl Http1 {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(End::Http));
                 }
-                if is_last || shutdown.as_mut().poll(cx).is_pending() {
+                if is_last || poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_pending() {
                     break;
                 }
                 is_last = true;
@@ -94,7 +95,7 @@ impl Http1 {
             if timer.deadline() != deadline {
                 timer.as_mut().reset(deadline);
             }
-            ready!(timer.as_mut().poll(cx));
+            ready!(poll_unbudgeted(cx, |cx| timer.as_mut().poll(cx)));
             Poll::Ready(Err(End::Overdue))
         });
         // At DEBUG, since clients can cause them at will.

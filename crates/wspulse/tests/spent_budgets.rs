@@ -1,0 +1,147 @@
+//! tokio lets a task do so much in one poll: once that budget is spent, its timers and sockets say
+//! "not yet" without having looked. A callback can spend it all, in one poll or in every poll, and
+//! what waits beside it is heard all the same.
+
+mod support_serve;
+mod support_sessions;
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use support_serve::{read_to_end, serve_in_memory};
+use support_sessions::{Client, WINDOW, assert_passed, dial, number, numbered, open_house};
+use tokio::io::AsyncWriteExt as _;
+use tokio::select;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{consume_budget, yield_now};
+use tokio::time::{Instant, advance};
+use wspulse::testing::{Received, TestClient};
+use wspulse::{Connection, ConnectionState, Server, ServerBuilder};
+
+const SECOND: Duration = Duration::from_secs(1);
+const PONG: Duration = Duration::from_secs(30);
+
+/// More than a task may take from a channel in one poll.
+const ITEMS: usize = 500;
+
+/// Spends the whole budget of every poll, and never ends.
+async fn spend() {
+    loop {
+        consume_budget().await;
+    }
+}
+
+/// What comes of something within some turns of every task. A busy task lets no virtual time pass
+/// by itself.
+async fn soon<T>(awaited: impl Future<Output = T>) -> T {
+    let mut awaited = pin!(awaited);
+    for _ in 0..1_000 {
+        select! {
+            biased;
+            outcome = &mut awaited => return outcome,
+            () = yield_now() => {}
+        }
+    }
+    panic!("it did not come in time");
+}
+
+/// A server whose message callback spends every budget, with a client whose callback runs.
+async fn busy(
+    options: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> (Server, Client, Connection) {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let builder = open_house().on_message(move |connection, _| {
+        let tell = tell.clone();
+        async move {
+            tell.send(connection).unwrap();
+            spend().await;
+        }
+    });
+    let server = options(builder).build().unwrap();
+    let mut ann = dial(&server, "ann").await;
+    ann.send(&numbered(0)).await.unwrap();
+    let connection = soon(told.recv()).await.unwrap();
+    (server, ann, connection)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_lost_although_on_connect_spent_the_budget_before_the_timer_began() {
+    let (give, items) = mpsc::unbounded_channel();
+    (0..ITEMS).for_each(|item| give.send(item).unwrap());
+    let items = std::sync::Mutex::new(Some(items));
+    let (tell, ended) = oneshot::channel();
+    let tell = std::sync::Mutex::new(Some(tell));
+    let server = open_house()
+        .on_connect(move |_| {
+            let mut items = items.lock().unwrap().take().unwrap();
+            async move {
+                for _ in 0..ITEMS {
+                    items.recv().await.unwrap();
+                }
+            }
+        })
+        .on_disconnect(move |_, _| tell.lock().unwrap().take().unwrap().send(()).unwrap())
+        .build()
+        .unwrap();
+    let joined_at = Instant::now();
+    let _ann = dial(&server, "ann").await;
+    tokio::time::timeout(20 * PONG, ended).await.expect("the timer is heard").unwrap();
+    assert_passed(joined_at, PONG);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_lost_while_a_callback_spends_every_budget() {
+    let (_server, _ann, connection) = busy(|builder| builder).await;
+    for _ in 0..=PONG.as_secs() {
+        advance(SECOND).await;
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    }
+    assert_eq!(connection.state(), ConnectionState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_read_and_answered_while_a_callback_spends_every_budget() {
+    let (_server, mut ann, _connection) = busy(|builder| builder).await;
+    ann.ping(b"there?").await.unwrap();
+    let answer = soon(ann.receive()).await.unwrap();
+    assert_eq!(answer, Received::Pong(bytes::Bytes::from_static(b"there?")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_is_written_while_a_callback_spends_every_budget() {
+    let (_server, mut ann, connection) = busy(|builder| builder).await;
+    connection.send(numbered(7)).unwrap();
+    assert_eq!(number(&soon(ann.frame()).await.unwrap()), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_comes_back_while_a_callback_spends_every_budget() {
+    let (server, ann, connection) = busy(|builder| builder.resume_window(WINDOW)).await;
+    drop(ann);
+    soon(async {
+        while connection.state() != ConnectionState::Suspended {
+            yield_now().await;
+        }
+    })
+    .await;
+    let mut ann = soon(TestClient::connect(&server, "/ws?id=ann")).await.unwrap();
+    connection.send(numbered(7)).unwrap();
+    assert_eq!(number(&soon(ann.frame()).await.unwrap()), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_given_up_although_its_handler_spends_every_budget() {
+    let app = Router::new().route("/busy", get(|| async { spend().await }));
+    let (dialler, _serving) = serve_in_memory(app, |serve| serve);
+    let mut client = dialler.dial();
+    client.write_all(b"GET /busy HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    advance(60 * SECOND).await;
+    assert_eq!(soon(read_to_end(&mut client)).await, "");
+}
