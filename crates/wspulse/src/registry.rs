@@ -20,7 +20,7 @@ use crate::options::admission::AdmissionOptions;
 use crate::room::{Members, RunningWaves};
 use crate::sync::Mutex;
 use crate::transport::Upgrade;
-use places::{Place, Places};
+use places::{ENDING_PER_PLACE_MAX, Place, Places};
 
 /// All connections and rooms. Its lock comes before a room's, which comes before a mailbox's; no
 /// application code runs under any of them.
@@ -32,9 +32,8 @@ struct Inner {
     is_open: bool,
     /// Connections that have not ended, by id.
     connections: HashMap<Arc<str>, Arc<ConnectionShared>>,
-    /// The last connection of an id that has ended and whose task still runs: its callbacks come
-    /// before those of the next connection with that id.
-    ending: HashMap<Arc<str>, Arc<ConnectionShared>>,
+    /// Connections that have ended and whose tasks still run, by id.
+    ending: HashMap<Arc<str>, Ending>,
     /// Rooms that have members.
     rooms: HashMap<Arc<str>, Arc<Members>>,
     /// Every connection whose task runs: those above, and those that have ended and still flush or
@@ -42,6 +41,13 @@ struct Inner {
     tasks: Slab<Arc<ConnectionShared>>,
     /// What `connections` count as, where their number is limited.
     places: Places,
+}
+
+/// The connections of one id that have ended and still flush or run callbacks.
+struct Ending {
+    /// Its callbacks come before those of the next connection with that id.
+    last: Arc<ConnectionShared>,
+    tasks: usize,
 }
 
 /// A client that was admitted.
@@ -61,6 +67,8 @@ pub(crate) enum Refused {
     TooManyConnections,
     /// All that `max_connections_per_addr` allows are there.
     TooManyFromAddress,
+    /// Too many with this id, of this address or in all have ended and are not done yet.
+    TooManyEnding,
 }
 
 /// What became of an admission.
@@ -139,6 +147,11 @@ impl Registry {
             }
         }
         let replaced = existing.cloned();
+        let ending = inner.ending.get(id).map_or(0, |ending| ending.tasks);
+        if ending + usize::from(replaced.is_some()) > ENDING_PER_PLACE_MAX {
+            return Err(Refused::TooManyEnding);
+        }
+        inner.places.check_ending(group)?;
         if replaced.is_none() {
             inner.places.check(group)?;
         }
@@ -158,7 +171,7 @@ impl Registry {
             let _ = inner.end(&old, end, meter);
         }
         let predecessor = match inner.ending.get(id) {
-            Some(old) => old.mailbox.succeed(&connection),
+            Some(ending) => ending.last.mailbox.succeed(&connection),
             None => Predecessor::None,
         };
         meter.note(|| LifecycleEvent::Opened {
@@ -194,6 +207,8 @@ impl Registry {
         inner.is_open = false;
         inner.places.clear();
         inner.connections = HashMap::new();
+        // Nobody comes any more who would have to wait for them.
+        inner.ending = HashMap::new();
         let mut rooms = std::mem::take(&mut inner.rooms);
         // In the order of the tasks: that of the maps is another in each process, and no fault
         // would show twice.
@@ -220,10 +235,12 @@ impl Registry {
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         let mut inner = self.inner.lock();
         inner.tasks.remove(connection.task_key);
-        if let Entry::Occupied(entry) = inner.ending.entry(Arc::clone(&connection.id))
-            && entry.get().task_key == connection.task_key
-        {
-            entry.remove();
+        inner.places.forget(connection.task_key);
+        if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
+            entry.get_mut().tasks -= 1;
+            if entry.get().tasks == 0 {
+                entry.remove();
+            }
         }
         if inner.ending.is_empty() {
             inner.ending = HashMap::new();
@@ -277,7 +294,16 @@ impl Inner {
         connection.mailbox.end(end)?;
         self.connections.remove(&connection.id);
         self.places.free(connection.task_key);
-        self.ending.insert(Arc::clone(&connection.id), Arc::clone(connection));
+        let last = Arc::clone(connection);
+        match self.ending.entry(Arc::clone(&connection.id)) {
+            Entry::Occupied(mut entry) => {
+                let tasks = entry.get().tasks + 1;
+                entry.insert(Ending { last, tasks });
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Ending { last, tasks: 1 });
+            }
+        }
         let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
         meter.note(|| LifecycleEvent::Closed { room, id, duration: connection.age(), reason });
         if let Entry::Occupied(entry) = self.rooms.entry(Arc::clone(&connection.room))

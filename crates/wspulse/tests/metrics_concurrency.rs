@@ -8,15 +8,29 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use support_counts::{Recorder, builder, join_room};
+use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use wspulse::{DisconnectReason, MetricsCollector};
+use wspulse::testing::{Refused, TestClient};
+use wspulse::{DisconnectReason, MetricsCollector, Server};
 
 const TASKS: usize = 8;
 const VISITS: usize = 150;
 const ROOMS: usize = 3;
 /// Fewer than tasks, so that duplicates happen.
 const IDS: usize = 5;
+
+/// Comes again as long as too many connections of this id are ending.
+async fn join_patiently(server: &Server, room: &str, id: &str) -> TestClient<DuplexStream> {
+    let target = format!("/ws?room={room}&id={id}");
+    loop {
+        match TestClient::connect(server, &target).await {
+            Ok(client) => return client,
+            Err(Refused(response)) => assert!(response.headers().contains_key("retry-after")),
+        }
+        tokio::task::yield_now().await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_hooks_of_each_room_are_in_order_whatever_thread_they_come_from() {
@@ -29,7 +43,7 @@ async fn the_hooks_of_each_room_are_in_order_whatever_thread_they_come_from() {
             for visit in 0..VISITS {
                 let id = ((task + visit) % IDS).to_string();
                 let room = ((task * 7 + visit) % ROOMS).to_string();
-                let client = join_room(&server, &room, &id).await;
+                let client = join_patiently(&server, &room, &id).await;
                 match visit % 3 {
                     0 => drop(server.kick(&id)),
                     1 => drop(client),

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use support_sessions::{Told, numbered, numbers, open_house};
+use support_sessions::{Client, Told, numbered, numbers, open_house};
 use tokio::sync::{Barrier, mpsc};
 use tokio::task::yield_now;
-use wspulse::testing::TestClient;
+use wspulse::testing::{Refused, TestClient};
 use wspulse::{Connection, ConnectionState, Disconnect, DuplicatePolicy, Server};
 
 const ROUNDS: usize = 200;
@@ -56,10 +56,21 @@ async fn lives(
     lives
 }
 
+/// Comes again as long as too many connections of this id are ending.
+async fn dial_patiently(server: &Server) -> Client {
+    loop {
+        match TestClient::connect(server, "/ws?id=ann").await {
+            Ok(client) => return client,
+            Err(Refused(response)) => assert!(response.headers().contains_key("retry-after")),
+        }
+        yield_now().await;
+    }
+}
+
 async fn everything_at_once(policy: DuplicatePolicy) {
     let (server, told) = telling(policy);
     for _ in 0..ROUNDS {
-        let ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+        let ann = dial_patiently(&server).await;
         let connection = server.connection("ann").unwrap();
         let start = Arc::new(Barrier::new(4));
         let kick = tokio::spawn({
@@ -127,7 +138,7 @@ async fn duplicates_from_many_threads_live_one_after_the_other() {
         let (server, clients) = (server.clone(), Arc::clone(&clients));
         tokio::spawn(async move {
             for _ in 0..ROUNDS / 4 {
-                let client = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+                let client = dial_patiently(&server).await;
                 clients.lock().unwrap().push(client);
             }
         })
@@ -156,13 +167,13 @@ async fn a_client_that_was_admitted_is_served_although_its_window_ends() {
         .build()
         .unwrap();
     for round in 0..300 {
-        drop(TestClient::connect(&server, "/ws?id=ann").await.unwrap());
+        drop(dial_patiently(&server).await);
         // Round by round a little later: sometimes just when the window ends.
         let gone_at = Instant::now();
         while gone_at.elapsed() < window + Duration::from_micros(5) * round {
             yield_now().await;
         }
-        let mut ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+        let mut ann = dial_patiently(&server).await;
         ann.send(&numbered(7)).await.unwrap();
         assert_eq!(numbers(&mut ann, 1).await, [7]);
         server.kick("ann").unwrap();

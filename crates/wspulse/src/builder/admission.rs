@@ -12,9 +12,10 @@ impl ServerBuilder {
     /// an id of its [`Admission`](crate::Admission)'s, nothing can be resumed, and a full server
     /// refuses without asking.
     ///
-    /// Connections that have ended and are taking their leave, within
-    /// [`write_wait`](Self::write_wait), do not count, so a process needs some more descriptors
-    /// than this number.
+    /// Connections that have ended, and still flush or run callbacks, have places of their own, four
+    /// for each of these; beyond them a new connection is answered 503 with `Retry-After`. So a
+    /// process needs more descriptors than this number. With or without a limit, at most four
+    /// connections of one id may be ending beside the one that is there.
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.options.admission.connections_max = Some(connections);
         self

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_VERSION, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
@@ -37,12 +38,20 @@ impl From<Refused> for Response {
             Refused::TooManyFromAddress => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
             }
+            Refused::TooManyEnding => (StatusCode::SERVICE_UNAVAILABLE, "too many are ending"),
         };
         // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.
         tracing::debug!(status = status.as_u16(), "client refused: {line}");
-        refusal(status, line)
+        let mut response = refusal(status, line);
+        if refused == Refused::TooManyEnding {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));
+        }
+        response
     }
 }
+
+/// When those that are ending may be done: handlers seldom take longer.
+const RETRY_AFTER_SECS: &str = "1";
 
 /// A refusal of a bad handshake, which tells the protocol version that is spoken
 /// (RFC 6455 §4.2.2).

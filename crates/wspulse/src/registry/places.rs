@@ -17,7 +17,16 @@ pub(super) struct Places {
     by_group: HashMap<AddressGroup, usize>,
     /// How many have an id that a client may come back with.
     named: usize,
+    /// Those that have ended and whose tasks still run, by the key of the task.
+    ending: HashMap<usize, Option<AddressGroup>>,
+    ending_by_group: HashMap<AddressGroup, usize>,
 }
+
+/// How many connections may have ended, while their tasks still run, for each that may be there: of
+/// one id, of one address, and in all. Enough for clients that all come back a few times while
+/// handlers take their time. Those of one id wait for each other's last callback, and a shutdown
+/// waits for all of them.
+pub(super) const ENDING_PER_PLACE_MAX: usize = 4;
 
 /// What a connection counts as.
 #[derive(Clone, Copy)]
@@ -30,7 +39,14 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(options: &AdmissionOptions) -> Self {
-        Self { limits: *options, taken: HashMap::new(), by_group: HashMap::new(), named: 0 }
+        Self {
+            limits: *options,
+            taken: HashMap::new(),
+            by_group: HashMap::new(),
+            named: 0,
+            ending: HashMap::new(),
+            ending_by_group: HashMap::new(),
+        }
     }
 
     /// Whether one more connection of this group, which replaces none, has a place.
@@ -48,14 +64,32 @@ impl Places {
     /// Whether a newcomer of this group will be refused whatever its id: there is no place, and
     /// nobody whose place it could take over.
     pub(super) fn check_unnamed(&self, group: Option<AddressGroup>) -> Result<(), Refused> {
-        if self.named == 0 { self.check(group) } else { Ok(()) }
+        if self.named > 0 {
+            return Ok(());
+        }
+        self.check_ending(group)?;
+        self.check(group)
+    }
+
+    /// Whether few enough have ended and are not done yet for one more connection of this group.
+    pub(super) fn check_ending(&self, group: Option<AddressGroup>) -> Result<(), Refused> {
+        let from_group = group.and_then(|group| self.ending_by_group.get(&group)).copied();
+        for (ending, max) in [
+            (self.ending.len(), self.limits.connections_max),
+            (from_group.unwrap_or(0), self.limits.connections_per_addr_max),
+        ] {
+            if max.is_some_and(|max| ending >= max.saturating_mul(ENDING_PER_PLACE_MAX)) {
+                return Err(Refused::TooManyEnding);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn take(&mut self, task_key: usize, place: Place) {
         if self.limits.limit_connections() {
             self.taken.insert(task_key, place);
             self.named += usize::from(place.is_named);
-            self.enter(place.group);
+            enter(&mut self.by_group, place.group);
         }
     }
 
@@ -67,42 +101,55 @@ impl Places {
         self.named += usize::from(!std::mem::replace(&mut place.is_named, true));
         if group.is_some() && place.group != group {
             let before = std::mem::replace(&mut place.group, group);
-            self.leave(before);
-            self.enter(group);
+            leave(&mut self.by_group, before);
+            enter(&mut self.by_group, group);
         }
     }
 
+    /// A connection has ended: it counts as one that is ending until its task is forgotten.
     pub(super) fn free(&mut self, task_key: usize) {
         if let Some(place) = self.taken.remove(&task_key) {
             self.named -= usize::from(place.is_named);
-            self.leave(place.group);
+            leave(&mut self.by_group, place.group);
             if self.taken.is_empty() {
-                self.clear();
+                self.taken = HashMap::new();
+                self.by_group = HashMap::new();
+            }
+            self.ending.insert(task_key, place.group);
+            enter(&mut self.ending_by_group, place.group);
+        }
+    }
+
+    /// The task of a connection that has ended is about to return.
+    pub(super) fn forget(&mut self, task_key: usize) {
+        if let Some(group) = self.ending.remove(&task_key) {
+            leave(&mut self.ending_by_group, group);
+            if self.ending.is_empty() {
+                self.ending = HashMap::new();
+                self.ending_by_group = HashMap::new();
             }
         }
     }
 
     /// Frees all places, and the memory.
     pub(super) fn clear(&mut self) {
-        self.taken = HashMap::new();
-        self.by_group = HashMap::new();
-        self.named = 0;
+        *self = Self::new(&self.limits);
     }
+}
 
-    fn enter(&mut self, group: Option<AddressGroup>) {
-        if let Some(group) = group {
-            *self.by_group.entry(group).or_default() += 1;
-        }
+fn enter(counts: &mut HashMap<AddressGroup, usize>, group: Option<AddressGroup>) {
+    if let Some(group) = group {
+        *counts.entry(group).or_default() += 1;
     }
+}
 
-    fn leave(&mut self, group: Option<AddressGroup>) {
-        if let Some(group) = group
-            && let Entry::Occupied(mut entry) = self.by_group.entry(group)
-        {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
+fn leave(counts: &mut HashMap<AddressGroup, usize>, group: Option<AddressGroup>) {
+    if let Some(group) = group
+        && let Entry::Occupied(mut entry) = counts.entry(group)
+    {
+        *entry.get_mut() -= 1;
+        if *entry.get() == 0 {
+            entry.remove();
         }
     }
 }
@@ -140,6 +187,9 @@ mod tests {
         assert_eq!(places.by_group.len(), 1, "a group without connections is forgotten");
         places.free(2);
         assert_eq!((places.by_group.capacity(), places.taken.capacity(), places.named), (0, 0, 0));
+        assert_eq!((places.ending.len(), places.ending_by_group.len()), (4, 2));
+        (0..4).for_each(|task_key| places.forget(task_key));
+        assert_eq!((places.ending.capacity(), places.ending_by_group.capacity()), (0, 0));
     }
 
     #[test]

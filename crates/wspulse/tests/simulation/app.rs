@@ -194,8 +194,11 @@ fn parse(event: &str) -> Option<Said> {
     Some(Said { transport: transport.parse().ok()?, number: number.parse().ok()? })
 }
 
+/// The connection of an id, and those that have ended before it and still run callbacks.
+const LAST_CALLBACKS_OF_ONE_ID_MAX: u32 = 1 + 4;
+
 /// How long a server may take to close: callbacks have the drain timeout, and the last one of each
-/// connection has it once more.
+/// connection has it once more. Those of one id run one after the other, and they are few.
 pub(crate) fn closing_time_max(plan: &Plan) -> Duration {
-    2 * plan.drain_timeout
+    (1 + LAST_CALLBACKS_OF_ONE_ID_MAX) * plan.drain_timeout
 }
