@@ -49,12 +49,12 @@ impl From<Refused> for Response {
 pub(crate) fn bad_handshake(
     status: StatusCode,
     line: &str,
-    extra: Option<(HeaderName, &'static str)>,
+    extra: &[(HeaderName, &'static str)],
 ) -> Response {
     let mut response = refusal(status, line);
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    if let Some((name, value)) = extra {
+    for (name, value) in extra {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response

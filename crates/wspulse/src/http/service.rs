@@ -80,7 +80,7 @@ impl Server {
         if let Some(check) = &options.check_origin {
             let accepted = panics::catch(|| check(&request)).map_err(|panic| internal(&panic))?;
             if !accepted {
-                return Err(bad_handshake(StatusCode::FORBIDDEN, "Forbidden", None));
+                return Err(bad_handshake(StatusCode::FORBIDDEN, "Forbidden", &[]));
             }
         }
         if let Some(find) = &options.peer_addr {
@@ -236,7 +236,7 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
 /// or middleware has taken the upgrade out.
 fn no_upgrade() -> Response {
     let line = "this HTTP connection cannot be upgraded";
-    bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, None)
+    bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, &[])
 }
 
 fn internal(panic: &wspulse_core::PanicError) -> Response {
