@@ -62,6 +62,11 @@ pub(crate) fn bad_handshake(
 
 impl From<Rejection> for Response {
     fn from(rejection: Rejection) -> Self {
-        refusal(rejection.status(), rejection.body())
+        let mut response = refusal(rejection.status(), rejection.body());
+        let added = rejection.headers().into_iter().flatten();
+        for (name, value) in added {
+            response.headers_mut().append(name, value.clone());
+        }
+        response
     }
 }

@@ -160,6 +160,8 @@ impl Handshake {
         match answer? {
             Ok(admission) => Ok((pending, admission)),
             Err(rejection) => {
+                let for_errors = pending.server.options().admission.error_status;
+                let rejection = rejection.or_for_errors(for_errors);
                 log_rejection(&rejection);
                 Err(rejection.into())
             }
@@ -246,5 +248,10 @@ fn internal(panic: &wspulse_core::PanicError) -> Response {
 
 fn log_rejection(rejection: &Rejection) {
     let cause = rejection.cause().map(|cause| cause as &dyn std::error::Error);
-    tracing::info!(status = rejection.status().as_u16(), cause, "client refused");
+    let status = rejection.status();
+    if cause.is_some() && status.is_server_error() {
+        tracing::error!(status = status.as_u16(), cause, "connect function failed");
+    } else {
+        tracing::info!(status = status.as_u16(), cause, "client refused");
+    }
 }
