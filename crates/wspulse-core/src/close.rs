@@ -6,8 +6,9 @@ use bytestring::ByteString;
 
 /// A WebSocket close code that may appear in a close frame on the wire.
 ///
-/// Valid are 1000–1003, 1007–1013 (registered codes) and 3000–4999 (libraries and
-/// applications); 1004–1006, 1014 and 1015 are not for endpoints and never sent (RFC 6455 §7.4.1).
+/// Valid are 1000–1003, 1007–1014 (registered codes) and 3000–4999 (libraries and applications);
+/// 1004–1006 and 1015 are not for endpoints and never sent (RFC 6455 §7.4.1). 1014, which was
+/// registered after the RFC, is a gateway's: it got a bad answer from the server behind it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 
@@ -40,7 +41,7 @@ impl CloseCode {
     /// [`InvalidCloseCode`] if the number may not appear in a close frame.
     pub const fn new(code: u16) -> Result<Self, InvalidCloseCode> {
         match code {
-            1000..=1003 | 1007..=1013 | 3000..=4999 => Ok(Self(code)),
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Ok(Self(code)),
             _ => Err(InvalidCloseCode { code }),
         }
     }
@@ -65,7 +66,7 @@ impl fmt::Display for CloseCode {
 
 /// A number that may not appear as the code of a close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("close code {code} is not one of 1000-1003, 1007-1013, 3000-4999")]
+#[error("close code {code} is not one of 1000-1003, 1007-1014, 3000-4999")]
 pub struct InvalidCloseCode {
     /// The refused number.
     pub code: u16,
@@ -125,14 +126,14 @@ mod tests {
 
     #[test]
     fn codes_reserved_for_local_use_are_refused() {
-        for code in [0, 999, 1004, 1005, 1006, 1014, 1015, 1016, 2999, 5000, u16::MAX] {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
             assert_eq!(CloseCode::new(code), Err(InvalidCloseCode { code }));
         }
     }
 
     #[test]
     fn registered_library_and_application_codes_are_accepted() {
-        for code in [1000, 1003, 1007, 1013, 3000, 4999] {
+        for code in [1000, 1003, 1007, 1013, 1014, 3000, 4999] {
             assert_eq!(CloseCode::new(code).unwrap().as_u16(), code);
         }
     }

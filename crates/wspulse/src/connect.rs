@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::header::{HeaderName, HeaderValue};
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
 
 /// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
@@ -109,12 +110,26 @@ impl fmt::Debug for Admission {
     }
 }
 
-/// A refused client. Every error converts into one that answers 401 `unauthorized`; the error's
-/// own text is only logged.
+/// A refused client: what it is told.
+///
+/// Every error converts into one, by `?` as well, and is no answer to the client: that is told 500
+/// `internal error`, and the error's text goes to the log, at ERROR. Another status for such errors
+/// is [`ServerBuilder::reject_errors_with`](crate::ServerBuilder::reject_errors_with).
+///
+/// ```
+/// use http::header::{HeaderValue, WWW_AUTHENTICATE};
+/// use wspulse::Rejection;
+///
+/// let challenge = HeaderValue::from_static("Bearer");
+/// let rejection = Rejection::unauthorized().header(WWW_AUTHENTICATE, challenge);
+/// ```
 #[derive(Debug)]
 pub struct Rejection {
     status: StatusCode,
     body: Cow<'static, str>,
+    /// Boxed, since there are none most of the time.
+    headers: Option<Box<HeaderMap>>,
+    /// What the application did not decide upon.
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -130,7 +145,15 @@ impl Rejection {
     }
 
     const fn new(status: StatusCode, body: Cow<'static, str>) -> Self {
-        Self { status, body, cause: None }
+        Self { status, body, headers: None, cause: None }
+    }
+
+    /// Adds a header to the answer, such as `WWW-Authenticate` or `Retry-After`. A name may be
+    /// given several times.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.get_or_insert_default().append(name, value);
+        self
     }
 
     /// The answer's status.
@@ -143,14 +166,31 @@ impl Rejection {
         &self.body
     }
 
+    /// The headers that were added.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_deref()
+    }
+
     /// The error that led to it.
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.cause.as_deref()
+    }
+
+    /// Has an error of the application's answered with this status; what the application has
+    /// decided upon stays.
+    pub(crate) fn or_for_errors(mut self, status: Option<StatusCode>) -> Self {
+        if let (Some(status), Some(_)) = (status, &self.cause) {
+            self.status = status;
+            let reason = status.canonical_reason().unwrap_or("refused");
+            self.body = reason.to_ascii_lowercase().into();
+        }
+        self
     }
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for Rejection {
     fn from(error: E) -> Self {
-        Self { cause: Some(Box::new(error)), ..Self::unauthorized() }
+        let internal = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error".into());
+        Self { cause: Some(Box::new(error)), ..internal }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use http::Uri;
 use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
 
 use crate::connect::ConnectRequest;
 
@@ -38,16 +39,23 @@ pub fn same_origin() -> impl Fn(&ConnectRequest) -> bool + Send + Sync + 'static
             "http" => 80,
             _ => return false,
         };
-        let mut hosts = request.headers().get_all(HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return false;
-        };
-        let Ok(host) = http::uri::Authority::try_from(host.as_bytes()) else {
+        let Some(host) = requested_host(request) else {
             return false;
         };
         origin.host().eq_ignore_ascii_case(host.host())
             && origin.port_u16().unwrap_or(default_port) == host.port_u16().unwrap_or(default_port)
     }
+}
+
+/// The host and port that a request goes to: those of its target where it names them, whatever
+/// `Host` says (RFC 9112 §3.2.2).
+fn requested_host(request: &ConnectRequest) -> Option<Authority> {
+    if let Some(authority) = request.uri().authority() {
+        return Some(authority.clone());
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none())?;
+    Authority::try_from(host.as_bytes()).ok()
 }
 
 /// Accepts exactly these origins, such as `https://example.org`, as browsers write them: scheme and

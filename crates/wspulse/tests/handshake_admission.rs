@@ -20,20 +20,6 @@ use wspulse::{
     TransportLost,
 };
 
-#[derive(Debug, thiserror::Error)]
-#[error("the secret is 42")]
-struct Secret;
-
-#[tokio::test]
-async fn an_error_of_the_connect_function_is_unauthorized_and_told_to_the_log_alone() {
-    let logs = Logs::capture();
-    let server = Server::builder(|_| async { Err(Secret.into()) }).build().unwrap();
-    let answer = Answer::to(&server, request_parts("/ws")).await;
-    assert_eq!(answer.summary(), (401, "unauthorized\n"));
-    assert!(!format!("{answer:?}").contains("42"));
-    assert!(logs.one("INFO", "client refused").contains("the secret is 42"));
-}
-
 #[tokio::test]
 async fn a_connect_function_may_refuse_with_a_status_and_body_of_its_own() {
     let full = || Rejection::with_status(StatusCode::TOO_MANY_REQUESTS, "lobby is full");

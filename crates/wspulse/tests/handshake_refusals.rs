@@ -10,7 +10,7 @@ use support_wire::{
     Answer, echo, head_with, head_without, open_house, read_answer, serve_at_ws, write_to,
 };
 use tokio::io::AsyncWriteExt as _;
-use wspulse::testing::{TestClient, request_head, request_parts};
+use wspulse::testing::{TestClient, masked, request_head, request_parts};
 use wspulse::{Admission, Server};
 
 /// A head with everything wrong that comes after the method.
@@ -24,6 +24,13 @@ fn nothing_but_a_method(method: Method) -> request::Parts {
 fn with_version(version: Version) -> request::Parts {
     let mut parts = request_parts("/ws");
     parts.version = version;
+    parts
+}
+
+/// A valid handshake's head to which this header is added once more.
+fn twice(name: &'static str, value: &str) -> request::Parts {
+    let mut parts = request_parts("/ws");
+    parts.headers.append(name, value.parse().unwrap());
     parts
 }
 
@@ -75,6 +82,7 @@ async fn a_request_that_asks_for_no_websocket_is_told_to_upgrade() {
         let answer = Answer::to(&server, parts).await;
         assert_eq!(answer.summary(), (426, "Upgrade Required\n"));
         assert_eq!(answer.header("upgrade"), Some("websocket"));
+        assert_eq!(answer.header("connection"), Some("Upgrade"));
     }
 }
 
@@ -94,11 +102,13 @@ async fn a_wrong_version_is_told_before_a_wrong_key() {
         head_without(&["sec-websocket-version"]),
         head_with(&[("sec-websocket-version", "8")]),
         head_with(&[("sec-websocket-version", "131")]),
+        head_with(&[("sec-websocket-version", "8, 13")]),
+        twice("sec-websocket-version", "13"),
         head_with(&[("sec-websocket-version", "")]),
     ] {
         parts.headers.remove("sec-websocket-key");
         let answer = Answer::to(&server, parts).await;
-        let body = "Bad Request: Sec-WebSocket-Version must be 13\n";
+        let body = "Bad Request: Sec-WebSocket-Version must be 13, once\n";
         assert_eq!(answer.summary(), (400, body));
     }
 }
@@ -128,6 +138,64 @@ async fn two_keys_are_none() {
     let key = parts.headers["sec-websocket-key"].clone();
     parts.headers.append("sec-websocket-key", key);
     assert_eq!(Answer::to(&server, parts).await.summary().0, 400);
+}
+
+#[tokio::test]
+async fn a_handshake_with_a_body_is_refused() {
+    let server = open_house().build().unwrap();
+    for parts in [
+        head_with(&[("content-length", "19")]),
+        head_with(&[("content-length", "0, 19")]),
+        head_with(&[("content-length", "")]),
+        head_with(&[("transfer-encoding", "chunked")]),
+        head_with(&[("content-length", "0"), ("transfer-encoding", "identity")]),
+    ] {
+        let answer = Answer::to(&server, parts).await;
+        assert_eq!(answer.summary(), (400, "Bad Request: a handshake has no body\n"));
+    }
+    assert!(server.handshake(head_with(&[("content-length", "0")])).is_ok());
+}
+
+#[tokio::test]
+async fn the_body_of_a_handshake_is_never_taken_for_frames() {
+    let server = echo().build().unwrap();
+    let address = serve_at_ws(&server).await;
+    let frame = masked(0x81, br#"{"event":"n"}"#);
+    let head = request_head("/ws").replace("\r\n\r\n", "\r\nContent-Length: 19\r\n\r\n");
+    let mut request = head.into_bytes();
+    request.extend_from_slice(&frame);
+    assert_eq!(frame.len(), 19);
+    let mut stream = write_to(address, &request).await;
+    let (head, _) = read_answer(&mut stream).await;
+    assert!(head.starts_with("http/1.1 400 "), "{head}");
+    assert_eq!(server.connection_count(), 0);
+}
+
+#[tokio::test]
+async fn a_handshake_names_one_well_formed_host() {
+    let server = open_house().build().unwrap();
+    for parts in [
+        head_without(&["host"]),
+        twice("host", "localhost"),
+        head_with(&[("host", "")]),
+        head_with(&[("host", ":80")]),
+        head_with(&[("host", "a b")]),
+        head_with(&[("host", "a/b")]),
+        head_with(&[("host", "a, b")]),
+        head_with(&[("host", "user@a")]),
+        head_with(&[("host", "a:port")]),
+        head_with(&[("host", "a:65536")]),
+    ] {
+        let host = parts.headers.get("host").cloned();
+        let answer = Answer::to(&server, parts).await;
+        let body = "Bad Request: Host must be a host with or without a port, once\n";
+        assert_eq!(answer.summary(), (400, body), "{host:?}");
+    }
+    for host in
+        ["a", "a:", "a:8080", "192.0.2.1", "[::1]", "[2001:db8::1]:80", "xn--bcher-kva.example"]
+    {
+        assert!(server.handshake(head_with(&[("host", host)])).is_ok(), "{host}");
+    }
 }
 
 #[tokio::test]
@@ -243,7 +311,6 @@ async fn header_tokens_count_anywhere_in_a_list() {
     let listed = head_with(&[
         ("upgrade", "h2c,websocket"),
         ("connection", "keep-alive ,\tUpgrade , HTTP2-Settings"),
-        ("sec-websocket-version", "8, 13"),
     ]);
     assert!(server.handshake(listed).is_ok());
     let mut on_two_lines = head_with(&[("upgrade", "h2c"), ("connection", "keep-alive")]);

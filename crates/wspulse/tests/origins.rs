@@ -41,6 +41,18 @@ fn same_origin_refuses_another_port() {
 }
 
 #[test]
+fn same_origin_looks_at_the_host_of_an_absolute_target() {
+    let server = checking(same_origin());
+    let accepts = |origin: &str, host: &str| {
+        let mut parts = head_with(&[("origin", origin), ("host", host)]);
+        parts.uri = "http://example.org:8080/ws".parse().unwrap();
+        server.handshake(parts).is_ok()
+    };
+    assert!(accepts("http://example.org:8080", "proxy.test"));
+    assert!(!accepts("http://proxy.test", "proxy.test"));
+}
+
+#[test]
 fn same_origin_compares_hosts_in_any_case() {
     let server = checking(same_origin());
     assert!(accepts(&server, "https://Example.ORG", "eXample.org"));

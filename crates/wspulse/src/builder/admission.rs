@@ -1,5 +1,7 @@
 //! The options that limit who gets in, as methods.
 
+use http::StatusCode;
+
 use super::ServerBuilder;
 
 impl ServerBuilder {
@@ -55,6 +57,17 @@ impl ServerBuilder {
     /// [`max_request_header_bytes`](Self::max_request_header_bytes).
     pub const fn max_request_headers(mut self, headers: usize) -> Self {
         self.options.admission.request_headers_max = headers;
+        self
+    }
+
+    /// What a client is answered if the connect function fails with an error that is no
+    /// [`Rejection`](crate::Rejection), such as one of the database. Default: 500 `internal error`.
+    /// The error's text goes to the log alone, at ERROR if the status is 500 or more.
+    ///
+    /// The Go library answers 401 `unauthorized`, which logs clients out while the database is
+    /// down: `.reject_errors_with(StatusCode::UNAUTHORIZED)`.
+    pub const fn reject_errors_with(mut self, status: StatusCode) -> Self {
+        self.options.admission.error_status = Some(status);
         self
     }
 }

@@ -5,9 +5,10 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
+use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, request};
 use http_body_util::Full;
 use sha1::{Digest, Sha1};
@@ -59,8 +60,8 @@ pub(super) fn check_head_size(
 /// The response that tells what is wrong with the request.
 pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
     if parts.method != Method::GET {
-        let allow = Some((ALLOW, "GET"));
-        return Err(bad_handshake(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", allow));
+        let allow = [(ALLOW, "GET")];
+        return Err(bad_handshake(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", &allow));
     }
     let headers = &parts.headers;
     // Before HTTP/1.1 there is no Upgrade, and RFC 6455 §4.1 demands it.
@@ -68,18 +69,27 @@ pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response
         && has_token(headers, &UPGRADE, "websocket")
         && has_token(headers, &CONNECTION, "upgrade");
     if !offers_upgrade {
-        let upgrade = Some((UPGRADE, "websocket"));
-        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", upgrade));
+        // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8).
+        let upgrade = [(UPGRADE, "websocket"), (CONNECTION, "Upgrade")];
+        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", &upgrade));
     }
-    if !has_token(headers, &SEC_WEBSOCKET_VERSION, "13") {
-        let line = "Bad Request: Sec-WebSocket-Version must be 13";
-        return Err(bad_handshake(StatusCode::BAD_REQUEST, line, None));
+    let bad_request = |line| bad_handshake(StatusCode::BAD_REQUEST, line, &[]);
+    // The frames of the new protocol begin behind the body (RFC 9110 §7.8), which nobody reads: its
+    // bytes would be taken for frames.
+    if has_body(headers) {
+        return Err(bad_request("Bad Request: a handshake has no body"));
+    }
+    // RFC 9112 §3.2.
+    if !sole(headers, &HOST).is_some_and(is_host) {
+        return Err(bad_request("Bad Request: Host must be a host with or without a port, once"));
+    }
+    // RFC 6455 §4.2.1 and §11.3.5: one number, once.
+    if !sole(headers, &SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13") {
+        return Err(bad_request("Bad Request: Sec-WebSocket-Version must be 13, once"));
     }
     // RFC 6455 §11.3.1: it must not come twice.
-    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
-    let (Some(key), None) = (keys.next().filter(|key| is_nonce(key)), keys.next()) else {
-        let line = "Bad Request: Sec-WebSocket-Key must be 16 bytes in base64, once";
-        return Err(bad_handshake(StatusCode::BAD_REQUEST, line, None));
+    let Some(key) = sole(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key)) else {
+        return Err(bad_request("Bad Request: Sec-WebSocket-Key must be 16 bytes in base64, once"));
     };
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     Ok(HeaderValue::try_from(BASE64.encode(digest)).expect("base64 is visible ASCII"))
@@ -108,4 +118,28 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 
 fn is_nonce(key: &HeaderValue) -> bool {
     BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}
+
+/// A header's value, if it has come exactly once.
+fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether a body follows the head (RFC 9112 §6.3).
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_zero = |length: &HeaderValue| {
+        !length.is_empty() && length.as_bytes().iter().all(|digit| *digit == b'0')
+    };
+    headers.contains_key(TRANSFER_ENCODING) || !headers.get_all(CONTENT_LENGTH).iter().all(is_zero)
+}
+
+/// Whether a value is a host with an optional port, and no user information (RFC 9110 §7.2).
+fn is_host(value: &HeaderValue) -> bool {
+    let Ok(authority) = Authority::try_from(value.as_bytes()) else {
+        return false;
+    };
+    let rest = authority.as_str().strip_prefix(authority.host());
+    !authority.host().is_empty()
+        && rest.is_some_and(|rest| rest.is_empty() || rest == ":" || authority.port_u16().is_some())
 }

@@ -58,12 +58,12 @@ const RETRY_AFTER_SECS: &str = "1";
 pub(crate) fn bad_handshake(
     status: StatusCode,
     line: &str,
-    extra: Option<(HeaderName, &'static str)>,
+    extra: &[(HeaderName, &'static str)],
 ) -> Response {
     let mut response = refusal(status, line);
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    if let Some((name, value)) = extra {
+    for (name, value) in extra {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
@@ -71,6 +71,11 @@ pub(crate) fn bad_handshake(
 
 impl From<Rejection> for Response {
     fn from(rejection: Rejection) -> Self {
-        refusal(rejection.status(), rejection.body())
+        let mut response = refusal(rejection.status(), rejection.body());
+        let added = rejection.headers().into_iter().flatten();
+        for (name, value) in added {
+            response.headers_mut().append(name, value.clone());
+        }
+        response
     }
 }

@@ -80,7 +80,7 @@ impl Server {
         if let Some(check) = &options.check_origin {
             let accepted = panics::catch(|| check(&request)).map_err(|panic| internal(&panic))?;
             if !accepted {
-                return Err(bad_handshake(StatusCode::FORBIDDEN, "Forbidden", None));
+                return Err(bad_handshake(StatusCode::FORBIDDEN, "Forbidden", &[]));
             }
         }
         if let Some(find) = &options.peer_addr {
@@ -160,6 +160,8 @@ impl Handshake {
         match answer? {
             Ok(admission) => Ok((pending, admission)),
             Err(rejection) => {
+                let for_errors = pending.server.options().admission.error_status;
+                let rejection = rejection.or_for_errors(for_errors);
                 log_rejection(&rejection);
                 Err(rejection.into())
             }
@@ -236,7 +238,7 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
 /// or middleware has taken the upgrade out.
 fn no_upgrade() -> Response {
     let line = "this HTTP connection cannot be upgraded";
-    bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, None)
+    bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, &[])
 }
 
 fn internal(panic: &wspulse_core::PanicError) -> Response {
@@ -246,5 +248,10 @@ fn internal(panic: &wspulse_core::PanicError) -> Response {
 
 fn log_rejection(rejection: &Rejection) {
     let cause = rejection.cause().map(|cause| cause as &dyn std::error::Error);
-    tracing::info!(status = rejection.status().as_u16(), cause, "client refused");
+    let status = rejection.status();
+    if cause.is_some() && status.is_server_error() {
+        tracing::error!(status = status.as_u16(), cause, "connect function failed");
+    } else {
+        tracing::info!(status = status.as_u16(), cause, "client refused");
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use http::StatusCode;
+
 use crate::error::ConfigError;
 
 /// Limits on handshakes and on the number of connections.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "bounds are named as elsewhere in the options")]
 pub(crate) struct AdmissionOptions {
     /// Connections in all, suspended ones included.
     pub(crate) connections_max: Option<usize>,
@@ -14,6 +15,8 @@ pub(crate) struct AdmissionOptions {
     pub(crate) connections_per_addr_max: Option<usize>,
     pub(crate) request_header_bytes_max: usize,
     pub(crate) request_headers_max: usize,
+    /// What a plain error of the connect function is answered with, if not with 500.
+    pub(crate) error_status: Option<StatusCode>,
 }
 
 /// What nginx takes by default is 8 KiB for each header; 16 KiB for all lets long cookies through.
@@ -32,6 +35,7 @@ impl Default for AdmissionOptions {
             connections_per_addr_max: None,
             request_header_bytes_max: REQUEST_HEADER_BYTES_DEFAULT,
             request_headers_max: REQUEST_HEADERS_DEFAULT,
+            error_status: None,
         }
     }
 }
@@ -52,6 +56,11 @@ impl AdmissionOptions {
             if value == Some(0) {
                 return Err(ConfigError::new(option, 0, COUNT));
             }
+        }
+        if let Some(status) = self.error_status
+            && !(status.is_client_error() || status.is_server_error())
+        {
+            return Err(ConfigError::new("reject_errors_with", status, "must be 400 to 599"));
         }
         check_header_limits(self.request_header_bytes_max, self.request_headers_max)
     }

@@ -1,0 +1,66 @@
+//! What a client is told of the connect function's decision.
+
+mod support_wire;
+
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use support_wire::Answer;
+use support_wire::logs::Logs;
+use wspulse::testing::request_parts;
+use wspulse::{Admission, Rejection, Server, ServerBuilder};
+
+#[derive(Debug, thiserror::Error)]
+#[error("the secret is 42")]
+struct Secret;
+
+fn failing() -> ServerBuilder {
+    Server::builder(|_| async { Err(Secret.into()) })
+}
+
+#[tokio::test]
+async fn an_error_of_the_connect_function_is_500_and_told_to_the_log_alone() {
+    let logs = Logs::capture();
+    let server = failing().build().unwrap();
+    let answer = Answer::to(&server, request_parts("/ws")).await;
+    assert_eq!(answer.summary(), (500, "internal error\n"));
+    assert!(!format!("{answer:?}").contains("42"));
+    assert!(logs.one("ERROR", "connect function failed").contains("the secret is 42"));
+}
+
+#[tokio::test]
+async fn errors_of_the_connect_function_may_be_answered_401_as_in_go() {
+    let logs = Logs::capture();
+    let server = failing().reject_errors_with(StatusCode::UNAUTHORIZED).build().unwrap();
+    let answer = Answer::to(&server, request_parts("/ws")).await;
+    assert_eq!(answer.summary(), (401, "unauthorized\n"));
+    assert!(!format!("{answer:?}").contains("42"));
+    assert!(logs.one("INFO", "client refused").contains("the secret is 42"));
+}
+
+#[tokio::test]
+async fn the_status_for_errors_does_not_touch_what_the_application_decided() {
+    let busy = || Rejection::with_status(StatusCode::CONFLICT, "busy");
+    let server = Server::builder_sync(move |_| Err(busy()));
+    let server = server.reject_errors_with(StatusCode::UNAUTHORIZED).build().unwrap();
+    let answer = Answer::to(&server, request_parts("/ws")).await;
+    assert_eq!(answer.summary(), (409, "busy\n"));
+}
+
+#[test]
+fn errors_can_only_be_answered_with_an_error() {
+    for status in [StatusCode::SWITCHING_PROTOCOLS, StatusCode::OK, StatusCode::FOUND] {
+        let refused = failing().reject_errors_with(status).build().unwrap_err();
+        assert_eq!(refused.option(), "reject_errors_with");
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_may_carry_a_challenge() {
+    let challenge = HeaderValue::from_static("Bearer realm=\"chat\"");
+    let refuse = move || Rejection::unauthorized().header(WWW_AUTHENTICATE, challenge.clone());
+    let server = Server::builder_sync(move |_| Err::<Admission, _>(refuse())).build().unwrap();
+    let answer = Answer::to(&server, request_parts("/ws")).await;
+    assert_eq!(answer.summary(), (401, "unauthorized\n"));
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"chat\""));
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+}
