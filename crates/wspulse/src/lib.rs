@@ -86,6 +86,7 @@ mod shutdown;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod throttle;
 mod transport;
 mod turns;
 

@@ -82,7 +82,7 @@ pub(crate) enum Registered {
         waves: Option<RunningWaves>,
     },
     /// An existing connection gets another transport. One that was on its way to it is displaced.
-    Attached { displaced: Option<Upgrade> },
+    Attached { connection: Arc<ConnectionShared>, displaced: Option<Upgrade> },
 }
 
 /// Whether an end gives way to a transport that has just come.
@@ -143,7 +143,8 @@ impl Registry {
             if resumes {
                 inner.places.keep(connection.task_key, group);
                 let displaced = connection.mailbox.attach(upgrade);
-                return Ok(Registered::Attached { displaced });
+                let connection = Arc::clone(connection);
+                return Ok(Registered::Attached { connection, displaced });
             }
         }
         let replaced = existing.cloned();

@@ -12,7 +12,6 @@ mod listener;
 mod options;
 mod pending;
 mod socket;
-mod throttle;
 #[cfg(feature = "rustls")]
 pub mod tls;
 

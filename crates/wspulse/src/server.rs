@@ -28,6 +28,8 @@ use crate::registry::Registry;
 use crate::room::Room;
 use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
+use crate::sync::Mutex;
+use crate::throttle::Throttle;
 use crate::turns::Turns;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -56,6 +58,7 @@ struct Inner {
     /// That a limit by address cannot hold was told.
     unknown_addr_warned: AtomicBool,
     turns: Arc<Turns>,
+    other_rooms: Mutex<Throttle>,
 }
 
 impl Server {
@@ -122,6 +125,7 @@ impl Server {
                 runtimes: Runtimes::new(),
                 unknown_addr_warned: AtomicBool::new(false),
                 turns: Arc::default(),
+                other_rooms: Mutex::default(),
             }),
         })
     }

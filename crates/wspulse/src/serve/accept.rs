@@ -20,8 +20,8 @@ use super::listener::Listener;
 use super::options::ServeOptions;
 use super::pending::Pending;
 use super::socket::SocketOptions;
-use super::throttle::Throttle;
 use crate::handler::BoxFuture;
+use crate::throttle::Throttle;
 
 /// After one connection that failed there is hardly a pause.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(1);

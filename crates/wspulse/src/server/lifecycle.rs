@@ -43,12 +43,27 @@ impl Server {
         }
     }
 
+    /// A line in a while, since clients can cause it at will where they name their room themselves.
+    fn warn_of_other_room(&self, connection: &ConnectionShared, wanted_room: &str) {
+        if let Some(not_logged) = self.inner.other_rooms.lock().due() {
+            let ConnectionShared { id, room, .. } = connection;
+            tracing::warn!(
+                ?id,
+                ?room,
+                ?wanted_room,
+                not_logged,
+                "a client came back with another room; its session stays in the one it has"
+            );
+        }
+    }
+
     /// Registers a client whose transport is on its way: from now on it is found.
     pub(crate) fn register(&self, admission: Admission, upgrade: Upgrade) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let Admission { room, id, data } = admission;
         let is_named = id.is_some();
+        let wanted_room = Arc::clone(&room);
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
@@ -79,8 +94,14 @@ impl Server {
                     self.spawn(waves.run());
                 }
             }
-            Registered::Attached { displaced: Some(displaced) } => self.turn_away(displaced),
-            Registered::Attached { displaced: None } => {}
+            Registered::Attached { connection, displaced } => {
+                if connection.room != wanted_room {
+                    self.warn_of_other_room(&connection, &wanted_room);
+                }
+                if let Some(displaced) = displaced {
+                    self.turn_away(displaced);
+                }
+            }
         }
         Ok(())
     }

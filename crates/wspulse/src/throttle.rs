@@ -9,14 +9,14 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Says when the next line of its kind is due.
 #[derive(Default)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     last_at: Option<Instant>,
     suppressed: u64,
 }
 
 impl Throttle {
     /// Whether to log what happens now: how many times it was not logged before, or `None`.
-    pub(super) fn due(&mut self) -> Option<u64> {
+    pub(crate) fn due(&mut self) -> Option<u64> {
         if self.last_at.is_some_and(|last_at| last_at.elapsed() < INTERVAL) {
             self.suppressed += 1;
             return None;
