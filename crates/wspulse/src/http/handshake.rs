@@ -84,7 +84,7 @@ pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response
         return Err(bad_request("Bad Request: Host must be a host with or without a port, once"));
     }
     // RFC 6455 §4.2.1 and §11.3.5: one number, once.
-    if !sole(headers, &SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13") {
+    if sole(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(bad_request("Bad Request: Sec-WebSocket-Version must be 13, once"));
     }
     // RFC 6455 §11.3.1: it must not come twice.
