@@ -15,7 +15,7 @@ fn server() -> Server {
         let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
         Ok(Admission::room(room).id("ann"))
     })
-    .resume_window(Duration::from_secs(3600))
+    .resume_window(Duration::from_hours(1))
     .check_origin(|_| true)
     .build()
     .expect("valid options")
