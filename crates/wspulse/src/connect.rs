@@ -32,7 +32,11 @@ impl ConnectRequest {
         &self.parts.method
     }
 
-    /// The request target as the client sent it.
+    /// The request target, as the HTTP framework passes it on.
+    ///
+    /// Under [`serve`](crate::serve()) or hyper that is what the client sent. Under axum's `nest`
+    /// it lacks the prefix that was matched; the whole of it is then axum's `OriginalUri`, among
+    /// the [`extensions`](Self::extensions). The query is there in either case.
     pub const fn uri(&self) -> &Uri {
         &self.parts.uri
     }
@@ -52,17 +56,76 @@ impl ConnectRequest {
         &self.parts.extensions
     }
 
-    /// The first query parameter of this name, percent-decoded.
+    /// The first query parameter of this name, percent-decoded; `None` if it is absent or no UTF-8.
+    ///
+    /// [`try_query`](Self::try_query) tells the two apart.
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
-        let query = self.parts.uri.query()?;
-        form_urlencoded::parse(query.as_bytes())
-            .find_map(|(key, value)| (key == name).then_some(value))
+        self.try_query(name).ok().flatten()
+    }
+
+    /// The first query parameter of this name, percent-decoded; `None` if it is absent.
+    ///
+    /// ```
+    /// # fn admit(request: &wspulse::ConnectRequest) -> Result<(), wspulse::Rejection> {
+    /// // Answered 400 if it is no UTF-8.
+    /// let room = request.try_query("room")?.unwrap_or("lobby".into());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if the parameter is no UTF-8. It becomes a [`Rejection`] that answers 400.
+    pub fn try_query(&self, name: &str) -> Result<Option<Cow<'_, str>>, QueryError> {
+        let pairs = self.parts.uri.query().unwrap_or_default().split('&');
+        for pair in pairs {
+            let decoded = form_urlencoded::parse(pair.as_bytes()).next();
+            if let Some((_, value)) = decoded.filter(|(key, _)| key == name) {
+                // What is no UTF-8 was decoded to this; so was what had it from the beginning.
+                if value.contains(char::REPLACEMENT_CHARACTER) && !decodes_to_utf8(pair) {
+                    return Err(QueryError { name: name.to_owned() });
+                }
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// The peer's address, if [`ServerBuilder::peer_addr`](crate::ServerBuilder::peer_addr) finds
     /// it in the request or the HTTP server has left it there as a [`PeerAddr`](crate::PeerAddr).
     pub const fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
+    }
+}
+
+/// Whether what is percent-encoded is UTF-8.
+fn decodes_to_utf8(text: &str) -> bool {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        let digits = (digit(behind.first()), digit(behind.get(1)));
+        let (byte, len) = match (first, digits) {
+            (b'%', (Some(high), Some(low))) => (u8::try_from(high << 4 | low).unwrap_or(0), 3),
+            (literal, _) => (*literal, 1),
+        };
+        decoded.push(byte);
+        rest = &rest[len..];
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+/// A query parameter that is no UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("query parameter {name:?} is no UTF-8")]
+pub struct QueryError {
+    name: String,
+}
+
+impl QueryError {
+    /// The parameter's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -112,7 +175,8 @@ impl fmt::Debug for Admission {
 
 /// A refused client: what it is told.
 ///
-/// Every error converts into one, by `?` as well, and is no answer to the client: that is told 500
+/// Every error converts into one, by `?` as well. A [`QueryError`] is answered 400; any other error
+/// is no answer to the client: that is told 500
 /// `internal error`, and the error's text goes to the log, at ERROR. Another status for such errors
 /// is [`ServerBuilder::reject_errors_with`](crate::ServerBuilder::reject_errors_with).
 ///
@@ -190,6 +254,10 @@ impl Rejection {
 
 impl<E: Error + Send + Sync + 'static> From<E> for Rejection {
     fn from(error: E) -> Self {
+        // The client's own fault, which it may be told.
+        if (&error as &dyn Any).is::<QueryError>() {
+            return Self::with_status(StatusCode::BAD_REQUEST, error.to_string());
+        }
         let internal = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error".into());
         Self { cause: Some(Box::new(error)), ..internal }
     }
