@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
 
 /// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
@@ -49,6 +49,15 @@ impl ConnectRequest {
     /// A header's value; `None` if it is absent or not visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The subprotocols that the client offers, in its order of preference.
+    ///
+    /// Browsers can set no header but this one, so clients commonly offer a token besides the name
+    /// of a protocol. Choose the name with [`Admission::protocol`], never the token: the response
+    /// would repeat it.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        offered_protocols(&self.parts.headers)
     }
 
     /// What middleware in front put there.
@@ -98,6 +107,13 @@ impl ConnectRequest {
     }
 }
 
+/// The values of `Sec-WebSocket-Protocol` (RFC 6455 §11.3.4).
+fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let lists = lists.filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|protocol| !protocol.is_empty())
+}
+
 /// Whether what is percent-encoded is UTF-8.
 fn decodes_to_utf8(text: &str) -> bool {
     let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
@@ -138,12 +154,13 @@ pub struct Admission {
     pub(crate) room: Arc<str>,
     pub(crate) id: Option<Arc<str>>,
     pub(crate) data: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) protocol: Option<Arc<str>>,
 }
 
 impl Admission {
     /// Lets the client into a room; the empty name is a room like any other.
     pub fn room(room: impl Into<Arc<str>>) -> Self {
-        Self { room: room.into(), id: None, data: None }
+        Self { room: room.into(), id: None, data: None, protocol: None }
     }
 
     /// Gives the connection an id that is the same at every reconnect of this client, which is
@@ -161,6 +178,18 @@ impl Admission {
         self.data = Some(Arc::new(data));
         self
     }
+
+    /// Chooses a subprotocol, one of those that the [client offers](ConnectRequest::protocols), for
+    /// the `Sec-WebSocket-Protocol` of the 101. Default: none.
+    ///
+    /// One that the client does not offer, letter by letter, is not sent, for a client must fail
+    /// such a connection (RFC 6455 §4.1); the connection comes up without a subprotocol, and the
+    /// log has a line at DEBUG. A browser that has offered some goes on without any.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<Arc<str>>) -> Self {
+        self.protocol = Some(protocol.into());
+        self
+    }
 }
 
 impl fmt::Debug for Admission {
@@ -169,6 +198,7 @@ impl fmt::Debug for Admission {
             .field("room", &self.room)
             .field("id", &self.id)
             .field("has_data", &self.data.is_some())
+            .field("protocol", &self.protocol)
             .finish()
     }
 }

@@ -89,7 +89,8 @@ impl Server {
         }
         let peer_addr = request.peer_addr();
         self.check_places(peer_addr)?;
-        let pending = Pending { server: self.clone(), peer_addr, accept_key };
+        let protocols = request.protocols().map(Box::from).collect();
+        let pending = Pending { server: self.clone(), peer_addr, accept_key, protocols };
         Ok(Handshake { request, pending })
     }
 
@@ -111,6 +112,8 @@ struct Pending {
     server: Server,
     peer_addr: Option<SocketAddr>,
     accept_key: HeaderValue,
+    /// Those that the client offers.
+    protocols: Vec<Box<str>>,
 }
 
 impl Handshake {
@@ -177,9 +180,20 @@ impl Pending {
     }
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
+        let protocol = self.chosen_protocol(&admission);
         // Registered before the 101 leaves: whoever has read it is found.
         self.server.register(admission, upgrade)?;
-        Ok(switching_protocols(self.accept_key))
+        Ok(switching_protocols(self.accept_key, protocol))
+    }
+
+    /// The admission's subprotocol, if the client offers it.
+    fn chosen_protocol(&self, admission: &Admission) -> Option<HeaderValue> {
+        let chosen = admission.protocol.as_deref()?;
+        if self.protocols.iter().any(|offered| **offered == *chosen) {
+            return HeaderValue::from_str(chosen).ok();
+        }
+        tracing::debug!(chosen, "the client does not offer the subprotocol of its admission");
+        None
     }
 }
 
