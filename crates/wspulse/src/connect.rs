@@ -10,6 +10,8 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
 
+use crate::panics;
+
 /// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
 /// accepted.
 #[derive(Debug, Clone)]
@@ -153,14 +155,14 @@ impl QueryError {
 pub struct Admission {
     pub(crate) room: Arc<str>,
     pub(crate) id: Option<Arc<str>>,
-    pub(crate) data: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) data: Data,
     pub(crate) protocol: Option<Arc<str>>,
 }
 
 impl Admission {
     /// Lets the client into a room; the empty name is a room like any other.
     pub fn room(room: impl Into<Arc<str>>) -> Self {
-        Self { room: room.into(), id: None, data: None, protocol: None }
+        Self { room: room.into(), id: None, data: Data(None), protocol: None }
     }
 
     /// Gives the connection an id that is the same at every reconnect of this client, which is
@@ -175,7 +177,7 @@ impl Admission {
     /// [`Connection::data`](crate::Connection::data). A resumed session keeps its first.
     #[must_use]
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
-        self.data = Some(Arc::new(data));
+        self.data = Data(Some(Arc::new(data)));
         self
     }
 
@@ -197,9 +199,37 @@ impl fmt::Debug for Admission {
         f.debug_struct("Admission")
             .field("room", &self.room)
             .field("id", &self.id)
-            .field("has_data", &self.data.is_some())
+            .field("has_data", &self.data.get().is_some())
             .field("protocol", &self.protocol)
             .finish()
+    }
+}
+
+/// The application's data of a connection.
+#[derive(Clone)]
+pub(crate) struct Data(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Data {
+    pub(crate) fn get(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.0.as_deref()
+    }
+
+    /// A share of it.
+    pub(crate) fn share(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.0.clone()
+    }
+}
+
+impl Drop for Data {
+    /// A panic of the application's own `Drop` must not cost whoever drops this: a client its
+    /// answer, a driver its end.
+    fn drop(&mut self) {
+        let Some(data) = self.0.take() else {
+            return;
+        };
+        if let Err(panic) = panics::catch(|| drop(data)) {
+            tracing::error!(backtrace = ?panic.backtrace(), "dropping a connection's data: {panic}");
+        }
     }
 }
 

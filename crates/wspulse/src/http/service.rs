@@ -140,13 +140,15 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// The response to send instead, if the server has been closed or has no place left.
+    /// The response to send instead, if the server has been closed or has no place left, or outside
+    /// of a tokio runtime.
     pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
         let server = self.pending.server.clone();
         self.pending.admit(admission).map_err(|refused| server.count_refusal(refused))
     }
 
     async fn ask(self) -> Result<(Pending, Admission), Response> {
+        check_runtime()?;
         let Self { request, pending } = self;
         let connect = pending.server.connect_fn();
         let mut future = panics::catch(|| connect(request)).map_err(|panic| internal(&panic))?;
@@ -180,6 +182,7 @@ impl Pending {
     }
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
+        check_runtime()?;
         let protocol = self.chosen_protocol(&admission);
         // Registered before the 101 leaves: whoever has read it is found.
         self.server.register(admission, upgrade)?;
@@ -253,6 +256,15 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
 fn no_upgrade() -> Response {
     let line = "this HTTP connection cannot be upgraded";
     bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, &[])
+}
+
+/// Connections are tasks, and a connect function is timed.
+fn check_runtime() -> Result<(), Response> {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return Ok(());
+    }
+    tracing::error!("client refused: a handshake was decided upon outside of a tokio runtime");
+    Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
 }
 
 fn internal(panic: &wspulse_core::PanicError) -> Response {
