@@ -7,8 +7,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
+
+use crate::panics;
 
 /// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
 /// accepted.
@@ -32,7 +34,11 @@ impl ConnectRequest {
         &self.parts.method
     }
 
-    /// The request target as the client sent it.
+    /// The request target, as the HTTP framework passes it on.
+    ///
+    /// Under [`serve`](crate::serve()) or hyper that is what the client sent. Under axum's `nest`
+    /// it lacks the prefix that was matched; the whole of it is then axum's `OriginalUri`, among
+    /// the [`extensions`](Self::extensions). The query is there in either case.
     pub const fn uri(&self) -> &Uri {
         &self.parts.uri
     }
@@ -47,22 +53,97 @@ impl ConnectRequest {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
+    /// The subprotocols that the client offers, in its order of preference.
+    ///
+    /// Browsers can set no header but this one, so clients commonly offer a token besides the name
+    /// of a protocol. Choose the name with [`Admission::protocol`], never the token: the response
+    /// would repeat it.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        offered_protocols(&self.parts.headers)
+    }
+
     /// What middleware in front put there.
     pub const fn extensions(&self) -> &Extensions {
         &self.parts.extensions
     }
 
-    /// The first query parameter of this name, percent-decoded.
+    /// The first query parameter of this name, percent-decoded; `None` if it is absent or no UTF-8.
+    ///
+    /// [`try_query`](Self::try_query) tells the two apart.
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
-        let query = self.parts.uri.query()?;
-        form_urlencoded::parse(query.as_bytes())
-            .find_map(|(key, value)| (key == name).then_some(value))
+        self.try_query(name).ok().flatten()
+    }
+
+    /// The first query parameter of this name, percent-decoded; `None` if it is absent.
+    ///
+    /// ```
+    /// # fn admit(request: &wspulse::ConnectRequest) -> Result<(), wspulse::Rejection> {
+    /// // Answered 400 if it is no UTF-8.
+    /// let room = request.try_query("room")?.unwrap_or("lobby".into());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if the parameter is no UTF-8. It becomes a [`Rejection`] that answers 400.
+    pub fn try_query(&self, name: &str) -> Result<Option<Cow<'_, str>>, QueryError> {
+        let pairs = self.parts.uri.query().unwrap_or_default().split('&');
+        for pair in pairs {
+            let decoded = form_urlencoded::parse(pair.as_bytes()).next();
+            if let Some((_, value)) = decoded.filter(|(key, _)| key == name) {
+                // What is no UTF-8 was decoded to this; so was what had it from the beginning.
+                if value.contains(char::REPLACEMENT_CHARACTER) && !decodes_to_utf8(pair) {
+                    return Err(QueryError { name: name.to_owned() });
+                }
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// The peer's address, if [`ServerBuilder::peer_addr`](crate::ServerBuilder::peer_addr) finds
     /// it in the request or the HTTP server has left it there as a [`PeerAddr`](crate::PeerAddr).
     pub const fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
+    }
+}
+
+/// The values of `Sec-WebSocket-Protocol` (RFC 6455 §11.3.4).
+fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let lists = lists.filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|protocol| !protocol.is_empty())
+}
+
+/// Whether what is percent-encoded is UTF-8.
+fn decodes_to_utf8(text: &str) -> bool {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        let digits = (digit(behind.first()), digit(behind.get(1)));
+        let (byte, len) = match (first, digits) {
+            (b'%', (Some(high), Some(low))) => (u8::try_from(high << 4 | low).unwrap_or(0), 3),
+            (literal, _) => (*literal, 1),
+        };
+        decoded.push(byte);
+        rest = &rest[len..];
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+/// A query parameter that is no UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("query parameter {name:?} is no UTF-8")]
+pub struct QueryError {
+    name: String,
+}
+
+impl QueryError {
+    /// The parameter's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -74,13 +155,14 @@ impl ConnectRequest {
 pub struct Admission {
     pub(crate) room: Arc<str>,
     pub(crate) id: Option<Arc<str>>,
-    pub(crate) data: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) data: Data,
+    pub(crate) protocol: Option<Arc<str>>,
 }
 
 impl Admission {
     /// Lets the client into a room; the empty name is a room like any other.
     pub fn room(room: impl Into<Arc<str>>) -> Self {
-        Self { room: room.into(), id: None, data: None }
+        Self { room: room.into(), id: None, data: Data(None), protocol: None }
     }
 
     /// Gives the connection an id that is the same at every reconnect of this client, which is
@@ -95,7 +177,19 @@ impl Admission {
     /// [`Connection::data`](crate::Connection::data). A resumed session keeps its first.
     #[must_use]
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
-        self.data = Some(Arc::new(data));
+        self.data = Data(Some(Arc::new(data)));
+        self
+    }
+
+    /// Chooses a subprotocol, one of those that the [client offers](ConnectRequest::protocols), for
+    /// the `Sec-WebSocket-Protocol` of the 101. Default: none.
+    ///
+    /// One that the client does not offer, letter by letter, is not sent, for a client must fail
+    /// such a connection (RFC 6455 §4.1); the connection comes up without a subprotocol, and the
+    /// log has a line at DEBUG. A browser that has offered some goes on without any.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<Arc<str>>) -> Self {
+        self.protocol = Some(protocol.into());
         self
     }
 }
@@ -105,14 +199,44 @@ impl fmt::Debug for Admission {
         f.debug_struct("Admission")
             .field("room", &self.room)
             .field("id", &self.id)
-            .field("has_data", &self.data.is_some())
+            .field("has_data", &self.data.get().is_some())
+            .field("protocol", &self.protocol)
             .finish()
+    }
+}
+
+/// The application's data of a connection.
+#[derive(Clone)]
+pub(crate) struct Data(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Data {
+    pub(crate) fn get(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.0.as_deref()
+    }
+
+    /// A share of it.
+    pub(crate) fn share(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.0.clone()
+    }
+}
+
+impl Drop for Data {
+    /// A panic of the application's own `Drop` must not cost whoever drops this: a client its
+    /// answer, a driver its end.
+    fn drop(&mut self) {
+        let Some(data) = self.0.take() else {
+            return;
+        };
+        if let Err(panic) = panics::catch(|| drop(data)) {
+            tracing::error!(backtrace = ?panic.backtrace(), "dropping a connection's data: {panic}");
+        }
     }
 }
 
 /// A refused client: what it is told.
 ///
-/// Every error converts into one, by `?` as well, and is no answer to the client: that is told 500
+/// Every error converts into one, by `?` as well. A [`QueryError`] is answered 400; any other error
+/// is no answer to the client: that is told 500
 /// `internal error`, and the error's text goes to the log, at ERROR. Another status for such errors
 /// is [`ServerBuilder::reject_errors_with`](crate::ServerBuilder::reject_errors_with).
 ///
@@ -190,6 +314,10 @@ impl Rejection {
 
 impl<E: Error + Send + Sync + 'static> From<E> for Rejection {
     fn from(error: E) -> Self {
+        // The client's own fault, which it may be told.
+        if (&error as &dyn Any).is::<QueryError>() {
+            return Self::with_status(StatusCode::BAD_REQUEST, error.to_string());
+        }
         let internal = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error".into());
         Self { cause: Some(Box::new(error)), ..internal }
     }

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::{Disconnect, EncodedFrame, Frame, OutboundStats};
 
+use crate::connect::Data;
 use crate::error::{BufferLimit, SendError};
 use crate::mailbox::{Mailbox, Offered, Outcome};
 use crate::metrics::{DropReason, Limit};
@@ -42,7 +43,7 @@ pub(crate) struct ConnectionShared {
     pub(crate) server: Server,
     pub(crate) id: Arc<str>,
     pub(crate) room: Arc<str>,
-    pub(crate) data: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) data: Data,
     pub(crate) connected_at: SystemTime,
     pub(crate) opened_at: Instant,
     pub(crate) mailbox: Mailbox,
@@ -85,7 +86,7 @@ impl Connection {
 
     /// The data that [`Admission::data`](crate::Admission::data) attached, if it is a `T`.
     pub fn data<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.shared.data.as_deref()?.downcast_ref()
+        self.shared.data.get()?.downcast_ref()
     }
 
     /// Whether it is connected, suspended or closed, at this instant.

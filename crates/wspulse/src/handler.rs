@@ -10,8 +10,8 @@ use crate::connection::Connection;
 
 /// What a callback may return: a future, if it is async, or nothing, if it is plain.
 ///
-/// Implemented for every `Future<Output = ()> + Send` and for `()`; the parameter only tells the
-/// two apart and is inferred.
+/// Implemented for every `Future<Output = ()> + Send`, for `()`, and for `!`, which is what a closure
+/// that only panics returns; the parameter only tells the kinds apart and is inferred.
 pub trait CallbackOutput<Kind>: sealed::Sealed<Kind> {}
 
 /// Marks callbacks that return a future.
@@ -41,6 +41,27 @@ impl CallbackOutput<Plain> for () {}
 impl sealed::Sealed<Plain> for () {
     fn into_outcome(self) -> Outcome {
         Outcome::Done
+    }
+}
+
+/// `!`, which has no other name in stable Rust.
+type Never = <fn() -> ! as Returns>::Output;
+
+/// A function's output, by a name.
+pub trait Returns {
+    /// What it returns.
+    type Output;
+}
+
+impl<T> Returns for fn() -> T {
+    type Output = T;
+}
+
+impl CallbackOutput<Plain> for Never {}
+
+impl sealed::Sealed<Plain> for Never {
+    fn into_outcome(self) -> Outcome {
+        self
     }
 }
 

@@ -92,7 +92,7 @@ mod turns;
 
 pub use address::PeerAddr;
 pub use builder::ServerBuilder;
-pub use connect::{Admission, ConnectRequest, Rejection};
+pub use connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use connection::{Connection, ConnectionState};
 pub use error::{BroadcastError, BufferLimit, ConfigError, KickError, SendError, ServerClosed};
 pub use handler::{Async, CallbackOutput, Plain};

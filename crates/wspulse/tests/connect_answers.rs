@@ -7,7 +7,7 @@ use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use support_wire::Answer;
 use support_wire::logs::Logs;
 use wspulse::testing::request_parts;
-use wspulse::{Admission, Rejection, Server, ServerBuilder};
+use wspulse::{Admission, ConnectRequest, QueryError, Rejection, Server, ServerBuilder};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the secret is 42")]
@@ -63,4 +63,49 @@ async fn a_rejection_may_carry_a_challenge() {
     assert_eq!(answer.summary(), (401, "unauthorized\n"));
     assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"chat\""));
     assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+}
+
+/// What the connect function finds in this query's `id`.
+fn id_in(query: &str) -> (Result<Option<String>, QueryError>, Option<String>) {
+    let parts = request_parts(&format!("/ws?{query}"));
+    let server = support_wire::open_house().build().unwrap();
+    let handshake = server.handshake(parts).unwrap();
+    let request = handshake.request();
+    let strict = request.try_query("id").map(|id| id.map(String::from));
+    (strict, request.query("id").map(String::from))
+}
+
+#[test]
+fn a_parameter_that_is_no_utf8_is_no_value() {
+    for query in ["id=%FF", "id=%FE", "x=1&id=a%80b", "id=%C3", "id=%ED%A0%80", "id=%ff%EF%BF%BD"] {
+        let (strict, lenient) = id_in(query);
+        assert_eq!(strict.unwrap_err().name(), "id", "{query}");
+        assert_eq!(lenient, None, "{query}");
+    }
+}
+
+#[test]
+fn a_parameter_that_is_utf8_is_decoded() {
+    for (query, id) in [
+        ("id=%C3%A9", "\u{e9}"),
+        ("id=%EF%BF%BD", "\u{fffd}"),
+        ("id=%EF%BF%BD+%zz%", "\u{fffd} %zz%"),
+        ("x=%FF&%69d=a&id=%FF", "a"),
+        ("id", ""),
+        ("id=a=b", "a=b"),
+    ] {
+        assert_eq!(id_in(query), (Ok(Some(id.to_owned())), Some(id.to_owned())), "{query}");
+    }
+    assert_eq!(id_in("x=1"), (Ok(None), None));
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_no_utf8_is_400_where_the_connect_function_passes_it_on() {
+    let admit = |request: ConnectRequest| {
+        let id = request.try_query("id")?.unwrap_or_default();
+        Ok(Admission::room("lobby").id(id))
+    };
+    let server = Server::builder_sync(admit).reject_errors_with(StatusCode::UNAUTHORIZED);
+    let answer = Answer::to(&server.build().unwrap(), request_parts("/ws?id=%FF")).await;
+    assert_eq!(answer.summary(), (400, "query parameter \"id\" is no UTF-8\n"));
 }

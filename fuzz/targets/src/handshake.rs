@@ -3,9 +3,10 @@
 use std::cell::OnceCell;
 
 use http::header::{
-    CONNECTION, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Uri, Version, request};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
@@ -135,14 +136,39 @@ fn verdict(parts: &request::Parts) -> u16 {
     {
         return 426;
     }
-    if !lists(headers, &SEC_WEBSOCKET_VERSION, b"13") {
-        return 400;
-    }
-    let keys: Vec<&HeaderValue> = headers.get_all(SEC_WEBSOCKET_KEY).iter().collect();
-    match keys[..] {
-        [key] if is_16_bytes_in_base64(key.as_bytes()) => 101,
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_zero = |length: &HeaderValue| length.as_bytes().iter().all(|byte| *byte == b'0');
+    let has_body = headers.contains_key(TRANSFER_ENCODING)
+        || lengths.any(|length| length.is_empty() || !is_zero(length));
+    let all = |name| headers.get_all(name).iter().collect::<Vec<&HeaderValue>>();
+    match (&all(HOST)[..], &all(SEC_WEBSOCKET_VERSION)[..], &all(SEC_WEBSOCKET_KEY)[..]) {
+        ([host], [version], [key])
+            if !has_body
+                && is_host(host.as_bytes())
+                && version.as_bytes() == b"13"
+                && is_16_bytes_in_base64(key.as_bytes()) =>
+        {
+            101
+        }
         _ => 400,
     }
+}
+
+/// Whether a host, which the `http` crate parses, stands alone or before a colon and a port.
+fn is_host(value: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(value) else {
+        return false;
+    };
+    let text = authority.as_str();
+    let port = text.strip_prefix(authority.host()).and_then(|rest| match rest.strip_prefix(':') {
+        Some(port) => Some(port),
+        None => rest.is_empty().then_some(""),
+    });
+    let is_number = |port: &str| {
+        port.is_empty()
+            || port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+    };
+    !authority.host().is_empty() && !text.contains('@') && port.is_some_and(is_number)
 }
 
 /// Whether one of a list's values is this one. A header that is not ASCII counts for nothing.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, request};
@@ -95,14 +95,20 @@ pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response
     Ok(HeaderValue::try_from(BASE64.encode(digest)).expect("base64 is visible ASCII"))
 }
 
-/// The response that opens the connection: no subprotocol, no extension.
-pub(super) fn switching_protocols(accept_key: HeaderValue) -> Response {
+/// The response that opens the connection: no extension, and a subprotocol if one was chosen.
+pub(super) fn switching_protocols(
+    accept_key: HeaderValue,
+    protocol: Option<HeaderValue>,
+) -> Response {
     let mut response = Response::new(Full::<Bytes>::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key);
+    if let Some(protocol) = protocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     response
 }
 

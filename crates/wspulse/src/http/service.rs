@@ -89,7 +89,8 @@ impl Server {
         }
         let peer_addr = request.peer_addr();
         self.check_places(peer_addr)?;
-        let pending = Pending { server: self.clone(), peer_addr, accept_key };
+        let protocols = request.protocols().map(Box::from).collect();
+        let pending = Pending { server: self.clone(), peer_addr, accept_key, protocols };
         Ok(Handshake { request, pending })
     }
 
@@ -111,6 +112,8 @@ struct Pending {
     server: Server,
     peer_addr: Option<SocketAddr>,
     accept_key: HeaderValue,
+    /// Those that the client offers.
+    protocols: Vec<Box<str>>,
 }
 
 impl Handshake {
@@ -137,13 +140,15 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// The response to send instead, if the server has been closed or has no place left.
+    /// The response to send instead, if the server has been closed or has no place left, or outside
+    /// of a tokio runtime.
     pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
         let server = self.pending.server.clone();
         self.pending.admit(admission).map_err(|refused| server.count_refusal(refused))
     }
 
     async fn ask(self) -> Result<(Pending, Admission), Response> {
+        check_runtime()?;
         let Self { request, pending } = self;
         let connect = pending.server.connect_fn();
         let mut future = panics::catch(|| connect(request)).map_err(|panic| internal(&panic))?;
@@ -177,9 +182,21 @@ impl Pending {
     }
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
+        check_runtime()?;
+        let protocol = self.chosen_protocol(&admission);
         // Registered before the 101 leaves: whoever has read it is found.
         self.server.register(admission, upgrade)?;
-        Ok(switching_protocols(self.accept_key))
+        Ok(switching_protocols(self.accept_key, protocol))
+    }
+
+    /// The admission's subprotocol, if the client offers it.
+    fn chosen_protocol(&self, admission: &Admission) -> Option<HeaderValue> {
+        let chosen = admission.protocol.as_deref()?;
+        if self.protocols.iter().any(|offered| **offered == *chosen) {
+            return HeaderValue::from_str(chosen).ok();
+        }
+        tracing::debug!(chosen, "the client does not offer the subprotocol of its admission");
+        None
     }
 }
 
@@ -239,6 +256,15 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
 fn no_upgrade() -> Response {
     let line = "this HTTP connection cannot be upgraded";
     bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, &[])
+}
+
+/// Connections are tasks, and a connect function is timed.
+fn check_runtime() -> Result<(), Response> {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return Ok(());
+    }
+    tracing::error!("client refused: a handshake was decided upon outside of a tokio runtime");
+    Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
 }
 
 fn internal(panic: &wspulse_core::PanicError) -> Response {

@@ -182,7 +182,7 @@ impl<T: Any + Send + Sync> FromContext for Data<T> {
     type Error = ExtractError;
 
     fn from_context(context: &Context) -> Result<Self, ExtractError> {
-        let data = context.connection().shared().data.clone();
+        let data = context.connection().shared().data.share();
         let data = data.and_then(|data| data.downcast().ok());
         data.map(Self).ok_or_else(ExtractError::missing_data::<T>)
     }

@@ -61,7 +61,7 @@ impl Server {
     pub(crate) fn register(&self, admission: Admission, upgrade: Upgrade) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
-        let Admission { room, id, data } = admission;
+        let Admission { room, id, data, protocol: _ } = admission;
         let is_named = id.is_some();
         let wanted_room = Arc::clone(&room);
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());

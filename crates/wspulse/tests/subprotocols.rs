@@ -1,0 +1,45 @@
+//! Subprotocols: what a client offers, what the application chooses, what the 101 says.
+
+mod support_wire;
+
+use support_wire::logs::Logs;
+use support_wire::{head_with, open_house};
+use wspulse::{Admission, ConnectRequest, Rejection, Server};
+
+/// The subprotocol in the answer to a client that offers these, where this one is chosen.
+async fn answered(chosen: &'static str, offered: &str) -> Option<String> {
+    let admit = move |_| Ok::<_, Rejection>(Admission::room("lobby").protocol(chosen));
+    let server = Server::builder_sync(admit).build().unwrap();
+    let handshake = server.handshake(head_with(&[("sec-websocket-protocol", offered)])).unwrap();
+    let accepted = handshake.connect().await.unwrap();
+    let response = accepted.response();
+    assert_eq!(response.status(), 101);
+    let protocol = response.headers().get("sec-websocket-protocol")?;
+    Some(protocol.to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_subprotocol_that_the_client_offers_is_in_the_101() {
+    for offered in ["chat.v2", "chat.v1, chat.v2", "token.abc ,\tchat.v2,"] {
+        assert_eq!(answered("chat.v2", offered).await.as_deref(), Some("chat.v2"), "{offered}");
+    }
+}
+
+#[tokio::test]
+async fn a_subprotocol_that_the_client_does_not_offer_is_not_sent_and_logged() {
+    for offered in ["chat.v1", "chat.V2", "chat.v2x", ""] {
+        let logs = Logs::capture();
+        assert_eq!(answered("chat.v2", offered).await, None, "{offered}");
+        assert!(logs.one("DEBUG", "does not offer the subprotocol").contains("chat.v2"));
+    }
+}
+
+#[tokio::test]
+async fn the_connect_function_sees_the_offers_of_all_lines() {
+    let server = open_house().build().unwrap();
+    let mut parts = head_with(&[("sec-websocket-protocol", "chat, token.abc")]);
+    parts.headers.append("sec-websocket-protocol", " old".parse().unwrap());
+    let handshake = server.handshake(parts).unwrap();
+    let offered: Vec<&str> = ConnectRequest::protocols(handshake.request()).collect();
+    assert_eq!(offered, ["chat", "token.abc", "old"]);
+}
