@@ -69,7 +69,7 @@ async fn sending_to_a_full_buffer_gives_the_frame_back() {
         error,
         SendError::Full { limit: BufferLimit::Frames { capacity_frames: 2 }, .. }
     ));
-    assert_eq!(error.to_string(), "wspulse: send buffer full at 2 frames, frame dropped");
+    assert_eq!(error.to_string(), "wspulse: send buffer full at 2 frames, frame not accepted");
     assert!(error.source().is_none());
     assert_eq!(error.into_frame(), letter());
 }
