@@ -43,14 +43,15 @@ pub enum TransportLost {
 }
 
 impl TransportLost {
-    /// Whether the peer left on purpose and without complaint: close code 1000 or 1001.
+    /// Whether the peer left on purpose and without complaint: close code 1000 or 1001, or none at
+    /// all, as from a browser's `close()` without arguments.
     pub fn is_normal(&self) -> bool {
         match self {
             Self::PeerClosed(Some(frame)) => {
                 matches!(frame.code(), CloseCode::NORMAL | CloseCode::GOING_AWAY)
             }
-            Self::PeerClosed(None)
-            | Self::EndOfStream
+            Self::PeerClosed(None) => true,
+            Self::EndOfStream
             | Self::Io(_)
             | Self::PongTimeout
             | Self::WriteTimeout
@@ -198,7 +199,7 @@ impl Disconnect {
     }
 
     /// Whether one of the two sides closed on purpose and without complaint: the application's own
-    /// close, or the peer's with code 1000 or 1001.
+    /// close, or the peer's with code 1000, 1001 or none.
     pub fn is_normal(&self) -> bool {
         match self {
             Self::Closed => true,
