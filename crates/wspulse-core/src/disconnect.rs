@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::close::{CloseCode, CloseFrame};
+use crate::escaped::Escaped;
 use crate::websocket::ProtocolError;
 
 /// Why a transport is gone. With a resume window the session outlives it.
@@ -247,7 +248,7 @@ impl fmt::Display for Disconnect {
             Self::SuspendedLimit(cause) => {
                 write!(f, "as many sessions as may be were suspended already; {cause}")
             }
-            Self::Kicked { reason } => write!(f, "kicked: {reason}"),
+            Self::Kicked { reason } => write!(f, "kicked: {}", Escaped::new(reason)),
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
             Self::ServerClosed => f.write_str("server closed"),
         }
@@ -339,7 +340,7 @@ impl PanicError {
 
 impl fmt::Display for PanicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handler panicked: {}", self.message)
+        write!(f, "handler panicked: {}", Escaped::new(&self.message))
     }
 }
 

@@ -245,6 +245,10 @@ fn internal(panic: &wspulse_core::PanicError) -> Response {
 }
 
 fn log_rejection(rejection: &Rejection) {
-    let cause = rejection.cause().map(|cause| cause as &dyn std::error::Error);
-    tracing::info!(status = rejection.status().as_u16(), cause, "client refused");
+    let cause = rejection.cause().map(|cause| wspulse_core::Escaped::error(cause));
+    tracing::info!(
+        status = rejection.status().as_u16(),
+        cause = cause.map(tracing::field::display),
+        "client refused"
+    );
 }
