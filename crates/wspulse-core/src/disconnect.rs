@@ -105,16 +105,18 @@ impl fmt::Display for TransportLost {
             Self::PeerClosed(Some(frame)) => write!(f, "peer closed with {frame}"),
             Self::PeerClosed(None) => f.write_str("peer closed without a code"),
             Self::EndOfStream => f.write_str("peer ended the stream without a close frame"),
-            Self::Io(_) => f.write_str("transport failed"),
+            Self::Io(error) => write!(f, "transport failed: {}", Escaped::display(error)),
             Self::PongTimeout => f.write_str("peer was silent for the pong timeout"),
             Self::WriteTimeout => f.write_str("peer took no frame within the write wait"),
-            Self::Protocol(_) => f.write_str("peer violated the protocol"),
+            Self::Protocol(error) => write!(f, "peer violated the protocol: {error}"),
             Self::RateLimited => f.write_str("peer sent more than the inbound rate allows"),
             Self::MessageTimeout => {
                 f.write_str("peer did not complete a message within the message timeout")
             }
-            Self::HandlerPanicked(_) => f.write_str("handler panicked"),
-            Self::UpgradeFailed(_) => f.write_str("HTTP upgrade failed"),
+            Self::HandlerPanicked(error) => fmt::Display::fmt(error, f),
+            Self::UpgradeFailed(error) => {
+                write!(f, "HTTP upgrade failed: {}", Escaped::error(&**error))
+            }
             Self::Superseded => f.write_str("a newer transport took over"),
         }
     }
