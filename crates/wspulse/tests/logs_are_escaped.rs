@@ -93,9 +93,7 @@ impl Codec for Quoting {
     }
 }
 
-fn pick(Json(_): Json<Choice>) -> HandlerResult {
-    Ok(())
-}
+fn pick(Json(_): Json<Choice>) {}
 
 #[derive(serde::Deserialize)]
 enum Choice {
