@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytestring::ByteString;
 
+use crate::escaped::Escaped;
+
 /// A WebSocket close code that may appear in a close frame on the wire.
 ///
 /// Valid are 1000–1003, 1007–1014 (registered codes) and 3000–4999 (libraries and applications);
@@ -115,7 +117,7 @@ impl fmt::Display for CloseFrame {
         if self.reason.is_empty() {
             write!(f, "{}", self.code)
         } else {
-            write!(f, "{} ({})", self.code, &*self.reason)
+            write!(f, "{} ({})", self.code, Escaped::new(&self.reason))
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::close::{CloseCode, CloseFrame};
+use crate::escaped::Escaped;
 use crate::websocket::ProtocolError;
 
 /// Why a transport is gone. With a resume window the session outlives it.
@@ -43,14 +44,15 @@ pub enum TransportLost {
 }
 
 impl TransportLost {
-    /// Whether the peer left on purpose and without complaint: close code 1000 or 1001.
+    /// Whether the peer left on purpose and without complaint: close code 1000 or 1001, or none at
+    /// all, as from a browser's `close()` without arguments.
     pub fn is_normal(&self) -> bool {
         match self {
             Self::PeerClosed(Some(frame)) => {
                 matches!(frame.code(), CloseCode::NORMAL | CloseCode::GOING_AWAY)
             }
-            Self::PeerClosed(None)
-            | Self::EndOfStream
+            Self::PeerClosed(None) => true,
+            Self::EndOfStream
             | Self::Io(_)
             | Self::PongTimeout
             | Self::WriteTimeout
@@ -103,16 +105,18 @@ impl fmt::Display for TransportLost {
             Self::PeerClosed(Some(frame)) => write!(f, "peer closed with {frame}"),
             Self::PeerClosed(None) => f.write_str("peer closed without a code"),
             Self::EndOfStream => f.write_str("peer ended the stream without a close frame"),
-            Self::Io(_) => f.write_str("transport failed"),
+            Self::Io(error) => write!(f, "transport failed: {}", Escaped::display(error)),
             Self::PongTimeout => f.write_str("peer was silent for the pong timeout"),
             Self::WriteTimeout => f.write_str("peer took no frame within the write wait"),
-            Self::Protocol(_) => f.write_str("peer violated the protocol"),
+            Self::Protocol(error) => write!(f, "peer violated the protocol: {error}"),
             Self::RateLimited => f.write_str("peer sent more than the inbound rate allows"),
             Self::MessageTimeout => {
                 f.write_str("peer did not complete a message within the message timeout")
             }
-            Self::HandlerPanicked(_) => f.write_str("handler panicked"),
-            Self::UpgradeFailed(_) => f.write_str("HTTP upgrade failed"),
+            Self::HandlerPanicked(error) => fmt::Display::fmt(error, f),
+            Self::UpgradeFailed(error) => {
+                write!(f, "HTTP upgrade failed: {}", Escaped::error(&**error))
+            }
             Self::Superseded => f.write_str("a newer transport took over"),
         }
     }
@@ -198,7 +202,7 @@ impl Disconnect {
     }
 
     /// Whether one of the two sides closed on purpose and without complaint: the application's own
-    /// close, or the peer's with code 1000 or 1001.
+    /// close, or the peer's with code 1000, 1001 or none.
     pub fn is_normal(&self) -> bool {
         match self {
             Self::Closed => true,
@@ -246,7 +250,7 @@ impl fmt::Display for Disconnect {
             Self::SuspendedLimit(cause) => {
                 write!(f, "as many sessions as may be were suspended already; {cause}")
             }
-            Self::Kicked { reason } => write!(f, "kicked: {reason}"),
+            Self::Kicked { reason } => write!(f, "kicked: {}", Escaped::new(reason)),
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
             Self::ServerClosed => f.write_str("server closed"),
         }
@@ -338,7 +342,7 @@ impl PanicError {
 
 impl fmt::Display for PanicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handler panicked: {}", self.message)
+        write!(f, "handler panicked: {}", Escaped::new(&self.message))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The application's unit of exchange: an id, an event name and a payload, all optional.
 
+use crate::escaped::Escaped;
 use std::error::Error;
 
 use bytes::Bytes;
@@ -127,7 +128,7 @@ impl Frame {
 
 /// A payload that could not be made from, or read into, an application's type.
 #[derive(Debug, thiserror::Error)]
-#[error("payload of event {event:?} {problem} {format}")]
+#[error("payload of event {event:?} {problem} {format}: {}", Escaped::display(source))]
 pub struct PayloadError {
     event: String,
     problem: &'static str,

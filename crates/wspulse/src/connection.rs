@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wspulse_core::{Disconnect, EncodedFrame, Frame, OutboundStats};
+use wspulse_core::{Disconnect, EncodedFrame, Escaped, Frame, OutboundStats};
 
 use crate::connect::Data;
 use crate::error::{BufferLimit, SendError};
@@ -202,7 +202,12 @@ impl ConnectionShared {
     /// Counts a limit that this connection has reached, and says so to whoever looks for it.
     pub(crate) fn report_limit(&self, limit: Limit) {
         let (id, room) = (&*self.id, &*self.room);
-        tracing::debug!(id, room, option = limit.as_str(), "limit reached");
+        tracing::debug!(
+            id = Escaped::new(id).as_str(),
+            room = Escaped::new(room).as_str(),
+            option = limit.as_str(),
+            "limit reached"
+        );
         self.server.metrics().record(|hooks| hooks.limit_reached(limit));
     }
 }

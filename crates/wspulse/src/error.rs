@@ -61,7 +61,7 @@ impl fmt::Display for SendError {
             Self::NotFound { id, .. } => write!(f, "wspulse: connection {id:?} not found"),
             Self::Closed { .. } => f.write_str("wspulse: connection is closed"),
             Self::Full { limit, .. } => {
-                write!(f, "wspulse: send buffer full at {limit}, frame dropped")
+                write!(f, "wspulse: send buffer full at {limit}, frame not accepted")
             }
             Self::Encode { frame, .. } => {
                 write!(f, "wspulse: frame with event {:?} cannot be encoded", frame.event())

@@ -105,7 +105,7 @@ pub use server::Server;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
-    CloseCode, CloseFrame, Disconnect, DisconnectReason, Frame, InboundRate, MessageKind,
+    CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate, MessageKind,
     OutboundStats, OverRate, PanicError, PayloadError, Rate, TransportLost,
 };
 

@@ -46,7 +46,7 @@
 //!     // A failure, be it a payload that does not fit, is a reply with the request's id.
 //!     .on_error(|connection, request, error| {
 //!         let reply = Frame::new("error").with_id(request.id());
-//!         if let Ok(reply) = reply.json(&error.to_string()) {
+//!         if let Ok(reply) = reply.json(error.for_client()) {
 //!             let _ = connection.send(reply);
 //!         }
 //!     })

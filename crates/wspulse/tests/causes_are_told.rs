@@ -64,14 +64,14 @@ async fn a_close_by_the_peer_tells_its_code_and_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_close_by_the_peer_is_told_as_such_and_is_not_normal() {
+async fn an_empty_close_by_the_peer_is_told_as_such_and_is_normal() {
     let cause = cause(async |mut ann| {
         ann.close(None).await.unwrap();
         Some(ann)
     })
     .await;
     assert!(matches!(cause, TransportLost::PeerClosed(None)));
-    assert!(!cause.is_normal());
+    assert!(cause.is_normal());
 }
 
 #[tokio::test(start_paused = true)]

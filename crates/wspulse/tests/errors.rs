@@ -6,6 +6,7 @@ use std::error::Error as _;
 
 use support_wire::{dial, echo, open_house};
 use wspulse::codec::JsonError;
+use wspulse::router::{ExtractError, HandlerError};
 use wspulse::testing::TestClient;
 use wspulse::{
     BroadcastError, BufferLimit, Disconnect, Frame, KickError, SendError, Server, ServerClosed,
@@ -69,7 +70,7 @@ async fn sending_to_a_full_buffer_gives_the_frame_back() {
         error,
         SendError::Full { limit: BufferLimit::Frames { capacity_frames: 2 }, .. }
     ));
-    assert_eq!(error.to_string(), "wspulse: send buffer full at 2 frames, frame dropped");
+    assert_eq!(error.to_string(), "wspulse: send buffer full at 2 frames, frame not accepted");
     assert!(error.source().is_none());
     assert_eq!(error.into_frame(), letter());
 }
@@ -140,7 +141,7 @@ async fn kicking_after_the_end_says_so() {
 async fn the_reason_of_an_end_leads_to_its_cause() {
     let io = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     let end = Disconnect::TransportLost(TransportLost::Io(std::sync::Arc::new(io)));
-    assert_eq!(end.to_string(), "transport lost: transport failed");
+    assert_eq!(end.to_string(), "transport lost: transport failed: connection reset");
     let cause = end.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
     assert_eq!(cause.kind(), std::io::ErrorKind::ConnectionReset);
 }
@@ -161,4 +162,20 @@ fn every_end_says_what_happened() {
     ] {
         assert_eq!(end.to_string(), text);
     }
+}
+
+#[test]
+fn what_a_client_is_told_of_a_failure_holds_nothing_of_the_applications_errors() {
+    let own = HandlerError::from("password of db-7 is wrong");
+    assert_eq!(own.for_client(), "internal error");
+    let payload = letter().to_json::<Vec<u8>>().unwrap_err();
+    let unfit = HandlerError::Extract(ExtractError::Payload(payload));
+    assert_eq!(unfit.for_client(), "the payload does not fit the event");
+}
+
+#[test]
+fn a_payload_that_does_not_fit_says_why() {
+    let error = Frame::new("e").json(&7).unwrap().to_json::<String>().unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("invalid type: integer `7`, expected a string"), "{text}");
 }

@@ -74,7 +74,7 @@ async fn a_refusal_names_the_limit() {
     let mut stage = limited_to(100);
     let (_ann, connection) = stage.join("ann").await;
     let error = connection.send(sized(101)).unwrap_err();
-    let told = "wspulse: send buffer full at 100 bytes over all connections, frame dropped";
+    let told = "wspulse: send buffer full at 100 bytes over all connections, frame not accepted";
     assert_eq!(error.to_string(), told);
 }
 

@@ -58,11 +58,11 @@ async fn the_refusal_says_which_bound_it_was() {
     connection.send(sized(14)).unwrap();
     connection.send(sized(14)).unwrap();
     let error = connection.send(sized(127)).unwrap_err();
-    assert_eq!(error.to_string(), "wspulse: send buffer full at 2 frames, frame dropped");
+    assert_eq!(error.to_string(), "wspulse: send buffer full at 2 frames, frame not accepted");
     settle().await;
     connection.send(sized(127)).unwrap();
     let error = connection.send(sized(127)).unwrap_err();
-    assert_eq!(error.to_string(), "wspulse: send buffer full at 200 bytes, frame dropped");
+    assert_eq!(error.to_string(), "wspulse: send buffer full at 200 bytes, frame not accepted");
 }
 
 #[tokio::test(start_paused = true)]

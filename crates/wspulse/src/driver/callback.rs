@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 use wspulse_core::session::Session;
-use wspulse_core::{Frame, PanicError, SessionEvent};
+use wspulse_core::{Escaped, Frame, PanicError, SessionEvent};
 
 use super::{Driver, now};
 use crate::connection::{Connection, ConnectionShared, ConnectionState};
@@ -134,8 +134,8 @@ impl<'a> Turn<'a> {
 pub(super) fn report_panic(connection: &ConnectionShared, kind: CallbackKind, panic: &PanicError) {
     let (id, room) = (&*connection.id, &*connection.room);
     tracing::error!(
-        id,
-        room,
+        id = Escaped::new(id).as_str(),
+        room = Escaped::new(room).as_str(),
         callback = kind.as_str(),
         backtrace = ?panic.backtrace(),
         "{panic}"
@@ -194,8 +194,8 @@ impl Driver {
             return;
         };
         tracing::warn!(
-            id = %self.connection.id,
-            room = %self.connection.room,
+            id = %Escaped::new(&self.connection.id),
+            room = %Escaped::new(&self.connection.room),
             callback = kind.as_str(),
             "callback outlasted the drain_timeout of the closing server and was cancelled"
         );

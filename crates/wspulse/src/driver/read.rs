@@ -13,7 +13,7 @@ use wspulse_core::codec::{DecodeError, InboundMessage};
 use wspulse_core::outbound::ControlLane;
 use wspulse_core::session::Pace;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
-use wspulse_core::{CloseFrame, PanicError, TransportLost};
+use wspulse_core::{CloseFrame, Escaped, PanicError, TransportLost};
 
 use super::callback::{Turn, report_panic};
 use super::{Driver, now};
@@ -178,11 +178,16 @@ impl Driver {
     }
 
     fn report_violation(&self, error: &ProtocolError) {
-        let (id, room) = (&*self.connection.id, &*self.connection.room);
+        let ConnectionShared { id, room, .. } = &*self.connection;
+        let (id, room) = (Escaped::new(id), Escaped::new(room));
         if let ProtocolError::MessageTooBig { .. } = error {
-            tracing::warn!(id, room, "{error}; the option max_message_size sets it");
+            tracing::warn!(
+                id = id.as_str(),
+                room = room.as_str(),
+                "{error}; the option max_message_size sets it"
+            );
         } else {
-            tracing::debug!(id, room, "protocol violation: {error}");
+            tracing::debug!(id = id.as_str(), room = room.as_str(), "protocol violation: {error}");
         }
         if let ProtocolError::TooManyFragments { .. } = error {
             self.connection.report_limit(Limit::MessageFragments);
@@ -231,10 +236,23 @@ impl Inbound<'_> {
     fn report_undecodable(&mut self, payload_bytes: usize, error: &DecodeError) {
         let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
         let error = error.get_ref();
+        // Escaped inside, so that a flood costs nothing where nobody listens at DEBUG.
         if mem::replace(self.undecodable_seen, true) {
-            tracing::debug!(%id, %room, payload_bytes, error, "undecodable message dropped");
+            tracing::debug!(
+                id = %Escaped::new(id),
+                room = %Escaped::new(room),
+                payload_bytes,
+                error = %Escaped::error(error),
+                "undecodable message dropped"
+            );
         } else {
-            tracing::warn!(%id, %room, payload_bytes, error, "undecodable message dropped");
+            tracing::warn!(
+                id = %Escaped::new(id),
+                room = %Escaped::new(room),
+                payload_bytes,
+                error = %Escaped::error(error),
+                "undecodable message dropped"
+            );
         }
         server.metrics().record(|hooks| hooks.message_undecodable(room, id, payload_bytes));
     }

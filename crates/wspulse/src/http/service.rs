@@ -273,8 +273,8 @@ fn internal(panic: &wspulse_core::PanicError) -> Response {
 }
 
 fn log_rejection(rejection: &Rejection) {
-    let cause = rejection.cause().map(|cause| cause as &dyn std::error::Error);
-    let status = rejection.status();
+    let cause = rejection.cause().map(|cause| wspulse_core::Escaped::error(cause));
+    let (status, cause) = (rejection.status(), cause.map(tracing::field::display));
     if cause.is_some() && status.is_server_error() {
         tracing::error!(status = status.as_u16(), cause, "connect function failed");
     } else {

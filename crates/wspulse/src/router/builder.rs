@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use wspulse_core::Frame;
+use wspulse_core::{Escaped, Frame};
 
 use super::context::Context;
 use super::error::{HandlerError, RouterError};
@@ -162,16 +162,16 @@ fn endpoint<Args>(handler: impl Handler<Args>) -> Endpoint {
 }
 
 fn warn_unmatched(context: &Context) {
-    let (event, id) = (context.event(), context.connection().id());
-    tracing::warn!(event, id, "router: unmatched event");
+    let (event, id) = (Escaped::new(context.event()), Escaped::new(context.connection().id()));
+    tracing::warn!(event = event.as_str(), id = id.as_str(), "router: unmatched event");
 }
 
 fn warn_failed(connection: &Connection, frame: &Frame, error: &HandlerError) {
     match error {
         HandlerError::Extract(_) | HandlerError::Application(_) => tracing::warn!(
-            event = frame.event(),
-            id = connection.id(),
-            error = error.as_error(),
+            event = Escaped::new(frame.event()).as_str(),
+            id = Escaped::new(connection.id()).as_str(),
+            error = %Escaped::error(error.as_error()),
             "router: handler failed"
         ),
         // Whoever caught it has logged it.

@@ -81,6 +81,19 @@ impl HandlerError {
         }
     }
 
+    /// What a client may be told: whether it or the application is to mend something. It holds
+    /// nothing of the error's own text, which may tell of the application's inside.
+    pub const fn for_client(&self) -> &'static str {
+        match self {
+            Self::Extract(ExtractError::Payload(_)) => "the payload does not fit the event",
+            Self::Extract(
+                ExtractError::MissingExtension { .. } | ExtractError::MissingData { .. },
+            )
+            | Self::Application(_)
+            | Self::Panicked(_) => "internal error",
+        }
+    }
+
     /// The error inside, if it is an `E`.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         self.as_error().downcast_ref()

@@ -5,6 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use wspulse_core::Escaped;
+
 use super::context::Context;
 use super::error::HandlerError;
 use super::handler::HandlerResult;
@@ -34,9 +36,9 @@ impl Middleware for Recovery {
             Ok(result) => result,
             Err(panic) => {
                 tracing::error!(
-                    event = frame.event(),
-                    id = connection.id(),
-                    panic = panic.message(),
+                    event = Escaped::new(frame.event()).as_str(),
+                    id = Escaped::new(connection.id()).as_str(),
+                    panic = Escaped::new(panic.message()).as_str(),
                     backtrace = ?panic.backtrace(),
                     "router: recovered from a panic in a handler"
                 );

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
+use wspulse_core::Escaped;
 
 use super::options::ServeOptions;
 use crate::address::PeerAddr;
@@ -102,7 +103,7 @@ impl Http1 {
         match ended.await {
             Ok(()) => {}
             Err(End::Http(error)) => {
-                tracing::debug!(?peer_addr, error = &error as &dyn Error, "HTTP connection failed");
+                tracing::debug!(?peer_addr, error = %Escaped::error(&error), "HTTP connection failed");
             }
             Err(End::Overdue) => {
                 tracing::debug!(?peer_addr, "HTTP connection outlasted request_timeout");
