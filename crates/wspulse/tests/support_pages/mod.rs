@@ -34,6 +34,8 @@ fn path_of(file: &str) -> PathBuf {
         core.join("src").join(file)
     } else if let Some(file) = file.strip_prefix("core/") {
         core.join("tests").join(file)
+    } else if let Some(file) = file.strip_prefix("prometheus/") {
+        server.with_file_name("wspulse-prometheus").join("tests").join(file)
     } else if let Some(file) = file.strip_prefix("src/") {
         server.join("src").join(file)
     } else {

@@ -1,0 +1,167 @@
+//! The numbers as Prometheus reads them.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+
+use crate::Shared;
+use crate::histogram::Histogram;
+use crate::series::{REASONS, Rooms, Series};
+
+type Labels<'a> = Vec<(&'a str, &'a str)>;
+
+/// No exemplars are kept.
+const NO_EXEMPLAR: Option<&Exemplar<Vec<(String, String)>, u64>> = None;
+
+struct Writer<'a, 'b> {
+    encoder: &'a mut DescriptorEncoder<'b>,
+    prefix: &'a str,
+    rooms: &'a Rooms,
+}
+
+impl Writer<'_, '_> {
+    fn family(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        let name = format!("{}{name}", self.prefix);
+        write(&mut self.encoder.encode_descriptor(&name, help, None, kind)?)
+    }
+
+    /// A counter with one value for each room.
+    fn counter(&mut self, name: &str, help: &str, get: impl Fn(&Series) -> u64) -> fmt::Result {
+        let rooms = self.rooms;
+        self.family(name, help, MetricType::Counter, |metric| {
+            rooms.each(|room, series| count(metric, &labels(room, None), get(series)))
+        })
+    }
+
+    /// A counter with some values for each room.
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        get: impl Fn(&Series) -> Vec<(&'static str, u64)>,
+    ) -> fmt::Result {
+        let rooms = self.rooms;
+        self.family(name, help, MetricType::Counter, |metric| {
+            rooms.each(|room, series| {
+                get(series).into_iter().try_for_each(|(value, amount)| {
+                    count(metric, &labels(room, Some((label, value))), amount)
+                })
+            })
+        })
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        write: impl Fn(&mut MetricEncoder<'_>, Option<&str>, &Series) -> fmt::Result,
+    ) -> fmt::Result {
+        let rooms = self.rooms;
+        self.family(name, help, MetricType::Histogram, |metric| {
+            rooms.each(|room, series| write(metric, room, series))
+        })
+    }
+
+    /// A counter that knows no rooms.
+    fn total(&mut self, name: &str, help: &str, values: &[(Labels<'_>, u64)]) -> fmt::Result {
+        self.family(name, help, MetricType::Counter, |metric| {
+            values.iter().try_for_each(|(labels, amount)| count(metric, labels, *amount))
+        })
+    }
+}
+
+fn labels<'a>(room: Option<&'a str>, more: Option<(&'a str, &'a str)>) -> Labels<'a> {
+    room.map(|room| ("room_id", room)).into_iter().chain(more).collect()
+}
+
+fn count(metric: &mut MetricEncoder<'_>, labels: &Labels<'_>, amount: u64) -> fmt::Result {
+    metric.encode_family(labels)?.encode_counter(&amount, NO_EXEMPLAR)
+}
+
+impl Collector for Shared {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer { encoder: &mut encoder, prefix: &self.prefix, rooms: &self.rooms };
+        self.write_server(&mut writer)?;
+        write_connections(&mut writer)?;
+        write_messages(&mut writer)
+    }
+}
+
+impl Shared {
+    fn write_server(&self, to: &mut Writer<'_, '_>) -> fmt::Result {
+        let destroyed = self.rooms_destroyed.get();
+        let created = self.rooms_created.get();
+        let active = created.saturating_sub(destroyed);
+        to.total("rooms_created", "Rooms that got a first member", &[(vec![], created)])?;
+        to.total("rooms_destroyed", "Rooms that lost their last member", &[(vec![], destroyed)])?;
+        to.family("rooms_active", "Rooms that have members", MetricType::Gauge, |metric| {
+            metric.encode_gauge(&active)
+        })?;
+        let limits = self.limits.seen().map(|(limit, n)| (vec![("limit", limit)], n));
+        to.total("limits_reached", "Limits that were reached", &limits.collect::<Vec<_>>())?;
+        let refused: Vec<_> = self.refused.seen().collect();
+        let refused = refused.iter().map(|(status, n)| (vec![("status", &**status)], *n));
+        let help = "Clients that were refused, by HTTP status";
+        to.total("upgrades_refused", help, &refused.collect::<Vec<_>>())
+    }
+}
+
+fn write_connections(to: &mut Writer<'_, '_>) -> fmt::Result {
+    let rooms = to.rooms;
+    to.counter("connections_opened", "Connections that were registered", |s| s.opened.get())?;
+    to.counters("connections_closed", "Connections that ended", "reason", |series| {
+        let counts = series.durations.iter().map(Histogram::count);
+        REASONS.iter().copied().zip(counts).filter(|(_, closed)| *closed > 0).collect()
+    })?;
+    let help = "Connections that are registered, suspended ones included";
+    to.family("connections_active", help, MetricType::Gauge, |metric| {
+        rooms.each(|room, series| {
+            metric.encode_family(&labels(room, None))?.encode_gauge(&series.active())
+        })
+    })?;
+    to.counter("resume_attempts", "Sessions that got a new transport", |s| s.resumed.get())?;
+    let help = "How long connections lasted, suspended times included";
+    to.histogram("connection_duration_seconds", help, |metric, room, series| {
+        let used = REASONS.iter().zip(&series.durations).filter(|(_, times)| times.count() > 0);
+        for (reason, durations) in used {
+            let labels = labels(room, Some(("reason", *reason)));
+            durations.encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    })?;
+    to.counter("pong_timeouts", "Transports given up for silence", |s| s.pong_timeouts.get())?;
+    let help = "Panics that were caught";
+    to.counters("callbacks_panicked", help, "callback", |s| s.panics.seen().collect())
+}
+
+fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {
+    to.counter("messages_received", "Messages that arrived", |s| s.received.get())?;
+    let help = "Payload bytes of the messages that arrived";
+    to.counter("messages_received_bytes", help, |s| s.received_bytes.get())?;
+    let help = "Messages that the codec could not decode";
+    to.counter("messages_undecodable", help, |s| s.undecodable.get())?;
+    let help = "Messages that were decoded and never handled";
+    to.counter("messages_discarded", help, |s| s.discarded.get())?;
+    to.counter("messages_broadcast", "Broadcasts", |s| s.broadcast.get())?;
+    to.histogram("broadcast_fanout", "Members per broadcast", |metric, room, series| {
+        series.fanout.encode(metric.encode_family(&labels(room, None))?)
+    })?;
+    to.counter("messages_sent", "Frames that a socket has taken", |s| s.sent.get())?;
+    let help = "Share of the send buffer that waits, after each sent frame";
+    to.histogram("send_buffer_utilization", help, |metric, room, series| {
+        series.utilization.encode(metric.encode_family(&labels(room, None))?)
+    })?;
+    to.counter("frames_dropped", "Frames that will never be sent", |s| s.dropped.sum())?;
+    let help = "Frames that will never be sent, by reason";
+    to.counters("frames_dropped_by_reason", help, "reason", |s| s.dropped.seen().collect())
+}

@@ -1,0 +1,183 @@
+//! The numbers: all of them for one room, or for all rooms together.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::RwLock;
+
+use crate::histogram::Histogram;
+
+/// The value of a label for whatever has no value of its own.
+pub(crate) const OTHER: &str = "other";
+
+pub(crate) const REASONS: &[&str] =
+    &["normal", "kick", "grace_expired", "suspended_limit", "server_close", "duplicate", OTHER];
+pub(crate) const DROPS: &[&str] = &["rejected", "evicted", "no_room", "ended", OTHER];
+pub(crate) const LIMITS: &[&str] = &[
+    "inbound_rate",
+    "max_message_fragments",
+    "message_timeout",
+    "send_buffer_bytes",
+    "max_queued_bytes",
+    "max_suspended",
+    OTHER,
+];
+pub(crate) const CALLBACKS: &[&str] = &[
+    "on_connect",
+    "on_message",
+    "on_transport_drop",
+    "on_transport_restore",
+    "on_disconnect",
+    OTHER,
+];
+
+/// Where a value stands in a label's list. The last place is for what a later wspulse may add.
+pub(crate) fn place(labels: &[&str], value: &str) -> usize {
+    labels.iter().position(|label| *label == value).unwrap_or(labels.len() - 1)
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, amount: usize) {
+        self.0.fetch_add(amount as u64, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A counter for each value of a label.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    labels: &'static [&'static str],
+    counts: Box<[Counter]>,
+}
+
+impl Counters {
+    pub(crate) fn new(labels: &'static [&'static str]) -> Self {
+        Self { labels, counts: labels.iter().map(|_| Counter::default()).collect() }
+    }
+
+    pub(crate) fn add(&self, value: &str) {
+        self.counts[place(self.labels, value)].add(1);
+    }
+
+    pub(crate) fn sum(&self) -> u64 {
+        self.counts.iter().map(Counter::get).sum()
+    }
+
+    /// `other` only if something was counted there.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = self.labels.iter().copied().zip(self.counts.iter().map(Counter::get));
+        all.filter(|(label, count)| *count > 0 || *label != OTHER)
+    }
+}
+
+/// The buckets of the histograms.
+#[derive(Debug, Clone)]
+pub(crate) struct Buckets {
+    pub(crate) duration: Vec<f64>,
+    pub(crate) fanout: Vec<f64>,
+    pub(crate) utilization: Vec<f64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) opened: Counter,
+    pub(crate) resumed: Counter,
+    /// One for each reason; their counts are those of the closed connections.
+    pub(crate) durations: Box<[Histogram]>,
+    pub(crate) received: Counter,
+    pub(crate) received_bytes: Counter,
+    pub(crate) undecodable: Counter,
+    pub(crate) discarded: Counter,
+    pub(crate) broadcast: Counter,
+    pub(crate) fanout: Histogram,
+    pub(crate) sent: Counter,
+    pub(crate) utilization: Histogram,
+    pub(crate) dropped: Counters,
+    pub(crate) pong_timeouts: Counter,
+    pub(crate) panics: Counters,
+}
+
+impl Series {
+    fn new(buckets: &Buckets) -> Self {
+        Self {
+            opened: Counter::default(),
+            resumed: Counter::default(),
+            durations: REASONS.iter().map(|_| Histogram::new(&buckets.duration)).collect(),
+            received: Counter::default(),
+            received_bytes: Counter::default(),
+            undecodable: Counter::default(),
+            discarded: Counter::default(),
+            broadcast: Counter::default(),
+            fanout: Histogram::new(&buckets.fanout),
+            sent: Counter::default(),
+            utilization: Histogram::new(&buckets.utilization),
+            dropped: Counters::new(DROPS),
+            pong_timeouts: Counter::default(),
+            panics: Counters::new(CALLBACKS),
+        }
+    }
+
+    /// How many connections there are. The closed ones are read first, so that none of them is
+    /// missing among the opened.
+    pub(crate) fn active(&self) -> u64 {
+        let closed: u64 = self.durations.iter().map(Histogram::count).sum();
+        self.opened.get().saturating_sub(closed)
+    }
+}
+
+/// The series of each room that has a label, and one of all the others.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    most: usize,
+    buckets: Buckets,
+    others: Series,
+    named: RwLock<HashMap<Box<str>, Series>>,
+}
+
+impl Rooms {
+    /// With labels for so many rooms at most; 0 is no label at all.
+    pub(crate) fn new(most: usize, buckets: Buckets) -> Self {
+        Self { most, others: Series::new(&buckets), named: RwLock::default(), buckets }
+    }
+
+    /// Counts in the series of this room. Without labels this takes no lock.
+    pub(crate) fn count(&self, room: &str, count: impl Fn(&Series)) {
+        // A room of that name must not become a second series with the same labels.
+        if self.most == 0 || room == OTHER {
+            return count(&self.others);
+        }
+        let named = self.named.read();
+        if let Some(series) = named.get(room) {
+            return count(series);
+        }
+        if named.len() >= self.most {
+            return count(&self.others);
+        }
+        drop(named);
+        let mut named = self.named.write();
+        if named.len() < self.most && !named.contains_key(room) {
+            named.insert(room.into(), Series::new(&self.buckets));
+        }
+        count(named.get(room).unwrap_or(&self.others));
+    }
+
+    /// Each series with the label of its room, if rooms have labels.
+    pub(crate) fn each(
+        &self,
+        mut tell: impl FnMut(Option<&str>, &Series) -> std::fmt::Result,
+    ) -> std::fmt::Result {
+        if self.most == 0 {
+            return tell(None, &self.others);
+        }
+        for (room, series) in self.named.read().iter() {
+            tell(Some(room), series)?;
+        }
+        tell(Some(OTHER), &self.others)
+    }
+}

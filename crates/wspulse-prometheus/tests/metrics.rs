@@ -1,0 +1,338 @@
+//! What a server's life looks like to Prometheus: names, types, labels, buckets, options.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, header};
+use http_body_util::BodyExt;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tower_service::Service;
+use wspulse::testing::TestClient;
+use wspulse::{Admission, DisconnectReason, Frame, Limit, MetricsCollector, Rejection, Server};
+use wspulse_prometheus::{Builder, MetricsHandler, OptionError, PrometheusCollector};
+
+const WINDOW: Duration = Duration::from_secs(30);
+
+fn collector() -> PrometheusCollector {
+    PrometheusCollector::builder().build().unwrap()
+}
+
+fn page(metrics: &PrometheusCollector) -> String {
+    metrics.handler().response().into_body()
+}
+
+/// A server that lets clients into the room and under the id that their query names.
+fn server(metrics: &PrometheusCollector) -> Server {
+    Server::builder_sync(|request| {
+        let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
+        let room = request.query("room").unwrap_or("lobby".into());
+        Ok(Admission::room(&*room).id(&*id))
+    })
+    .metrics(metrics.clone())
+    .resume_window(WINDOW)
+    .build()
+    .unwrap()
+}
+
+/// Lets everything run that can, by a millisecond of paused time.
+async fn idle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[track_caller]
+fn assert_has(page: &str, line: &str) {
+    assert!(page.lines().any(|other| other == line), "no {line:?} in:\n{page}");
+}
+
+#[test]
+fn all_names_and_types_of_the_reference_are_there() {
+    let page = page(&collector());
+    for counter in [
+        "connections_opened",
+        "connections_closed",
+        "resume_attempts",
+        "rooms_created",
+        "rooms_destroyed",
+        "messages_received",
+        "messages_received_bytes",
+        "messages_broadcast",
+        "messages_sent",
+        "frames_dropped",
+        "pong_timeouts",
+    ] {
+        assert_has(&page, &format!("# TYPE wspulse_{counter} counter"));
+    }
+    for gauge in ["connections_active", "rooms_active"] {
+        assert_has(&page, &format!("# TYPE wspulse_{gauge} gauge"));
+    }
+    for histogram in ["connection_duration_seconds", "broadcast_fanout", "send_buffer_utilization"]
+    {
+        assert_has(&page, &format!("# TYPE wspulse_{histogram} histogram"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_counted_from_its_opening_to_its_end() {
+    let metrics = collector();
+    let server = server(&metrics);
+    let mut ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+    let _bob = TestClient::connect(&server, "/ws?id=bob").await.unwrap();
+    let during = page(&metrics);
+    assert_has(&during, "wspulse_rooms_active 1");
+    assert_has(&during, "wspulse_connections_active 2");
+    ann.close(None).await.unwrap();
+    idle().await;
+    server.kick("bob").unwrap();
+    tokio::time::sleep(WINDOW * 2).await;
+    let after = page(&metrics);
+    assert_has(&after, "wspulse_connections_opened_total 2");
+    assert_has(&after, "wspulse_connections_closed_total{reason=\"kick\"} 1");
+    assert_has(&after, "wspulse_connection_duration_seconds_count{reason=\"kick\"} 1");
+    assert_has(&after, "wspulse_connections_active 0");
+    assert_has(&after, "wspulse_rooms_created_total 1");
+    assert_has(&after, "wspulse_rooms_destroyed_total 1");
+    assert_has(&after, "wspulse_rooms_active 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_and_their_bytes_are_counted_in_both_directions() {
+    let metrics = collector();
+    let server = server(&metrics);
+    let mut ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+    ann.write_message(wspulse::MessageKind::Text, br#"{"event":"hi"}"#).await.unwrap();
+    server.broadcast("lobby", Frame::new("news")).unwrap();
+    ann.frame().await.unwrap();
+    idle().await;
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_messages_received_total 1");
+    assert_has(&page, "wspulse_messages_received_bytes_total 14");
+    assert_has(&page, "wspulse_messages_broadcast_total 1");
+    assert_has(&page, "wspulse_broadcast_fanout_sum 1.0");
+    assert_has(&page, "wspulse_messages_sent_total 1");
+    assert_has(&page, "wspulse_send_buffer_utilization_count 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_is_counted_without_a_label() {
+    let metrics = collector();
+    let server = server(&metrics);
+    drop(TestClient::connect(&server, "/ws?id=ann").await.unwrap());
+    idle().await;
+    let _ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+    idle().await;
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_resume_attempts_total 1");
+    assert_has(&page, "wspulse_connections_opened_total 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_session_and_a_closed_server_are_reasons() {
+    let metrics = collector();
+    let server = server(&metrics);
+    drop(TestClient::connect(&server, "/ws?id=ann").await.unwrap());
+    tokio::time::sleep(WINDOW * 2).await;
+    let _bob = TestClient::connect(&server, "/ws?id=bob").await.unwrap();
+    server.close().await;
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_connections_closed_total{reason=\"grace_expired\"} 1");
+    assert_has(&page, "wspulse_connections_closed_total{reason=\"server_close\"} 1");
+    let le = "wspulse_connection_duration_seconds_bucket{le=\"60.0\",reason=\"grace_expired\"} 1";
+    assert_has(&page, le);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_and_limits_are_counted_by_their_bounded_labels() {
+    let metrics = collector();
+    let server = server(&metrics);
+    assert!(TestClient::connect(&server, "/ws").await.is_err());
+    metrics.upgrade_refused(1_000);
+    metrics.upgrade_refused(0);
+    metrics.limit_reached(Limit::InboundRate);
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_upgrades_refused_total{status=\"401\"} 1");
+    assert_has(&page, "wspulse_upgrades_refused_total{status=\"other\"} 2");
+    assert_has(&page, "wspulse_limits_reached_total{limit=\"inbound_rate\"} 1");
+}
+
+#[test]
+fn a_dropped_frame_counts_in_all_and_by_its_reason() {
+    let metrics = collector();
+    metrics.frame_dropped("lobby", "ann", wspulse::DropReason::Evicted);
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_frames_dropped_total 1");
+    assert_has(&page, "wspulse_frames_dropped_by_reason_total{reason=\"evicted\"} 1");
+}
+
+#[test]
+fn no_reason_limit_or_callback_is_lost_among_the_others() {
+    use wspulse::{CallbackKind, DropReason};
+    let metrics = collector();
+    for reason in [
+        DisconnectReason::Normal,
+        DisconnectReason::Kicked,
+        DisconnectReason::GraceExpired,
+        DisconnectReason::SuspendedLimit,
+        DisconnectReason::ServerClosed,
+        DisconnectReason::Duplicate,
+    ] {
+        metrics.connection_closed("lobby", "ann", Duration::ZERO, reason);
+    }
+    for reason in [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended]
+    {
+        metrics.frame_dropped("lobby", "ann", reason);
+    }
+    for limit in [
+        Limit::InboundRate,
+        Limit::MessageFragments,
+        Limit::MessageTimeout,
+        Limit::SendBufferBytes,
+        Limit::QueuedBytes,
+        Limit::Suspended,
+    ] {
+        metrics.limit_reached(limit);
+    }
+    for callback in [
+        CallbackKind::Connect,
+        CallbackKind::Message,
+        CallbackKind::TransportDrop,
+        CallbackKind::TransportRestore,
+        CallbackKind::Disconnect,
+    ] {
+        metrics.callback_panicked("lobby", "ann", callback);
+    }
+    let page = page(&metrics);
+    assert!(!page.contains("\"other\""), "{page}");
+}
+
+#[test]
+fn neither_rooms_nor_ids_are_labels_unless_asked_for() {
+    let metrics = collector();
+    metrics.connection_opened("kitchen", "ann");
+    metrics.message_sent("kitchen", "ann", 3);
+    let page = page(&metrics);
+    assert!(!page.contains("kitchen") && !page.contains("ann"), "{page}");
+}
+
+#[test]
+fn rooms_beyond_the_cap_count_together_as_other() {
+    let metrics = PrometheusCollector::builder().room_label(2).build().unwrap();
+    for room in ["a", "b", "c", "d", "other", "a"] {
+        metrics.connection_opened(room, "ann");
+        metrics.room_created(room);
+    }
+    let page = page(&metrics);
+    let opened: BTreeSet<_> = page.lines().filter(|line| line.contains("opened_total")).collect();
+    let expected = [
+        "wspulse_connections_opened_total{room_id=\"a\"} 2",
+        "wspulse_connections_opened_total{room_id=\"b\"} 1",
+        "wspulse_connections_opened_total{room_id=\"other\"} 3",
+    ];
+    assert_eq!(opened, BTreeSet::from(expected));
+    assert_has(&page, "wspulse_rooms_created_total 6");
+    assert!(!page.contains("ann"), "{page}");
+}
+
+#[test]
+fn a_rooms_name_cannot_break_out_of_its_label() {
+    let metrics = PrometheusCollector::builder().room_label(1).build().unwrap();
+    metrics.connection_opened("a\"} 7\nb\\", "ann");
+    assert_has(&page(&metrics), r#"wspulse_connections_opened_total{room_id="a\"} 7\nb\\"} 1"#);
+}
+
+#[track_caller]
+fn assert_bounds(page: &str, histogram: &str, bounds: &[&str]) {
+    let start = format!("wspulse_{histogram}_bucket{{le=\"");
+    let found = page.lines().filter_map(|line| line.strip_prefix(&*start));
+    let found: Vec<_> = found.map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(found, bounds);
+}
+
+#[test]
+fn the_buckets_are_those_of_the_reference() {
+    let metrics = collector();
+    metrics.connection_closed("lobby", "ann", Duration::ZERO, DisconnectReason::Normal);
+    let page = page(&metrics);
+    let durations = [
+        "1.0", "5.0", "15.0", "30.0", "60.0", "300.0", "900.0", "3600.0", "7200.0", "14400.0",
+        "43200.0", "86400.0", "+Inf",
+    ];
+    assert_bounds(&page, "connection_duration_seconds", &durations);
+    let fanouts = ["1.0", "2.0", "5.0", "10.0", "25.0", "50.0", "100.0", "500.0", "1000.0", "+Inf"];
+    assert_bounds(&page, "broadcast_fanout", &fanouts);
+    let shares = ["0.1", "0.25", "0.5", "0.75", "0.9", "0.95", "0.99", "1.0", "+Inf"];
+    assert_bounds(&page, "send_buffer_utilization", &shares);
+}
+
+#[test]
+fn a_value_counts_in_the_bucket_of_its_bound_and_in_the_sum() {
+    let metrics = collector();
+    for (used, capacity) in [(1, 4), (3, 4), (5, 0)] {
+        metrics.send_buffer_utilization("lobby", "ann", used, capacity);
+    }
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_send_buffer_utilization_sum 1.0");
+    assert_has(&page, "wspulse_send_buffer_utilization_bucket{le=\"0.1\"} 1");
+    assert_has(&page, "wspulse_send_buffer_utilization_bucket{le=\"0.25\"} 2");
+    assert_has(&page, "wspulse_send_buffer_utilization_bucket{le=\"+Inf\"} 3");
+}
+
+#[test]
+fn a_namespace_stands_before_every_name() {
+    let metrics = PrometheusCollector::builder().namespace("shop").build().unwrap();
+    let page = page(&metrics);
+    assert_has(&page, "shop_wspulse_rooms_active 0");
+    let starts = ["shop_wspulse_", "# "];
+    assert!(page.lines().all(|line| starts.iter().any(|start| line.starts_with(start))), "{page}");
+}
+
+#[test]
+fn what_no_metric_could_be_called_is_no_namespace() {
+    for namespace in ["1a", "a-b", "a b", "ä", "a:b"] {
+        let error = PrometheusCollector::builder().namespace(namespace).build().unwrap_err();
+        assert_eq!(error, OptionError::Namespace(namespace.to_owned()));
+    }
+    PrometheusCollector::builder().namespace("_a1").build().unwrap();
+}
+
+#[test]
+fn buckets_must_be_there_and_ascend() {
+    type Set = fn(Builder, Vec<f64>) -> Builder;
+    let options: [Set; 3] = [
+        Builder::connection_duration_buckets,
+        Builder::broadcast_fanout_buckets,
+        Builder::send_buffer_utilization_buckets,
+    ];
+    for set in options {
+        let built = |bounds: &[f64]| set(PrometheusCollector::builder(), bounds.into()).build();
+        assert_eq!(built(&[]).unwrap_err().to_string(), "buckets must not be empty");
+        for wrong in [&[1.0, 1.0][..], &[2.0, 1.0], &[f64::NAN], &[1.0, f64::INFINITY]] {
+            assert_eq!(built(wrong).unwrap_err(), OptionError::Buckets);
+        }
+        built(&[0.5, 2.0]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn axum_serves_the_metrics_as_a_route() {
+    let metrics = collector();
+    let mut app: Router = Router::new().route_service("/metrics", metrics.handler());
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let response = app.call(request).await.unwrap();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(response.headers()[header::CONTENT_TYPE], kind);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.ends_with(b"# EOF\n"));
+}
+
+#[test]
+fn the_metrics_can_stand_in_the_applications_registry() {
+    let mut registry = Registry::default();
+    registry.register("orders", "Orders", Counter::<u64>::default());
+    collector().register(&mut registry);
+    let page = MetricsHandler::new(registry).response().into_body();
+    assert_has(&page, "orders_total 0");
+    assert_has(&page, "wspulse_rooms_active 0");
+}
