@@ -8,6 +8,11 @@ mod chosen {
 
     pub(crate) use parking_lot::Mutex;
 
+    /// Whether tasks can be spawned here.
+    pub(crate) fn has_runtime() -> bool {
+        tokio::runtime::Handle::try_current().is_ok()
+    }
+
     /// Runs the future on a task of its own.
     pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(task);
@@ -36,9 +41,13 @@ mod chosen {
         }
     }
 
+    pub(crate) const fn has_runtime() -> bool {
+        true
+    }
+
     pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         shuttle::future::spawn(task);
     }
 }
 
-pub(crate) use chosen::{AtomicBool, AtomicUsize, Mutex, spawn, thread_local};
+pub(crate) use chosen::{AtomicBool, AtomicUsize, Mutex, has_runtime, spawn, thread_local};

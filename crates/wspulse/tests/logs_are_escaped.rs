@@ -200,7 +200,7 @@ async fn what_a_peer_chooses_is_escaped_in_every_line_of_the_log() {
         "handler panicked",
         "limit reached",
         "outlasted the drain_timeout",
-        "client refused",
+        "connect function failed",
         "connecting",
     ] {
         assert!(lines.iter().any(|line| line.contains(told)), "{told}: {lines:#?}");

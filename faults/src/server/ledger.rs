@@ -49,7 +49,7 @@ impl Ledger {
 
     pub(super) fn transport_lost(&self, cause: &TransportLost) {
         let label = if let TransportLost::Io(error) = cause {
-            format!("{cause}: {:?}", error.kind())
+            format!("transport failed: {:?}", error.kind())
         } else {
             cause.to_string()
         };

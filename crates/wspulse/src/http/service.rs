@@ -260,7 +260,7 @@ fn no_upgrade() -> Response {
 
 /// Connections are tasks, and a connect function is timed.
 fn check_runtime() -> Result<(), Response> {
-    if tokio::runtime::Handle::try_current().is_ok() {
+    if crate::sync::has_runtime() {
         return Ok(());
     }
     tracing::error!("client refused: a handshake was decided upon outside of a tokio runtime");

@@ -71,6 +71,7 @@ impl Client {
 
 fn handshake() -> request::Parts {
     let request = Request::get("/")
+        .header("host", "localhost")
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
