@@ -5,6 +5,21 @@ use std::time::{Duration, Instant};
 /// A longer time than this never ends in practice, and no clock goes on for ever.
 const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
+/// What a server that stood still and its peers need to catch up: for a round trip, or a handshake
+/// that has waited meanwhile.
+pub(crate) const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// A deadline of something that has `time`, after `missed` of it was lost: it ends later by that,
+/// and not before there was time to catch up.
+pub(crate) fn put_off(
+    deadline: Instant,
+    missed: Duration,
+    time: Duration,
+    now: Instant,
+) -> Instant {
+    after(deadline, missed).max(after(now, time.min(CATCH_UP)))
+}
+
 /// The instant that comes so long after another: every deadline is computed here. A time that the
 /// clock cannot express comes to an instant that is never reached.
 pub(crate) fn after(instant: Instant, time: Duration) -> Instant {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock::after;
+use crate::clock::{CATCH_UP, after};
 
 /// How often a Ping goes out and how long a silent peer is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,21 @@ impl Heartbeat {
             self.ping_at = after(now, config.ping_interval);
         }
         due
+    }
+
+    /// Nothing could be heard, and nobody be asked, for the time that was missed. The peer is given
+    /// the time for an answer at least, as its Ping goes out only now.
+    pub(crate) fn handle_stall(
+        &mut self,
+        config: &HeartbeatConfig,
+        missed: Duration,
+        now: Instant,
+    ) {
+        let HeartbeatConfig { ping_interval, pong_timeout } = *config;
+        let answer = pong_timeout.saturating_sub(ping_interval).max(CATCH_UP).min(pong_timeout);
+        let silent_max = pong_timeout.saturating_sub(answer);
+        let heard_at = after(self.heard_at, missed).min(now);
+        self.heard_at = now.checked_sub(silent_max).unwrap_or(now).max(heard_at);
     }
 
     pub(crate) const fn ping_at(&self) -> Instant {

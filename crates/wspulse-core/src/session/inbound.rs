@@ -1,10 +1,10 @@
 //! What a session keeps of what it reads: whether that comes too fast, or too slowly.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Session;
 use super::state::State;
-use crate::clock::after;
+use crate::clock::{after, put_off};
 use crate::rate::{InboundRate, OverRate, Rate, TokenBucket};
 use crate::websocket::Progress;
 
@@ -196,6 +196,13 @@ impl InboundWatch {
     /// paused: its rest may have come already.
     pub(super) const fn message_deadline(&self) -> Option<Instant> {
         if self.is_paused() { None } else { self.message_deadline }
+    }
+
+    /// Nothing could be read for the time that was missed.
+    pub(super) fn handle_stall(&mut self, missed: Duration, time: Duration, now: Instant) {
+        if let Some(deadline) = &mut self.message_deadline {
+            *deadline = put_off(*deadline, missed, time, now);
+        }
     }
 
     /// When reading goes on.

@@ -1,10 +1,11 @@
 //! What is due once time has passed.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::state::State;
-use super::{Action, Session};
+use super::{Action, Session, SessionConfig};
+use crate::clock::put_off;
 use crate::disconnect::{Disconnect, Dismissal, TransportLost};
 
 impl Session {
@@ -24,6 +25,35 @@ impl Session {
             | State::Flushing { .. }
             | State::AwaitingTransport { .. }
             | State::Closed => false,
+        }
+    }
+
+    /// The driver comes late by `missed`, since it, or the whole process, stood still. In that time
+    /// nobody was asked, heard or written to: it counts against no peer, and there is time to see
+    /// what has come meanwhile before anybody is judged. To be told before
+    /// [`handle_timeout`](Self::handle_timeout), for delays that are more than a busy moment.
+    pub fn handle_stall(&mut self, missed: Duration, now: Instant) {
+        let SessionConfig { write_wait, resume_window, message_timeout, .. } = *self.config;
+        if let Some(deadline) = &mut self.upgrade_deadline {
+            *deadline = put_off(*deadline, missed, write_wait, now);
+        }
+        if let Some(watch) = &mut self.inbound {
+            watch.handle_stall(missed, message_timeout, now);
+        }
+        match &mut self.state {
+            State::Connected(link) => {
+                link.heartbeat.handle_stall(&self.config.heartbeat, missed, now);
+                if let Some(deadline) = &mut link.write_deadline {
+                    *deadline = put_off(*deadline, missed, write_wait, now);
+                }
+            }
+            State::Suspended { grace_deadline, .. } => {
+                *grace_deadline = put_off(*grace_deadline, missed, resume_window, now);
+            }
+            State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
+                *deadline = put_off(*deadline, missed, write_wait, now);
+            }
+            State::Opening | State::Lost { .. } | State::Closed => {}
         }
     }
 

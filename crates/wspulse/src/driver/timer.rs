@@ -1,12 +1,17 @@
 //! The one timer of a connection.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use wspulse_core::session::Deadlines;
 
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
+
+/// A turn that comes later than this is no busy moment: the process was stopped, its machine was
+/// suspended, or its threads were blocked. Peers are not to blame for that.
+const LATE_MAX: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// Pings if that is due, in time for what this round writes.
@@ -50,6 +55,13 @@ impl Driver {
         };
         // With the budget that a callback has spent, it would not register.
         ready!(poll_unbudgeted(cx, |cx| timer.as_mut().poll(cx)));
+        let late = Instant::now().saturating_duration_since(timer.deadline());
+        if late > LATE_MAX {
+            self.session.handle_stall(late, now());
+            if let Some(deadline) = self.callback_deadline {
+                self.session.handle_drain_limited(deadline.into_std());
+            }
+        }
         // One that has just been started is polled once at least.
         if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
             && !self.drive_callback(cx)

@@ -1,0 +1,117 @@
+//! A driver that stood still, as one does whose process was stopped, blames no peer for it.
+
+mod rig;
+
+use std::time::Duration;
+
+use rig::{MOMENT, PING, PONG, Rig, WINDOW, WRITE_WAIT, config, just_before};
+use wspulse_core::TransportLost;
+use wspulse_core::session::SessionConfig;
+use wspulse_core::websocket::Progress;
+
+const STOP: Duration = Duration::from_secs(35);
+
+impl Rig {
+    /// The driver stands still at the moment at which it was to come, and then comes.
+    fn stall(&mut self) {
+        let due = self.timeout().expect("something is due");
+        self.now += due + STOP;
+        self.session.handle_stall(STOP, self.now);
+        self.session.handle_timeout(self.now);
+        self.act();
+    }
+}
+
+#[test]
+fn a_peer_that_was_not_asked_is_pinged_and_not_lost() {
+    let mut rig = Rig::connected();
+    rig.stall();
+    assert_eq!(rig.actions(), ["Ping"]);
+    assert!(rig.session.is_connected());
+}
+
+#[test]
+fn a_peer_that_stays_silent_is_lost_once_its_time_without_the_stall_is_over() {
+    let mut rig = Rig::connected();
+    rig.stall();
+    rig.pass(just_before(PONG.saturating_sub(PING)));
+    assert!(rig.session.is_connected());
+    rig.pass(MOMENT);
+    assert!(rig.session.is_suspended());
+}
+
+#[test]
+fn a_peer_whose_time_was_as_good_as_over_can_still_answer() {
+    let mut rig = Rig::connected();
+    rig.pass(PING);
+    rig.pass(PING);
+    assert_eq!(rig.timeout(), Some(PONG.saturating_sub(2 * PING)));
+    rig.stall();
+    rig.pass(just_before(PONG.saturating_sub(PING)));
+    assert!(rig.session.is_connected());
+    rig.pass(MOMENT);
+    assert!(rig.session.is_suspended());
+}
+
+#[test]
+fn a_write_has_the_rest_of_its_time() {
+    let mut rig = Rig::connected();
+    rig.session.handle_write_blocked(true, rig.now);
+    rig.stall();
+    rig.session.handle_activity(rig.now);
+    rig.pass(just_before(WRITE_WAIT.saturating_sub(PING)));
+    assert!(rig.session.is_connected());
+    rig.pass(MOMENT);
+    assert!(rig.session.is_suspended());
+}
+
+#[test]
+fn a_resume_window_that_ran_out_leaves_time_for_a_client_that_waits() {
+    let mut rig = Rig::suspended();
+    rig.stall();
+    assert!(rig.asked_end().is_none());
+    rig.pass(Duration::from_secs(4));
+    assert!(rig.asked_end().is_none());
+    rig.pass(WINDOW);
+    assert!(rig.asked_end().is_some());
+}
+
+#[test]
+fn a_message_that_has_begun_has_time_to_be_completed() {
+    let timeout = Duration::from_secs(3);
+    let mut rig = Rig::connected_with(SessionConfig { message_timeout: timeout, ..config() });
+    rig.session.handle_progress(Progress::Begun, rig.now);
+    rig.stall();
+    rig.session.handle_activity(rig.now);
+    rig.pass(just_before(timeout));
+    assert!(rig.session.is_connected());
+    rig.pass(MOMENT);
+    assert!(rig.session.is_suspended());
+}
+
+#[test]
+fn an_upgrade_has_time_to_come_about() {
+    let mut rig = Rig::opening(config());
+    rig.stall();
+    assert!(rig.actions().is_empty());
+    rig.attach();
+    assert!(rig.session.is_connected());
+}
+
+#[test]
+fn what_was_accepted_before_an_end_has_time_to_be_written() {
+    let mut rig = Rig::connected();
+    rig.end(rig::kicked());
+    rig.stall();
+    assert!(!rig.session.is_closed());
+    rig.flush();
+    assert_eq!(rig.actions(), ["Close", "DiscardBacklog"]);
+}
+
+#[test]
+fn a_transport_that_was_lost_before_is_not_brought_back() {
+    let mut rig = Rig::connected_without_window();
+    rig.lose(TransportLost::EndOfStream);
+    rig.session.handle_stall(STOP, rig.now + STOP);
+    assert!(!rig.session.is_connected());
+}

@@ -1,0 +1,106 @@
+//! A server that stood still for longer than its deadlines, as one whose process was stopped or
+//! whose machine was suspended, looks at what has come meanwhile before it judges its peers. A
+//! clock that is moved in one step is such a stop.
+
+mod support_sessions;
+
+use std::time::Duration;
+
+use support_sessions::{Stage, TICK, assert_passed, dial, number, numbered, numbers, settle};
+use tokio::time::{Instant, advance, sleep, timeout};
+use wspulse::testing::Received;
+use wspulse::{ConnectionState, Disconnect, TransportLost};
+
+const STOP: Duration = Duration::from_secs(35);
+const PING: Duration = Duration::from_secs(10);
+const PONG: Duration = Duration::from_secs(30);
+
+#[tokio::test(start_paused = true)]
+async fn no_client_with_the_default_heartbeat_is_thrown_out() {
+    let mut stage = Stage::plain();
+    let mut clients = Vec::new();
+    for number in 0..200 {
+        let (client, connection) = stage.join(&format!("client-{number}")).await;
+        clients.push((client, connection));
+    }
+    sleep(PING / 2).await;
+    for (client, _) in &mut clients {
+        client.send(&numbered(1)).await.unwrap();
+    }
+    for _ in 0..200 {
+        stage.message().await;
+    }
+    advance(STOP).await;
+    settle().await;
+    for (client, connection) in &mut clients {
+        assert_eq!(client.receive().await.unwrap(), Received::Ping(bytes::Bytes::new()));
+        client.pong(b"").await.unwrap();
+        assert_eq!(connection.state(), ConnectionState::Connected);
+    }
+    sleep(PING / 2).await;
+    stage.is_silent().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_silent_after_the_stop_too_is_lost_in_time() {
+    let mut stage = Stage::plain();
+    let (_ann, _) = stage.join("ann").await;
+    advance(STOP).await;
+    let continued_at = Instant::now();
+    let end = stage.disconnected().await;
+    assert!(matches!(end, Disconnect::TransportLost(TransportLost::PongTimeout)));
+    assert!(continued_at.elapsed() >= PONG.saturating_sub(PING));
+    assert!(continued_at.elapsed() <= PONG);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_on_after_the_stop_keeps_its_transport() {
+    let mut stage = Stage::plain();
+    let (mut ann, connection) = stage.join_narrow("ann", 16).await;
+    (0..20).for_each(|number| connection.send(numbered(number)).unwrap());
+    settle().await;
+    advance(STOP).await;
+    settle().await;
+    assert_eq!(numbers(&mut ann, 20).await, (0..20).collect::<Vec<_>>());
+    assert_eq!(connection.state(), ConnectionState::Connected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_right_after_the_stop_finds_its_session() {
+    let mut stage = Stage::new(|builder| builder.resume_window(PONG));
+    let (ann, connection) = stage.join("ann").await;
+    drop(ann);
+    stage.dropped().await;
+    connection.send(numbered(7)).unwrap();
+    advance(STOP).await;
+    settle().await;
+    let mut ann = dial(&stage.server, "ann").await;
+    stage.restored().await;
+    assert_eq!(number(&ann.frame().await.unwrap()), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_come_back_is_waited_for_a_few_seconds_only() {
+    let mut stage = Stage::new(|builder| builder.resume_window(PONG));
+    let (ann, _) = stage.join("ann").await;
+    drop(ann);
+    stage.dropped().await;
+    advance(STOP).await;
+    let continued_at = Instant::now();
+    let end = stage.disconnected().await;
+    assert!(matches!(end, Disconnect::GraceExpired(_)));
+    assert_passed(continued_at, Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closing_server_waits_no_longer_than_its_drain_timeout_for_what_was_stopped() {
+    let mut stage = Stage::plain();
+    let (_ann, connection) = stage.join_narrow("ann", 16).await;
+    (0..20).for_each(|number| connection.send(numbered(number)).unwrap());
+    settle().await;
+    let server = stage.server.clone();
+    let closing = tokio::spawn(async move { server.close().await });
+    settle().await;
+    advance(STOP).await;
+    timeout(10 * TICK, closing).await.expect("its time is over").unwrap();
+}
