@@ -8,6 +8,7 @@ mod suspension;
 mod timeout;
 mod view;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +24,7 @@ pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
 use inbound::InboundWatch;
 pub use inbound::Pace;
-use state::{Link, State};
+use state::{Link, State, Writing};
 pub use suspension::SuspensionLimit;
 pub use view::Deadlines;
 
@@ -96,7 +97,7 @@ impl Session {
         }
         let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
         self.forget_message();
-        self.enter(State::Connected(Link { heartbeat, write_deadline: None }));
+        self.enter(State::Connected(Link { heartbeat, writing: Writing::Flowing }));
     }
 
     /// The transport that was being upgraded did not come about. That takes back no more than it
@@ -120,15 +121,22 @@ impl Session {
 
     /// The current transport is lost.
     pub fn handle_transport_lost(&mut self, cause: TransportLost, now: Instant) {
-        match self.state {
-            State::Connected(_) => {
+        match &self.state {
+            State::Connected(link) => {
+                let is_silent = matches!(cause, TransportLost::EndOfStream | TransportLost::Io(_));
+                let cause = if is_silent && link.writing.has_failed() {
+                    // The peer has not said a word: what happened first is the cause.
+                    link.writing.cause()
+                } else {
+                    cause
+                };
                 let deadline = after(now, self.config.write_wait);
                 self.actions.push_back(Action::Dismiss(cause.dismissal(), deadline));
                 self.forget_message();
                 self.lose_transport(cause, now);
             }
             State::Flushing { deadline, .. } => {
-                self.actions.push_back(Action::Dismiss(cause.dismissal(), deadline));
+                self.actions.push_back(Action::Dismiss(cause.dismissal(), *deadline));
                 self.leave_flushing();
             }
             State::Opening
@@ -171,16 +179,40 @@ impl Session {
     /// that it had taken a whole frame just before: the next one has its own full time.
     pub fn handle_write_blocked(&mut self, took_frame: bool, now: Instant) {
         if let State::Connected(link) = &mut self.state
-            && (took_frame || link.write_deadline.is_none())
+            && (link.writing.is_flowing() || (took_frame && !link.writing.has_failed()))
         {
-            link.write_deadline = Some(after(now, self.config.write_wait));
+            link.writing = Writing::Blocked { deadline: after(now, self.config.write_wait) };
+        }
+    }
+
+    /// The socket takes nothing any more. What the peer has sent before, and perhaps its close
+    /// frame, can still be read: the transport is lost once that is over, or after the write wait,
+    /// in which time that the session does not read does not count.
+    pub fn handle_write_failed(&mut self, error: Arc<io::Error>, now: Instant) {
+        match &mut self.state {
+            State::Connected(link) => {
+                if !link.writing.has_failed() {
+                    let deadline = after(now, self.config.write_wait);
+                    link.writing = Writing::Failed { deadline, error };
+                }
+            }
+            State::Flushing { .. } => self.handle_transport_lost(TransportLost::Io(error), now),
+            State::Opening
+            | State::Suspended { .. }
+            | State::Lost { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => {}
         }
     }
 
     /// The socket has taken all there was.
     pub fn handle_flushed(&mut self) {
         match &mut self.state {
-            State::Connected(link) => link.write_deadline = None,
+            State::Connected(link) => {
+                if !link.writing.has_failed() {
+                    link.writing = Writing::Flowing;
+                }
+            }
             State::Flushing { close, deadline } => {
                 let dismissal = Dismissal::Close(close.clone());
                 self.actions.push_back(Action::Dismiss(dismissal, *deadline));
@@ -238,9 +270,18 @@ impl Session {
     pub fn handle_callback_finished(&mut self, now: Instant) {
         let was_paused = !self.has_room();
         self.callbacks.finished();
-        // While reading was paused nothing could be heard: the peer gets its whole time again.
-        if was_paused && let State::Connected(link) = &mut self.state {
+        if was_paused {
+            self.resume_reading(now);
+        }
+    }
+
+    /// While reading was paused nothing could be heard: the peer gets its whole time again.
+    fn resume_reading(&mut self, now: Instant) {
+        if let State::Connected(link) = &mut self.state {
             link.heartbeat.handle_activity(now);
+            if let Writing::Failed { deadline, .. } = &mut link.writing {
+                *deadline = after(now, self.config.write_wait);
+            }
         }
     }
 

@@ -222,7 +222,7 @@ impl Future for Driver {
             this.drive_ping();
             // Frames that have come in this round are seen in the next, or before the task sleeps.
             let written = this.drive_write(had_frames, cx);
-            progress |= written == Written::Lost;
+            progress |= matches!(written, Written::Failed | Written::Lost);
             if !progress || round == ROUNDS_MAX {
                 progress |= this.drive_timer(cx).is_ready();
             }

@@ -111,11 +111,10 @@ impl Session {
         self.is_connected() && self.inbound.as_ref().is_some_and(|watch| watch.is_paused())
     }
 
-    /// Reading goes on if its time has come. While it was paused nothing could be heard: the peer
-    /// gets its whole time again.
+    /// Reading goes on if its time has come.
     pub(super) fn end_pause(&mut self, now: Instant) {
         if self.inbound.as_mut().is_some_and(|watch| watch.end_pause(now)) {
-            self.handle_activity(now);
+            self.resume_reading(now);
         }
     }
 

@@ -43,7 +43,7 @@ impl Session {
         match &mut self.state {
             State::Connected(link) => {
                 link.heartbeat.handle_stall(&self.config.heartbeat, missed, now);
-                if let Some(deadline) = &mut link.write_deadline {
+                if let Some(deadline) = link.writing.deadline_mut() {
                     *deadline = put_off(*deadline, missed, write_wait, now);
                 }
             }
@@ -70,8 +70,9 @@ impl Session {
         match &mut self.state {
             State::Connected(link) => {
                 let config = &self.config.heartbeat;
-                if link.write_deadline.is_some_and(|deadline| now >= deadline) {
-                    self.handle_transport_lost(TransportLost::WriteTimeout, now);
+                if link.writing.deadline(!paused).is_some_and(|deadline| now >= deadline) {
+                    let cause = link.writing.cause();
+                    self.handle_transport_lost(cause, now);
                 } else if !paused && now >= link.heartbeat.pong_deadline(config) {
                     self.actions.push_back(Action::PongTimeout);
                     self.handle_transport_lost(TransportLost::PongTimeout, now);

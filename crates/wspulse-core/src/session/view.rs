@@ -40,10 +40,10 @@ impl Session {
     pub(super) fn strict_deadline(&self) -> Option<Instant> {
         let state = match &self.state {
             State::Connected(link) => {
-                let pong = self
-                    .wants_inbound()
-                    .then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
-                let deadlines = [pong, link.write_deadline, self.inbound_timeout()];
+                let is_reading = self.wants_inbound();
+                let pong = is_reading.then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
+                let write = link.writing.deadline(is_reading);
+                let deadlines = [pong, write, self.inbound_timeout()];
                 deadlines.into_iter().flatten().min()
             }
             State::Suspended { grace_deadline, .. } => {
@@ -77,15 +77,23 @@ impl Session {
         }
     }
 
-    /// Whether there is a transport to write to.
+    /// Whether there is a transport to write to, and writing to it has not failed.
     pub const fn is_writable(&self) -> bool {
-        matches!(self.state, State::Connected(_) | State::Flushing { .. })
+        match &self.state {
+            State::Connected(link) => !link.writing.has_failed(),
+            State::Flushing { .. } => true,
+            State::Opening
+            | State::Suspended { .. }
+            | State::Lost { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => false,
+        }
     }
 
     /// Whether it is connected and [`handle_flushed`](Self::handle_flushed) would change nothing.
     pub const fn is_at_rest(&self) -> bool {
         match &self.state {
-            State::Connected(link) => link.write_deadline.is_none(),
+            State::Connected(link) => link.writing.is_flowing(),
             State::Opening
             | State::Suspended { .. }
             | State::Lost { .. }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
@@ -34,6 +35,8 @@ pub(super) enum Written {
     All,
     /// The socket takes no more for now; it will say when it does.
     Blocked,
+    /// The socket takes nothing any more. What it has to be read still counts.
+    Failed,
     /// The transport is gone.
     Lost,
 }
@@ -81,8 +84,9 @@ impl Driver {
                 Poll::Ready(Ok(())) if !given_back.is_empty => {}
                 Poll::Ready(Ok(())) => return self.flushed(),
                 Poll::Ready(Err(error)) => {
-                    self.lose_to(error);
-                    return Written::Lost;
+                    self.session.handle_write_failed(Arc::new(error), now());
+                    self.settle();
+                    return if self.transport.is_some() { Written::Failed } else { Written::Lost };
                 }
                 Poll::Pending => {
                     self.session.handle_write_blocked(took_frame, now());
