@@ -12,7 +12,7 @@ pub use batch::{Batch, Remainder};
 pub use control::ControlLane;
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
-pub use queue::{OutboundQueue, Pushed, QueueFull};
+pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, QueueFull};
 pub use stats::OutboundStats;
 
 /// What happens to a frame that finds its queue full.

@@ -7,14 +7,14 @@ mod state;
 mod suspension;
 mod timeout;
 mod view;
+mod writing;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::callbacks::{CallbackQueue, SessionEvent};
 use crate::clock::after;
-use crate::disconnect::{Disconnect, Dismissal, PanicError, TransportLost};
+use crate::disconnect::{Disconnect, PanicError, TransportLost};
 use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
 use crate::rare_queue::RareQueue;
@@ -24,9 +24,11 @@ pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
 use inbound::InboundWatch;
 pub use inbound::Pace;
-use state::{Link, State, Writing};
+use state::{Link, State};
 pub use suspension::SuspensionLimit;
 pub use view::Deadlines;
+pub use writing::Taken;
+use writing::Writing;
 
 /// A connection's state machine: `handle_*` tells it what happened, [`poll_action`] and
 /// [`poll_timeout`] tell what to do and when to come back.
@@ -173,57 +175,6 @@ impl Session {
             self.actions.push_back(Action::Discarded(1));
         }
         if self.has_room() { Flow::Continue } else { Flow::Pause }
-    }
-
-    /// The socket takes nothing for now, although there is something to write. `took_frame` says
-    /// that it had taken a whole frame just before: the next one has its own full time.
-    pub fn handle_write_blocked(&mut self, took_frame: bool, now: Instant) {
-        if let State::Connected(link) = &mut self.state
-            && (link.writing.is_flowing() || (took_frame && !link.writing.has_failed()))
-        {
-            link.writing = Writing::Blocked { deadline: after(now, self.config.write_wait) };
-        }
-    }
-
-    /// The socket takes nothing any more. What the peer has sent before, and perhaps its close
-    /// frame, can still be read: the transport is lost once that is over, or after the write wait,
-    /// in which time that the session does not read does not count.
-    pub fn handle_write_failed(&mut self, error: Arc<io::Error>, now: Instant) {
-        match &mut self.state {
-            State::Connected(link) => {
-                if !link.writing.has_failed() {
-                    let deadline = after(now, self.config.write_wait);
-                    link.writing = Writing::Failed { deadline, error };
-                }
-            }
-            State::Flushing { .. } => self.handle_transport_lost(TransportLost::Io(error), now),
-            State::Opening
-            | State::Suspended { .. }
-            | State::Lost { .. }
-            | State::AwaitingTransport { .. }
-            | State::Closed => {}
-        }
-    }
-
-    /// The socket has taken all there was.
-    pub fn handle_flushed(&mut self) {
-        match &mut self.state {
-            State::Connected(link) => {
-                if !link.writing.has_failed() {
-                    link.writing = Writing::Flowing;
-                }
-            }
-            State::Flushing { close, deadline } => {
-                let dismissal = Dismissal::Close(close.clone());
-                self.actions.push_back(Action::Dismiss(dismissal, *deadline));
-                self.leave_flushing();
-            }
-            State::Opening
-            | State::Suspended { .. }
-            | State::Lost { .. }
-            | State::AwaitingTransport { .. }
-            | State::Closed => {}
-        }
     }
 
     /// The connection has ended, for this reason and no other. What was accepted is flushed until

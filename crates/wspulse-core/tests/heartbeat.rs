@@ -4,6 +4,7 @@ mod rig;
 
 use rig::{MOMENT, PING, PONG, Rig, WRITE_WAIT, config, just_before};
 use wspulse_core::session::SessionConfig;
+use wspulse_core::session::Taken;
 use wspulse_core::websocket::Flow;
 use wspulse_core::{Dismissal, TransportLost};
 
@@ -132,7 +133,7 @@ fn a_session_that_is_flushed_for_its_end_no_longer_pings() {
 #[test]
 fn a_socket_that_takes_no_frame_within_the_write_wait_is_given_up() {
     let mut rig = Rig::connected();
-    rig.session.handle_write_blocked(false, rig.now);
+    rig.session.handle_write_blocked(Taken::default(), rig.now);
     rig.pass(just_before(WRITE_WAIT));
     assert!(rig.session.is_writable());
     rig.actions();
@@ -141,22 +142,44 @@ fn a_socket_that_takes_no_frame_within_the_write_wait_is_given_up() {
 }
 
 #[test]
-fn a_socket_that_takes_a_part_of_a_frame_gets_no_more_time() {
+fn a_socket_that_takes_a_frame_more_slowly_than_the_least_rate_gets_no_more_time() {
     let mut rig = Rig::connected();
-    rig.session.handle_write_blocked(false, rig.now);
-    rig.pass(WRITE_WAIT / 2);
-    rig.session.handle_write_blocked(false, rig.now);
-    rig.pass(WRITE_WAIT / 2);
+    rig.session.handle_write_blocked(Taken::default(), rig.now);
+    // At half the rate, each half of the write wait buys a quarter.
+    for _ in 0..2 {
+        rig.pass(WRITE_WAIT / 2);
+        rig.session.handle_write_blocked(Taken { frames: 0, bytes: 250 }, rig.now);
+    }
+    rig.session.handle_activity(rig.now);
+    rig.pass(just_before(WRITE_WAIT / 2));
+    assert!(rig.session.is_writable());
+    rig.pass(MOMENT);
+    assert!(rig.session.is_suspended());
+}
+
+#[test]
+fn a_socket_that_takes_a_long_frame_fast_enough_has_its_time_for_as_long_as_it_does() {
+    let mut rig = Rig::connected();
+    rig.session.handle_write_blocked(Taken { frames: 0, bytes: 500 }, rig.now);
+    for _ in 0..100 {
+        for bytes in [400, 600] {
+            rig.pass(just_before(WRITE_WAIT / 2));
+            rig.session.handle_activity(rig.now);
+            rig.session.handle_write_blocked(Taken { frames: 0, bytes }, rig.now);
+        }
+    }
+    assert!(rig.session.is_writable());
+    rig.pass(WRITE_WAIT);
     assert!(rig.session.is_suspended());
 }
 
 #[test]
 fn each_frame_that_is_taken_whole_gives_the_next_its_full_time() {
     let mut rig = Rig::connected();
-    rig.session.handle_write_blocked(false, rig.now);
+    rig.session.handle_write_blocked(Taken::default(), rig.now);
     rig.pass(WRITE_WAIT / 2);
     rig.session.handle_activity(rig.now);
-    rig.session.handle_write_blocked(true, rig.now);
+    rig.session.handle_write_blocked(Taken { frames: 1, bytes: 10 }, rig.now);
     rig.pass(just_before(WRITE_WAIT));
     assert!(rig.session.is_writable());
 }
@@ -164,7 +187,7 @@ fn each_frame_that_is_taken_whole_gives_the_next_its_full_time() {
 #[test]
 fn a_socket_that_has_taken_everything_is_under_no_deadline() {
     let mut rig = Rig::connected();
-    rig.session.handle_write_blocked(false, rig.now);
+    rig.session.handle_write_blocked(Taken::default(), rig.now);
     rig.flush();
     rig.pass(WRITE_WAIT);
     assert!(rig.session.is_writable());

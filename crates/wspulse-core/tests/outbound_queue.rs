@@ -1,6 +1,8 @@
 //! The outbound queue: its bound, its account, and the frame that is half written.
 
-use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, Pushed, QueueFull};
+use wspulse_core::outbound::{
+    Batch, FRAME_LOSSES_MAX, OutboundQueue, OverflowPolicy, Pushed, QueueFull,
+};
 use wspulse_core::{EncodedFrame, MessageKind, OutboundStats};
 
 /// Every frame here is six bytes on the wire: header, number, filling.
@@ -233,6 +235,47 @@ fn rewinding_over_and_over_keeps_the_bound() {
         assert!(queue.len() <= 3, "the capacity and one half written");
     }
     assert_eq!(account(&queue)[0], account(&queue)[2] + queue.len() as u64);
+}
+
+#[test]
+fn a_frame_in_the_middle_of_which_five_transports_were_lost_is_dropped() {
+    let mut queue = queue_of(4, &[1, 2]);
+    for loss in 1..=FRAME_LOSSES_MAX {
+        write(&mut queue, 1);
+        let remainder = queue.rewind().expect("a half-written frame");
+        assert_eq!(remainder.is_dropped(), loss == 5);
+    }
+    assert_eq!(queue.stats().dropped, 1);
+    assert_eq!(queue.stats().pending_bytes, FRAME_BYTES as u64);
+    assert_eq!(drain(&mut queue), [2]);
+}
+
+#[test]
+fn transports_that_were_lost_in_the_middle_of_one_frame_do_not_count_for_the_next() {
+    let mut queue = queue_of(8, &[1, 2, 3]);
+    for _ in 1..FRAME_LOSSES_MAX {
+        write(&mut queue, 1);
+        assert!(!queue.rewind().expect("a half-written frame").is_dropped());
+    }
+    // The first frame is sent, the second dropped for a newer one while none is half written.
+    write(&mut queue, FRAME_BYTES);
+    for _ in 1..FRAME_LOSSES_MAX {
+        write(&mut queue, 1);
+        assert!(!queue.rewind().expect("a half-written frame").is_dropped());
+    }
+    assert!(queue.evict_oldest().is_some());
+    write(&mut queue, 1);
+    assert!(!queue.rewind().expect("a half-written frame").is_dropped());
+    assert_eq!(drain(&mut queue), [3]);
+}
+
+#[test]
+fn transports_that_had_nothing_of_a_frame_do_not_count() {
+    let mut queue = queue_of(4, &[1]);
+    for _ in 0..10 {
+        assert!(queue.rewind().is_none());
+    }
+    assert_eq!(drain(&mut queue), [1]);
 }
 
 #[test]

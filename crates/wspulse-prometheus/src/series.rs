@@ -12,7 +12,8 @@ pub(crate) const OTHER: &str = "other";
 
 pub(crate) const REASONS: &[&str] =
     &["normal", "kick", "grace_expired", "suspended_limit", "server_close", "duplicate", OTHER];
-pub(crate) const DROPS: &[&str] = &["rejected", "evicted", "no_room", "ended", OTHER];
+pub(crate) const DROPS: &[&str] =
+    &["rejected", "evicted", "no_room", "ended", "undeliverable", OTHER];
 pub(crate) const LIMITS: &[&str] = &[
     "inbound_rate",
     "max_message_fragments",

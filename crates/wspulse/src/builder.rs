@@ -130,9 +130,22 @@ impl ServerBuilder {
     }
 
     /// How long a socket may take for one frame, and a client to answer a close. Default 10 s, at
-    /// most 30 s.
+    /// most 30 s. A frame that takes longer has this time again as long as the socket takes
+    /// [enough of it](Self::min_write_rate).
     pub const fn write_wait(mut self, wait: Duration) -> Self {
         self.options.write_wait = wait;
+        self
+    }
+
+    /// How many bytes a second a socket must take of a frame for which it needs longer than
+    /// [`write_wait`](Self::write_wait). Each byte buys the time that it may take at this rate, up
+    /// to one `write_wait` from then. A slower socket is a lost transport. Default 4,096, which is
+    /// less than what GPRS gives; at least 1.
+    ///
+    /// What counts is what the system's buffer for the socket takes, which it does in pieces of up
+    /// to a third of that buffer.
+    pub const fn min_write_rate(mut self, bytes_per_second: u32) -> Self {
+        self.options.write_rate_min = bytes_per_second;
         self
     }
 

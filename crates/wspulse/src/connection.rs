@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
 use wspulse_core::{Disconnect, EncodedFrame, Escaped, Frame, OutboundStats};
 
 use crate::connect::Data;
@@ -194,6 +195,25 @@ impl ConnectionShared {
     }
 
     /// Drops the frames that still wait: the connection has ended, or its task is gone.
+    /// The transport is gone. A frame that was half written starts over, or is dropped if that has
+    /// happened too often.
+    pub(crate) fn rewind(&self) -> Option<Remainder> {
+        let remainder = self.mailbox.rewind(self.server.queued_bytes());
+        if let Some(remainder) = &remainder
+            && remainder.is_dropped()
+        {
+            tracing::debug!(
+                id = Escaped::new(&self.id).as_str(),
+                room = Escaped::new(&self.room).as_str(),
+                bytes = remainder.wire_bytes(),
+                transports = FRAME_LOSSES_MAX,
+                "frame dropped: each of these transports was lost in the middle of it"
+            );
+            self.count_dropped(1, DropReason::Undeliverable);
+        }
+        remainder
+    }
+
     pub(crate) fn discard_backlog(&self) {
         let dropped = self.mailbox.discard(self.server.queued_bytes());
         self.count_dropped(dropped, DropReason::Ended);

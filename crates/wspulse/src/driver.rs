@@ -114,7 +114,7 @@ impl Driver {
 
     /// Parts with the current transport.
     fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant) {
-        let remainder = self.connection.mailbox.rewind();
+        let remainder = self.connection.rewind();
         let Some(transport) = self.transport.take() else {
             return;
         };

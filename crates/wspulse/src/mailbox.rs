@@ -285,9 +285,15 @@ impl Mailbox {
         GivenBack { evicted, is_empty: inner.queue.is_empty() }
     }
 
-    /// The transport is gone: a frame that it has taken in part starts over.
-    pub(crate) fn rewind(&self) -> Option<Remainder> {
-        self.inner.lock().queue.rewind()
+    /// The transport is gone: a frame that it has taken in part starts over, or is dropped.
+    pub(crate) fn rewind(&self, queued_bytes: Option<&QueuedBytes>) -> Option<Remainder> {
+        let remainder = self.inner.lock().queue.rewind()?;
+        if let Some(queued_bytes) = queued_bytes
+            && remainder.is_dropped()
+        {
+            queued_bytes.release(remainder.wire_bytes());
+        }
+        Some(remainder)
     }
 
     /// Drops the frames that still wait and tells how many they were.

@@ -82,16 +82,19 @@ pub enum DropReason {
     NoRoom,
     /// The connection ended before the frame could be written.
     Ended,
+    /// Five transports, one after the other, were lost in the middle of the frame.
+    Undeliverable,
 }
 
 impl DropReason {
-    /// The label for metrics: `rejected`, `evicted`, `no_room` or `ended`.
+    /// The label for metrics: `rejected`, `evicted`, `no_room`, `ended` or `undeliverable`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
             Self::Evicted => "evicted",
             Self::NoRoom => "no_room",
             Self::Ended => "ended",
+            Self::Undeliverable => "undeliverable",
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) duplicates: DuplicatePolicy,
     pub(crate) heartbeat: HeartbeatConfig,
     pub(crate) write_wait: Duration,
+    pub(crate) write_rate_min: u32,
     pub(crate) resume_window: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -81,6 +82,7 @@ impl Default for Options {
                 pong_timeout: Duration::from_secs(30),
             },
             write_wait: Duration::from_secs(10),
+            write_rate_min: 4096,
             resume_window: Duration::ZERO,
             connect_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
@@ -99,6 +101,7 @@ impl Options {
         SessionConfig {
             heartbeat: self.heartbeat,
             write_wait: self.write_wait,
+            write_rate_min: self.write_rate_min,
             resume_window: self.resume_window,
             inbound_frames_max: INBOUND_FRAMES_MAX,
             inbound_rate: self.session_limits.inbound_rate,
@@ -151,6 +154,10 @@ impl Options {
                 return Err(ConfigError::new(option, value, rule));
             }
         }
+        if self.write_rate_min == 0 {
+            let rule = "must be at least 1 (bytes per second)";
+            return Err(ConfigError::new("min_write_rate", self.write_rate_min, rule));
+        }
         Ok(())
     }
 
@@ -180,6 +187,7 @@ impl fmt::Debug for Options {
             .field("duplicates", &self.duplicates)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)
+            .field("min_write_rate", &self.write_rate_min)
             .field("resume_window", &self.resume_window)
             .field("connect_timeout", &self.connect_timeout)
             .field("drain_timeout", &self.drain_timeout)

@@ -246,4 +246,5 @@ fn the_labels_of_drop_reasons_are_fixed() {
     let reasons =
         [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended];
     assert_eq!(reasons.map(DropReason::as_str), ["rejected", "evicted", "no_room", "ended"]);
+    assert_eq!(DropReason::Undeliverable.as_str(), "undeliverable");
 }

@@ -223,7 +223,7 @@ impl Member {
     fn lose_transport(&mut self, env: &mut Env) {
         let is_begun = self.socket.peer.begun_data_bytes() > 0;
         let remainder = self.queue.rewind();
-        let completes = self.ledger.rewind();
+        let completes = self.ledger.rewind().map(|(number, _)| number);
         assert_eq!(remainder.is_some(), is_begun, "the rest of what was begun");
         if let (Some(remainder), Some(completes)) = (remainder, completes) {
             self.finish(&remainder, completes, env);

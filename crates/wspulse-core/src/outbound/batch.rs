@@ -19,6 +19,7 @@ pub struct Batch {
 pub struct Remainder {
     pub(super) frame: EncodedFrame,
     pub(super) bytes_written: usize,
+    pub(super) is_dropped: bool,
 }
 
 impl Batch {
@@ -72,6 +73,16 @@ impl Batch {
 }
 
 impl Remainder {
+    /// Whether the queue has dropped the frame, so that no other transport will get it.
+    pub const fn is_dropped(&self) -> bool {
+        self.is_dropped
+    }
+
+    /// The frame's bytes on the wire.
+    pub fn wire_bytes(&self) -> usize {
+        self.frame.wire_bytes()
+    }
+
     /// The bytes still to write.
     pub fn bytes(&self) -> &[u8] {
         &self.frame.wire()[self.bytes_written..]

@@ -8,6 +8,11 @@ use super::batch::{Batch, Remainder};
 use super::stats::OutboundStats;
 use crate::encoded::EncodedFrame;
 
+/// How many transports may be lost in the middle of one frame before it is dropped: enough for a
+/// network that breaks off again and again, and an end to a frame that no transport is long enough
+/// for.
+pub const FRAME_LOSSES_MAX: u8 = 5;
+
 /// Frames accepted and not yet taken by a socket, oldest first.
 ///
 /// A frame is in exactly one place: here, in the [`Batch`] that a writer has taken for the length
@@ -45,10 +50,10 @@ struct Load {
 enum Writing {
     /// No batch is out. The current transport has taken so many bytes of the oldest waiting frame.
     /// If that is any, the frame is not dropped for another (its rest must follow) and does not
-    /// count against the capacity.
-    Between { front_bytes_written: usize },
+    /// count against the capacity. So many transports before were lost in the middle of it.
+    Between { front_bytes_written: usize, front_losses: u8 },
     /// A writer holds a batch.
-    InFlight { frames: u32, bytes: usize },
+    InFlight { frames: u32, bytes: usize, front_losses: u8 },
 }
 
 /// What became of an accepted frame's neighbours.
@@ -140,7 +145,8 @@ impl OutboundQueue {
         let frames = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         // An empty batch need not be given back.
         if frames > 0 {
-            self.writing = Writing::InFlight { frames, bytes: self.pending_bytes };
+            let front_losses = self.writing.front_losses();
+            self.writing = Writing::InFlight { frames, bytes: self.pending_bytes, front_losses };
         }
         Batch { frames: mem::take(&mut self.waiting), front_bytes_written, sent: 0, sent_bytes: 0 }
     }
@@ -150,12 +156,13 @@ impl OutboundQueue {
     pub fn give_back(&mut self, batch: Batch) -> usize {
         self.sent += batch.sent;
         self.pending_bytes -= batch.sent_bytes;
+        let front_losses = if batch.sent == 0 { self.writing.front_losses() } else { 0 };
         self.writing = Writing::BETWEEN_FRAMES;
         if !batch.frames.is_empty() {
             let newer = mem::replace(&mut self.waiting, batch.frames);
             self.waiting.append(newer);
             let front_bytes_written = batch.front_bytes_written;
-            self.writing = Writing::Between { front_bytes_written };
+            self.writing = Writing::Between { front_bytes_written, front_losses };
         }
         let fits = self.waiting.len() <= self.capacity_frames()
             && self.pending_bytes <= self.capacity_bytes();
@@ -168,6 +175,9 @@ impl OutboundQueue {
         let evicted = if self.writing.front_bytes_written() > 0 {
             self.waiting.rest.pop_front()
         } else {
+            if let Writing::Between { front_losses, .. } = &mut self.writing {
+                *front_losses = 0;
+            }
             self.waiting.pop()
         };
         let bytes = evicted?.wire_bytes();
@@ -183,11 +193,25 @@ impl OutboundQueue {
 
     /// The transport is gone: a frame that it took in part will be written again, whole, to the
     /// next. Returns that frame, for whoever must still finish it on the old one.
+    ///
+    /// If it is the [`FRAME_LOSSES_MAX`]th in the middle of that frame, the frame is dropped
+    /// instead: no transport may be long enough for it, and all that is behind it would wait for
+    /// ever.
     pub fn rewind(&mut self) -> Option<Remainder> {
-        let Writing::Between { front_bytes_written } = &mut self.writing else { return None };
+        let Writing::Between { front_bytes_written, front_losses } = &mut self.writing else {
+            return None;
+        };
         let bytes_written = mem::take(front_bytes_written);
+        if bytes_written == 0 {
+            return None;
+        }
+        *front_losses += 1;
+        let is_dropped = *front_losses == FRAME_LOSSES_MAX;
         let frame = self.waiting.first.clone()?;
-        (bytes_written > 0).then_some(Remainder { frame, bytes_written })
+        if is_dropped {
+            self.evict_oldest();
+        }
+        Some(Remainder { frame, bytes_written, is_dropped })
     }
 
     /// Drops all that waits and tells how many frames that were, those included of a batch whose
@@ -295,7 +319,7 @@ impl OutboundQueue {
     const fn in_flight(&self) -> Load {
         match self.writing {
             Writing::Between { .. } => Load::NONE,
-            Writing::InFlight { frames, bytes } => Load { frames: frames as usize, bytes },
+            Writing::InFlight { frames, bytes, .. } => Load { frames: frames as usize, bytes },
         }
     }
 
@@ -323,12 +347,20 @@ impl OutboundQueue {
 }
 
 impl Writing {
-    const BETWEEN_FRAMES: Self = Self::Between { front_bytes_written: 0 };
+    const BETWEEN_FRAMES: Self = Self::Between { front_bytes_written: 0, front_losses: 0 };
+
+    const fn front_losses(self) -> u8 {
+        match self {
+            Self::Between { front_losses, .. } | Self::InFlight { front_losses, .. } => {
+                front_losses
+            }
+        }
+    }
 
     /// How much of the oldest waiting frame is written; that of a batch is its writer's affair.
     const fn front_bytes_written(self) -> usize {
         match self {
-            Self::Between { front_bytes_written } => front_bytes_written,
+            Self::Between { front_bytes_written, .. } => front_bytes_written,
             Self::InFlight { .. } => 0,
         }
     }

@@ -15,6 +15,8 @@ pub struct SessionConfig {
     /// How long a socket may take for one frame, an upgrade to come about, and a close to be
     /// answered.
     pub write_wait: Duration,
+    /// How many bytes a second a socket must take of a frame that takes longer than that.
+    pub write_rate_min: u32,
     /// How long a session without a transport waits for the next one; zero: it ends at once.
     pub resume_window: Duration,
     /// How many received frames may wait for their callback before reading stops; at least 1.

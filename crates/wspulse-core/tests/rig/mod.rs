@@ -25,6 +25,8 @@ pub(crate) fn kicked() -> Disconnect {
 }
 
 pub(crate) const WRITE_WAIT: Duration = Duration::from_secs(10);
+/// Bytes a second: 1,000 in the write wait.
+pub(crate) const WRITE_RATE: u32 = 100;
 pub(crate) const WINDOW: Duration = Duration::from_secs(30);
 pub(crate) const PING: Duration = Duration::from_secs(5);
 pub(crate) const PONG: Duration = Duration::from_secs(12);
@@ -41,6 +43,7 @@ pub(crate) fn config() -> SessionConfig {
     SessionConfig {
         heartbeat: HeartbeatConfig { ping_interval: PING, pong_timeout: PONG },
         write_wait: WRITE_WAIT,
+        write_rate_min: WRITE_RATE,
         resume_window: WINDOW,
         inbound_frames_max: 3,
         inbound_rate: None,

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use wspulse_core::outbound::Remainder;
 use wspulse_core::session::Action;
 use wspulse_core::{Disconnect, Dismissal, SessionEvent};
 
@@ -115,7 +116,9 @@ impl Driver {
         let remainder = self.queue.rewind();
         let completes = self.ledger.rewind();
         assert_eq!(remainder.is_some(), begun > 0, "the rest of what was begun");
-        assert_eq!(remainder.is_some(), completes.is_some());
+        let is_dropped = remainder.as_ref().map(Remainder::is_dropped);
+        assert_eq!(is_dropped, completes.map(|(_, is_dropped)| is_dropped));
+        let completes = completes.map(|(number, _)| number);
         Scene::HalfWrittenAtLoss.seen_if(begun > 0);
         Scene::ControlHalfWrittenAtLoss.seen_if(link.lane.is_started());
         let peer = &link.socket.peer;

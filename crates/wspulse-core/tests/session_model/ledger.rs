@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use wspulse_core::OutboundStats;
-use wspulse_core::outbound::OverflowPolicy;
+use wspulse_core::outbound::{FRAME_LOSSES_MAX, OverflowPolicy};
 
 pub(crate) struct Ledger {
     capacity: Capacity,
@@ -13,6 +13,8 @@ pub(crate) struct Ledger {
     pending: VecDeque<Pending>,
     /// The peer has a part of the oldest pending frame.
     begun: bool,
+    /// How many transports were lost in the middle of the oldest pending frame.
+    losses: u8,
     /// During a write, how many of the oldest pending frames are the writer's.
     in_write: Option<usize>,
     sent: u64,
@@ -46,6 +48,7 @@ impl Ledger {
             fates: Vec::new(),
             pending: VecDeque::new(),
             begun: false,
+            losses: 0,
             in_write: None,
             sent: 0,
             dropped: 0,
@@ -102,6 +105,7 @@ impl Ledger {
         );
         self.settle(number, Fate::Sent);
         self.begun = false;
+        self.losses = 0;
     }
 
     /// The write is over; tells how many frames must go because newer ones came meanwhile.
@@ -120,9 +124,19 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn rewind(&mut self) -> Option<u32> {
-        let begun = std::mem::take(&mut self.begun);
-        self.pending.front().map(|frame| frame.number).filter(|_| begun)
+    /// The transport is lost; tells the frame that it has a part of, and whether that was once too
+    /// often.
+    pub(crate) fn rewind(&mut self) -> Option<(u32, bool)> {
+        if !std::mem::take(&mut self.begun) {
+            return None;
+        }
+        self.losses += 1;
+        let is_dropped = self.losses == FRAME_LOSSES_MAX;
+        let number = self.pending.front().unwrap().number;
+        if is_dropped {
+            self.drop_oldest();
+        }
+        Some((number, is_dropped))
     }
 
     pub(crate) fn discard(&mut self) -> usize {
@@ -131,6 +145,7 @@ impl Ledger {
             self.settle(frame.number, Fate::Dropped);
         }
         self.begun = false;
+        self.losses = 0;
         discarded.len()
     }
 
@@ -170,7 +185,11 @@ impl Ledger {
     }
 
     fn drop_oldest(&mut self) {
-        let frame = self.pending.remove(self.held()).unwrap();
+        let held = self.held();
+        if held == 0 {
+            self.losses = 0;
+        }
+        let frame = self.pending.remove(held).unwrap();
         self.settle(frame.number, Fate::Dropped);
     }
 

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 
 use wspulse_core::outbound::{OverflowPolicy, QueueFull, SLICES_MAX, advance, gather};
+use wspulse_core::session::Taken;
 
 use crate::coverage::Scene;
 use crate::driver::Driver;
@@ -52,7 +53,10 @@ impl Driver {
                 if took_frame || link.blocked_since.is_none() {
                     link.blocked_since = Some(env.now);
                 }
-                self.session.handle_write_blocked(took_frame, env.now);
+                self.session.handle_write_blocked(
+                    Taken { frames: usize::from(took_frame), bytes: 0 },
+                    env.now,
+                );
                 return;
             }
             if self.queue.is_empty() && link.lane.is_empty() {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use wspulse_core::EncodedFrame;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
+use wspulse_core::session::Taken;
 
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
@@ -51,7 +52,7 @@ impl Driver {
         {
             return Written::All;
         }
-        let mut took_frame = false;
+        let mut taken = Taken::default();
         // For one batch only, so that the callback has its turn again.
         let mut is_starved = self.is_starved();
         while self.session.is_writable()
@@ -66,11 +67,13 @@ impl Driver {
                 return self.flushed();
             }
             let polled = if std::mem::take(&mut is_starved) {
-                poll_unbudgeted(cx, |cx| poll_write_batch(transport, &mut batch, connection, cx))
+                poll_unbudgeted(cx, |cx| {
+                    poll_write_batch(transport, &mut batch, &mut taken.bytes, connection, cx)
+                })
             } else {
-                poll_write_batch(transport, &mut batch, connection, cx)
+                poll_write_batch(transport, &mut batch, &mut taken.bytes, connection, cx)
             };
-            took_frame |= batch.len() < waiting;
+            taken.frames += waiting - batch.len();
             let given_back = if may_be_frames {
                 connection.mailbox.give_back(batch, connection.server.queued_bytes())
             } else {
@@ -89,7 +92,7 @@ impl Driver {
                     return if self.transport.is_some() { Written::Failed } else { Written::Lost };
                 }
                 Poll::Pending => {
-                    self.session.handle_write_blocked(took_frame, now());
+                    self.session.handle_write_blocked(taken, now());
                     return Written::Blocked;
                 }
             }
@@ -111,6 +114,7 @@ impl Driver {
 fn poll_write_batch(
     transport: &mut Transport,
     batch: &mut Batch,
+    bytes_taken: &mut usize,
     connection: &ConnectionShared,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
@@ -120,6 +124,7 @@ fn poll_write_batch(
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        *bytes_taken += written;
         transport.needs_flush = true;
         let mut waiting = batch.len();
         advance(&mut transport.lane, batch, written, |frame| {

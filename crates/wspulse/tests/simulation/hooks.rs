@@ -97,7 +97,10 @@ impl MetricsCollector for Counting {
         self.note(reason.as_str(), id);
         match reason {
             DropReason::Rejected => add(&self.totals.rejected, 1),
-            DropReason::Evicted | DropReason::NoRoom | DropReason::Ended => {
+            DropReason::Evicted
+            | DropReason::NoRoom
+            | DropReason::Ended
+            | DropReason::Undeliverable => {
                 add(&self.totals.dropped, 1);
             }
         }
