@@ -7,8 +7,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bytestring::ByteString;
-
 use crate::close::{CloseCode, CloseFrame};
 use crate::escaped::Escaped;
 use crate::websocket::ProtocolError;
@@ -160,6 +158,8 @@ pub enum Dismissal {
 pub enum Disconnect {
     /// The application closed it.
     Closed,
+    /// The application closed it, with this code and reason for the peer.
+    ClosedWith(CloseFrame),
     /// Its transport was lost and there is no resume window.
     TransportLost(TransportLost),
     /// Its transport was lost, for this cause, and nobody came back within the resume window.
@@ -167,11 +167,8 @@ pub enum Disconnect {
     /// Its transport was lost, for this cause, and as many sessions were suspended already as may
     /// be at once.
     SuspendedLimit(TransportLost),
-    /// The application kicked it, with this text for the peer.
-    Kicked {
-        /// The Close frame's reason.
-        reason: ByteString,
-    },
+    /// The application kicked it, with this code and reason for the peer.
+    Kicked(CloseFrame),
     /// A new connection with the same id replaced it.
     Duplicate,
     /// The server was closed.
@@ -182,10 +179,10 @@ impl Disconnect {
     /// The reason without its details.
     pub const fn reason(&self) -> DisconnectReason {
         match self {
-            Self::Closed | Self::TransportLost(_) => DisconnectReason::Normal,
+            Self::Closed | Self::ClosedWith(_) | Self::TransportLost(_) => DisconnectReason::Normal,
             Self::GraceExpired(_) => DisconnectReason::GraceExpired,
             Self::SuspendedLimit(_) => DisconnectReason::SuspendedLimit,
-            Self::Kicked { .. } => DisconnectReason::Kicked,
+            Self::Kicked(_) => DisconnectReason::Kicked,
             Self::Duplicate => DisconnectReason::Duplicate,
             Self::ServerClosed => DisconnectReason::ServerClosed,
         }
@@ -197,7 +194,11 @@ impl Disconnect {
             Self::TransportLost(cause)
             | Self::GraceExpired(cause)
             | Self::SuspendedLimit(cause) => Some(cause),
-            Self::Closed | Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => None,
+            Self::Closed
+            | Self::ClosedWith(_)
+            | Self::Kicked(_)
+            | Self::Duplicate
+            | Self::ServerClosed => None,
         }
     }
 
@@ -205,11 +206,11 @@ impl Disconnect {
     /// close, or the peer's with code 1000, 1001 or none.
     pub fn is_normal(&self) -> bool {
         match self {
-            Self::Closed => true,
+            Self::Closed | Self::ClosedWith(_) => true,
             Self::TransportLost(cause)
             | Self::GraceExpired(cause)
             | Self::SuspendedLimit(cause) => cause.is_normal(),
-            Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => false,
+            Self::Kicked(_) | Self::Duplicate | Self::ServerClosed => false,
         }
     }
 
@@ -218,7 +219,7 @@ impl Disconnect {
     pub fn close_frame(&self) -> CloseFrame {
         match self {
             Self::Closed => CloseFrame::from_static(CloseCode::NORMAL, ""),
-            Self::Kicked { reason } => CloseFrame::new(CloseCode::NORMAL, reason.clone()),
+            Self::ClosedWith(frame) | Self::Kicked(frame) => frame.clone(),
             Self::Duplicate => DUPLICATE,
             Self::ServerClosed => {
                 CloseFrame::from_static(CloseCode::GOING_AWAY, "server shutting down")
@@ -234,7 +235,11 @@ impl Disconnect {
     pub const fn delivers_received(&self) -> bool {
         match self {
             Self::TransportLost(_) | Self::GraceExpired(_) | Self::SuspendedLimit(_) => true,
-            Self::Closed | Self::Kicked { .. } | Self::Duplicate | Self::ServerClosed => false,
+            Self::Closed
+            | Self::ClosedWith(_)
+            | Self::Kicked(_)
+            | Self::Duplicate
+            | Self::ServerClosed => false,
         }
     }
 }
@@ -250,7 +255,11 @@ impl fmt::Display for Disconnect {
             Self::SuspendedLimit(cause) => {
                 write!(f, "as many sessions as may be were suspended already; {cause}")
             }
-            Self::Kicked { reason } => write!(f, "kicked: {}", Escaped::new(reason)),
+            Self::ClosedWith(frame) => write!(f, "closed by the application with {frame}"),
+            Self::Kicked(frame) if frame.code() == CloseCode::NORMAL => {
+                write!(f, "kicked: {}", Escaped::new(frame.reason()))
+            }
+            Self::Kicked(frame) => write!(f, "kicked with {frame}"),
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
             Self::ServerClosed => f.write_str("server closed"),
         }

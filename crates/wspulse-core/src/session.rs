@@ -193,7 +193,15 @@ impl Session {
             self.discard_messages();
         }
         let close = disconnect.close_frame();
-        self.callbacks.push(SessionEvent::Closed(disconnect));
+        let told = match (&self.state, disconnect) {
+            // The application agrees with a peer that has taken its leave.
+            (
+                State::Suspended { cause: cause @ TransportLost::PeerClosed(_), .. },
+                Disconnect::Closed,
+            ) => Disconnect::TransportLost(cause.clone()),
+            (_, disconnect) => disconnect,
+        };
+        self.callbacks.push(SessionEvent::Closed(told));
         if has_transport {
             self.enter(State::Flushing { close, deadline });
         } else if self.upgrade_deadline.is_some() {

@@ -6,10 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytestring::ByteString;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
-use wspulse_core::{Disconnect, EncodedFrame, Escaped, Frame, OutboundStats};
+use wspulse_core::{
+    CloseCode, CloseFrame, Disconnect, EncodedFrame, Escaped, Frame, OutboundStats,
+};
 
 use crate::connect::Data;
 use crate::error::{BufferLimit, SendError};
@@ -147,6 +150,21 @@ impl Connection {
     /// before is written, then a close frame with code 1000. Does nothing if it has ended already.
     pub fn close(&self) {
         self.server().end(&self.shared, Disconnect::Closed);
+    }
+
+    /// Closes as [`close`](Self::close) does, with a close code and reason of your own, by which the
+    /// client can tell why: 4000 to 4999 are for applications (RFC 6455 §7.4.2). Up to 123 bytes of
+    /// the reason are sent.
+    ///
+    /// ```
+    /// # fn close(conn: &wspulse::Connection) -> Result<(), wspulse::InvalidCloseCode> {
+    /// conn.close_with(wspulse::CloseCode::new(4001)?, "signed in elsewhere");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn close_with(&self, code: CloseCode, reason: impl Into<ByteString>) {
+        let frame = CloseFrame::new(code, reason);
+        self.server().end(&self.shared, Disconnect::ClosedWith(frame));
     }
 
     /// Waits until the connection has ended; a suspension is no end. Returns at once if it has.

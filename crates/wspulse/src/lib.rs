@@ -105,8 +105,9 @@ pub use server::Server;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
-    CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate, MessageKind,
-    OutboundStats, OverRate, PanicError, PayloadError, Rate, TransportLost,
+    CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
+    InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError, Rate,
+    TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

@@ -38,7 +38,7 @@ impl Room {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn broadcast(&self, frame: Frame) -> Result<(), BroadcastError> {
+    pub fn broadcast(&self, frame: Frame) -> Result<usize, BroadcastError> {
         self.server.broadcast(&self.id, frame)
     }
 
@@ -51,7 +51,7 @@ impl Room {
         &self,
         excluded: &Connection,
         frame: Frame,
-    ) -> Result<(), BroadcastError> {
+    ) -> Result<usize, BroadcastError> {
         self.server.broadcast_except(&self.id, excluded, frame)
     }
 

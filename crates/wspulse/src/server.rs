@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use wspulse_core::codec::Codec;
 use wspulse_core::session::SessionConfig;
-use wspulse_core::{Disconnect, EncodedFrame, Frame};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, EncodedFrame, Frame};
 
 use crate::builder::{ServerBuilder, boxed_connect};
 use crate::connect::{Admission, ConnectRequest, Rejection};
@@ -147,11 +147,13 @@ impl Server {
     /// encoded once. A member whose buffer is full drops its oldest frames. All members get the
     /// room's broadcasts in the same order. A room without members is no error.
     ///
+    /// Returns how many members have it in their send buffers now, suspended ones included.
+    ///
     /// # Errors
     ///
     /// [`BroadcastError::ServerClosed`] after [`close`](Self::close); [`BroadcastError::Encode`] if
     /// the codec cannot express the frame.
-    pub fn broadcast(&self, room: &str, frame: Frame) -> Result<(), BroadcastError> {
+    pub fn broadcast(&self, room: &str, frame: Frame) -> Result<usize, BroadcastError> {
         self.fan_out(room, frame, None)
     }
 
@@ -165,7 +167,7 @@ impl Server {
         room: &str,
         excluded: &Connection,
         frame: Frame,
-    ) -> Result<(), BroadcastError> {
+    ) -> Result<usize, BroadcastError> {
         self.fan_out(room, frame, Some(excluded.shared()))
     }
 
@@ -180,7 +182,8 @@ impl Server {
         self.kick_with_reason(id, "kicked")
     }
 
-    /// Kicks with a reason text of your own for the peer, of which up to 123 bytes are sent.
+    /// Kicks with a reason text of your own for the peer, of which up to 123 bytes are sent, and
+    /// close code 1000.
     ///
     /// # Errors
     ///
@@ -190,9 +193,24 @@ impl Server {
         id: &str,
         reason: impl Into<ByteString>,
     ) -> Result<(), KickError> {
+        self.kick_with(id, CloseCode::NORMAL, reason)
+    }
+
+    /// Kicks with a close code and reason of your own, by which the client can tell why: 4000 to
+    /// 4999 are for applications (RFC 6455 §7.4.2). Up to 123 bytes of the reason are sent.
+    ///
+    /// # Errors
+    ///
+    /// See [`kick`](Self::kick).
+    pub fn kick_with(
+        &self,
+        id: &str,
+        code: CloseCode,
+        reason: impl Into<ByteString>,
+    ) -> Result<(), KickError> {
         let registry = &self.inner.registry;
         let connection = registry.find(id);
-        let kicked = Disconnect::Kicked { reason: reason.into() };
+        let kicked = Disconnect::Kicked(CloseFrame::new(code, reason));
         if connection.is_some_and(|connection| self.end(&connection, kicked)) {
             Ok(())
         } else if registry.is_open() {
@@ -321,7 +339,7 @@ impl Server {
         room: &str,
         frame: Frame,
         excluded: Option<&Arc<ConnectionShared>>,
-    ) -> Result<(), BroadcastError> {
+    ) -> Result<usize, BroadcastError> {
         if !self.is_open() {
             return Err(BroadcastError::ServerClosed { frame });
         }
@@ -329,18 +347,17 @@ impl Server {
             Ok(encoded) => encoded,
             Err(source) => return Err(BroadcastError::Encode { frame, source }),
         };
-        if let Some(members) = self.inner.registry.members(room) {
-            let overflow = self.metrics().overflow_interest();
-            let fan_out = members.broadcast(&encoded, excluded, overflow, self.queued_bytes());
-            let payload_bytes = encoded.payload().len();
-            self.metrics().record(|hooks| {
-                hooks.message_broadcast(room, payload_bytes, fan_out.members);
-            });
-            for (member, offered) in fan_out.overflowed {
-                member.count_overflow(offered);
-            }
+        let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
+        let overflow = self.metrics().overflow_interest();
+        let fan_out = members.broadcast(&encoded, excluded, overflow, self.queued_bytes());
+        let payload_bytes = encoded.payload().len();
+        self.metrics().record(|hooks| {
+            hooks.message_broadcast(room, payload_bytes, fan_out.members);
+        });
+        for (member, offered) in fan_out.overflowed {
+            member.count_overflow(offered);
         }
-        Ok(())
+        Ok(fan_out.members)
     }
 }
 

@@ -151,7 +151,10 @@ fn every_end_says_what_happened() {
     let lost = TransportLost::PeerClosed(Some(support_wire::close(4000, "bye")));
     for (end, text) in [
         (Disconnect::Closed, "closed by the application"),
-        (Disconnect::Kicked { reason: "kicked".into() }, "kicked: kicked"),
+        (
+            Disconnect::Kicked(wspulse::CloseFrame::new(wspulse::CloseCode::NORMAL, "kicked")),
+            "kicked: kicked",
+        ),
         (Disconnect::Duplicate, "replaced by a connection with the same id"),
         (Disconnect::ServerClosed, "server closed"),
         (Disconnect::TransportLost(lost.clone()), "transport lost: peer closed with 4000 (bye)"),

@@ -24,7 +24,7 @@ async fn a_kicked_connection_ends_despite_the_window() {
     stage.server.kick("ann").unwrap();
     assert_eq!(ann.closed().await.unwrap(), Some(kicked()));
     let end = stage.disconnected().await;
-    assert!(matches!(&end, Disconnect::Kicked { reason } if *reason == "kicked"));
+    assert!(matches!(&end, Disconnect::Kicked(frame) if frame.reason() == "kicked"));
     assert_eq!(end.reason(), DisconnectReason::Kicked);
     assert!(!end.is_normal());
     assert_eq!(connection.state(), ConnectionState::Closed);
@@ -39,7 +39,7 @@ async fn a_suspended_connection_can_be_kicked() {
     stage.dropped().await;
     let before = Instant::now();
     stage.server.kick("ann").unwrap();
-    assert!(matches!(stage.disconnected().await, Disconnect::Kicked { .. }));
+    assert!(matches!(stage.disconnected().await, Disconnect::Kicked(_)));
     assert_eq!(before.elapsed(), Duration::ZERO);
     assert_eq!(connection.state(), ConnectionState::Closed);
     tokio::time::advance(2 * WINDOW).await;
@@ -54,7 +54,7 @@ async fn a_kick_tells_the_peer_and_the_application_its_reason() {
     let told = CloseFrame::new(CloseCode::NORMAL, "spam");
     assert_eq!(ann.closed().await.unwrap(), Some(told));
     assert!(
-        matches!(stage.disconnected().await, Disconnect::Kicked { reason } if reason == "spam")
+        matches!(stage.disconnected().await, Disconnect::Kicked(frame) if frame.reason() == "spam")
     );
 }
 
@@ -136,7 +136,7 @@ async fn a_kick_at_the_instant_of_expiry_ends_it_once() {
         };
         let kicked = kick.await.unwrap();
         match stage.disconnected().await {
-            Disconnect::Kicked { .. } => assert_eq!(kicked, Ok(())),
+            Disconnect::Kicked(_) => assert_eq!(kicked, Ok(())),
             Disconnect::GraceExpired(_) => {
                 assert!(matches!(kicked, Err(KickError::NotFound { .. })));
             }
@@ -155,7 +155,7 @@ async fn a_kick_reaches_a_resume_that_is_under_way() {
     let handshake = stage.server.handshake(request_parts("/ws?id=ann")).unwrap();
     let accepted = handshake.connect().await.unwrap();
     stage.server.kick("ann").unwrap();
-    assert!(matches!(stage.disconnected().await, Disconnect::Kicked { .. }));
+    assert!(matches!(stage.disconnected().await, Disconnect::Kicked(_)));
     let (ours, theirs) = tokio::io::duplex(1024);
     accepted.attach(theirs, &[]);
     let mut ann = wspulse::testing::TestClient::new(ours);

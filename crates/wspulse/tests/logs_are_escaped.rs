@@ -216,6 +216,6 @@ fn what_a_peer_chooses_is_escaped_where_an_end_is_displayed() {
     let frame = CloseFrame::new(CloseCode::NORMAL, EVIL);
     let end = Disconnect::TransportLost(TransportLost::PeerClosed(Some(frame)));
     assert_eq!(end.to_string(), format!("transport lost: peer closed with 1000 ({ESCAPED})"));
-    let end = Disconnect::Kicked { reason: EVIL.into() };
+    let end = Disconnect::Kicked(CloseFrame::new(CloseCode::NORMAL, EVIL));
     assert_eq!(end.to_string(), format!("kicked: {ESCAPED}"));
 }

@@ -139,7 +139,7 @@ async fn a_kick_is_carried_out_while_the_handler_runs() {
     assert_eq!(connection.state(), ConnectionState::Closed);
     slow.gate.add_permits(1);
     let end = slow.told.recv().await.unwrap();
-    assert!(matches!(end, Told::Disconnect(_, Disconnect::Kicked { .. })));
+    assert!(matches!(end, Told::Disconnect(_, Disconnect::Kicked(_))));
 }
 
 #[tokio::test(start_paused = true)]

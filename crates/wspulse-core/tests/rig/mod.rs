@@ -21,7 +21,7 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn kicked() -> Disconnect {
-    Disconnect::Kicked { reason: "kicked".into() }
+    Disconnect::Kicked(wspulse_core::CloseFrame::new(wspulse_core::CloseCode::NORMAL, "kicked"))
 }
 
 pub(crate) const WRITE_WAIT: Duration = Duration::from_secs(10);

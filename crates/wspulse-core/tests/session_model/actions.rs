@@ -37,7 +37,7 @@ impl Driver {
         let from = self.journal.start(event, self.told.ended_suspended);
         if let SessionEvent::Closed(disconnect) = event {
             Scene::SuspensionsFolded.seen_if(self.journal.suspensions < self.told.losses);
-            let (expected, _) = self.told.end.as_ref().expect("an end before its callback");
+            let expected = self.told.end_as_told.as_ref().expect("an end before its callback");
             assert_eq!(disconnect.to_string(), expected.to_string(), "the first end wins");
         }
         let longest = env.pick(&[20, 200, 200, 8_000]);
@@ -56,6 +56,7 @@ impl Driver {
 
     fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant, env: &Env) {
         let was_paused = self.is_paused();
+        self.told.last_loss.clone_from(&self.told.loss);
         let link = self.current.take();
         let link = link.expect("only a transport that is there is dismissed");
         self.check_dismissal(&dismissal, &link, was_paused, env);
@@ -182,7 +183,9 @@ impl Driver {
 fn close_of(end: &Disconnect) -> (u16, &str) {
     match end {
         Disconnect::Closed => (1000, ""),
-        Disconnect::Kicked { reason } => (1000, reason),
+        Disconnect::Kicked(frame) | Disconnect::ClosedWith(frame) => {
+            (frame.code().as_u16(), frame.reason())
+        }
         Disconnect::Duplicate => (1000, "duplicate connection id"),
         Disconnect::ServerClosed => (1001, "server shutting down"),
         Disconnect::TransportLost(_)

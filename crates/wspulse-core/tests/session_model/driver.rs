@@ -83,8 +83,12 @@ pub(crate) struct Expected {
     pub(crate) suspended_until: Option<Instant>,
     pub(crate) upgrade_failed_at: Option<Instant>,
     pub(crate) end: Option<(Disconnect, Instant)>,
+    /// The end as its callback is to hear of it.
+    pub(crate) end_as_told: Option<Disconnect>,
     pub(crate) ended_suspended: bool,
     pub(crate) loss: Option<TransportLost>,
+    /// The loss that the last transport was dismissed for, if it was told.
+    pub(crate) last_loss: Option<TransportLost>,
     pub(crate) flushed: bool,
     pub(crate) asked_for_end: bool,
     pub(crate) discarded_backlog: bool,
@@ -309,7 +313,17 @@ impl Driver {
         }
         self.told.opening = false;
         self.told.ended_suspended = self.told.suspended_until.take().is_some();
+        let expected = match (&disconnect, &self.told.last_loss) {
+            // The application agrees with a peer that has taken its leave.
+            (Disconnect::Closed, Some(cause @ TransportLost::PeerClosed(_)))
+                if self.told.ended_suspended =>
+            {
+                Disconnect::TransportLost(cause.clone())
+            }
+            (disconnect, _) => Disconnect::clone(disconnect),
+        };
         self.told.end = Some((disconnect.clone(), deadline));
+        self.told.end_as_told = Some(expected);
         self.told.backlog_at_end = !self.ledger.is_empty();
         self.told.awaits_transport = self.current.is_none();
         self.woken = true;

@@ -337,7 +337,7 @@ impl World {
     fn any_end(&mut self) -> Disconnect {
         match self.env.up_to(2) {
             0 => Disconnect::Closed,
-            1 => Disconnect::Kicked { reason: "kicked".into() },
+            1 => Disconnect::Kicked(CloseFrame::new(CloseCode::NORMAL, "kicked")),
             _ => Disconnect::ServerClosed,
         }
     }

@@ -23,6 +23,10 @@ pub(crate) enum Outcome {
 }
 
 impl Offered {
+    pub(crate) const fn is_refused(&self) -> bool {
+        matches!(self.outcome, Outcome::Refused(_))
+    }
+
     pub(crate) const fn has_overflowed(&self) -> bool {
         self.evicted > 0 || !matches!(self.outcome, Outcome::Queued)
     }

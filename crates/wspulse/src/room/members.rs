@@ -26,7 +26,7 @@ pub(super) struct Inner {
 
 /// What a broadcast did.
 pub(crate) struct FanOut {
-    /// How many members it was offered to.
+    /// How many members have it in their queues.
     pub(crate) members: usize,
     /// Those for whom there was no room without dropping something, if that is of interest.
     pub(crate) overflowed: Vec<(Arc<ConnectionShared>, Offered)>,
@@ -98,8 +98,11 @@ impl Members {
                 continue;
             };
             fan_out.members += 1;
-            if offered.has_overflowed() && overflow == Overflow::Listed {
-                fan_out.overflowed.push((Arc::clone(member), offered));
+            if offered.has_overflowed() {
+                fan_out.members -= usize::from(offered.is_refused());
+                if overflow == Overflow::Listed {
+                    fan_out.overflowed.push((Arc::clone(member), offered));
+                }
             }
         }
         match notice {

@@ -29,7 +29,7 @@ pub(crate) struct App {
     /// Frames are numbered as they are made, so that order can be seen.
     frames: AtomicUsize,
     pub(crate) rejected: AtomicUsize,
-    /// To how many members broadcasts were offered.
+    /// How many members broadcasts have reached.
     pub(crate) offered: AtomicUsize,
     /// Messages that clients did not mean to send: bytes that happen to make sense.
     pub(crate) strays: AtomicUsize,
@@ -162,10 +162,10 @@ impl App {
             Some(excluded) => server.broadcast_except(room, excluded, frame),
             None => server.broadcast(room, frame),
         };
-        if result.is_ok() {
+        if let Ok(reached) = result {
+            self.offered.fetch_add(reached, Ordering::Relaxed);
             for member in members.iter().filter(|member| excluded != Some(member)) {
                 life(member).accept(number);
-                self.offered.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
