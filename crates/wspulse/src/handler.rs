@@ -14,6 +14,19 @@ use crate::connection::Connection;
 /// that only panics returns; the parameter only tells the kinds apart and is inferred.
 pub trait CallbackOutput<Kind>: sealed::Sealed<Kind> {}
 
+/// What an async connect function returns: a future of an admission or a rejection.
+///
+/// Implemented for all of them; it is there for the compiler's message to whoever passes a plain
+/// function.
+#[diagnostic::on_unimplemented(
+    message = "the connect function of `Server::builder` must be async",
+    label = "this function returns no future",
+    note = "give a plain function to `Server::builder_sync`, or have it return an `async` block"
+)]
+pub trait ConnectFuture: Future<Output = Result<Admission, Rejection>> + Send + 'static {}
+
+impl<F: Future<Output = Result<Admission, Rejection>> + Send + 'static> ConnectFuture for F {}
+
 /// Marks callbacks that return a future.
 #[derive(Debug)]
 pub enum Async {}

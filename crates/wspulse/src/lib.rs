@@ -95,7 +95,7 @@ pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use connection::{Connection, ConnectionState};
 pub use error::{BroadcastError, BufferLimit, ConfigError, KickError, SendError, ServerClosed};
-pub use handler::{Async, CallbackOutput, Plain};
+pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
 pub use options::DuplicatePolicy;
 pub use room::Room;

@@ -99,6 +99,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use http::Extensions;
 use wspulse_core::Frame;
 
 pub use builder::RouterBuilder;
@@ -106,7 +107,7 @@ pub use context::Context;
 pub use error::{ExtractError, HandlerError, RouterError};
 #[cfg(feature = "msgpack")]
 pub use extract::MsgPack;
-pub use extract::{Data, Event, Extension, FromContext, Json};
+pub use extract::{Data, Event, Extension, FromContext, Json, State};
 pub use handler::{Handler, HandlerFuture, HandlerOutput, HandlerResult, IntoHandlerResult};
 pub use middleware::{Layer, Middleware, Next};
 pub use recovery::Recovery;
@@ -126,6 +127,7 @@ pub struct Router {
 
 struct Table {
     chains: HashMap<String, Arc<Chain>>,
+    state: Arc<Extensions>,
     fallback: Arc<Chain>,
     on_error: ErrorHandler,
 }
@@ -157,7 +159,7 @@ impl Router {
         let table = Arc::clone(&self.table);
         async move {
             let chain = Arc::clone(table.chain(frame.event()));
-            let context = Context::new(connection.clone(), frame.clone());
+            let context = Context::new(connection.clone(), frame.clone(), Arc::clone(&table.state));
             if let Err(error) = Next::all_of(chain).run(context).await {
                 match (table.on_error)(connection, frame, error) {
                     Outcome::Done => {}

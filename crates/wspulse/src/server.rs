@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytestring::ByteString;
+use http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use wspulse_core::codec::Codec;
@@ -17,7 +18,7 @@ use crate::builder::{ServerBuilder, boxed_connect};
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::{Connection, ConnectionShared};
 use crate::error::{BroadcastError, ConfigError, KickError, SendError};
-use crate::handler::{Callbacks, ConnectFn};
+use crate::handler::{Callbacks, ConnectFn, ConnectFuture};
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::panics;
@@ -78,7 +79,7 @@ impl Server {
     pub fn builder<F, Fut>(connect: F) -> ServerBuilder
     where
         F: Fn(ConnectRequest) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Admission, Rejection>> + Send + 'static,
+        Fut: ConnectFuture,
     {
         ServerBuilder::new(boxed_connect(connect))
     }
@@ -92,6 +93,30 @@ impl Server {
         Self::builder(move |request| {
             let connect = Arc::clone(&connect);
             async move { connect(request) }
+        })
+    }
+
+    /// Starts building a server that has no connect function, for an application that authenticates
+    /// its clients by itself and lets them in with [`upgrade`](Self::upgrade) or
+    /// [`Handshake::admit`](crate::http::Handshake::admit).
+    ///
+    /// Whoever comes by another way, such as to the server mounted as a service, is answered 404.
+    ///
+    /// ```
+    /// use wspulse::{Admission, Server, http::Response};
+    ///
+    /// fn join(server: &Server, request: axum::extract::Request) -> Response {
+    ///     let user = "ann"; // whom your session layer says it is
+    ///     server.upgrade(request, Admission::room("lobby").id(user))
+    /// }
+    ///
+    /// let server = Server::builder_without_connect().build()?;
+    /// # Ok::<(), wspulse::ConfigError>(())
+    /// ```
+    pub fn builder_without_connect() -> ServerBuilder {
+        Self::builder_sync(|_| {
+            let line = "this server lets nobody in by itself";
+            Err(Rejection::with_status(StatusCode::NOT_FOUND, line))
         })
     }
 

@@ -109,3 +109,14 @@ async fn a_parameter_that_is_no_utf8_is_400_where_the_connect_function_passes_it
     let answer = Answer::to(&server.build().unwrap(), request_parts("/ws?id=%FF")).await;
     assert_eq!(answer.summary(), (400, "query parameter \"id\" is no UTF-8\n"));
 }
+
+#[tokio::test]
+async fn a_server_without_a_connect_function_lets_in_whom_the_application_admits_and_nobody_else() {
+    let server = Server::builder_without_connect().build().unwrap();
+    let answer = Answer::to(&server, request_parts("/ws")).await;
+    assert_eq!(answer.summary(), (404, "this server lets nobody in by itself\n"));
+    let handshake = server.handshake(request_parts("/ws")).unwrap();
+    let accepted = handshake.admit(Admission::room("lobby").id("ann")).unwrap();
+    assert_eq!(accepted.response().status(), 101);
+    assert!(server.connection("ann").is_some());
+}

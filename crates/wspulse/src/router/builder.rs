@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
+use http::Extensions;
 use wspulse_core::{Escaped, Frame};
 
 use super::context::Context;
@@ -20,6 +21,7 @@ use crate::handler::{CallbackOutput, Outcome, outcome};
 pub struct RouterBuilder {
     layers: Vec<Layer>,
     routes: Vec<Route>,
+    state: Extensions,
     fallback: Endpoint,
     on_error: ErrorHandler,
 }
@@ -38,6 +40,7 @@ impl RouterBuilder {
         Self {
             layers: Vec::new(),
             routes: Vec::new(),
+            state: Extensions::new(),
             fallback: Box::new(|context| {
                 warn_unmatched(&context);
                 HandlerFuture::ready(Ok(()))
@@ -90,6 +93,28 @@ impl RouterBuilder {
         self
     }
 
+    /// Gives all handlers and middleware something to share, such as a pool of database
+    /// connections; they take a copy of it as [`State<S>`](super::State). There is one value for
+    /// each type: the last one given counts.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use wspulse::router::{Router, State};
+    ///
+    /// struct Database {}
+    ///
+    /// let router = Router::builder()
+    ///     .state(Arc::new(Database {}))
+    ///     .on("save", |State(database): State<Arc<Database>>| drop(database))
+    ///     .build()?;
+    /// # Ok::<(), wspulse::router::RouterError>(())
+    /// ```
+    pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.state.insert(state);
+        self
+    }
+
     /// Adds middleware around the handlers of all events and around the fallback, wherever in the
     /// setup they are registered. The first one added is the outermost.
     pub fn layer(mut self, middleware: impl Middleware) -> Self {
@@ -126,7 +151,7 @@ impl RouterBuilder {
     /// [`RouterError`] for the first handler that was registered for the empty event, or for an
     /// event that has one already.
     pub fn build(self) -> Result<Router, RouterError> {
-        let Self { layers, routes, fallback, on_error } = self;
+        let Self { layers, routes, state, fallback, on_error } = self;
         let mut chains = HashMap::with_capacity(routes.len());
         for Route { event, layers: inner, endpoint } in routes {
             if event.is_empty() {
@@ -143,7 +168,7 @@ impl RouterBuilder {
             }
         }
         let fallback = Arc::new(Chain { layers: layers.into(), endpoint: fallback });
-        Ok(Router { table: Arc::new(Table { chains, fallback, on_error }) })
+        Ok(Router { table: Arc::new(Table { chains, state: Arc::new(state), fallback, on_error }) })
     }
 }
 

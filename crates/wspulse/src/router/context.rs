@@ -1,5 +1,7 @@
 //! What travels along a chain.
 
+use std::sync::Arc;
+
 use http::Extensions;
 use wspulse_core::Frame;
 
@@ -13,12 +15,13 @@ use crate::connection::Connection;
 pub struct Context {
     connection: Connection,
     frame: Frame,
+    state: Arc<Extensions>,
     extensions: Extensions,
 }
 
 impl Context {
-    pub(super) fn new(connection: Connection, frame: Frame) -> Self {
-        Self { connection, frame, extensions: Extensions::new() }
+    pub(super) fn new(connection: Connection, frame: Frame, state: Arc<Extensions>) -> Self {
+        Self { connection, frame, state, extensions: Extensions::new() }
     }
 
     /// The connection that the frame came from.
@@ -34,6 +37,12 @@ impl Context {
     /// The frame's event; empty when there is none.
     pub fn event(&self) -> &str {
         self.frame.event()
+    }
+
+    /// What the router was [given](super::RouterBuilder::state) of this type. Handlers take it as
+    /// [`State`](super::State).
+    pub fn state<S: Send + Sync + 'static>(&self) -> Option<&S> {
+        self.state.get::<S>()
     }
 
     /// What middleware before this point has put there, one value per type.

@@ -38,6 +38,12 @@ pub enum ExtractError {
         /// The type, for people to read.
         type_name: &'static str,
     },
+    /// The router was given no [state](super::RouterBuilder::state) of this type.
+    #[error("no state of type {type_name} given to the router; see RouterBuilder::state")]
+    MissingState {
+        /// The type, for people to read.
+        type_name: &'static str,
+    },
     /// [`Admission::data`](crate::Admission::data) attached nothing of this type to the connection.
     #[error("no data of type {type_name} attached to the connection")]
     MissingData {
@@ -49,6 +55,10 @@ pub enum ExtractError {
 impl ExtractError {
     pub(super) fn missing_extension<T>() -> Self {
         Self::MissingExtension { type_name: type_name::<T>() }
+    }
+
+    pub(super) fn missing_state<T>() -> Self {
+        Self::MissingState { type_name: type_name::<T>() }
     }
 
     pub(super) fn missing_data<T>() -> Self {
@@ -87,7 +97,9 @@ impl HandlerError {
         match self {
             Self::Extract(ExtractError::Payload(_)) => "the payload does not fit the event",
             Self::Extract(
-                ExtractError::MissingExtension { .. } | ExtractError::MissingData { .. },
+                ExtractError::MissingExtension { .. }
+                | ExtractError::MissingState { .. }
+                | ExtractError::MissingData { .. },
             )
             | Self::Application(_)
             | Self::Panicked(_) => "internal error",

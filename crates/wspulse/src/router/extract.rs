@@ -38,7 +38,7 @@ use crate::connection::Connection;
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take an argument of type `{Self}`",
     note = "arguments are `Connection`, `Frame`, `Context`, `Event`, `Json<T>`, `MsgPack<T>` with \
-            the feature `msgpack`, `Extension<T>`, `Data<T>`, a `Result` of one of them, or a \
+            the feature `msgpack`, `State<S>`, `Extension<T>`, `Data<T>`, a `Result` of one of them, or a \
             type that implements `FromContext`"
 )]
 pub trait FromContext: Sized {
@@ -156,6 +156,20 @@ impl<T: Clone + Send + Sync + 'static> FromContext for Extension<T> {
     fn from_context(context: &Context) -> Result<Self, ExtractError> {
         let value = context.extensions().get::<T>().cloned();
         value.map(Self).ok_or_else(ExtractError::missing_extension::<T>)
+    }
+}
+
+/// A copy of the state of this type that the router was
+/// [given](super::RouterBuilder::state): a pool of database connections, a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State<S>(pub S);
+
+impl<S: Clone + Send + Sync + 'static> FromContext for State<S> {
+    type Error = ExtractError;
+
+    fn from_context(context: &Context) -> Result<Self, ExtractError> {
+        let state = context.state::<S>().cloned();
+        state.map(Self).ok_or_else(ExtractError::missing_state::<S>)
     }
 }
 

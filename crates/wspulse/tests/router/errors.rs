@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use wspulse::Frame;
 use wspulse::router::{
-    Context, Data, Extension, ExtractError, Handler, HandlerError, Json, Next, Router,
+    Context, Data, Extension, ExtractError, Handler, HandlerError, Json, Next, Router, State,
 };
 
 use crate::support::{Client, Journal, Log};
@@ -63,6 +63,18 @@ async fn a_missing_extension_is_a_typed_error_that_names_its_type() {
         panic!("{failure:?}");
     };
     assert!(type_name.ends_with("Missing"), "{type_name}");
+}
+
+#[tokio::test]
+async fn missing_state_is_a_typed_error_that_names_its_type_and_the_way_to_give_it() {
+    let failure = failure(Frame::new("a"), |_: State<u128>| {}).await;
+
+    let Some(HandlerError::Extract(error @ ExtractError::MissingState { type_name })) = &failure
+    else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(*type_name, "u128");
+    assert!(error.to_string().contains("RouterBuilder::state"), "{error}");
 }
 
 #[tokio::test]

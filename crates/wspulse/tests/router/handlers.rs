@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use wspulse::router::{
     Context, Data, Event, Extension, ExtractError, FromContext, Handler, HandlerError,
-    HandlerFuture, HandlerResult, Json, Middleware, MsgPack, Next, Router,
+    HandlerFuture, HandlerResult, Json, Middleware, MsgPack, Next, Router, State,
 };
 use wspulse::{Admission, Connection, Frame, SendError, Server};
 
@@ -207,4 +207,28 @@ async fn a_context_may_be_kept_after_its_dispatch() {
     let context = inbox.recv().await.unwrap();
     assert_eq!(context.frame().id(), "1");
     assert_eq!(context.connection(), &client.connection);
+}
+
+#[tokio::test]
+async fn handlers_and_middleware_of_a_router_share_its_state_one_value_for_each_type() {
+    async fn count(context: Context, next: Next) -> HandlerResult {
+        context.state::<Journal>().expect("it was given").note("middleware");
+        next.run(context).await
+    }
+    let client = Client::alone().await;
+    let journal = Journal::default();
+    let router = Router::builder()
+        .on("move", |State(journal): State<Journal>, State(number): State<u8>| {
+            journal.note(format!("handler {number}"));
+        })
+        .state(1_u8)
+        .layer(count)
+        .state(journal.clone())
+        .state(2_u8)
+        .build()
+        .unwrap();
+
+    client.dispatch(&router, Frame::new("move")).await;
+
+    assert_eq!(journal.entries(), ["middleware", "handler 2"]);
 }
