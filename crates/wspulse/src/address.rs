@@ -2,15 +2,32 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::Extensions;
+
 /// The address of the peer at the other end of an HTTP connection, as
 /// [`serve`](crate::serve()) puts it into the extensions of each request.
 ///
-/// A [`Server`](crate::Server) finds it there by itself. An axum handler takes it as an argument,
+/// A [`Server`](crate::Server) finds it there by itself, as it does axum's `ConnectInfo<SocketAddr>`
+/// with the feature `axum`: `axum::serve` leaves that, if it is given
+/// `into_make_service_with_connect_info::<SocketAddr>()`. An axum handler takes it as an argument,
 /// `Extension(PeerAddr(address)): Extension<PeerAddr>`; elsewhere it is
 /// `request.extensions().get::<PeerAddr>()`. Behind a proxy it is the proxy's: see
 /// [`ServerBuilder::peer_addr`](crate::ServerBuilder::peer_addr).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
+
+impl PeerAddr {
+    /// The address that the HTTP server has left with a request.
+    pub(crate) fn told_in(extensions: &Extensions) -> Option<SocketAddr> {
+        let told = extensions.get::<Self>().map(|Self(address)| *address);
+        #[cfg(feature = "axum")]
+        let told = told.or_else(|| {
+            let info = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
+            info.map(|axum::extract::ConnectInfo(address)| *address)
+        });
+        told
+    }
+}
 
 /// What limits by address count as one peer: an IPv4 address, or 64 bits of an IPv6 one.
 ///

@@ -53,7 +53,7 @@
 //!
 //! # Features
 //!
-//! All are off by default and only add: `msgpack`, the MessagePack codec; `rustls`, TLS for
+//! All are off by default and only add: `axum`, the client's address under `axum::serve`; `msgpack`, the MessagePack codec; `rustls`, TLS for
 //! [`serve`](serve()); `testing`, clients for the tests of applications.
 
 mod address;

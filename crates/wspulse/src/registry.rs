@@ -65,6 +65,8 @@ pub(crate) enum Refused {
     ServerClosed,
     /// All connections that `max_connections` allows are there.
     TooManyConnections,
+    /// There is a limit by address, and it cannot be told which one this client's is.
+    UnknownAddress,
     /// All that `max_connections_per_addr` allows are there.
     TooManyFromAddress,
     /// Too many with this id, of this address or in all have ended and are not done yet.

@@ -4,7 +4,6 @@ mod lifecycle;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bytestring::ByteString;
 use http::StatusCode;
@@ -56,8 +55,7 @@ struct Inner {
     /// Every task that this server spawned.
     tasks: TaskTracker,
     runtimes: Runtimes,
-    /// That a limit by address cannot hold was told.
-    unknown_addr_warned: AtomicBool,
+    unknown_addresses: Mutex<Throttle>,
     turns: Arc<Turns>,
     other_rooms: Mutex<Throttle>,
 }
@@ -148,7 +146,7 @@ impl Server {
                 queued_bytes,
                 tasks: TaskTracker::new(),
                 runtimes: Runtimes::new(),
-                unknown_addr_warned: AtomicBool::new(false),
+                unknown_addresses: Mutex::default(),
                 turns: Arc::default(),
                 other_rooms: Mutex::default(),
             }),

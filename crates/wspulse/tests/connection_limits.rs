@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use support_counts::{Recorder, builder, idle, join};
 use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use wspulse::http::{Accepted, Response};
 use wspulse::testing::{Refused, TestClient, request_parts};
@@ -239,12 +240,13 @@ async fn a_session_counts_where_its_client_came_from_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_comes_back_from_nowhere_counts_where_it_did() {
+async fn a_session_whose_client_comes_back_from_nowhere_waits_on() {
     let server = builder().max_connections_per_addr(1).resume_window(WINDOW).build().unwrap();
     drop(enter(&server, "ann", "192.0.2.1").await);
     idle().await;
-    let _ann = join(&server, "ann").await;
-    assert_eq!(refused_from(&server, "ben", "192.0.2.1").await, full_from_here());
+    assert_eq!(refused(&server, "ann").await.0, 500);
+    let ann = server.connection("ann").unwrap();
+    assert_eq!(ann.state(), ConnectionState::Suspended);
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,10 +269,29 @@ async fn the_address_in_a_proxys_header_outranks_that_of_the_proxy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_whose_address_is_unknown_are_not_limited_by_it() {
+async fn clients_whose_address_is_unknown_are_refused_where_there_is_a_limit_by_address() {
     let server = builder().max_connections_per_addr(1).build().unwrap();
-    let _clients = [join(&server, "ann").await, join(&server, "ben").await];
-    assert_eq!(server.connection_count(), 2);
+    let unknown = (500, "the client's address is unknown\n".to_owned());
+    assert_eq!(refused(&server, "ann").await, unknown);
+    assert_eq!(server.connection_count(), 0);
+}
+
+/// As `axum::serve` serves it, with the addresses that axum has.
+#[tokio::test]
+async fn a_limit_by_address_holds_behind_axums_own_server() {
+    let server = builder().max_connections_per_addr(1).build().unwrap();
+    let app = axum::Router::new().route_service("/ws", server.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = tokio::spawn(axum::serve(listener, service).into_future());
+    let ann = TestClient::connect_tcp(address, "/ws?id=ann").await.unwrap();
+    let refused = TestClient::connect_tcp(address, "/ws?id=ben").await.unwrap_err();
+    assert!(refused.to_string().contains("429"), "{refused}");
+    assert_eq!(server.connection_count(), 1);
+    serving.abort();
+    drop(ann);
+    server.close().await;
 }
 
 /// Has 200 handshakes made at once, on several threads, and tells how many were let in, along with

@@ -7,11 +7,13 @@ use support_wire::{Answer, dial, open_house};
 use wspulse::testing::request_parts;
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_by_address_that_finds_no_address_says_so_once() {
+async fn a_limit_by_address_that_finds_no_address_says_so_a_line_in_a_while() {
     let logs = Logs::capture();
     let server = open_house().max_connections_per_addr(1).build().unwrap();
-    let _clients = [dial(&server, "ann").await, dial(&server, "ben").await];
-    assert!(logs.one("WARN", "max_connections_per_addr").contains("ServerBuilder::peer_addr"));
+    for _ in 0..2 {
+        assert_eq!(Answer::to(&server, request_parts("/ws")).await.status, 500);
+    }
+    assert!(logs.one("ERROR", "max_connections_per_addr").contains("ServerBuilder::peer_addr"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,9 +33,10 @@ impl ServerBuilder {
     /// session counts where its client came from last.
     ///
     /// The address is what [`peer_addr`](Self::peer_addr) finds in the request, else the
-    /// [`PeerAddr`](crate::PeerAddr) that the HTTP server has left in it. Where neither tells it,
-    /// there is no limit, and a warning in the log. Behind a proxy, set `peer_addr`: all clients
-    /// have the proxy's address otherwise.
+    /// [`PeerAddr`](crate::PeerAddr) that the HTTP server has left in it, or axum's `ConnectInfo`
+    /// with the feature `axum`. Where none of them tells it, the client is answered 500, with a
+    /// line in the log that says what to do. Behind a proxy, set `peer_addr`: all clients have the
+    /// proxy's address otherwise.
     pub const fn max_connections_per_addr(mut self, connections: usize) -> Self {
         self.options.admission.connections_per_addr_max = Some(connections);
         self

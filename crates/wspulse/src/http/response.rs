@@ -38,6 +38,9 @@ impl From<Refused> for Response {
             Refused::TooManyFromAddress => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
             }
+            Refused::UnknownAddress => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "the client's address is unknown")
+            }
             Refused::TooManyEnding => (StatusCode::SERVICE_UNAVAILABLE, "too many are ending"),
         };
         // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.

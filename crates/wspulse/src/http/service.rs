@@ -75,7 +75,7 @@ impl Server {
         let options = self.options();
         check_head_size(&parts, &options.admission)?;
         let accept_key = accept_key(&parts)?;
-        let known_addr = parts.extensions.get::<PeerAddr>().map(|PeerAddr(address)| *address);
+        let known_addr = PeerAddr::told_in(&parts.extensions);
         let mut request = ConnectRequest::new(parts, known_addr);
         if let Some(check) = &options.check_origin {
             let accepted = panics::catch(|| check(&request)).map_err(|panic| internal(&panic))?;

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
@@ -25,7 +24,8 @@ impl Server {
     pub(crate) fn check_places(&self, peer_addr: Option<SocketAddr>) -> Result<(), Refused> {
         let limits = &self.options().admission;
         if limits.connections_per_addr_max.is_some() && peer_addr.is_none() {
-            self.warn_of_unknown_addr();
+            self.tell_of_unknown_addr();
+            return Err(Refused::UnknownAddress);
         }
         if limits.limit_connections() {
             self.inner.registry.check_places(peer_addr.map(AddressGroup::of))?;
@@ -33,12 +33,14 @@ impl Server {
         Ok(())
     }
 
-    /// Once, since it will be so for every client.
-    fn warn_of_unknown_addr(&self) {
-        if !self.inner.unknown_addr_warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "max_connections_per_addr does not limit clients whose address is unknown; see \
-                 ServerBuilder::peer_addr"
+    /// A line in a while, since it is so for every client.
+    fn tell_of_unknown_addr(&self) {
+        if let Some(not_logged) = self.inner.unknown_addresses.lock().due() {
+            tracing::error!(
+                not_logged,
+                "clients are refused: max_connections_per_addr is set, and their address is \
+                 unknown; use wspulse::serve, axum's into_make_service_with_connect_info with the \
+                 feature axum, or ServerBuilder::peer_addr"
             );
         }
     }
