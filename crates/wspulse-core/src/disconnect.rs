@@ -274,6 +274,7 @@ impl Error for Disconnect {
 
 /// Why a connection has ended, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DisconnectReason {
     /// Closed by the application, or its transport was lost without a resume window.
     Normal,

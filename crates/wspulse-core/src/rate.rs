@@ -21,6 +21,7 @@ pub struct InboundRate {
 
 /// What happens to a peer that sends more than its [`InboundRate`] allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OverRate {
     /// It is not read until it may send again: TCP pushes back, nothing is lost.
     Pause,

@@ -129,6 +129,7 @@ fn write_connections(to: &mut Writer<'_, '_>) -> fmt::Result {
             metric.encode_family(&labels(room, None))?.encode_gauge(&series.active())
         })
     })?;
+    to.counter("sessions_suspended", "Sessions that waited", |s| s.suspended.get())?;
     to.counter("resume_attempts", "Sessions that got a new transport", |s| s.resumed.get())?;
     let help = "How long connections lasted, suspended times included";
     to.histogram("connection_duration_seconds", help, |metric, room, series| {

@@ -71,6 +71,10 @@ impl MetricsCollector for PrometheusCollector {
         self.count(room, |series| series.opened.add(1));
     }
 
+    fn session_suspended(&self, room: &str, _: &str) {
+        self.count(room, |series| series.suspended.add(1));
+    }
+
     fn session_resumed(&self, room: &str, _: &str) {
         self.count(room, |series| series.resumed.add(1));
     }

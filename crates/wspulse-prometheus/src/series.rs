@@ -88,6 +88,7 @@ pub(crate) struct Buckets {
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) opened: Counter,
+    pub(crate) suspended: Counter,
     pub(crate) resumed: Counter,
     /// One for each reason; their counts are those of the closed connections.
     pub(crate) durations: Box<[Histogram]>,
@@ -108,6 +109,7 @@ impl Series {
     fn new(buckets: &Buckets) -> Self {
         Self {
             opened: Counter::default(),
+            suspended: Counter::default(),
             resumed: Counter::default(),
             durations: REASONS.iter().map(|_| Histogram::new(&buckets.duration)).collect(),
             received: Counter::default(),

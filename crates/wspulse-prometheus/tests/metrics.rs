@@ -125,6 +125,7 @@ async fn a_resume_is_counted_without_a_label() {
     idle().await;
     let page = page(&metrics);
     assert_has(&page, "wspulse_resume_attempts_total 1");
+    assert_has(&page, "wspulse_sessions_suspended_total 1");
     assert_has(&page, "wspulse_connections_opened_total 1");
 }
 

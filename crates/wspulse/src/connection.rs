@@ -33,6 +33,7 @@ pub struct Connection {
 
 /// Whether a connection has a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ConnectionState {
     /// It has one, or its first is just coming up.
     Connected,

@@ -126,8 +126,9 @@ impl Driver {
     }
 
     fn tell_if_suspended(&self) {
-        if self.session.is_suspended() {
-            self.connection.mailbox.set_suspended();
+        if self.session.is_suspended() && self.connection.mailbox.set_suspended() {
+            let ConnectionShared { server, room, id, .. } = &*self.connection;
+            server.metrics().record(|hooks| hooks.session_suspended(room, id));
         }
     }
 

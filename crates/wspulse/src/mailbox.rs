@@ -264,9 +264,13 @@ impl Mailbox {
         inner.set_state(ConnectionState::Connected);
     }
 
-    /// Tells that the connection waits for a transport. Without effect after its end.
-    pub(crate) fn set_suspended(&self) {
-        self.inner.lock().set_state(ConnectionState::Suspended);
+    /// Tells that the connection waits for a transport, and returns whether that is news. Without
+    /// effect after its end.
+    pub(crate) fn set_suspended(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let before = inner.state;
+        inner.set_state(ConnectionState::Suspended);
+        inner.state != before
     }
 
     /// Takes all frames that wait, for one write; [`give_back`](Self::give_back) must follow.

@@ -23,6 +23,8 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn room_created(&self, room: &str) {}
     /// A connection was registered; not called when a session resumes.
     fn connection_opened(&self, room: &str, id: &str) {}
+    /// A session waits for its client: its transport was lost, and it has a resume window.
+    fn session_suspended(&self, room: &str, id: &str) {}
     /// A session has got a new transport.
     fn session_resumed(&self, room: &str, id: &str) {}
     /// A connection has ended. `duration` counts from its registration, suspended times included.
@@ -71,6 +73,7 @@ impl MetricsCollector for NoopCollector {}
 
 /// Why a frame will never be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DropReason {
     /// The send buffer was full, and the frame went back to its sender.
     Rejected,
@@ -107,6 +110,7 @@ impl fmt::Display for DropReason {
 
 /// Which callback is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CallbackKind {
     /// `on_connect`.
     Connect,

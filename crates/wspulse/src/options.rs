@@ -47,6 +47,7 @@ pub(crate) type PeerAddrFn = Box<dyn Fn(&ConnectRequest) -> Option<SocketAddr> +
 ///
 /// A *suspended* connection is resumed in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum DuplicatePolicy {
     /// The old connection ends with [`Disconnect::Duplicate`](crate::Disconnect::Duplicate) and a new one begins.
     #[default]

@@ -12,7 +12,7 @@ use wspulse_core::Disconnect;
 use super::Server;
 use crate::address::AddressGroup;
 use crate::connect::Admission;
-use crate::connection::ConnectionShared;
+use crate::connection::{ConnectionShared, ConnectionState};
 use crate::driver::Driver;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered};
@@ -20,6 +20,13 @@ use crate::sync::{self, AtomicUsize};
 use crate::transport::{Upgrade, turn_away};
 
 impl Server {
+    /// The number of sessions that wait for their clients. It looks at every connection: for a
+    /// gauge now and then, not for a hot path.
+    pub fn suspended_count(&self) -> usize {
+        let connections = self.inner.registry.connections();
+        connections.iter().filter(|conn| conn.state() == ConnectionState::Suspended).count()
+    }
+
     /// Whether a client with this address will be refused whoever it is.
     pub(crate) fn check_places(&self, peer_addr: Option<SocketAddr>) -> Result<(), Refused> {
         let limits = &self.options().admission;

@@ -103,6 +103,7 @@ impl MetricsCollector for Counting {
             | DropReason::Undeliverable => {
                 add(&self.totals.dropped, 1);
             }
+            _ => panic!("a reason that this test does not know: {reason}"),
         }
     }
 
