@@ -27,6 +27,8 @@ const FRAMES: u64 = 20;
 const STOP: Duration = Duration::from_secs(35);
 /// So long is looked for whom the server throws out afterwards: a ping and its answer fit in.
 const AFTER: Duration = Duration::from_secs(15);
+/// More than the few seconds that everybody has after a stop, less than the resume window.
+const LATER: Duration = Duration::from_secs(8);
 const SLOWLY: Duration = Duration::from_millis(200);
 
 fn signal(server: &Attacked, name: &str) {
@@ -145,6 +147,8 @@ async fn a_thousand_clients_of_a_process_that_was_stopped_lose_nothing() {
     }
     sleep_until(continued_at).await;
     signal(&server, "-CONT");
+    // Their window has not run on meanwhile.
+    sleep(LATER).await;
     for index in CLIENTS / 2..CLIENTS {
         let peer = ask_in(address, &format!("gone-{index}")).await;
         clients.spawn(come_in(peer, until, FRAMES));
