@@ -112,8 +112,9 @@ impl ServerBuilder {
     }
 
     /// How long a connection that lost its transport waits for its client to come back with the
-    /// same id. Default: zero, which ends it at once. No upper bound. If the window runs out while
-    /// the server itself stands still, clients have five seconds more when it goes on.
+    /// same id. Default: zero, which ends it at once. No upper bound. Time in which the server
+    /// itself stood still, as its process was stopped, does not count, but for one ping interval
+    /// or five seconds at the most; clients have five seconds at the least when it goes on.
     pub const fn resume_window(mut self, window: Duration) -> Self {
         self.options.resume_window = window;
         self
@@ -123,7 +124,7 @@ impl ServerBuilder {
     /// byte comes (default 30 s, at most 10 min). The first must be the shorter one. Pings go out up
     /// to a thirtieth of their interval late, each by another time, so that connections that came
     /// together are not pinged together. Time in which the server stood still, as its process was
-    /// stopped, does not count against a peer, if more than a second passed after a deadline.
+    /// stopped, does not count against a peer, but for one `ping_interval` at the most.
     pub const fn heartbeat(mut self, ping_interval: Duration, pong_timeout: Duration) -> Self {
         self.options.heartbeat = HeartbeatConfig { ping_interval, pong_timeout };
         self

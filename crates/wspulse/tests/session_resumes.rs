@@ -11,7 +11,7 @@ use support_sessions::{
     shortly_before,
 };
 use tokio::sync::mpsc;
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, sleep};
 use wspulse::testing::{TestClient, request_parts};
 use wspulse::{
     Admission, CloseCode, CloseFrame, ConnectionState, Disconnect, Rejection, Server, TransportLost,
@@ -116,7 +116,7 @@ async fn the_window_expires_exactly_at_its_end() {
     drop(ann);
     stage.dropped().await;
     let lost_at = Instant::now();
-    advance(shortly_before(WINDOW)).await;
+    sleep(shortly_before(WINDOW)).await;
     assert_eq!(connection.state(), ConnectionState::Suspended);
     stage.is_silent().await;
     let end = stage.disconnected().await;
@@ -133,7 +133,7 @@ async fn every_loss_has_a_whole_window() {
     for _ in 0..3 {
         drop(ann);
         stage.dropped().await;
-        advance(WINDOW * 9 / 10).await;
+        sleep(WINDOW * 9 / 10).await;
         (ann, _) = stage.rejoin("ann").await;
     }
     drop(ann);
@@ -153,7 +153,7 @@ async fn a_client_may_be_silent_until_it_is_missed_and_away_for_the_window_besid
     let silent_since = Instant::now();
     assert!(matches!(stage.dropped().await, TransportLost::PongTimeout));
     assert_passed(silent_since, silence);
-    advance(shortly_before(WINDOW)).await;
+    sleep(shortly_before(WINDOW)).await;
     let (_ann, connection) = stage.rejoin("ann").await;
     assert_eq!(connection, before);
 }
@@ -218,10 +218,10 @@ async fn a_transport_on_its_way_holds_the_expiry() {
     let (ann, before) = stage.join("ann").await;
     drop(ann);
     stage.dropped().await;
-    advance(shortly_before(WINDOW)).await;
+    sleep(shortly_before(WINDOW)).await;
     let handshake = stage.server.handshake(request_parts("/ws?id=ann")).unwrap();
     let accepted = handshake.connect().await.unwrap();
-    advance(Duration::from_secs(5)).await;
+    sleep(Duration::from_secs(5)).await;
     let (ours, theirs) = tokio::io::duplex(1024);
     accepted.attach(theirs, &[]);
     assert_eq!(stage.restored().await, before);
@@ -236,7 +236,7 @@ async fn a_transport_that_fails_to_come_leaves_the_old_deadline() {
     drop(ann);
     stage.dropped().await;
     let lost_at = Instant::now();
-    advance(WINDOW / 2).await;
+    sleep(WINDOW / 2).await;
     let handshake = stage.server.handshake(request_parts("/ws?id=ann")).unwrap();
     drop(handshake.connect().await.unwrap());
     stage.is_silent().await;

@@ -14,6 +14,8 @@ use wspulse::{ConnectionState, Disconnect, TransportLost};
 const STOP: Duration = Duration::from_secs(35);
 const PING: Duration = Duration::from_secs(10);
 const PONG: Duration = Duration::from_secs(30);
+/// How often a session without a heartbeat looks at the time.
+const LOOK: Duration = Duration::from_secs(5);
 
 #[tokio::test(start_paused = true)]
 async fn no_client_with_the_default_heartbeat_is_thrown_out() {
@@ -85,11 +87,41 @@ async fn a_client_that_does_not_come_back_is_waited_for_a_few_seconds_only() {
     let (ann, _) = stage.join("ann").await;
     drop(ann);
     stage.dropped().await;
+    sleep(PONG.saturating_sub(Duration::from_secs(1))).await;
     advance(STOP).await;
     let continued_at = Instant::now();
     let end = stage.disconnected().await;
     assert!(matches!(end, Disconnect::GraceExpired(_)));
     assert_passed(continued_at, Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_the_middle_of_a_resume_window_does_not_count() {
+    let mut stage = Stage::new(|builder| builder.resume_window(2 * STOP));
+    let (ann, _) = stage.join("ann").await;
+    drop(ann);
+    stage.dropped().await;
+    sleep(PING).await;
+    advance(STOP).await;
+    let continued_at = Instant::now();
+    let end = stage.disconnected().await;
+    assert!(matches!(end, Disconnect::GraceExpired(_)));
+    let waited = continued_at.elapsed();
+    assert!(waited + PING <= 2 * STOP + TICK, "{waited:?}");
+    assert!(waited + PING + LOOK >= 2 * STOP, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_rest_is_written_does_not_count() {
+    let mut stage = Stage::new(|builder| builder.write_wait(PONG));
+    let (mut ann, connection) = stage.join_narrow("ann", 16).await;
+    (0..20).for_each(|number| connection.send(numbered(number)).unwrap());
+    settle().await;
+    connection.close();
+    sleep(PING / 2).await;
+    advance(2 * PING).await;
+    sleep(PING).await;
+    assert_eq!(numbers(&mut ann, 20).await, (0..20).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,10 @@ use crate::budget::poll_unbudgeted;
 /// suspended, or its threads were blocked. Peers are not to blame for that.
 const LATE_MAX: Duration = Duration::from_secs(1);
 
+/// How often the time is looked at without a heartbeat, as while a client is waited for: a stop in
+/// the middle of a long wait shows only by a turn that comes late.
+const LOOK: Duration = Duration::from_secs(5);
+
 impl Driver {
     /// Pings if that is due, in time for what this round writes.
     pub(super) fn drive_ping(&mut self) {
@@ -28,6 +32,7 @@ impl Driver {
     /// it: one that was put off is looked up when the timer fires, which spares moving the timer
     /// for every byte that comes.
     pub(super) fn drive_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.notice_stop();
         let callback = self.callback.as_ref().and(self.callback_deadline);
         let Deadlines { ping, strict } = self.session.deadlines();
         let schedule = self.connection.server.ping_schedule();
@@ -45,7 +50,8 @@ impl Driver {
             return Poll::Pending;
         }
         let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key));
-        let deadline = ping_slot.map_or(latest, |slot| slot.min(latest));
+        let look = ping_slot.unwrap_or_else(|| Instant::now() + LOOK);
+        let deadline = look.min(latest);
         let timer = match &mut self.timer {
             Some(timer) => {
                 timer.as_mut().reset(deadline);
@@ -55,12 +61,9 @@ impl Driver {
         };
         // With the budget that a callback has spent, it would not register.
         ready!(poll_unbudgeted(cx, |cx| timer.as_mut().poll(cx)));
-        let late = Instant::now().saturating_duration_since(timer.deadline());
-        if late > LATE_MAX {
-            self.session.handle_stall(late, now());
-            if let Some(deadline) = self.callback_deadline {
-                self.session.handle_drain_limited(deadline.into_std());
-            }
+        if late(timer.deadline()) > LATE_MAX {
+            // What was missed has been counted: not once more.
+            self.timer = None;
         }
         // One that has just been started is polled once at least.
         if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
@@ -72,4 +75,22 @@ impl Driver {
         self.settle();
         Poll::Ready(())
     }
+
+    /// Whatever the timer was for, one that is heard late tells of a stop.
+    fn notice_stop(&mut self) {
+        let Some(timer) = self.timer.as_ref().filter(|timer| timer.is_elapsed()) else { return };
+        let missed = late(timer.deadline());
+        if missed <= LATE_MAX {
+            return;
+        }
+        self.timer = None;
+        self.session.handle_stall(missed, now());
+        if let Some(deadline) = self.callback_deadline {
+            self.session.handle_drain_limited(deadline.into_std());
+        }
+    }
+}
+
+fn late(deadline: Instant) -> Duration {
+    Instant::now().saturating_duration_since(deadline)
 }
