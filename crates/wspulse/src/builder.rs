@@ -22,6 +22,26 @@ use crate::server::Server;
 
 /// Builds a [`Server`]. The last value given for an option is the one that counts; values are
 /// checked by [`build`](Self::build).
+///
+/// ```
+/// use std::time::Duration;
+/// use wspulse::{Admission, Rejection, Server, origin};
+///
+/// let server = Server::builder_sync(|request| {
+///     let user = request.query("user").ok_or_else(Rejection::unauthorized)?;
+///     Ok(Admission::room("lobby").id(user))
+/// })
+/// .on_connect(|conn| println!("{} is here", conn.id()))
+/// .on_message(|conn, frame| async move {
+///     let _ = conn.room().broadcast_except(&conn, frame);
+/// })
+/// .on_disconnect(|conn, end| println!("{} has left: {end}", conn.id()))
+/// .check_origin(origin::allow_list(["https://chat.example"]))
+/// .max_message_size(64 * 1024)
+/// .resume_window(Duration::from_secs(30))
+/// .build()?;
+/// # Ok::<(), wspulse::ConfigError>(())
+/// ```
 #[must_use = "a builder does nothing until it is built"]
 pub struct ServerBuilder {
     connect: ConnectFn,

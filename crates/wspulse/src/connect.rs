@@ -149,8 +149,24 @@ impl QueryError {
 
 /// What a connection gets when it is let in: a room, an optional id, optional data.
 ///
-/// Whoever is admitted with the id of a suspended connection inherits that session with its
-/// buffered frames, so an id must be handed out only to whom it belongs.
+/// A client that is admitted with the id of a suspended connection gets that session with its
+/// buffered frames. So give an id only to whom it belongs.
+///
+/// ```
+/// use wspulse::{Admission, ConnectRequest, Rejection};
+///
+/// struct User {
+///     name: String,
+/// }
+///
+/// fn connect(request: &ConnectRequest) -> Result<Admission, Rejection> {
+///     // Verify a token here.
+///     let name = request.query("user").ok_or_else(Rejection::unauthorized)?.into_owned();
+///     let room = request.query("room").unwrap_or("lobby".into());
+///     // Callbacks find it: `conn.data::<User>()`.
+///     Ok(Admission::room(room).id(name.clone()).data(User { name }))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Admission {
     pub(crate) room: Arc<str>,

@@ -26,6 +26,15 @@ use crate::sync::AtomicUsize;
 ///
 /// A handle is cheap to clone and stays valid after the connection has ended. It reaches its
 /// [server](Self::server) and its [room](Self::room), so a callback needs nothing else.
+///
+/// ```
+/// use wspulse::{Connection, Frame, SendError};
+///
+/// fn greet(conn: &Connection) -> Result<(), SendError> {
+///     let others = conn.room().len() - 1;
+///     conn.send(Frame::new("welcome").with_payload(others.to_string()))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<ConnectionShared>,

@@ -17,6 +17,24 @@ pub use limit::Limit;
 ///
 /// The order of a room's and a connection's life is kept: `room_created`, `connection_opened`,
 /// `connection_closed`, `room_destroyed`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use wspulse::{DropReason, MetricsCollector};
+///
+/// #[derive(Clone, Default)]
+/// struct Drops(Arc<AtomicU64>);
+///
+/// impl MetricsCollector for Drops {
+///     fn frame_dropped(&self, _room: &str, _id: &str, _reason: DropReason) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+///
+/// let drops = Drops::default(); // keep a clone, and give one to `ServerBuilder::metrics`
+/// # let _ = drops;
+/// ```
 #[expect(unused_variables, reason = "the default of every hook is to do nothing")]
 pub trait MetricsCollector: Send + Sync + 'static {
     /// A room has its first member.

@@ -10,6 +10,24 @@ use tokio::net::{TcpListener, TcpStream};
 /// around it, whose streams are wrapped, or which is not TCP at all.
 ///
 /// Streams other than [`TcpStream`] are held in a box each, once they are WebSockets.
+///
+/// ```
+/// use std::io;
+/// use std::net::SocketAddr;
+/// use tokio::net::{UnixListener, UnixStream};
+/// use wspulse::serve::Listener;
+///
+/// struct Local(UnixListener);
+///
+/// impl Listener for Local {
+///     type Stream = UnixStream;
+///
+///     async fn accept(&mut self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
+///         let (stream, _) = self.0.accept().await?;
+///         Ok((stream, None))
+///     }
+/// }
+/// ```
 pub trait Listener: Send + 'static {
     /// The byte stream of a connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
