@@ -1,5 +1,6 @@
 //! The order of a connection's callbacks: one at a time, in a fixed grammar.
 
+use crate::codec::DecodeError;
 use crate::disconnect::{Disconnect, TransportLost};
 use crate::frame::Frame;
 use crate::rare_queue::RareQueue;
@@ -7,13 +8,16 @@ use crate::rare_queue::RareQueue;
 /// What an application is told of a connection.
 ///
 /// The order is always
-/// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`.
+/// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`, where a message
+/// may be an undecodable one.
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
     /// The connection has come up.
     Opened,
     /// A frame has arrived.
     Message(Frame),
+    /// A message has arrived that is no frame.
+    Undecodable(DecodeError),
     /// The transport is gone, the session waits for the next one.
     Suspended(TransportLost),
     /// The next transport is there.
@@ -30,7 +34,7 @@ pub enum SessionEvent {
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
     waiting: RareQueue<SessionEvent>,
-    /// How many of them are messages; the session keeps that to its `inbound_frames_max`.
+    /// How many of them are messages, frames or not; the session keeps that to its `inbound_frames_max`.
     messages: u32,
     phase: Phase,
 }
@@ -64,7 +68,7 @@ impl CallbackQueue {
 
     pub(crate) fn push(&mut self, event: SessionEvent) {
         match &event {
-            SessionEvent::Message(_) => self.messages += 1,
+            SessionEvent::Message(_) | SessionEvent::Undecodable(_) => self.messages += 1,
             SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
             SessionEvent::Opened | SessionEvent::Resumed | SessionEvent::Closed(_) => {}
         }
@@ -73,14 +77,18 @@ impl CallbackQueue {
 
     /// Removes the messages that wait and tells how many they were.
     pub(crate) fn discard_messages(&mut self) -> usize {
-        self.waiting.retain(|event| !matches!(event, SessionEvent::Message(_)));
-        std::mem::take(&mut self.messages) as usize
+        let frames = self.take_messages();
+        self.waiting.retain(|event| {
+            !matches!(event, SessionEvent::Message(_) | SessionEvent::Undecodable(_))
+        });
+        frames
     }
 
     /// Removes all that waits but the end, and tells how many messages that were.
     pub(crate) fn skip_to_end(&mut self) -> usize {
+        let frames = self.take_messages();
         self.waiting.retain(|event| matches!(event, SessionEvent::Closed(_)));
-        std::mem::take(&mut self.messages) as usize
+        frames
     }
 
     /// The next event whose callback may start now. [`finished`](Self::finished) must follow.
@@ -91,7 +99,7 @@ impl CallbackQueue {
         let event = self.waiting.pop_front()?;
         self.phase = match event {
             SessionEvent::Closed(_) => Phase::RunningLast,
-            SessionEvent::Message(_) => {
+            SessionEvent::Message(_) | SessionEvent::Undecodable(_) => {
                 self.messages -= 1;
                 Phase::Running
             }
@@ -125,9 +133,19 @@ impl CallbackQueue {
 
     /// Nothing is called any more. Tells how many messages waited.
     pub(crate) fn abandon(&mut self) -> usize {
+        let frames = self.take_messages();
         self.waiting = RareQueue::new();
         self.phase = Phase::Over;
-        std::mem::take(&mut self.messages) as usize
+        frames
+    }
+
+    /// None of the messages that wait counts any more. Tells how many of them are frames: the
+    /// others are counted as undecodable already.
+    fn take_messages(&mut self) -> usize {
+        if std::mem::take(&mut self.messages) == 0 {
+            return 0;
+        }
+        self.waiting.iter().filter(|event| matches!(event, SessionEvent::Message(_))).count()
     }
 
     /// Whether a callback runs.

@@ -6,6 +6,7 @@ mod msgpack;
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -94,8 +95,8 @@ impl<'a> InboundMessage<'a> {
 pub struct EncodeError(Box<dyn Error + Send + Sync>);
 
 /// A message that is not a frame.
-#[derive(Debug)]
-pub struct DecodeError(Box<dyn Error + Send + Sync>);
+#[derive(Debug, Clone)]
+pub struct DecodeError(Arc<dyn Error + Send + Sync>);
 
 macro_rules! codec_error {
     ($name:ident, $text:literal) => {
@@ -103,7 +104,7 @@ macro_rules! codec_error {
             /// Wraps the codec's own error, which stays reachable as the
             /// [`source`](Error::source).
             pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-                Self(source.into())
+                Self(source.into().into())
             }
 
             /// The codec's own error, to downcast to its type.

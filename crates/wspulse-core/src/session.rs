@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use crate::callbacks::{CallbackQueue, SessionEvent};
 use crate::clock::after;
+use crate::codec::DecodeError;
 use crate::disconnect::{Disconnect, PanicError, TransportLost};
 use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
@@ -173,6 +174,15 @@ impl Session {
             self.callbacks.push(SessionEvent::Message(frame));
         } else {
             self.actions.push_back(Action::Discarded(1));
+        }
+        if self.has_room() { Flow::Continue } else { Flow::Pause }
+    }
+
+    /// A message came that is no frame, and the application wants to hear of it. Says whether the
+    /// next one is welcome.
+    pub fn handle_undecodable(&mut self, error: DecodeError) -> Flow {
+        if matches!(self.state, State::Connected(_)) {
+            self.callbacks.push(SessionEvent::Undecodable(error));
         }
         if self.has_room() { Flow::Continue } else { Flow::Pause }
     }

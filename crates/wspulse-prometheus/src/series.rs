@@ -26,6 +26,7 @@ pub(crate) const LIMITS: &[&str] = &[
 pub(crate) const CALLBACKS: &[&str] = &[
     "on_connect",
     "on_message",
+    "on_undecodable",
     "on_transport_drop",
     "on_transport_restore",
     "on_disconnect",

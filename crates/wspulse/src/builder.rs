@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wspulse_core::codec::Codec;
+use wspulse_core::codec::{Codec, DecodeError};
 use wspulse_core::{Disconnect, Frame, HeartbeatConfig, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
@@ -80,6 +80,30 @@ impl ServerBuilder {
         R: CallbackOutput<Kind>,
     {
         self.callbacks.message = Some(Box::new(move |conn, frame| outcome(callback(conn, frame))));
+        self
+    }
+
+    /// Called for each message that the codec cannot decode, in its place among the frames, such as
+    /// to tell the client. A panic in it ends the transport. It needs a message callback as well:
+    /// without one nothing is decoded.
+    ///
+    /// Such a message is counted and logged in any case. The error's text may hold what the client
+    /// sent.
+    ///
+    /// ```
+    /// # fn configure(builder: wspulse::ServerBuilder) -> wspulse::ServerBuilder {
+    /// builder.on_undecodable(|conn, _error| {
+    ///     let _ = conn.send(wspulse::Frame::new("error").with_payload("\"not a frame\""));
+    /// })
+    /// # }
+    /// ```
+    pub fn on_undecodable<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection, DecodeError) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.undecodable =
+            Some(Box::new(move |conn, error| outcome(callback(conn, error))));
         self
     }
 

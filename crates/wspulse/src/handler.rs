@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 
+use wspulse_core::codec::DecodeError;
 use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
@@ -111,6 +112,7 @@ pub(crate) type ConnectFn =
 pub(crate) struct Callbacks {
     pub(crate) connect: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
     pub(crate) message: Option<Callback<Frame>>,
+    pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,

@@ -134,6 +134,8 @@ pub enum CallbackKind {
     Connect,
     /// `on_message`, or the codec on its behalf.
     Message,
+    /// `on_undecodable`.
+    Undecodable,
     /// `on_transport_drop`.
     TransportDrop,
     /// `on_transport_restore`.
@@ -148,6 +150,7 @@ impl CallbackKind {
         match self {
             Self::Connect => "on_connect",
             Self::Message => "on_message",
+            Self::Undecodable => "on_undecodable",
             Self::TransportDrop => "on_transport_drop",
             Self::TransportRestore => "on_transport_restore",
             Self::Disconnect => "on_disconnect",

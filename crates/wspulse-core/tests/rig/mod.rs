@@ -255,6 +255,7 @@ impl Rig {
             .map(|event| match event {
                 SessionEvent::Opened => "Opened",
                 SessionEvent::Message(_) => "Message",
+                SessionEvent::Undecodable(_) => "Undecodable",
                 SessionEvent::Suspended(_) => "Suspended",
                 SessionEvent::Resumed => "Resumed",
                 SessionEvent::Closed(_) => "Closed",

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
+use wspulse_core::codec::DecodeError;
 use wspulse_core::session::Session;
 use wspulse_core::{Escaped, Frame, PanicError, SessionEvent};
 
@@ -45,6 +46,7 @@ impl<'a> Turn<'a> {
         let callbacks = self.connection.server.callbacks();
         let (kind, called) = match event {
             SessionEvent::Message(frame) => return self.start_message(frame, now),
+            SessionEvent::Undecodable(error) => return self.start_undecodable(error, now),
             SessionEvent::Opened => (
                 CallbackKind::Connect,
                 self.call(callbacks.connect.as_ref(), |call, own| call(own)),
@@ -75,6 +77,17 @@ impl<'a> Turn<'a> {
         let callback = self.connection.server.callbacks().message.as_ref();
         let called = self.call(callback, |call, own| call(own, frame));
         self.called(CallbackKind::Message, called, now);
+    }
+
+    /// Starts the callback for a message that is no frame.
+    #[cold]
+    pub(super) fn start_undecodable(&mut self, error: DecodeError, now: std::time::Instant) {
+        if self.connection.mailbox.discards_received() {
+            return self.returned(now);
+        }
+        let callback = self.connection.server.callbacks().undecodable.as_ref();
+        let called = self.call(callback, |call, own| call(own, error));
+        self.called(CallbackKind::Undecodable, called, now);
     }
 
     /// Calls the application, if it has such a callback.
@@ -119,9 +132,11 @@ impl<'a> Turn<'a> {
         report_panic(self.connection, kind, &panic);
         match kind {
             // An end that was posted meanwhile wins: the peer is told of that.
-            CallbackKind::Message if self.connection.mailbox.state() == ConnectionState::Closed => {
+            CallbackKind::Message | CallbackKind::Undecodable
+                if self.connection.mailbox.state() == ConnectionState::Closed => {}
+            CallbackKind::Message | CallbackKind::Undecodable => {
+                self.session.handle_message_panicked(panic, now);
             }
-            CallbackKind::Message => self.session.handle_message_panicked(panic, now),
             CallbackKind::Connect
             | CallbackKind::TransportDrop
             | CallbackKind::TransportRestore

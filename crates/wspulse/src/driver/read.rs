@@ -226,9 +226,21 @@ impl Inbound<'_> {
             Ok(frame) => self.turn.session.handle_frame(frame),
             Err(error) => {
                 self.report_undecodable(payload_bytes, &error);
-                Flow::Continue
+                self.deliver_undecodable(error)
             }
         }
+    }
+
+    #[cold]
+    fn deliver_undecodable(&mut self, error: DecodeError) -> Flow {
+        if self.turn.connection.server.callbacks().undecodable.is_none() {
+            return Flow::Continue;
+        }
+        if !self.turn.session.start_message() {
+            return self.turn.session.handle_undecodable(error);
+        }
+        self.turn.start_undecodable(error, self.now);
+        Flow::Continue
     }
 
     /// The first of a transport at WARN, lest a flood of messages becomes a flood of lines.
