@@ -6,7 +6,7 @@
 //!
 //! The page (`chat.js`) shows the reconnect loop that an application would write. Its "Cut
 //! network" button makes this server drop the tab's TCP connection for some seconds: the session
-//! survives, and what was said meanwhile arrives when the tab is back.
+//! survives, and what was said meanwhile arrives when the tab is back. `/metrics` is for Prometheus.
 
 mod cut;
 mod room;
@@ -23,6 +23,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use wspulse::{Admission, ConfigError, ConnectRequest, DuplicatePolicy, Rejection, Server, origin};
+use wspulse_prometheus::PrometheusCollector;
 
 use cut::{CuttableListener, Network};
 use room::{Member, Rooms};
@@ -39,11 +40,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Standard output is for the address alone, so that scripts can read it.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let network = Arc::new(Network::default());
-    let server = chat_server(Arc::clone(&network))?;
+    let metrics = PrometheusCollector::builder().build()?;
+    let server = chat_server(Arc::clone(&network), metrics.clone())?;
     let app = Router::new()
         .route("/", get(asset("text/html; charset=utf-8", include_str!("index.html"))))
         .route("/chat.css", get(asset("text/css; charset=utf-8", include_str!("chat.css"))))
         .route("/chat.js", get(asset("text/javascript; charset=utf-8", include_str!("chat.js"))))
+        // Open to all here, who are on this machine; elsewhere it belongs behind a login.
+        .route_service("/metrics", metrics.handler())
         .route_service("/ws", server.clone());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
     println!("open http://{}/", listener.local_addr()?);
@@ -61,9 +65,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn chat_server(network: Arc<Network>) -> Result<Server, ConfigError> {
+fn chat_server(network: Arc<Network>, metrics: PrometheusCollector) -> Result<Server, ConfigError> {
     let rooms = Rooms::default();
     Server::builder_sync(move |request| admit(&request, &rooms, &network))
+        .metrics(metrics)
         .on_connect(room::joined)
         .on_message(|conn, frame| room::received(&conn, &frame))
         .on_transport_drop(|conn, _cause| room::announce_members(&conn))
