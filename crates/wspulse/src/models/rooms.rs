@@ -70,7 +70,9 @@ fn all_members_get_the_broadcasts_of_a_room_in_one_order() {
         });
         let [ann, bob] = clients.map(|client| client.wait_for_frames(2));
         assert_eq!(ann, bob);
-        speakers.into_iter().for_each(|speaker| speaker.join().expect("no panic"));
+        speakers.into_iter().for_each(|speaker| {
+            speaker.join().expect("no panic");
+        });
         close(&server);
     });
 }
@@ -96,7 +98,9 @@ fn no_member_of_a_large_room_sleeps_through_a_broadcast() {
         for client in [ann, bob] {
             client.wait_for_frames(2);
         }
-        speakers.into_iter().for_each(|speaker| speaker.join().expect("no panic"));
+        speakers.into_iter().for_each(|speaker| {
+            speaker.join().expect("no panic");
+        });
         leaver.join().expect("no panic");
         close(&server);
     });
