@@ -20,11 +20,20 @@ const LOOK: Duration = Duration::from_secs(5);
 impl Driver {
     /// Pings if that is due, in time for what this round writes.
     pub(super) fn drive_ping(&mut self) {
-        if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed())
-            && self.session.poll_ping(now())
-            && let Some(transport) = &mut self.transport
+        if let Some(timer) = &self.timer
+            && timer.is_elapsed()
         {
-            transport.lane.queue_ping();
+            let now = Instant::now();
+            // Whatever it was for, one that is heard late tells of a stop.
+            let missed = now.saturating_duration_since(timer.deadline());
+            if missed > LATE_MAX {
+                self.handle_stop(missed);
+            }
+            if self.session.poll_ping(now.into_std())
+                && let Some(transport) = &mut self.transport
+            {
+                transport.lane.queue_ping();
+            }
         }
     }
 
@@ -32,7 +41,6 @@ impl Driver {
     /// it: one that was put off is looked up when the timer fires, which spares moving the timer
     /// for every byte that comes.
     pub(super) fn drive_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.notice_stop();
         let callback = self.callback.as_ref().and(self.callback_deadline);
         let Deadlines { ping, strict } = self.session.deadlines();
         let schedule = self.connection.server.ping_schedule();
@@ -50,8 +58,9 @@ impl Driver {
             return Poll::Pending;
         }
         let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key));
-        let look = ping_slot.unwrap_or_else(|| Instant::now() + LOOK);
-        let deadline = look.min(latest);
+        // While a transport comes up no wait is long, and every connection begins so.
+        let look = || self.upgrade.is_none().then(|| Instant::now() + LOOK);
+        let deadline = ping_slot.or_else(look).map_or(latest, |look| look.min(latest));
         let timer = match &mut self.timer {
             Some(timer) => {
                 timer.as_mut().reset(deadline);
@@ -76,13 +85,9 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// Whatever the timer was for, one that is heard late tells of a stop.
-    fn notice_stop(&mut self) {
-        let Some(timer) = self.timer.as_ref().filter(|timer| timer.is_elapsed()) else { return };
-        let missed = late(timer.deadline());
-        if missed <= LATE_MAX {
-            return;
-        }
+    /// Puts everything off by the time that was missed, and forgets the timer that told of it.
+    #[cold]
+    fn handle_stop(&mut self, missed: Duration) {
         self.timer = None;
         self.session.handle_stall(missed, now());
         if let Some(deadline) = self.callback_deadline {
