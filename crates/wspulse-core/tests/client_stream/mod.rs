@@ -134,8 +134,6 @@ impl Writer<'_> {
             1 => self.rng.random_range(990..1020),
             _ => *[1000, 1001, 3000, 4999].choose(self.rng).unwrap(),
         };
-        // The oracle does not know 1014, which was registered after RFC 6455.
-        let code = if code == 1014 { 1015 } else { code };
         let reason_len = self.rng.random_range(0..=119);
         let mut reason = self.text(reason_len);
         if self.rng.random_ratio(1, 8) {
