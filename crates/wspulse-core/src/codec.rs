@@ -15,6 +15,7 @@ pub use json::{JsonCodec, JsonError};
 pub use msgpack::{MessagePackCodec, MessagePackError};
 
 use crate::encoded::MessageKind;
+use crate::escaped::Escaped;
 use crate::frame::Frame;
 
 /// Turns frames into messages and messages into frames.
@@ -115,7 +116,7 @@ macro_rules! codec_error {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, $text)
+                write!(f, "{}: {}", $text, Escaped::display(&self.0))
             }
         }
 

@@ -24,17 +24,17 @@ impl<'a> Escaped<'a> {
     /// The text of an error and of those behind it, each after a colon. A source whose text is
     /// there already is not repeated.
     pub fn error(error: &dyn Error) -> Escaped<'static> {
-        let mut text = error.to_string();
+        let mut text = escape(&error.to_string());
         let mut source = error.source();
         while let Some(inner) = source {
-            let more = inner.to_string();
+            let more = escape(&inner.to_string());
             if !text.ends_with(&more) {
                 text.push_str(": ");
                 text.push_str(&more);
             }
             source = inner.source();
         }
-        Escaped(Cow::Owned(escape(&text)))
+        Escaped(Cow::Owned(text))
     }
 
     /// Escapes what a value displays.

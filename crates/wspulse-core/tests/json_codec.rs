@@ -349,7 +349,8 @@ fn binary_messages_are_decoded_like_text() {
 fn an_undecodable_message_tells_its_cause() {
     let message = InboundMessage::lent(MessageKind::Text, br#"{"id":7}"#);
     let error = JsonCodec.decode(message).unwrap_err();
-    assert_eq!(error.to_string(), "the message cannot be decoded");
+    let told = "the message cannot be decoded: member \"id\" is not a string";
+    assert_eq!(error.to_string(), told);
     assert_eq!(error.get_ref().to_string(), "member \"id\" is not a string");
 }
 

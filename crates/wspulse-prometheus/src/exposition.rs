@@ -130,6 +130,16 @@ fn write_connections(to: &mut Writer<'_, '_>) -> fmt::Result {
         })
     })?;
     to.counter("sessions_suspended", "Sessions that waited", |s| s.suspended.get())?;
+    to.family(
+        "connections_suspended",
+        "Of the active connections, those whose session waits for its client",
+        MetricType::Gauge,
+        |metric| {
+            rooms.each(|room, series| {
+                metric.encode_family(&labels(room, None))?.encode_gauge(&series.waiting())
+            })
+        },
+    )?;
     to.counter("resume_attempts", "Sessions that got a new transport", |s| s.resumed.get())?;
     let help = "How long connections lasted, suspended times included";
     to.histogram("connection_duration_seconds", help, |metric, room, series| {
@@ -142,7 +152,9 @@ fn write_connections(to: &mut Writer<'_, '_>) -> fmt::Result {
     })?;
     to.counter("pong_timeouts", "Transports given up for silence", |s| s.pong_timeouts.get())?;
     let help = "Panics that were caught";
-    to.counters("callbacks_panicked", help, "callback", |s| s.panics.seen().collect())
+    to.counters("callbacks_panicked", help, "callback", |s| s.panics.seen().collect())?;
+    let help = "Callbacks that held their thread for more than 100 ms";
+    to.counters("callbacks_blocked", help, "callback", |s| s.blocked.seen().collect())
 }
 
 fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {

@@ -8,10 +8,15 @@ mod series;
 mod status;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use wspulse::{CallbackKind, DisconnectReason, DropReason, Limit, MetricsCollector};
+use wspulse::MetricsCollector;
+use wspulse::metrics::{
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
+    LimitReached, MessageBroadcast, MessageReceived, MessageSent, MessageUndecodable,
+    MessagesDiscarded, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
+    UpgradeRefused,
+};
 
 pub use builder::{Builder, OptionError};
 pub use handler::MetricsHandler;
@@ -63,81 +68,98 @@ impl PrometheusCollector {
 
 /// Ids are never labels: there is no bound to how many a server sees.
 impl MetricsCollector for PrometheusCollector {
-    fn room_created(&self, _: &str) {
+    fn room_created(&self, _: &RoomCreated<'_>) {
         self.0.rooms_created.add(1);
     }
 
-    fn connection_opened(&self, room: &str, _: &str) {
-        self.count(room, |series| series.opened.add(1));
+    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
+        self.count(event.room, |series| series.opened.add(1));
     }
 
-    fn session_suspended(&self, room: &str, _: &str) {
-        self.count(room, |series| series.suspended.add(1));
+    fn session_suspended(&self, event: &SessionSuspended<'_>) {
+        self.count(event.room, |series| series.suspended.add(1));
     }
 
-    fn session_resumed(&self, room: &str, _: &str) {
-        self.count(room, |series| series.resumed.add(1));
+    fn session_resumed(&self, event: &SessionResumed<'_>) {
+        self.count(event.room, |series| {
+            series.resumed.add(1);
+            series.unsuspended.add(event.was_suspended.into());
+        });
     }
 
-    fn connection_closed(&self, room: &str, _: &str, lasted: Duration, reason: DisconnectReason) {
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        let &ConnectionClosed { room, duration, reason, was_suspended, .. } = event;
         let place = place(REASONS, reason.as_str());
-        self.count(room, |series| series.durations[place].observe(lasted.as_secs_f64()));
+        self.count(room, |series| {
+            series.durations[place].observe(duration.as_secs_f64());
+            series.unsuspended.add(was_suspended.into());
+        });
     }
 
-    fn room_destroyed(&self, _: &str) {
+    fn room_destroyed(&self, _: &RoomDestroyed<'_>) {
         self.0.rooms_destroyed.add(1);
     }
 
-    fn message_received(&self, room: &str, payload_bytes: usize) {
+    fn message_received(&self, event: &MessageReceived<'_>) {
+        let &MessageReceived { room, payload_bytes, .. } = event;
         self.count(room, |series| {
             series.received.add(1);
             series.received_bytes.add(payload_bytes);
         });
     }
 
-    fn message_undecodable(&self, room: &str, _: &str, _: usize) {
-        self.count(room, |series| series.undecodable.add(1));
+    fn message_undecodable(&self, event: &MessageUndecodable<'_>) {
+        self.count(event.room, |series| series.undecodable.add(1));
     }
 
-    fn messages_discarded(&self, room: &str, _: &str, messages: usize) {
+    fn messages_discarded(&self, event: &MessagesDiscarded<'_>) {
+        let &MessagesDiscarded { room, messages, .. } = event;
         self.count(room, |series| series.discarded.add(messages));
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no room has 2^53 members")]
-    fn message_broadcast(&self, room: &str, _: usize, fan_out: usize) {
+    fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
+        let &MessageBroadcast { room, fan_out, .. } = event;
         self.count(room, |series| {
             series.broadcast.add(1);
             series.fanout.observe(fan_out as f64);
         });
     }
 
-    fn message_sent(&self, room: &str, _: &str, _: usize) {
-        self.count(room, |series| series.sent.add(1));
-    }
-
     #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]
-    fn send_buffer_utilization(&self, room: &str, _: &str, used: usize, capacity: usize) {
-        let share = if capacity == 0 { 0.0 } else { used as f64 / capacity as f64 };
-        self.count(room, |series| series.utilization.observe(share));
+    fn message_sent(&self, event: &MessageSent<'_>) {
+        let &MessageSent { room, waiting, capacity, .. } = event;
+        let share = if capacity == 0 { 0.0 } else { waiting as f64 / capacity as f64 };
+        self.count(room, |series| {
+            series.sent.add(1);
+            series.utilization.observe(share);
+        });
     }
 
-    fn frame_dropped(&self, room: &str, _: &str, reason: DropReason) {
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        let &FrameDropped { room, reason, .. } = event;
         self.count(room, |series| series.dropped.add(reason.as_str()));
     }
 
-    fn pong_timeout(&self, room: &str, _: &str) {
-        self.count(room, |series| series.pong_timeouts.add(1));
+    fn pong_timeout(&self, event: &PongTimeout<'_>) {
+        self.count(event.room, |series| series.pong_timeouts.add(1));
     }
 
-    fn upgrade_refused(&self, status: u16) {
-        self.0.refused.add(status);
+    fn upgrade_refused(&self, event: &UpgradeRefused) {
+        self.0.refused.add(event.status);
     }
 
-    fn limit_reached(&self, limit: Limit) {
-        self.0.limits.add(limit.as_str());
+    fn limit_reached(&self, event: &LimitReached) {
+        self.0.limits.add(event.limit.as_str());
     }
 
-    fn callback_panicked(&self, room: &str, _: &str, callback: CallbackKind) {
+    fn callback_panicked(&self, event: &CallbackPanicked<'_>) {
+        let &CallbackPanicked { room, callback, .. } = event;
         self.count(room, |series| series.panics.add(callback.as_str()));
+    }
+
+    fn callback_blocked(&self, event: &CallbackBlocked<'_>) {
+        let &CallbackBlocked { room, callback, .. } = event;
+        self.count(room, |series| series.blocked.add(callback.as_str()));
     }
 }

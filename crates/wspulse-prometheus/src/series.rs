@@ -90,6 +90,8 @@ pub(crate) struct Buckets {
 pub(crate) struct Series {
     pub(crate) opened: Counter,
     pub(crate) suspended: Counter,
+    /// Of these, those that wait no more.
+    pub(crate) unsuspended: Counter,
     pub(crate) resumed: Counter,
     /// One for each reason; their counts are those of the closed connections.
     pub(crate) durations: Box<[Histogram]>,
@@ -104,6 +106,7 @@ pub(crate) struct Series {
     pub(crate) dropped: Counters,
     pub(crate) pong_timeouts: Counter,
     pub(crate) panics: Counters,
+    pub(crate) blocked: Counters,
 }
 
 impl Series {
@@ -111,6 +114,7 @@ impl Series {
         Self {
             opened: Counter::default(),
             suspended: Counter::default(),
+            unsuspended: Counter::default(),
             resumed: Counter::default(),
             durations: REASONS.iter().map(|_| Histogram::new(&buckets.duration)).collect(),
             received: Counter::default(),
@@ -124,6 +128,7 @@ impl Series {
             dropped: Counters::new(DROPS),
             pong_timeouts: Counter::default(),
             panics: Counters::new(CALLBACKS),
+            blocked: Counters::new(CALLBACKS),
         }
     }
 
@@ -132,6 +137,12 @@ impl Series {
     pub(crate) fn active(&self) -> u64 {
         let closed: u64 = self.durations.iter().map(Histogram::count).sum();
         self.opened.get().saturating_sub(closed)
+    }
+
+    /// How many sessions wait, in the same order of reading.
+    pub(crate) fn waiting(&self) -> u64 {
+        let no_more = self.unsuspended.get();
+        self.suspended.get().saturating_sub(no_more)
     }
 }
 

@@ -10,8 +10,14 @@ use http_body_util::BodyExt;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tower_service::Service;
+use wspulse::metrics::{
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
+    LimitReached, MessageSent, RoomCreated, UpgradeRefused,
+};
 use wspulse::testing::TestClient;
-use wspulse::{Admission, DisconnectReason, Frame, Limit, MetricsCollector, Rejection, Server};
+use wspulse::{
+    Admission, DisconnectReason, DuplicatePolicy, Frame, Limit, MetricsCollector, Rejection, Server,
+};
 use wspulse_prometheus::{Builder, MetricsHandler, OptionError, PrometheusCollector};
 
 const WINDOW: Duration = Duration::from_secs(30);
@@ -35,6 +41,10 @@ fn server(metrics: &PrometheusCollector) -> Server {
     .resume_window(WINDOW)
     .build()
     .unwrap()
+}
+
+fn closed(reason: DisconnectReason) -> ConnectionClosed<'static> {
+    ConnectionClosed::new("lobby", "ann", Duration::ZERO, reason, false)
 }
 
 /// Lets everything run that can, by a millisecond of paused time.
@@ -124,9 +134,50 @@ async fn a_resume_is_counted_without_a_label() {
     let _ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
     idle().await;
     let page = page(&metrics);
+    assert_has(&page, "wspulse_connections_suspended 0");
     assert_has(&page, "wspulse_resume_attempts_total 1");
     assert_has(&page, "wspulse_sessions_suspended_total 1");
     assert_has(&page, "wspulse_connections_opened_total 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_wait_are_a_gauge() {
+    let metrics = collector();
+    let server = server(&metrics);
+    for id in ["ann", "bob", "cat"] {
+        drop(TestClient::connect(&server, &format!("/ws?id={id}")).await.unwrap());
+    }
+    let _dan = TestClient::connect(&server, "/ws?id=dan").await.unwrap();
+    idle().await;
+    assert_has(&page(&metrics), "wspulse_connections_suspended 3");
+    let _ann = TestClient::connect(&server, "/ws?id=ann").await.unwrap();
+    server.kick("bob").unwrap();
+    server.kick("dan").unwrap();
+    idle().await;
+    assert_has(&page(&metrics), "wspulse_connections_suspended 1");
+    server.close().await;
+    assert_has(&page(&metrics), "wspulse_connections_suspended 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_takes_the_place_of_a_living_one_leaves_the_gauge_alone() {
+    let metrics = collector();
+    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
+        .metrics(metrics.clone())
+        .resume_window(WINDOW)
+        .duplicates(DuplicatePolicy::Resume)
+        .build()
+        .unwrap();
+    let _first = TestClient::connect(&server, "/ws").await.unwrap();
+    idle().await;
+    let second = TestClient::connect(&server, "/ws").await.unwrap();
+    idle().await;
+    assert_has(&page(&metrics), "wspulse_connections_suspended 0");
+    drop(second);
+    idle().await;
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_resume_attempts_total 1");
+    assert_has(&page, "wspulse_connections_suspended 1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,9 +200,9 @@ async fn refusals_and_limits_are_counted_by_their_bounded_labels() {
     let metrics = collector();
     let server = server(&metrics);
     assert!(TestClient::connect(&server, "/ws").await.is_err());
-    metrics.upgrade_refused(1_000);
-    metrics.upgrade_refused(0);
-    metrics.limit_reached(Limit::InboundRate);
+    metrics.upgrade_refused(&UpgradeRefused::new(1_000));
+    metrics.upgrade_refused(&UpgradeRefused::new(0));
+    metrics.limit_reached(&LimitReached::new(Limit::InboundRate));
     let page = page(&metrics);
     assert_has(&page, "wspulse_upgrades_refused_total{status=\"401\"} 1");
     assert_has(&page, "wspulse_upgrades_refused_total{status=\"other\"} 2");
@@ -161,7 +212,7 @@ async fn refusals_and_limits_are_counted_by_their_bounded_labels() {
 #[test]
 fn a_dropped_frame_counts_in_all_and_by_its_reason() {
     let metrics = collector();
-    metrics.frame_dropped("lobby", "ann", wspulse::DropReason::Evicted);
+    metrics.frame_dropped(&FrameDropped::new("lobby", "ann", wspulse::DropReason::Evicted));
     let page = page(&metrics);
     assert_has(&page, "wspulse_frames_dropped_total 1");
     assert_has(&page, "wspulse_frames_dropped_by_reason_total{reason=\"evicted\"} 1");
@@ -179,11 +230,11 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
         DisconnectReason::ServerClosed,
         DisconnectReason::Duplicate,
     ] {
-        metrics.connection_closed("lobby", "ann", Duration::ZERO, reason);
+        metrics.connection_closed(&closed(reason));
     }
     for reason in [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended]
     {
-        metrics.frame_dropped("lobby", "ann", reason);
+        metrics.frame_dropped(&FrameDropped::new("lobby", "ann", reason));
     }
     for limit in [
         Limit::InboundRate,
@@ -193,7 +244,7 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
         Limit::QueuedBytes,
         Limit::Suspended,
     ] {
-        metrics.limit_reached(limit);
+        metrics.limit_reached(&LimitReached::new(limit));
     }
     for callback in [
         CallbackKind::Connect,
@@ -202,7 +253,8 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
         CallbackKind::TransportRestore,
         CallbackKind::Disconnect,
     ] {
-        metrics.callback_panicked("lobby", "ann", callback);
+        metrics.callback_panicked(&CallbackPanicked::new("lobby", "ann", callback));
+        metrics.callback_blocked(&CallbackBlocked::new("lobby", "ann", callback, "", WINDOW, 1));
     }
     let page = page(&metrics);
     assert!(!page.contains("\"other\""), "{page}");
@@ -211,8 +263,8 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
 #[test]
 fn neither_rooms_nor_ids_are_labels_unless_asked_for() {
     let metrics = collector();
-    metrics.connection_opened("kitchen", "ann");
-    metrics.message_sent("kitchen", "ann", 3);
+    metrics.connection_opened(&ConnectionOpened::new("kitchen", "ann"));
+    metrics.message_sent(&MessageSent::new("kitchen", "ann", 3, 0, 8));
     let page = page(&metrics);
     assert!(!page.contains("kitchen") && !page.contains("ann"), "{page}");
 }
@@ -221,8 +273,8 @@ fn neither_rooms_nor_ids_are_labels_unless_asked_for() {
 fn rooms_beyond_the_cap_count_together_as_other() {
     let metrics = PrometheusCollector::builder().room_label(2).build().unwrap();
     for room in ["a", "b", "c", "d", "other", "a"] {
-        metrics.connection_opened(room, "ann");
-        metrics.room_created(room);
+        metrics.connection_opened(&ConnectionOpened::new(room, "ann"));
+        metrics.room_created(&RoomCreated::new(room));
     }
     let page = page(&metrics);
     let opened: BTreeSet<_> = page.lines().filter(|line| line.contains("opened_total")).collect();
@@ -239,7 +291,7 @@ fn rooms_beyond_the_cap_count_together_as_other() {
 #[test]
 fn a_rooms_name_cannot_break_out_of_its_label() {
     let metrics = PrometheusCollector::builder().room_label(1).build().unwrap();
-    metrics.connection_opened("a\"} 7\nb\\", "ann");
+    metrics.connection_opened(&ConnectionOpened::new("a\"} 7\nb\\", "ann"));
     assert_has(&page(&metrics), r#"wspulse_connections_opened_total{room_id="a\"} 7\nb\\"} 1"#);
 }
 
@@ -254,7 +306,7 @@ fn assert_bounds(page: &str, histogram: &str, bounds: &[&str]) {
 #[test]
 fn the_buckets_are_those_of_the_reference() {
     let metrics = collector();
-    metrics.connection_closed("lobby", "ann", Duration::ZERO, DisconnectReason::Normal);
+    metrics.connection_closed(&closed(DisconnectReason::Normal));
     let page = page(&metrics);
     let durations = [
         "1.0", "5.0", "15.0", "30.0", "60.0", "300.0", "900.0", "3600.0", "7200.0", "14400.0",
@@ -271,7 +323,7 @@ fn the_buckets_are_those_of_the_reference() {
 fn a_value_counts_in_the_bucket_of_its_bound_and_in_the_sum() {
     let metrics = collector();
     for (used, capacity) in [(1, 4), (3, 4), (5, 0)] {
-        metrics.send_buffer_utilization("lobby", "ann", used, capacity);
+        metrics.message_sent(&MessageSent::new("lobby", "ann", 3, used, capacity));
     }
     let page = page(&metrics);
     assert_has(&page, "wspulse_send_buffer_utilization_sum 1.0");

@@ -17,7 +17,7 @@ use wspulse_core::{
 use crate::connect::Data;
 use crate::error::{BufferLimit, SendError};
 use crate::mailbox::{Mailbox, Offered, Outcome};
-use crate::metrics::{DropReason, Limit};
+use crate::metrics::{DropReason, FrameDropped, Limit, LimitReached};
 use crate::room::Room;
 use crate::server::Server;
 use crate::sync::AtomicUsize;
@@ -198,8 +198,9 @@ impl ConnectionShared {
     }
 
     pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
+        let dropped = FrameDropped { room: &self.room, id: &self.id, reason };
         for _ in 0..frames {
-            self.server.metrics().record(|hooks| hooks.frame_dropped(&self.room, &self.id, reason));
+            self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
         }
     }
 
@@ -256,7 +257,7 @@ impl ConnectionShared {
             option = limit.as_str(),
             "limit reached"
         );
-        self.server.metrics().record(|hooks| hooks.limit_reached(limit));
+        self.server.metrics().record(|hooks| hooks.limit_reached(&LimitReached { limit }));
     }
 }
 

@@ -7,6 +7,7 @@ mod callback;
 mod orphan;
 mod read;
 mod timer;
+pub(crate) mod watch;
 mod write;
 
 use std::pin::Pin;
@@ -17,9 +18,9 @@ use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
 use wspulse_core::{Disconnect, Dismissal, TransportLost};
 
-use crate::connection::ConnectionShared;
+use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{Collected, End, Mail};
-use crate::metrics::Limit;
+use crate::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended};
 use crate::registry::EndRule;
 use crate::transport::{Farewell, Transport, Upgrade};
 use callback::RunningCallback;
@@ -36,7 +37,7 @@ pub(crate) struct Driver {
     transport: Option<Transport>,
     /// Boxed, since there is none most of the time.
     upgrade: Option<Box<Upgrade>>,
-    callback: Option<RunningCallback>,
+    callback: Option<Box<RunningCallback>>,
     /// Made when the first deadline is known; reused for every later one.
     timer: Option<Pin<Box<Sleep>>>,
     /// While the server closes: when callbacks are given up.
@@ -79,7 +80,8 @@ impl Driver {
             }
             Action::PongTimeout => {
                 let ConnectionShared { server, room, id, .. } = &*self.connection;
-                server.metrics().record(|hooks| hooks.pong_timeout(room, id));
+                let timeout = PongTimeout { room, id };
+                server.metrics().record(|hooks| hooks.pong_timeout(&timeout));
             }
             Action::MessageTimeout => self.connection.report_limit(Limit::MessageTimeout),
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
@@ -93,7 +95,8 @@ impl Driver {
             }
             Action::Discarded(messages) => {
                 let ConnectionShared { server, room, id, .. } = &*self.connection;
-                server.metrics().record(|hooks| hooks.messages_discarded(room, id, messages));
+                let discarded = MessagesDiscarded { room, id, messages };
+                server.metrics().record(|hooks| hooks.messages_discarded(&discarded));
             }
         }
     }
@@ -128,7 +131,8 @@ impl Driver {
     fn tell_if_suspended(&self) {
         if self.session.is_suspended() && self.connection.mailbox.set_suspended() {
             let ConnectionShared { server, room, id, .. } = &*self.connection;
-            server.metrics().record(|hooks| hooks.session_suspended(room, id));
+            let suspended = SessionSuspended { room, id };
+            server.metrics().record(|hooks| hooks.session_suspended(&suspended));
         }
     }
 
@@ -192,10 +196,12 @@ impl Driver {
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(transport);
                 self.session.handle_attached(now());
-                self.connection.mailbox.set_connected(peer_addr);
+                let before = self.connection.mailbox.set_connected(peer_addr);
                 if resumes {
                     let ConnectionShared { server, room, id, .. } = &*self.connection;
-                    server.metrics().record(|hooks| hooks.session_resumed(room, id));
+                    let was_suspended = before == ConnectionState::Suspended;
+                    let event = SessionResumed { room, id, was_suspended };
+                    server.metrics().record(|hooks| hooks.session_resumed(&event));
                 }
                 self.settle();
                 self.meter_read(bytes_behind_handshake, now(), cx);

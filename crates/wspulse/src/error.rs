@@ -5,8 +5,8 @@ mod buffer_limit;
 use std::error::Error;
 use std::fmt;
 
-use wspulse_core::Frame;
 use wspulse_core::codec::EncodeError;
+use wspulse_core::{Escaped, Frame};
 
 pub use buffer_limit::BufferLimit;
 
@@ -63,11 +63,14 @@ impl fmt::Display for SendError {
             Self::Full { limit, .. } => {
                 write!(f, "wspulse: send buffer full at {limit}, frame not accepted")
             }
-            Self::Encode { frame, .. } => {
-                write!(f, "wspulse: frame with event {:?} cannot be encoded", frame.event())
-            }
+            Self::Encode { frame, source } => write_encode(f, frame, source),
         }
     }
+}
+
+fn write_encode(f: &mut fmt::Formatter<'_>, frame: &Frame, source: &EncodeError) -> fmt::Result {
+    let (event, cause) = (frame.event(), Escaped::display(source.get_ref()));
+    write!(f, "wspulse: frame with event {event:?} cannot be encoded: {cause}")
 }
 
 impl Error for SendError {
@@ -110,9 +113,7 @@ impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ServerClosed { .. } => f.write_str("wspulse: server is closed"),
-            Self::Encode { frame, .. } => {
-                write!(f, "wspulse: frame with event {:?} cannot be encoded", frame.event())
-            }
+            Self::Encode { frame, source } => write_encode(f, frame, source),
         }
     }
 }

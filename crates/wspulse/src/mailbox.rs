@@ -179,11 +179,12 @@ impl Mailbox {
         !inner.queue.is_empty() && inner.wake_for_frames()
     }
 
-    /// Ends the connection, unless it has ended already. To be called under the registry's lock,
-    /// so that a connection that has ended is never found.
-    pub(crate) fn end(&self, end: End) -> Result<(), HasEnded> {
+    /// Ends the connection, unless it has ended already, and returns what it was before. To be
+    /// called under the registry's lock, so that a connection that has ended is never found.
+    pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
         let mut inner = self.inner.lock();
-        if inner.state == ConnectionState::Closed {
+        let before = inner.state;
+        if before == ConnectionState::Closed {
             return Err(HasEnded);
         }
         inner.state = ConnectionState::Closed;
@@ -191,7 +192,7 @@ impl Mailbox {
             self.discards_received.store(true, Ordering::Relaxed);
         }
         inner.post(|mail| mail.end = Some(end));
-        Ok(())
+        Ok(before)
     }
 
     /// Whether a transport has come that its task does not know of yet.
@@ -255,13 +256,16 @@ impl Mailbox {
         self.discards_received.load(Ordering::Relaxed)
     }
 
-    /// Tells that the connection has a transport now. Without effect after its end.
-    pub(crate) fn set_connected(&self, peer_addr: Option<SocketAddr>) {
+    /// Tells that the connection has a transport now, and returns what it was before. Without
+    /// effect after its end.
+    pub(crate) fn set_connected(&self, peer_addr: Option<SocketAddr>) -> ConnectionState {
         let mut inner = self.inner.lock();
+        let before = inner.state;
         if peer_addr.is_some() {
             inner.peer_addr = peer_addr;
         }
         inner.set_state(ConnectionState::Connected);
+        before
     }
 
     /// Tells that the connection waits for a transport, and returns whether that is news. Without

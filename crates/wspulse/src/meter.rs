@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use wspulse_core::DisconnectReason;
 
-use crate::metrics::MetricsCollector;
+use crate::connection::{ConnectionShared, ConnectionState};
+use crate::metrics::{
+    ConnectionClosed, ConnectionOpened, MetricsCollector, RoomCreated, RoomDestroyed,
+};
 use crate::panics;
 use crate::room::Overflow;
 use crate::sync::Mutex;
@@ -27,10 +30,51 @@ struct Lifecycle {
 }
 
 pub(crate) enum LifecycleEvent {
-    RoomCreated { room: Arc<str> },
-    Opened { room: Arc<str>, id: Arc<str> },
-    Closed { room: Arc<str>, id: Arc<str>, duration: Duration, reason: DisconnectReason },
-    RoomDestroyed { room: Arc<str> },
+    RoomCreated {
+        room: Arc<str>,
+    },
+    Opened {
+        room: Arc<str>,
+        id: Arc<str>,
+    },
+    Closed {
+        room: Arc<str>,
+        id: Arc<str>,
+        duration: Duration,
+        reason: DisconnectReason,
+        was_suspended: bool,
+    },
+    RoomDestroyed {
+        room: Arc<str>,
+    },
+}
+
+impl LifecycleEvent {
+    pub(crate) fn closed(
+        connection: &ConnectionShared,
+        before: ConnectionState,
+        reason: DisconnectReason,
+    ) -> Self {
+        Self::Closed {
+            room: Arc::clone(&connection.room),
+            id: Arc::clone(&connection.id),
+            duration: connection.age(),
+            reason,
+            was_suspended: before == ConnectionState::Suspended,
+        }
+    }
+
+    fn tell(&self, hooks: &dyn MetricsCollector) {
+        match self {
+            Self::RoomCreated { room } => hooks.room_created(&RoomCreated { room }),
+            Self::Opened { room, id } => hooks.connection_opened(&ConnectionOpened { room, id }),
+            &Self::Closed { ref room, ref id, duration, reason, was_suspended } => {
+                let closed = ConnectionClosed { room, id, duration, reason, was_suspended };
+                hooks.connection_closed(&closed);
+            }
+            Self::RoomDestroyed { room } => hooks.room_destroyed(&RoomDestroyed { room }),
+        }
+    }
 }
 
 impl Meter {
@@ -72,14 +116,7 @@ impl Meter {
             lifecycle.delivering = true;
         }
         while let Some(event) = self.next_event() {
-            self.record(|hooks| match event {
-                LifecycleEvent::RoomCreated { room } => hooks.room_created(&room),
-                LifecycleEvent::Opened { room, id } => hooks.connection_opened(&room, &id),
-                LifecycleEvent::Closed { room, id, duration, reason } => {
-                    hooks.connection_closed(&room, &id, duration, reason);
-                }
-                LifecycleEvent::RoomDestroyed { room } => hooks.room_destroyed(&room),
-            });
+            self.record(|hooks| event.tell(hooks));
         }
     }
 

@@ -1,16 +1,21 @@
 //! What the server counts, for a metrics backend to record.
 
+mod event;
 mod limit;
 
 use std::fmt;
-use std::time::Duration;
 
-use wspulse_core::DisconnectReason;
-
+pub use event::{
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
+    LimitReached, MessageBroadcast, MessageReceived, MessageSent, MessageUndecodable,
+    MessagesDiscarded, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
+    UpgradeRefused,
+};
 pub use limit::Limit;
 
 /// Receives the server's events. Every hook does nothing unless it is overridden, so an
-/// implementation names only what it records, and new hooks break nobody.
+/// implementation names only what it records; new hooks, and new fields of their structs, break
+/// nobody.
 ///
 /// Hooks run on the server's tasks and on the callers of its operations, from many threads, outside
 /// all of the server's locks. They must not block. A hook that panics is logged and ignored.
@@ -21,13 +26,14 @@ pub use limit::Limit;
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
-/// use wspulse::{DropReason, MetricsCollector};
+/// use wspulse::MetricsCollector;
+/// use wspulse::metrics::FrameDropped;
 ///
 /// #[derive(Clone, Default)]
 /// struct Drops(Arc<AtomicU64>);
 ///
 /// impl MetricsCollector for Drops {
-///     fn frame_dropped(&self, _room: &str, _id: &str, _reason: DropReason) {
+///     fn frame_dropped(&self, _dropped: &FrameDropped<'_>) {
 ///         self.0.fetch_add(1, Ordering::Relaxed);
 ///     }
 /// }
@@ -38,49 +44,41 @@ pub use limit::Limit;
 #[expect(unused_variables, reason = "the default of every hook is to do nothing")]
 pub trait MetricsCollector: Send + Sync + 'static {
     /// A room has its first member.
-    fn room_created(&self, room: &str) {}
+    fn room_created(&self, created: &RoomCreated<'_>) {}
     /// A connection was registered; not called when a session resumes.
-    fn connection_opened(&self, room: &str, id: &str) {}
+    fn connection_opened(&self, opened: &ConnectionOpened<'_>) {}
     /// A session waits for its client: its transport was lost, and it has a resume window.
-    fn session_suspended(&self, room: &str, id: &str) {}
+    fn session_suspended(&self, suspended: &SessionSuspended<'_>) {}
     /// A session has got a new transport.
-    fn session_resumed(&self, room: &str, id: &str) {}
-    /// A connection has ended. `duration` counts from its registration, suspended times included.
-    fn connection_closed(
-        &self,
-        room: &str,
-        id: &str,
-        duration: Duration,
-        reason: DisconnectReason,
-    ) {
-    }
+    fn session_resumed(&self, resumed: &SessionResumed<'_>) {}
+    /// A connection has ended.
+    fn connection_closed(&self, closed: &ConnectionClosed<'_>) {}
     /// A room has lost its last member; suspended members keep a room.
-    fn room_destroyed(&self, room: &str) {}
-    /// A whole message of so many payload bytes has arrived; it is not decoded yet.
-    fn message_received(&self, room: &str, payload_bytes: usize) {}
+    fn room_destroyed(&self, destroyed: &RoomDestroyed<'_>) {}
+    /// A whole message has arrived; it is not decoded yet.
+    fn message_received(&self, received: &MessageReceived<'_>) {}
     /// A message was dropped because the codec could not decode it.
-    fn message_undecodable(&self, room: &str, id: &str, payload_bytes: usize) {}
-    /// So many decoded messages did not reach their handler, because the connection was ended
-    /// before their turn.
-    fn messages_discarded(&self, room: &str, id: &str, messages: usize) {}
-    /// A frame of so many encoded bytes was offered to `fan_out` members, those included who had
-    /// to drop one for it.
-    fn message_broadcast(&self, room: &str, payload_bytes: usize, fan_out: usize) {}
-    /// A socket has taken a frame of so many encoded bytes.
-    fn message_sent(&self, room: &str, id: &str, payload_bytes: usize) {}
-    /// Right after `message_sent`: how many frames wait, out of how many that may.
-    fn send_buffer_utilization(&self, room: &str, id: &str, used: usize, capacity: usize) {}
+    fn message_undecodable(&self, undecodable: &MessageUndecodable<'_>) {}
+    /// Decoded messages did not reach their handler, because the connection was ended before their
+    /// turn.
+    fn messages_discarded(&self, discarded: &MessagesDiscarded<'_>) {}
+    /// A frame was offered to the members of a room.
+    fn message_broadcast(&self, broadcast: &MessageBroadcast<'_>) {}
+    /// A socket has taken a frame.
+    fn message_sent(&self, sent: &MessageSent<'_>) {}
     /// A frame will never be sent.
-    fn frame_dropped(&self, room: &str, id: &str, reason: DropReason) {}
+    fn frame_dropped(&self, dropped: &FrameDropped<'_>) {}
     /// A peer was silent for the pong timeout.
-    fn pong_timeout(&self, room: &str, id: &str) {}
-    /// A client was refused with this HTTP status; 500 if the connect function, the origin check or
-    /// the search for its address panicked.
-    fn upgrade_refused(&self, status: u16) {}
+    fn pong_timeout(&self, timeout: &PongTimeout<'_>) {}
+    /// A client was refused.
+    fn upgrade_refused(&self, refused: &UpgradeRefused) {}
     /// A limit was reached. What it costs whom is said at [`Limit`]'s variants and at their options.
-    fn limit_reached(&self, limit: Limit) {}
+    fn limit_reached(&self, reached: &LimitReached) {}
     /// A callback panicked, whether the connection survived it or not.
-    fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {}
+    fn callback_panicked(&self, panicked: &CallbackPanicked<'_>) {}
+    /// A callback held its thread for more than 100 ms: other connections, of which the thread has
+    /// many, waited. An overloaded machine makes a callback look so, and so does a stopped one.
+    fn callback_blocked(&self, blocked: &CallbackBlocked<'_>) {}
 }
 
 /// Records nothing.

@@ -217,11 +217,9 @@ impl Registry {
         // would show twice.
         for (_, connection) in &inner.tasks {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
-            if connection.mailbox.end(end).is_ok() {
+            if let Ok(before) = connection.mailbox.end(end) {
                 let reason = Disconnect::ServerClosed.reason();
-                let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
-                let duration = connection.age();
-                meter.note(|| LifecycleEvent::Closed { room, id, duration, reason });
+                meter.note(|| LifecycleEvent::closed(connection, before, reason));
             }
             connection.mailbox.limit_callbacks(deadline);
         }
@@ -294,7 +292,7 @@ impl Inner {
         meter: &Meter,
     ) -> Result<(), HasEnded> {
         let reason = end.disconnect.reason();
-        connection.mailbox.end(end)?;
+        let before = connection.mailbox.end(end)?;
         self.connections.remove(&connection.id);
         self.places.free(connection.task_key);
         let last = Arc::clone(connection);
@@ -307,8 +305,7 @@ impl Inner {
                 entry.insert(Ending { last, tasks: 1 });
             }
         }
-        let (room, id) = (Arc::clone(&connection.room), Arc::clone(&connection.id));
-        meter.note(|| LifecycleEvent::Closed { room, id, duration: connection.age(), reason });
+        meter.note(|| LifecycleEvent::closed(connection, before, reason));
         if let Entry::Occupied(entry) = self.rooms.entry(Arc::clone(&connection.room))
             && entry.get().leave(connection)
         {

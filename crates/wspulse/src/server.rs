@@ -16,9 +16,11 @@ use wspulse_core::{CloseCode, CloseFrame, Disconnect, EncodedFrame, Frame};
 use crate::builder::{ServerBuilder, boxed_connect};
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::{Connection, ConnectionShared};
+use crate::driver::watch::Blocking;
 use crate::error::{BroadcastError, ConfigError, KickError, SendError};
 use crate::handler::{Callbacks, ConnectFn, ConnectFuture};
 use crate::meter::Meter;
+use crate::metrics::MessageBroadcast;
 use crate::options::Options;
 use crate::panics;
 use crate::ping_schedule::PingSchedule;
@@ -58,6 +60,7 @@ struct Inner {
     unknown_addresses: Mutex<Throttle>,
     turns: Arc<Turns>,
     other_rooms: Mutex<Throttle>,
+    blocking: Blocking,
 }
 
 impl Server {
@@ -149,6 +152,7 @@ impl Server {
                 unknown_addresses: Mutex::default(),
                 turns: Arc::default(),
                 other_rooms: Mutex::default(),
+                blocking: Blocking::default(),
             }),
         })
     }
@@ -375,7 +379,8 @@ impl Server {
         let fan_out = members.broadcast(&encoded, excluded, overflow, self.queued_bytes());
         let payload_bytes = encoded.payload().len();
         self.metrics().record(|hooks| {
-            hooks.message_broadcast(room, payload_bytes, fan_out.members);
+            let fan_out = fan_out.members;
+            hooks.message_broadcast(&MessageBroadcast { room, payload_bytes, fan_out });
         });
         for (member, offered) in fan_out.overflowed {
             member.count_overflow(offered);

@@ -165,6 +165,11 @@ async fn what_a_peer_chooses_is_escaped_in_every_line_of_the_log() {
     misbehave(&server, &[text(&event(EVIL))]).await;
     finish(server).await;
 
+    let blocks = |_, _| std::thread::sleep(Duration::from_millis(110));
+    let server = evil_house().on_message(blocks).build().unwrap();
+    misbehave(&server, &[text(&event(EVIL)), close.clone()]).await;
+    finish(server).await;
+
     let server = evil_house()
         .inbound_rate(InboundRate::new(OverRate::Close).messages(1, 1))
         .build()
@@ -198,6 +203,7 @@ async fn what_a_peer_chooses_is_escaped_in_every_line_of_the_log() {
         "handler failed",
         "recovered from",
         "handler panicked",
+        "held its thread",
         "limit reached",
         "outlasted the drain_timeout",
         "connect function failed",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::time::{Instant, sleep};
+use wspulse::metrics::FrameDropped;
 use wspulse::testing::TestClient;
 use wspulse::{
     Admission, ConnectionState, DropReason, Frame, MetricsCollector, Server, ServerBuilder,
@@ -19,8 +20,8 @@ const STREAM_BYTES: usize = 64 * 1024;
 struct Drops(Arc<Mutex<Vec<DropReason>>>);
 
 impl MetricsCollector for Drops {
-    fn frame_dropped(&self, _room: &str, _id: &str, reason: DropReason) {
-        self.0.lock().push(reason);
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        self.0.lock().push(event.reason);
     }
 }
 

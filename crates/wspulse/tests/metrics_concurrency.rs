@@ -11,8 +11,9 @@ use support_counts::{Recorder, builder, join_room};
 use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use wspulse::metrics::{ConnectionClosed, ConnectionOpened};
 use wspulse::testing::{Refused, TestClient};
-use wspulse::{DisconnectReason, MetricsCollector, Server};
+use wspulse::{MetricsCollector, Server};
 
 const TASKS: usize = 8;
 const VISITS: usize = 150;
@@ -100,14 +101,14 @@ struct Gate {
 }
 
 impl MetricsCollector for Gate {
-    fn connection_opened(&self, room: &str, id: &str) {
+    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
         self.reached.send(()).unwrap();
         self.released.lock().unwrap().recv().unwrap();
-        self.recorder.connection_opened(room, id);
+        self.recorder.connection_opened(event);
     }
 
-    fn connection_closed(&self, room: &str, id: &str, age: Duration, reason: DisconnectReason) {
-        self.recorder.connection_closed(room, id, age, reason);
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        self.recorder.connection_closed(event);
     }
 }
 

@@ -9,10 +9,14 @@ use std::time::Duration;
 use http::Request;
 use support_counts::{Recorder, builder, idle, join, join_narrow, numbered};
 use tokio::time::sleep;
+use wspulse::metrics::{
+    ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast, MessageReceived,
+    MessageSent, RoomCreated, RoomDestroyed, SessionResumed,
+};
 use wspulse::testing::request_parts;
 use wspulse::{
-    Admission, CallbackKind, DisconnectReason, DropReason, Frame, MetricsCollector, NoopCollector,
-    Rejection, Server, ServerBuilder, origin,
+    Admission, CallbackKind, Frame, MetricsCollector, NoopCollector, Rejection, Server,
+    ServerBuilder, origin,
 };
 
 fn fail() {
@@ -133,59 +137,48 @@ fn the_labels_of_callbacks_are_their_names_on_the_builder() {
 struct Panicking(Recorder);
 
 impl MetricsCollector for Panicking {
-    fn room_created(&self, room: &str) {
-        self.0.room_created(room);
+    fn room_created(&self, event: &RoomCreated<'_>) {
+        self.0.room_created(event);
         panic!("room_created");
     }
 
-    fn connection_opened(&self, room: &str, id: &str) {
-        self.0.connection_opened(room, id);
+    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
+        self.0.connection_opened(event);
         panic!("connection_opened");
     }
 
-    fn session_resumed(&self, room: &str, id: &str) {
-        self.0.session_resumed(room, id);
+    fn session_resumed(&self, event: &SessionResumed<'_>) {
+        self.0.session_resumed(event);
         panic!("session_resumed");
     }
 
-    fn connection_closed(
-        &self,
-        room: &str,
-        id: &str,
-        duration: Duration,
-        reason: DisconnectReason,
-    ) {
-        self.0.connection_closed(room, id, duration, reason);
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        self.0.connection_closed(event);
         panic!("connection_closed");
     }
 
-    fn room_destroyed(&self, room: &str) {
-        self.0.room_destroyed(room);
+    fn room_destroyed(&self, event: &RoomDestroyed<'_>) {
+        self.0.room_destroyed(event);
         panic!("room_destroyed");
     }
 
-    fn message_received(&self, room: &str, payload_bytes: usize) {
-        self.0.message_received(room, payload_bytes);
+    fn message_received(&self, event: &MessageReceived<'_>) {
+        self.0.message_received(event);
         panic!("message_received");
     }
 
-    fn message_broadcast(&self, room: &str, payload_bytes: usize, fan_out: usize) {
-        self.0.message_broadcast(room, payload_bytes, fan_out);
+    fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
+        self.0.message_broadcast(event);
         panic!("message_broadcast");
     }
 
-    fn message_sent(&self, room: &str, id: &str, payload_bytes: usize) {
-        self.0.message_sent(room, id, payload_bytes);
+    fn message_sent(&self, event: &MessageSent<'_>) {
+        self.0.message_sent(event);
         panic!("message_sent");
     }
 
-    fn send_buffer_utilization(&self, room: &str, id: &str, used: usize, capacity: usize) {
-        self.0.send_buffer_utilization(room, id, used, capacity);
-        panic!("send_buffer_utilization");
-    }
-
-    fn frame_dropped(&self, room: &str, id: &str, reason: DropReason) {
-        self.0.frame_dropped(room, id, reason);
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        self.0.frame_dropped(event);
         panic!("frame_dropped");
     }
 }
@@ -221,13 +214,11 @@ async fn a_hook_that_panics_harms_nothing_but_itself() {
             "connection_opened",
             "message_received",
             "message_sent",
-            "send_buffer_utilization",
             "message_broadcast",
             "message_broadcast",
             "frame_dropped",
             "session_resumed",
             "message_sent",
-            "send_buffer_utilization",
             "connection_closed",
             "room_destroyed",
         ]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
+use wspulse::metrics::{ConnectionClosed, SessionResumed, SessionSuspended};
 use wspulse::testing::TestClient;
-use wspulse::{Admission, DisconnectReason, DuplicatePolicy, MetricsCollector, Server};
+use wspulse::{Admission, DuplicatePolicy, MetricsCollector, Server};
 
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -15,15 +16,18 @@ const WINDOW: Duration = Duration::from_secs(30);
 struct Told(Arc<Mutex<Vec<String>>>);
 
 impl MetricsCollector for Told {
-    fn session_suspended(&self, room: &str, id: &str) {
+    fn session_suspended(&self, event: &SessionSuspended<'_>) {
+        let &SessionSuspended { room, id, .. } = event;
         self.0.lock().push(format!("suspended {room} {id}"));
     }
 
-    fn session_resumed(&self, room: &str, id: &str) {
+    fn session_resumed(&self, event: &SessionResumed<'_>) {
+        let &SessionResumed { room, id, .. } = event;
         self.0.lock().push(format!("resumed {room} {id}"));
     }
 
-    fn connection_closed(&self, room: &str, id: &str, _: Duration, reason: DisconnectReason) {
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        let &ConnectionClosed { room, id, reason, .. } = event;
         self.0.lock().push(format!("closed {room} {id} {}", reason.as_str()));
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
+use wspulse::metrics::{CallbackPanicked, MessageUndecodable, MessagesDiscarded};
 use wspulse::testing::TestClient;
 use wspulse::{
-    Admission, CallbackKind, CloseCode, Connection, Frame, MessageKind, MetricsCollector, Server,
-    ServerBuilder,
+    Admission, CloseCode, Connection, Frame, MessageKind, MetricsCollector, Server, ServerBuilder,
 };
 
 fn server(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Server {
@@ -37,16 +37,16 @@ fn answer(conn: &Connection, event: &'static str) {
 struct Counts(Arc<[AtomicUsize; 3]>);
 
 impl MetricsCollector for Counts {
-    fn message_undecodable(&self, _: &str, _: &str, _: usize) {
+    fn message_undecodable(&self, _: &MessageUndecodable<'_>) {
         self.0[0].fetch_add(1, Ordering::Relaxed);
     }
 
-    fn messages_discarded(&self, _: &str, _: &str, messages: usize) {
-        self.0[1].fetch_add(messages, Ordering::Relaxed);
+    fn messages_discarded(&self, event: &MessagesDiscarded<'_>) {
+        self.0[1].fetch_add(event.messages, Ordering::Relaxed);
     }
 
-    fn callback_panicked(&self, _: &str, _: &str, callback: CallbackKind) {
-        assert_eq!(callback.as_str(), "on_undecodable");
+    fn callback_panicked(&self, event: &CallbackPanicked<'_>) {
+        assert_eq!(event.callback.as_str(), "on_undecodable");
         self.0[2].fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -10,10 +10,14 @@ use support_wire::logs::Logs;
 use support_wire::{Answer, Client, close, dial, echo, echoes, numbered, open_house};
 use tokio::sync::mpsc;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
+use wspulse::metrics::{
+    ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast, MessageReceived,
+    MessageSent, MessageUndecodable, RoomCreated, RoomDestroyed, SessionResumed,
+};
 use wspulse::testing::request_parts;
 use wspulse::{
-    Connection, Disconnect, DisconnectReason, DropReason, Frame, MessageKind, MetricsCollector,
-    PanicError, Server, ServerBuilder, TransportLost,
+    Connection, Disconnect, DisconnectReason, Frame, MessageKind, MetricsCollector, PanicError,
+    Server, ServerBuilder, TransportLost,
 };
 
 const WINDOW: Duration = Duration::from_mins(1);
@@ -278,34 +282,34 @@ async fn a_codec_that_panics_encoding_panics_in_its_caller_and_harms_nothing() {
 struct Sabotage;
 
 impl MetricsCollector for Sabotage {
-    fn room_created(&self, _: &str) {
+    fn room_created(&self, _: &RoomCreated<'_>) {
         panic!("room_created");
     }
-    fn connection_opened(&self, _: &str, _: &str) {
+    fn connection_opened(&self, _: &ConnectionOpened<'_>) {
         panic!("connection_opened");
     }
-    fn session_resumed(&self, _: &str, _: &str) {
+    fn session_resumed(&self, _: &SessionResumed<'_>) {
         panic!("session_resumed");
     }
-    fn connection_closed(&self, _: &str, _: &str, _: Duration, _: DisconnectReason) {
+    fn connection_closed(&self, _: &ConnectionClosed<'_>) {
         panic!("connection_closed");
     }
-    fn room_destroyed(&self, _: &str) {
+    fn room_destroyed(&self, _: &RoomDestroyed<'_>) {
         panic!("room_destroyed");
     }
-    fn message_received(&self, _: &str, _: usize) {
+    fn message_received(&self, _: &MessageReceived<'_>) {
         panic!("message_received");
     }
-    fn message_undecodable(&self, _: &str, _: &str, _: usize) {
+    fn message_undecodable(&self, _: &MessageUndecodable<'_>) {
         panic!("message_undecodable");
     }
-    fn message_broadcast(&self, _: &str, _: usize, _: usize) {
+    fn message_broadcast(&self, _: &MessageBroadcast<'_>) {
         panic!("message_broadcast");
     }
-    fn message_sent(&self, _: &str, _: &str, _: usize) {
+    fn message_sent(&self, _: &MessageSent<'_>) {
         panic!("message_sent");
     }
-    fn frame_dropped(&self, _: &str, _: &str, _: DropReason) {
+    fn frame_dropped(&self, _: &FrameDropped<'_>) {
         panic!("frame_dropped");
     }
 }

@@ -345,7 +345,7 @@ async fn a_client_that_is_registered_while_the_server_closes_is_waited_for() {
     }
 
     impl wspulse::MetricsCollector for Brake {
-        fn connection_opened(&self, _room: &str, _id: &str) {
+        fn connection_opened(&self, _: &wspulse::metrics::ConnectionOpened<'_>) {
             self.reached.send(()).unwrap();
             self.go.lock().recv().unwrap();
         }

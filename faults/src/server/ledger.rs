@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
+use wspulse::metrics::{
+    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, MessageReceived,
+    MessageSent, SessionResumed, UpgradeRefused,
+};
 use wspulse::{
-    CallbackKind, Connection, ConnectionState, DisconnectReason, DropReason, MetricsCollector,
-    OutboundStats, Server, TransportLost,
+    Connection, ConnectionState, MetricsCollector, OutboundStats, Server, TransportLost,
 };
 
 use crate::control::{Account, Counters};
@@ -116,37 +118,37 @@ impl Account {
 }
 
 impl MetricsCollector for Ledger {
-    fn connection_opened(&self, _room: &str, _id: &str) {
+    fn connection_opened(&self, _: &ConnectionOpened<'_>) {
         self.0.counters.lock().opened += 1;
     }
 
-    fn session_resumed(&self, _room: &str, _id: &str) {
+    fn session_resumed(&self, _: &SessionResumed<'_>) {
         self.0.counters.lock().resumed += 1;
     }
 
-    fn connection_closed(&self, _: &str, _: &str, _: Duration, reason: DisconnectReason) {
-        let reason = reason.as_str().to_owned();
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        let reason = event.reason.as_str().to_owned();
         *self.0.counters.lock().closed.entry(reason).or_default() += 1;
     }
 
-    fn message_received(&self, _room: &str, _payload_bytes: usize) {
+    fn message_received(&self, _: &MessageReceived<'_>) {
         self.0.messages_received.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn message_sent(&self, _room: &str, _id: &str, _payload_bytes: usize) {
+    fn message_sent(&self, _: &MessageSent<'_>) {
         self.0.frames_sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn frame_dropped(&self, _room: &str, _id: &str, reason: DropReason) {
-        let reason = reason.as_str().to_owned();
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        let reason = event.reason.as_str().to_owned();
         *self.0.counters.lock().dropped.entry(reason).or_default() += 1;
     }
 
-    fn upgrade_refused(&self, status: u16) {
-        *self.0.counters.lock().refused.entry(status).or_default() += 1;
+    fn upgrade_refused(&self, event: &UpgradeRefused) {
+        *self.0.counters.lock().refused.entry(event.status).or_default() += 1;
     }
 
-    fn callback_panicked(&self, _room: &str, _id: &str, _callback: CallbackKind) {
+    fn callback_panicked(&self, _: &CallbackPanicked<'_>) {
         self.0.counters.lock().panics += 1;
     }
 }

@@ -9,10 +9,11 @@ use wspulse_core::codec::DecodeError;
 use wspulse_core::session::Session;
 use wspulse_core::{Escaped, Frame, PanicError, SessionEvent};
 
+use super::watch::{self, EventName, Watch};
 use super::{Driver, now};
 use crate::connection::{Connection, ConnectionShared, ConnectionState};
 use crate::handler::{BoxFuture, Outcome};
-use crate::metrics::CallbackKind;
+use crate::metrics::{CallbackKind, CallbackPanicked};
 use crate::panics::{self, Catching};
 use crate::reentrancy::InCallback;
 
@@ -20,13 +21,15 @@ use crate::reentrancy::InCallback;
 pub(super) struct RunningCallback {
     pub(super) kind: CallbackKind,
     pub(super) future: BoxFuture<()>,
+    event: EventName,
 }
 
 /// A time in which a connection's callbacks are run, as many as there are.
 pub(super) struct Turn<'a> {
     pub(super) connection: &'a Arc<ConnectionShared>,
     pub(super) session: &'a mut Session,
-    running: &'a mut Option<RunningCallback>,
+    running: &'a mut Option<Box<RunningCallback>>,
+    watch: Watch,
     catching: Catching,
     _inside: InCallback,
 }
@@ -35,15 +38,17 @@ impl<'a> Turn<'a> {
     pub(super) fn begin(
         connection: &'a Arc<ConnectionShared>,
         session: &'a mut Session,
-        running: &'a mut Option<RunningCallback>,
+        running: &'a mut Option<Box<RunningCallback>>,
     ) -> Self {
         let inside = InCallback::enter(&connection.server);
-        Self { connection, session, running, catching: Catching::begin(), _inside: inside }
+        let (watch, catching) = (Watch::begin(), Catching::begin());
+        Self { connection, session, running, watch, catching, _inside: inside }
     }
 
     /// Starts the callback for an event. A plain one has returned by then.
     fn start(&mut self, event: SessionEvent, now: std::time::Instant) {
         let callbacks = self.connection.server.callbacks();
+        let measured = self.watch.before(self.connection.server.blocking());
         let (kind, called) = match event {
             SessionEvent::Message(frame) => return self.start_message(frame, now),
             SessionEvent::Undecodable(error) => return self.start_undecodable(error, now),
@@ -64,7 +69,11 @@ impl<'a> Turn<'a> {
                 self.call(callbacks.disconnect.as_ref(), |call, own| call(own, disconnect)),
             ),
         };
-        self.called(kind, called, now);
+        let event = EventName::NONE;
+        if measured {
+            self.watch.after(self.connection, kind, &event);
+        }
+        self.called(kind, event, called, now);
     }
 
     /// Starts the callback for a frame, as [`start`](Self::start) does: the hot path.
@@ -74,9 +83,16 @@ impl<'a> Turn<'a> {
         if self.connection.mailbox.discards_received() {
             return self.session.handle_message_skipped(now);
         }
-        let callback = self.connection.server.callbacks().message.as_ref();
-        let called = self.call(callback, |call, own| call(own, frame));
-        self.called(CallbackKind::Message, called, now);
+        let server = &self.connection.server;
+        if !self.watch.before(server.blocking()) {
+            let called =
+                self.call(server.callbacks().message.as_ref(), |call, own| call(own, frame));
+            return self.called(CallbackKind::Message, EventName::NONE, called, now);
+        }
+        let event = EventName::of(frame.event());
+        let called = self.call(server.callbacks().message.as_ref(), |call, own| call(own, frame));
+        self.watch.after(self.connection, CallbackKind::Message, &event);
+        self.called(CallbackKind::Message, event, called, now);
     }
 
     /// Starts the callback for a message that is no frame.
@@ -85,9 +101,14 @@ impl<'a> Turn<'a> {
         if self.connection.mailbox.discards_received() {
             return self.returned(now);
         }
+        let (kind, event) = (CallbackKind::Undecodable, EventName::NONE);
+        let measured = self.watch.before(self.connection.server.blocking());
         let callback = self.connection.server.callbacks().undecodable.as_ref();
         let called = self.call(callback, |call, own| call(own, error));
-        self.called(CallbackKind::Undecodable, called, now);
+        if measured {
+            self.watch.after(self.connection, kind, &event);
+        }
+        self.called(kind, event, called, now);
     }
 
     /// Calls the application, if it has such a callback.
@@ -107,12 +128,13 @@ impl<'a> Turn<'a> {
     fn called(
         &mut self,
         kind: CallbackKind,
+        event: EventName,
         called: Result<Outcome, PanicError>,
         now: std::time::Instant,
     ) {
         match called {
             Ok(Outcome::Pending(future)) => {
-                *self.running = Some(RunningCallback { kind, future });
+                *self.running = Some(Box::new(RunningCallback { kind, future, event }));
             }
             Ok(Outcome::Done) => self.returned(now),
             Err(panic) => self.panicked(kind, panic, now),
@@ -146,6 +168,12 @@ impl<'a> Turn<'a> {
     }
 }
 
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.watch.end(self.connection);
+    }
+}
+
 pub(super) fn report_panic(connection: &ConnectionShared, kind: CallbackKind, panic: &PanicError) {
     let (id, room) = (&*connection.id, &*connection.room);
     tracing::error!(
@@ -155,7 +183,8 @@ pub(super) fn report_panic(connection: &ConnectionShared, kind: CallbackKind, pa
         backtrace = ?panic.backtrace(),
         "{panic}"
     );
-    connection.server.metrics().record(|hooks| hooks.callback_panicked(room, id, kind));
+    let panicked = CallbackPanicked { room, id, callback: kind };
+    connection.server.metrics().record(|hooks| hooks.callback_panicked(&panicked));
 }
 
 impl Driver {
@@ -172,13 +201,15 @@ impl Driver {
 
     /// Polls the running callback. Tells whether it has returned.
     pub(super) fn drive_callback(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(RunningCallback { kind, future }) = &mut self.callback else {
+        let Some(running) = &mut self.callback else {
             return false;
         };
-        let kind = *kind;
+        let kind = running.kind;
         let inside = InCallback::enter(&self.connection.server);
         let catching = Catching::begin();
-        let polled = catching.catch(|| future.as_mut().poll(cx));
+        let polled_at = std::time::Instant::now();
+        let polled = catching.catch(|| running.future.as_mut().poll(cx));
+        watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
         if matches!(polled, Ok(Poll::Pending)) {
             return false;
         }
@@ -205,7 +236,8 @@ impl Driver {
 
     /// Drops a callback that has outlasted the server's drain timeout.
     pub(super) fn give_up_callback(&mut self) {
-        let Some(RunningCallback { kind, future }) = self.callback.take() else {
+        let Some(RunningCallback { kind, future, .. }) = self.callback.take().map(|boxed| *boxed)
+        else {
             return;
         };
         tracing::warn!(

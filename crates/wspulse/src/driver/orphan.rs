@@ -57,7 +57,7 @@ impl Driver {
     fn end_early(&mut self) {
         let server = self.connection.server.clone();
         server.end(&self.connection, Disconnect::ServerClosed);
-        if let Some(RunningCallback { kind, future }) = self.callback.take()
+        if let Some(RunningCallback { kind, future, .. }) = self.callback.take().map(|boxed| *boxed)
             && let Err(panic) = panics::catch(|| drop(future))
         {
             report_panic(&self.connection, kind, &panic);

@@ -19,7 +19,7 @@ use super::callback::{Turn, report_panic};
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
-use crate::metrics::{CallbackKind, Limit};
+use crate::metrics::{CallbackKind, Limit, MessageReceived, MessageUndecodable};
 use crate::panics;
 use crate::transport::Unread;
 use crate::turns::Turns;
@@ -146,19 +146,22 @@ impl Driver {
         let Some(transport) = &mut self.transport else {
             return Fed::More;
         };
-        let mut inbound = Inbound {
-            turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
-            lane: &mut transport.lane,
-            undecodable_seen: &mut transport.undecodable_seen,
-            now,
-            pace: Pace::Within,
-            close: None,
+        let (fed, pace, close) = {
+            let mut inbound = Inbound {
+                turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
+                lane: &mut transport.lane,
+                undecodable_seen: &mut transport.undecodable_seen,
+                now,
+                pace: Pace::Within,
+                close: None,
+            };
+            let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
+            (fed, inbound.pace, inbound.close.take())
         };
-        let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
-        if let Some(PeerClose(frame)) = inbound.close {
+        if let Some(PeerClose(frame)) = close {
             return Fed::Closed(frame);
         }
-        match inbound.pace {
+        match pace {
             Pace::Within => {}
             Pace::Last => self.connection.report_limit(Limit::InboundRate),
             Pace::Over => {
@@ -212,9 +215,11 @@ struct Inbound<'a> {
 impl Inbound<'_> {
     #[inline]
     fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, room, .. } = &**self.turn.connection;
+        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
-        server.metrics().record(|hooks| hooks.message_received(room, payload_bytes));
+        server.metrics().record(|hooks| {
+            hooks.message_received(&MessageReceived { room, id, payload_bytes });
+        });
         if server.callbacks().message.is_none() {
             return Flow::Continue;
         }
@@ -266,7 +271,8 @@ impl Inbound<'_> {
                 "undecodable message dropped"
             );
         }
-        server.metrics().record(|hooks| hooks.message_undecodable(room, id, payload_bytes));
+        let undecodable = MessageUndecodable { room, id, payload_bytes };
+        server.metrics().record(|hooks| hooks.message_undecodable(&undecodable));
     }
 }
 

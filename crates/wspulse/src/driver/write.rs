@@ -15,7 +15,7 @@ use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
 use crate::mailbox::GivenBack;
-use crate::metrics::DropReason;
+use crate::metrics::{DropReason, MessageSent};
 use crate::transport::Transport;
 
 thread_local! {
@@ -188,6 +188,8 @@ fn record_sent(connection: &ConnectionShared, frame: &EncodedFrame, waiting: usi
     let ConnectionShared { server, room, id, .. } = connection;
     let metrics = server.metrics();
     let capacity = server.options().send_buffer_frames;
-    metrics.record(|hooks| hooks.message_sent(room, id, frame.payload().len()));
-    metrics.record(|hooks| hooks.send_buffer_utilization(room, id, waiting, capacity));
+    let payload_bytes = frame.payload().len();
+    metrics.record(|hooks| {
+        hooks.message_sent(&MessageSent { room, id, payload_bytes, waiting, capacity });
+    });
 }

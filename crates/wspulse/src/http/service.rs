@@ -18,6 +18,7 @@ pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
 use crate::address::PeerAddr;
 use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::metrics::UpgradeRefused;
 use crate::panics;
 use crate::server::Server;
 use crate::transport::{StreamSender, Upgradable, Upgrade};
@@ -95,7 +96,8 @@ impl Server {
     }
 
     fn count_refusal(&self, refused: Response) -> Response {
-        self.metrics().record(|hooks| hooks.upgrade_refused(refused.status().as_u16()));
+        let told = UpgradeRefused { status: refused.status().as_u16() };
+        self.metrics().record(|hooks| hooks.upgrade_refused(&told));
         refused
     }
 }

@@ -1,5 +1,6 @@
 //! Servers and clients whose every step shuttle may stop at.
 
+use crate::metrics::{ConnectionClosed, ConnectionOpened, RoomCreated, RoomDestroyed};
 use std::env;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -279,19 +280,23 @@ impl Hooks {
 }
 
 impl MetricsCollector for Hooks {
-    fn room_created(&self, room: &str) {
+    fn room_created(&self, event: &RoomCreated<'_>) {
+        let &RoomCreated { room, .. } = event;
         self.note(format!("{room} created"));
     }
 
-    fn connection_opened(&self, _room: &str, id: &str) {
+    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
+        let &ConnectionOpened { id, .. } = event;
         self.note(format!("{id} opened"));
     }
 
-    fn connection_closed(&self, _room: &str, id: &str, _age: Duration, reason: DisconnectReason) {
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        let &ConnectionClosed { id, reason, .. } = event;
         self.note(format!("{id} closed: {reason}"));
     }
 
-    fn room_destroyed(&self, room: &str) {
+    fn room_destroyed(&self, event: &RoomDestroyed<'_>) {
+        let &RoomDestroyed { room, .. } = event;
         self.note(format!("{room} destroyed"));
     }
 }

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::error::HandlerError;
 use super::handler::HandlerResult;
 use super::middleware::{Middleware, Next};
-use crate::metrics::CallbackKind;
+use crate::metrics::{CallbackKind, CallbackPanicked};
 use crate::panics;
 
 /// Catches a panic in anything further in, logs it with its backtrace, the event and the
@@ -43,10 +43,8 @@ impl Middleware for Recovery {
                     "router: recovered from a panic in a handler"
                 );
                 let (room, id) = (connection.room_id(), connection.id());
-                connection
-                    .server()
-                    .metrics()
-                    .record(|hooks| hooks.callback_panicked(room, id, CallbackKind::Message));
+                let panicked = CallbackPanicked { room, id, callback: CallbackKind::Message };
+                connection.server().metrics().record(|hooks| hooks.callback_panicked(&panicked));
                 Err(HandlerError::Panicked(panic))
             }
         }

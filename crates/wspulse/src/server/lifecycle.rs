@@ -14,6 +14,7 @@ use crate::address::AddressGroup;
 use crate::connect::Admission;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::driver::Driver;
+use crate::driver::watch::Blocking;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered};
 use crate::sync::{self, AtomicUsize};
@@ -38,6 +39,10 @@ impl Server {
             self.inner.registry.check_places(peer_addr.map(AddressGroup::of))?;
         }
         Ok(())
+    }
+
+    pub(crate) fn blocking(&self) -> &Blocking {
+        &self.inner.blocking
     }
 
     /// A line in a while, since it is so for every client.

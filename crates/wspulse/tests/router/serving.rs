@@ -2,10 +2,9 @@
 
 use serde_json::json;
 use tungstenite::Message;
+use wspulse::metrics::CallbackPanicked;
 use wspulse::router::{HandlerResult, Json, Recovery, Router};
-use wspulse::{
-    Admission, CallbackKind, Connection, Frame, MetricsCollector, Server, ServerBuilder,
-};
+use wspulse::{Admission, Connection, Frame, MetricsCollector, Server, ServerBuilder};
 
 use crate::support::{Client, Journal};
 
@@ -89,7 +88,8 @@ async fn without_recovery_a_panic_ends_the_transport() {
 async fn a_recovered_panic_is_counted() {
     struct Counter(Journal);
     impl MetricsCollector for Counter {
-        fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {
+        fn callback_panicked(&self, event: &CallbackPanicked<'_>) {
+            let &CallbackPanicked { room, id, callback, .. } = event;
             self.0.note(format!("{callback} of {id} in {room}"));
         }
     }

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use wspulse::{CallbackKind, DisconnectReason, DropReason, MetricsCollector};
+use wspulse::metrics::{
+    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast,
+    MessageReceived, MessageSent, MessageUndecodable, MessagesDiscarded, PongTimeout, RoomCreated,
+    RoomDestroyed, SessionResumed, UpgradeRefused,
+};
+use wspulse::{DropReason, MetricsCollector};
 
 use super::trace::{Trace, Who};
 
@@ -44,56 +48,59 @@ impl Counting {
 }
 
 impl MetricsCollector for Counting {
-    fn room_created(&self, room: &str) {
-        self.note("room created", room);
+    fn room_created(&self, event: &RoomCreated<'_>) {
+        self.note("room created", event.room);
         add(&self.totals.rooms, 1);
     }
 
-    fn connection_opened(&self, _room: &str, id: &str) {
-        self.note("connection opened", id);
+    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
+        self.note("connection opened", event.id);
         add(&self.totals.opened, 1);
     }
 
-    fn session_resumed(&self, _room: &str, id: &str) {
-        self.note("session resumed", id);
+    fn session_resumed(&self, event: &SessionResumed<'_>) {
+        self.note("session resumed", event.id);
     }
 
-    fn connection_closed(&self, _room: &str, id: &str, _age: Duration, reason: DisconnectReason) {
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        let &ConnectionClosed { id, reason, .. } = event;
         self.note(reason.as_str(), id);
         add(&self.totals.closed, 1);
     }
 
-    fn room_destroyed(&self, room: &str) {
-        self.note("room destroyed", room);
+    fn room_destroyed(&self, event: &RoomDestroyed<'_>) {
+        self.note("room destroyed", event.room);
         self.totals.rooms.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn message_received(&self, room: &str, _payload_bytes: usize) {
-        self.note("message received", room);
+    fn message_received(&self, event: &MessageReceived<'_>) {
+        self.note("message received", event.room);
         add(&self.totals.received, 1);
     }
 
-    fn message_undecodable(&self, _room: &str, id: &str, _payload_bytes: usize) {
-        self.note("message undecodable", id);
+    fn message_undecodable(&self, event: &MessageUndecodable<'_>) {
+        self.note("message undecodable", event.id);
         add(&self.totals.undecodable, 1);
     }
 
-    fn messages_discarded(&self, _room: &str, id: &str, messages: usize) {
+    fn messages_discarded(&self, event: &MessagesDiscarded<'_>) {
+        let &MessagesDiscarded { id, messages, .. } = event;
         self.note("messages discarded", id);
         add(&self.totals.discarded, messages);
     }
 
-    fn message_broadcast(&self, _room: &str, _payload_bytes: usize, fan_out: usize) {
-        self.trace.note(Who::Hook, "message broadcast", fan_out);
-        add(&self.totals.offered, fan_out);
+    fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
+        self.trace.note(Who::Hook, "message broadcast", event.fan_out);
+        add(&self.totals.offered, event.fan_out);
     }
 
-    fn message_sent(&self, _room: &str, id: &str, _payload_bytes: usize) {
-        self.note("message sent", id);
+    fn message_sent(&self, event: &MessageSent<'_>) {
+        self.note("message sent", event.id);
         add(&self.totals.sent, 1);
     }
 
-    fn frame_dropped(&self, _room: &str, id: &str, reason: DropReason) {
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        let &FrameDropped { id, reason, .. } = event;
         self.note(reason.as_str(), id);
         match reason {
             DropReason::Rejected => add(&self.totals.rejected, 1),
@@ -107,15 +114,16 @@ impl MetricsCollector for Counting {
         }
     }
 
-    fn pong_timeout(&self, _room: &str, id: &str) {
-        self.note("pong timeout", id);
+    fn pong_timeout(&self, event: &PongTimeout<'_>) {
+        self.note("pong timeout", event.id);
     }
 
-    fn upgrade_refused(&self, status: u16) {
-        self.trace.note(Who::Hook, "upgrade refused", status.into());
+    fn upgrade_refused(&self, event: &UpgradeRefused) {
+        self.trace.note(Who::Hook, "upgrade refused", event.status.into());
     }
 
-    fn callback_panicked(&self, _room: &str, id: &str, callback: CallbackKind) {
+    fn callback_panicked(&self, event: &CallbackPanicked<'_>) {
+        let &CallbackPanicked { id, callback, .. } = event;
         self.note(callback.as_str(), id);
     }
 }

@@ -4,6 +4,11 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use wspulse::metrics::{
+    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, LimitReached,
+    MessageBroadcast, MessageReceived, MessageSent, MessageUndecodable, MessagesDiscarded,
+    PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, UpgradeRefused,
+};
 use wspulse::{CallbackKind, DisconnectReason, DropReason, Limit, MetricsCollector};
 
 /// The lines so far; clones share them.
@@ -53,73 +58,80 @@ impl Recorder {
 }
 
 impl MetricsCollector for Recorder {
-    fn room_created(&self, room: &str) {
+    fn room_created(&self, event: &RoomCreated<'_>) {
+        let &RoomCreated { room, .. } = event;
         self.write(format_args!("room_created {room}"));
     }
 
-    fn connection_opened(&self, room: &str, id: &str) {
+    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
+        let &ConnectionOpened { room, id, .. } = event;
         self.write(format_args!("connection_opened {room} {id}"));
     }
 
-    fn session_resumed(&self, room: &str, id: &str) {
+    fn session_resumed(&self, event: &SessionResumed<'_>) {
+        let &SessionResumed { room, id, .. } = event;
         self.write(format_args!("session_resumed {room} {id}"));
     }
 
-    fn connection_closed(
-        &self,
-        room: &str,
-        id: &str,
-        duration: Duration,
-        reason: DisconnectReason,
-    ) {
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        let &ConnectionClosed { room, id, duration, reason, .. } = event;
         self.write(format_args!("connection_closed {room} {id} {duration:?} {reason}"));
     }
 
-    fn room_destroyed(&self, room: &str) {
+    fn room_destroyed(&self, event: &RoomDestroyed<'_>) {
+        let &RoomDestroyed { room, .. } = event;
         self.write(format_args!("room_destroyed {room}"));
     }
 
-    fn message_received(&self, room: &str, payload_bytes: usize) {
+    fn message_received(&self, event: &MessageReceived<'_>) {
+        let &MessageReceived { room, payload_bytes, .. } = event;
         self.write(format_args!("message_received {room} {payload_bytes}"));
     }
 
-    fn message_undecodable(&self, room: &str, id: &str, payload_bytes: usize) {
+    fn message_undecodable(&self, event: &MessageUndecodable<'_>) {
+        let &MessageUndecodable { room, id, payload_bytes, .. } = event;
         self.write(format_args!("message_undecodable {room} {id} {payload_bytes}"));
     }
 
-    fn messages_discarded(&self, room: &str, id: &str, messages: usize) {
+    fn messages_discarded(&self, event: &MessagesDiscarded<'_>) {
+        let &MessagesDiscarded { room, id, messages, .. } = event;
         self.write(format_args!("messages_discarded {room} {id} {messages}"));
     }
 
-    fn message_broadcast(&self, room: &str, payload_bytes: usize, fan_out: usize) {
+    fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
+        let &MessageBroadcast { room, payload_bytes, fan_out, .. } = event;
         self.write(format_args!("message_broadcast {room} {payload_bytes} {fan_out}"));
     }
 
-    fn message_sent(&self, room: &str, id: &str, payload_bytes: usize) {
-        self.write(format_args!("message_sent {room} {id} {payload_bytes}"));
+    fn message_sent(&self, event: &MessageSent<'_>) {
+        let &MessageSent { room, id, payload_bytes, waiting, capacity, .. } = event;
+        self.write(format_args!(
+            "message_sent {room} {id} {payload_bytes}, {waiting} of {capacity} wait"
+        ));
     }
 
-    fn send_buffer_utilization(&self, room: &str, id: &str, used: usize, capacity: usize) {
-        self.write(format_args!("send_buffer_utilization {room} {id} {used} {capacity}"));
-    }
-
-    fn frame_dropped(&self, room: &str, id: &str, reason: DropReason) {
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        let &FrameDropped { room, id, reason, .. } = event;
         self.write(format_args!("frame_dropped {room} {id} {reason}"));
     }
 
-    fn pong_timeout(&self, room: &str, id: &str) {
+    fn pong_timeout(&self, event: &PongTimeout<'_>) {
+        let &PongTimeout { room, id, .. } = event;
         self.write(format_args!("pong_timeout {room} {id}"));
     }
 
-    fn upgrade_refused(&self, status: u16) {
+    fn upgrade_refused(&self, event: &UpgradeRefused) {
+        let &UpgradeRefused { status, .. } = event;
         self.write(format_args!("upgrade_refused {status}"));
     }
 
-    fn limit_reached(&self, limit: Limit) {
+    fn limit_reached(&self, event: &LimitReached) {
+        let &LimitReached { limit, .. } = event;
         self.write(format_args!("limit_reached {limit}"));
     }
 
-    fn callback_panicked(&self, room: &str, id: &str, callback: CallbackKind) {
+    fn callback_panicked(&self, event: &CallbackPanicked<'_>) {
+        let &CallbackPanicked { room, id, callback, .. } = event;
         self.write(format_args!("callback_panicked {room} {id} {callback}"));
     }
 }

@@ -1,0 +1,182 @@
+//! What a hook is told: one struct for each, so that more can be told later.
+
+use std::time::Duration;
+
+use wspulse_core::DisconnectReason;
+
+use super::{CallbackKind, DropReason, Limit};
+
+/// Declares the structs, each with a function that makes one.
+macro_rules! events {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident $(<$life:lifetime>)? { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }
+    )*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name $(<$life>)? {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl $(<$life>)? $name $(<$life>)? {
+            /// Makes one, for the tests of a collector: it takes the fields in their order.
+            #[must_use]
+            pub const fn new($($field: $type),*) -> Self {
+                Self { $($field),* }
+            }
+        }
+    )*};
+}
+
+events! {
+    /// A room has its first member.
+    RoomCreated<'a> {
+        /// The room's name.
+        room: &'a str,
+    }
+    /// A connection was registered.
+    ConnectionOpened<'a> {
+        /// Its room.
+        room: &'a str,
+        /// Its id.
+        id: &'a str,
+    }
+    /// A session has lost its transport and waits for its client.
+    SessionSuspended<'a> {
+        /// Its room.
+        room: &'a str,
+        /// Its id.
+        id: &'a str,
+    }
+    /// A session has got a new transport.
+    SessionResumed<'a> {
+        /// Its room.
+        room: &'a str,
+        /// Its id.
+        id: &'a str,
+        /// Whether it was waiting for its client; else the new transport took the place of one
+        /// that seemed to live.
+        was_suspended: bool,
+    }
+    /// A connection has ended.
+    ConnectionClosed<'a> {
+        /// Its room.
+        room: &'a str,
+        /// Its id.
+        id: &'a str,
+        /// How long it was registered, suspended times included.
+        duration: Duration,
+        /// Why it ended.
+        reason: DisconnectReason,
+        /// Whether it was waiting for its client.
+        was_suspended: bool,
+    }
+    /// A room has lost its last member.
+    RoomDestroyed<'a> {
+        /// The room's name.
+        room: &'a str,
+    }
+    /// A whole message has arrived.
+    MessageReceived<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// The payload of all its fragments, in bytes.
+        payload_bytes: usize,
+    }
+    /// The codec could not decode a message.
+    MessageUndecodable<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// Its payload, in bytes.
+        payload_bytes: usize,
+    }
+    /// Decoded messages did not reach their handler.
+    MessagesDiscarded<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How many.
+        messages: usize,
+    }
+    /// A frame was broadcast.
+    MessageBroadcast<'a> {
+        /// The room.
+        room: &'a str,
+        /// The encoded frame, in bytes.
+        payload_bytes: usize,
+        /// How many members it was offered to, those included who had to drop one for it.
+        fan_out: usize,
+    }
+    /// A socket has taken a frame.
+    MessageSent<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// The encoded frame, in bytes.
+        payload_bytes: usize,
+        /// How many frames still wait in the connection's send buffer.
+        waiting: usize,
+        /// How many frames may wait there: `send_buffer_size`.
+        capacity: usize,
+    }
+    /// A frame will never be sent.
+    FrameDropped<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// Why.
+        reason: DropReason,
+    }
+    /// A peer was silent for the pong timeout.
+    PongTimeout<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+    }
+    /// A client was refused.
+    UpgradeRefused {
+        /// The HTTP status that it was told; 500 if the connect function, the origin check or the
+        /// search for its address panicked.
+        status: u16,
+    }
+    /// A limit was reached.
+    LimitReached {
+        /// Which.
+        limit: Limit,
+    }
+    /// A callback panicked.
+    CallbackPanicked<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// Which callback.
+        callback: CallbackKind,
+    }
+    /// A callback held its thread for more than 100 ms.
+    CallbackBlocked<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// Which callback.
+        callback: CallbackKind,
+        /// The event name of its frame, as the client wrote it: never a label. Empty for callbacks
+        /// that are given no frame.
+        event: &'a str,
+        /// How long the thread was held, by the clock on the wall.
+        held: Duration,
+        /// In how many calls of `on_message` it was held; 1 says that it was this one. Where many
+        /// messages come at once, not each of them is measured by itself.
+        calls: usize,
+    }
+}
