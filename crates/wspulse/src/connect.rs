@@ -280,8 +280,19 @@ impl Rejection {
     }
 
     /// Answers this status with this body, as one line of plain text.
+    ///
+    /// A status below 300 is no refusal: 101 would let the client believe that it was let in. It is
+    /// answered 500 instead, and the log says so.
     pub fn with_status(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
+        if status.is_informational() || status.is_success() {
+            return Self::internal(format!("a rejection must not have the status {status}").into());
+        }
         Self::new(status, body.into())
+    }
+
+    fn internal(cause: Box<dyn Error + Send + Sync>) -> Self {
+        let internal = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error".into());
+        Self { cause: Some(cause), ..internal }
     }
 
     const fn new(status: StatusCode, body: Cow<'static, str>) -> Self {
@@ -334,7 +345,6 @@ impl<E: Error + Send + Sync + 'static> From<E> for Rejection {
         if (&error as &dyn Any).is::<QueryError>() {
             return Self::with_status(StatusCode::BAD_REQUEST, error.to_string());
         }
-        let internal = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error".into());
-        Self { cause: Some(Box::new(error)), ..internal }
+        Self::internal(Box::new(error))
     }
 }

@@ -55,6 +55,17 @@ fn errors_can_only_be_answered_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_rejection_that_is_none_is_500_and_said_in_the_log() {
+    for status in [StatusCode::SWITCHING_PROTOCOLS, StatusCode::OK, StatusCode::NO_CONTENT] {
+        let logs = Logs::capture();
+        let server = Server::builder_sync(move |_| Err(Rejection::with_status(status, "welcome")));
+        let answer = Answer::to(&server.build().unwrap(), request_parts("/ws")).await;
+        assert_eq!(answer.summary(), (500, "internal error\n"));
+        assert!(logs.one("ERROR", "connect function failed").contains(status.as_str()));
+    }
+}
+
+#[tokio::test]
 async fn a_rejection_may_carry_a_challenge() {
     let challenge = HeaderValue::from_static("Bearer realm=\"chat\"");
     let refuse = move || Rejection::unauthorized().header(WWW_AUTHENTICATE, challenge.clone());
