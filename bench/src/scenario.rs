@@ -1,6 +1,7 @@
 //! What is measured: a list of scenarios, each run for one server at a time.
 
 mod echo;
+mod fairness;
 mod fanout;
 mod inbound;
 mod memory;
