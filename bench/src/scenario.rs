@@ -3,6 +3,7 @@
 mod echo;
 mod fairness;
 mod fanout;
+mod flight;
 mod inbound;
 mod memory;
 mod paced;
