@@ -1,5 +1,6 @@
 //! How evenly a server treats those who ask the same of it, as one figure in all scenarios: how many
-//! times better off the best served one is than the worst served one.
+//! times better off the best served one is, or in a fan-out the middle one, than the worst served
+//! one.
 
 use super::column;
 use crate::report::{Better, Column, Unit};
