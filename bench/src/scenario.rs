@@ -1,7 +1,9 @@
 //! What is measured: a list of scenarios, each run for one server at a time.
 
 mod echo;
+mod fairness;
 mod fanout;
+mod flight;
 mod inbound;
 mod memory;
 mod paced;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::fanout::MESSAGE_BYTES;
+use super::fairness::{self, fairness_column};
+use super::fanout::{FAIRNESS, MESSAGE_BYTES};
+use super::flight::Flight;
 use super::stage::{STEP_WITHIN, Stage, payload, stamp};
 use super::{
     Effort, Field, Outcome, Scenario, column, cost_columns, headline, histogram, latency_of,
@@ -21,6 +23,7 @@ pub(crate) fn scenario(members: usize, percent: u32, capacity: f64) -> Scenario 
         headline("p99_us", "p99", Unit::Micros, Better::Lower),
         column("p50_us", "median", Unit::Micros, Better::Lower),
         column("max_us", "slowest", Unit::Micros, Better::Lower),
+        fairness_column(),
     ];
     columns.extend(cost_columns("delivery"));
     Scenario {
@@ -29,7 +32,7 @@ pub(crate) fn scenario(members: usize, percent: u32, capacity: f64) -> Scenario 
         what: format!(
             "{rate:.0} messages of {MESSAGE_BYTES} bytes a second to a room of {members}, whether \
              the last has arrived or not; each delivery's latency counts from when its message was \
-             due to be sent."
+             due to be sent. {FAIRNESS}"
         ),
         columns,
         field: Field::All,
@@ -46,13 +49,22 @@ fn run(
     let mut stage = Stage::with_rooms(subject, Mode::Room, 1, members)?;
     pace(&mut stage, members, rate, MESSAGE_BYTES, effort.warm_up)?;
     let watch = stage.stopwatch()?;
-    let latencies = pace(&mut stage, members, rate, MESSAGE_BYTES, effort.measured)?;
+    let Deliveries { latencies, fairness } =
+        pace(&mut stage, members, rate, MESSAGE_BYTES, effort.measured)?;
     let costs = watch.stop(&stage)?;
     let outcome = Outcome { latency: Some(latency_of(&latencies)), ..Outcome::default() }
         .with("p99_us", latencies.value_at_quantile(0.99) as f64 / 1e3)
         .with("p50_us", latencies.value_at_quantile(0.5) as f64 / 1e3)
-        .with("max_us", latencies.max() as f64 / 1e3);
+        .with("max_us", latencies.max() as f64 / 1e3)
+        .with(fairness::KEY, fairness);
     Ok(costs.fill(outcome, latencies.len()))
+}
+
+/// What came of messages that were published at a pace.
+pub(super) struct Deliveries {
+    /// From when each was due, in nanoseconds.
+    pub(super) latencies: Histogram<u64>,
+    pub(super) fairness: f64,
 }
 
 /// Publishes at a pace for so long, then waits for all deliveries to the first `listeners` clients;
@@ -63,17 +75,20 @@ pub(super) fn pace(
     rate: f64,
     message_bytes: usize,
     duration: Duration,
-) -> Result<Histogram<u64>, Box<dyn Error>> {
+) -> Result<Deliveries, Box<dyn Error>> {
     let messages = (rate * duration.as_secs_f64()).ceil().max(1.0) as u64;
     let expected = messages * listeners as u64;
     let mut latencies = histogram()?;
+    let mut flight = Flight::new(listeners);
     let started = Instant::now();
     let nanos_due = |message: u64| (message as f64 * 1e9 / rate) as u64;
     let mut sent = 0;
     while latencies.len() < expected {
         let elapsed = started.elapsed();
         while sent < messages && u128::from(nanos_due(sent)) <= elapsed.as_nanos() {
-            stage.fleet.send(0, &payload(nanos_due(sent), message_bytes))?;
+            let due = nanos_due(sent);
+            flight.publish(started + Duration::from_nanos(due));
+            stage.fleet.send(0, &payload(due, message_bytes))?;
             sent += 1;
         }
         if elapsed > duration + STEP_WITHIN {
@@ -87,8 +102,10 @@ pub(super) fn pace(
             {
                 let now = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 latencies.saturating_record(now.saturating_sub(due));
+                flight.deliver(client, Instant::now);
             }
         })?;
     }
-    Ok(latencies)
+    flight.verify()?;
+    Ok(Deliveries { latencies, fairness: flight.fairness(Instant::now()) })
 }

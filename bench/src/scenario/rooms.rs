@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use super::stage::{PROBE, Stage, Stopwatch, payload};
 use hdrhistogram::Histogram;
 
+use super::fairness::{self, Shares, fairness_column};
+use super::stage::{PROBE, Stage, Stopwatch, payload};
 use super::{Field, Outcome, Scenario, column, cost_columns, headline, histogram};
 use crate::report::{Better, Column, Unit};
 use crate::subject::Mode;
@@ -21,7 +22,8 @@ pub(super) fn scenario(rooms: usize, members: usize) -> Scenario {
         title: format!("{rooms} rooms of {members}, saturated"),
         what: format!(
             "In each of {rooms} rooms one of {members} members publishes a message of \
-             {MESSAGE_BYTES} bytes as soon as all members have got the one before."
+             {MESSAGE_BYTES} bytes as soon as all members have got the one before. Fairness is the \
+             messages of the richest room ÷ those of the poorest."
         ),
         columns,
         field: Field::All,
@@ -77,30 +79,31 @@ pub(super) fn scenario(rooms: usize, members: usize) -> Scenario {
 /// message, and how many messages each of them gets.
 struct WholeRooms {
     sent_at: Vec<Instant>,
-    messages: Vec<u64>,
+    messages: Shares,
     latencies: Histogram<u64>,
 }
 
 impl WholeRooms {
-    fn columns() -> [Column; 5] {
+    fn columns() -> [Column; 6] {
         [
             column("room_p50_us", "a whole room has it: median", Unit::Micros, Better::Lower),
             column("room_p99_us", "p99", Unit::Micros, Better::Lower),
             column("room_max_us", "slowest", Unit::Micros, Better::Lower),
             column("poorest", "messages of the poorest room", Unit::Count, Better::Higher),
             column("richest", "of the richest", Unit::Count, Better::Neither),
+            fairness_column(),
         ]
     }
 
     /// Each room has a message under way from now on.
     fn new(rooms: usize) -> Result<Self, Box<dyn Error>> {
         let sent_at = vec![Instant::now(); rooms];
-        Ok(Self { sent_at, messages: vec![0; rooms], latencies: histogram()? })
+        Ok(Self { sent_at, messages: Shares::new(rooms), latencies: histogram()? })
     }
 
     /// Counts from now on. A message that is under way has been since it was sent.
     fn restart(&mut self) {
-        self.messages.fill(0);
+        self.messages.restart();
         self.latencies.reset();
     }
 
@@ -110,7 +113,7 @@ impl WholeRooms {
         let nanos = (now - self.sent_at[room]).as_nanos();
         self.latencies.saturating_record(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.sent_at[room] = now;
-        self.messages[room] += 1;
+        self.messages.add(room);
     }
 
     /// What is still under way for longer than the median counts as having taken until now: else a
@@ -129,7 +132,8 @@ impl WholeRooms {
             .with("room_p50_us", micros(self.latencies.value_at_quantile(0.5)))
             .with("room_p99_us", micros(self.latencies.value_at_quantile(0.99)))
             .with("room_max_us", micros(self.latencies.max()))
-            .with("poorest", self.messages.iter().min().copied().unwrap_or(0) as f64)
-            .with("richest", self.messages.iter().max().copied().unwrap_or(0) as f64)
+            .with("poorest", self.messages.poorest() as f64)
+            .with("richest", self.messages.richest() as f64)
+            .with(fairness::KEY, self.messages.fairness())
     }
 }

@@ -47,8 +47,8 @@ fn run(
     stage.fleet.connect(slow, Buffers::Small, CONNECT_WITHIN)?;
     stage.settle(members)?;
     let p99 = |stage: &mut Stage, duration| {
-        let histogram = pace(stage, healthy, MESSAGES_PER_SECOND, MESSAGE_BYTES, duration)?;
-        Ok::<_, Box<dyn Error>>(histogram.value_at_quantile(0.99) as f64 / 1e3)
+        let got = pace(stage, healthy, MESSAGES_PER_SECOND, MESSAGE_BYTES, duration)?;
+        Ok::<_, Box<dyn Error>>(got.latencies.value_at_quantile(0.99) as f64 / 1e3)
     };
     let measured = 2 * effort.measured;
     p99(&mut stage, effort.warm_up)?;
