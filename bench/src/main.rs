@@ -25,7 +25,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use scenario::Effort;
-use serve::CodecChoice;
+use serve::{CodecChoice, MetricsChoice};
 use subject::Mode;
 
 /// Measures wspulse beside other WebSocket servers and writes a report.
@@ -53,7 +53,7 @@ struct RunArgs {
     /// Only these scenarios; `fanout*` stands for all that start so. --list shows the names.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Only these servers.
+    /// Only these servers; some take part only if they are named here.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     servers: Vec<String>,
     /// How long each measurement takes, in seconds.
@@ -83,6 +83,9 @@ enum Serve {
         /// How messages are understood.
         #[arg(long, default_value = "json")]
         codec: CodecChoice,
+        /// Where it counts what it does.
+        #[arg(long, default_value = "none")]
+        metrics: MetricsChoice,
     },
     /// A bare epoll loop.
     Limit {
@@ -104,8 +107,8 @@ struct ListenArgs {
 fn main() -> Result<(), Box<dyn Error>> {
     let Cli { command, run } = Cli::parse();
     match command {
-        Some(Command::Serve(Serve::Wspulse { listen, codec })) => {
-            serve::serve_wspulse(listen.mode, codec, listen.port)
+        Some(Command::Serve(Serve::Wspulse { listen, codec, metrics })) => {
+            serve::serve_wspulse(listen.mode, codec, metrics, listen.port)
         }
         Some(Command::Serve(Serve::Limit { listen })) => {
             serve::serve_limit(listen.mode, listen.port)

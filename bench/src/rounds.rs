@@ -38,7 +38,8 @@ pub(crate) fn list(plan: &Plan) -> Result<(), Box<dyn Error>> {
     }
     println!();
     for subject in subjects {
-        println!("{:24}{}", subject.name, subject.note);
+        let when = if subject.if_named { "; only if named by --servers" } else { "" };
+        println!("{:24}{}{when}", subject.name, subject.note);
     }
     for Skipped { name, why } in skipped {
         println!("{name:24}SKIPPED: {why}");
@@ -47,7 +48,8 @@ pub(crate) fn list(plan: &Plan) -> Result<(), Box<dyn Error>> {
 }
 
 pub(crate) fn run(plan: &Plan, out: &Path) -> Result<(), Box<dyn Error>> {
-    let (subjects, skipped) = subjects(plan)?;
+    let (mut subjects, skipped) = subjects(plan)?;
+    subjects.retain(|subject| !subject.if_named || plan.servers.contains(&subject.name));
     for Skipped { name, why } in &skipped {
         eprintln!("*** SKIPPED: {name}: {why}");
     }
@@ -108,7 +110,9 @@ fn measure(scenario: &Scenario, subjects: &[Subject], plan: &Plan) -> ScenarioRe
         let mut turn: Vec<_> =
             subjects.iter().filter(|subject| scenario.includes(subject)).collect();
         turn.retain(|subject| {
-            scenario.is_about(subject) || (round < OTHERS_ROUNDS && !plan.is_quick)
+            scenario.is_about(subject)
+                || subject.if_named
+                || (round < OTHERS_ROUNDS && !plan.is_quick)
         });
         // Nobody is always first, or always behind the same one.
         if round % 2 == 1 {

@@ -1,6 +1,7 @@
 //! The servers that are parts of this program: wspulse, and the limit of what is possible.
 
 mod limit;
+mod metrics;
 mod wspulse;
 
 use std::io::{self, Write};
@@ -9,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::limit::serve as serve_limit;
+pub(crate) use self::metrics::MetricsChoice;
 pub(crate) use self::wspulse::{CodecChoice, serve as serve_wspulse};
 
 /// As many connections as a reconnect storm may leave in the queue at once.

@@ -25,6 +25,10 @@ pub(crate) struct Subject {
     /// Whether it can resume sessions; they are switched on then.
     #[serde(default)]
     pub(crate) resume: bool,
+    /// Whether it takes part only if it is asked for by its name, and then in all rounds: others
+    /// need not pay for its time.
+    #[serde(default)]
+    pub(crate) if_named: bool,
     /// What it takes to run; a peer that lacks one of these was not built.
     #[serde(default)]
     needs: Vec<PathBuf>,
@@ -71,8 +75,13 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
         dialect: Dialect::Raw,
         needs: Vec::new(),
         resume,
+        if_named: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         note: note.to_owned(),
+    };
+    let counting = |name: &str, metrics: &str, note: &str| Subject {
+        if_named: true,
+        ..built_in(name, &["wspulse", "--metrics", metrics], true, note)
     };
     Ok(vec![
         built_in(
@@ -87,6 +96,8 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
             true,
             "a codec that keeps messages as they are and only counts in count mode",
         ),
+        counting("wspulse+prometheus", "prometheus", "as wspulse, with wspulse-prometheus"),
+        counting("wspulse+otel", "otel", "as wspulse, with wspulse-otel and OpenTelemetry's SDK"),
         built_in("limit", &["limit"], false, "a bare epoll loop: no sessions, no safety"),
     ])
 }

@@ -209,7 +209,7 @@ impl Report {
     fn styles(&self) -> Vec<(&str, Style)> {
         let (mut peers, mut variants) = (0.., 0..);
         let is_variant =
-            |name: &str| name.strip_prefix(OURS).is_some_and(|rest| rest.starts_with('-'));
+            |name: &str| name.strip_prefix(OURS).is_some_and(|rest| rest.starts_with(['-', '+']));
         let style = |name| match name {
             OURS => (name, Style::OURS),
             LIMIT => (name, Style::LIMIT),
@@ -323,7 +323,7 @@ mod tests {
     fn variants_of_ours_look_like_it_but_are_told_apart() {
         let mut report = report();
         for (subject, name) in
-            report.subjects.iter_mut().zip(["wspulse-raw", "wspulse-threads", "limit"])
+            report.subjects.iter_mut().zip(["wspulse-raw", "wspulse+otel", "limit"])
         {
             subject.name = name.into();
         }

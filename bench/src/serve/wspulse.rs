@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
 use wspulse::{Admission, Connection, Frame, MessageKind, Rejection, Server};
 
-use super::{announce, listen};
+use super::{MetricsChoice, announce, listen};
 use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT};
 use crate::subject::Mode;
 
@@ -30,13 +30,22 @@ const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Serves until it is killed.
 #[tokio::main]
-pub(crate) async fn serve(mode: Mode, codec: CodecChoice, port: u16) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn serve(
+    mode: Mode,
+    codec: CodecChoice,
+    metrics: MetricsChoice,
+    port: u16,
+) -> Result<(), Box<dyn Error>> {
     let listener = listen(port)?;
     announce(&listener)?;
-    accept(server(mode, codec)?, TcpListener::from_std(listener)?).await
+    accept(server(mode, codec, metrics)?, TcpListener::from_std(listener)?).await
 }
 
-fn server(mode: Mode, codec: CodecChoice) -> Result<Server, wspulse::ConfigError> {
+fn server(
+    mode: Mode,
+    codec: CodecChoice,
+    metrics: MetricsChoice,
+) -> Result<Server, Box<dyn Error>> {
     let builder = Server::builder_sync(|request| {
         let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
         let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
@@ -57,12 +66,12 @@ fn server(mode: Mode, codec: CodecChoice) -> Result<Server, wspulse::ConfigError
             builder.on_message(|connection: Connection, frame| count(&connection, &frame))
         }
     };
-    match (codec, mode) {
+    let builder = match (codec, mode) {
         (CodecChoice::Json, _) => builder.codec(JsonCodec),
         (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
         (CodecChoice::Raw, Mode::Echo | Mode::Room) => builder.codec(Verbatim),
-    }
-    .build()
+    };
+    Ok(metrics.add_to(builder)?.build()?)
 }
 
 fn count(connection: &Connection, frame: &Frame) {

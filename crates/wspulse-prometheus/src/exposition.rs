@@ -170,7 +170,7 @@ fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {
         series.fanout.encode(metric.encode_family(&labels(room, None))?)
     })?;
     to.counter("messages_sent", "Frames that a socket has taken", |s| s.sent.get())?;
-    let help = "Share of the send buffer that waits, after each sent frame";
+    let help = "Share of the send buffer that waits, after each write";
     to.histogram("send_buffer_utilization", help, |metric, room, series| {
         series.utilization.encode(metric.encode_family(&labels(room, None))?)
     })?;

@@ -13,8 +13,8 @@ use prometheus_client::registry::Registry;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessageBroadcast, MessageReceived, MessageSent, MessageUndecodable,
-    MessagesDiscarded, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
+    LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
+    MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
     UpgradeRefused,
 };
 
@@ -127,11 +127,11 @@ impl MetricsCollector for PrometheusCollector {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]
-    fn message_sent(&self, event: &MessageSent<'_>) {
-        let &MessageSent { room, waiting, capacity, .. } = event;
+    fn messages_sent(&self, event: &MessagesSent<'_>) {
+        let &MessagesSent { room, messages, waiting, capacity, .. } = event;
         let share = if capacity == 0 { 0.0 } else { waiting as f64 / capacity as f64 };
         self.count(room, |series| {
-            series.sent.add(1);
+            series.sent.add(messages);
             series.utilization.observe(share);
         });
     }

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use tower_service::Service;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessageSent, RoomCreated, UpgradeRefused,
+    LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -264,7 +264,7 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
 fn neither_rooms_nor_ids_are_labels_unless_asked_for() {
     let metrics = collector();
     metrics.connection_opened(&ConnectionOpened::new("kitchen", "ann"));
-    metrics.message_sent(&MessageSent::new("kitchen", "ann", 3, 0, 8));
+    metrics.messages_sent(&MessagesSent::new("kitchen", "ann", 1, 3, 0, 8));
     let page = page(&metrics);
     assert!(!page.contains("kitchen") && !page.contains("ann"), "{page}");
 }
@@ -323,7 +323,7 @@ fn the_buckets_are_those_of_the_reference() {
 fn a_value_counts_in_the_bucket_of_its_bound_and_in_the_sum() {
     let metrics = collector();
     for (used, capacity) in [(1, 4), (3, 4), (5, 0)] {
-        metrics.message_sent(&MessageSent::new("lobby", "ann", 3, used, capacity));
+        metrics.messages_sent(&MessagesSent::new("lobby", "ann", 1, 3, used, capacity));
     }
     let page = page(&metrics);
     assert_has(&page, "wspulse_send_buffer_utilization_sum 1.0");

@@ -7,8 +7,8 @@ use std::fmt;
 
 pub use event::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessageBroadcast, MessageReceived, MessageSent, MessageUndecodable,
-    MessagesDiscarded, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
+    LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
+    MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
     UpgradeRefused,
 };
 pub use limit::Limit;
@@ -64,8 +64,8 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn messages_discarded(&self, discarded: &MessagesDiscarded<'_>) {}
     /// A frame was offered to the members of a room.
     fn message_broadcast(&self, broadcast: &MessageBroadcast<'_>) {}
-    /// A socket has taken a frame.
-    fn message_sent(&self, sent: &MessageSent<'_>) {}
+    /// A socket has taken frames: one call for each write, however many frames it takes.
+    fn messages_sent(&self, sent: &MessagesSent<'_>) {}
     /// A frame will never be sent.
     fn frame_dropped(&self, dropped: &FrameDropped<'_>) {}
     /// A peer was silent for the pong timeout.

@@ -11,7 +11,7 @@ use support_counts::{Recorder, builder, idle, join, join_narrow, numbered};
 use tokio::time::sleep;
 use wspulse::metrics::{
     ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast, MessageReceived,
-    MessageSent, RoomCreated, RoomDestroyed, SessionResumed,
+    MessagesSent, RoomCreated, RoomDestroyed, SessionResumed,
 };
 use wspulse::testing::request_parts;
 use wspulse::{
@@ -172,9 +172,9 @@ impl MetricsCollector for Panicking {
         panic!("message_broadcast");
     }
 
-    fn message_sent(&self, event: &MessageSent<'_>) {
-        self.0.message_sent(event);
-        panic!("message_sent");
+    fn messages_sent(&self, event: &MessagesSent<'_>) {
+        self.0.messages_sent(event);
+        panic!("messages_sent");
     }
 
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
@@ -213,12 +213,12 @@ async fn a_hook_that_panics_harms_nothing_but_itself() {
             "room_created",
             "connection_opened",
             "message_received",
-            "message_sent",
+            "messages_sent",
             "message_broadcast",
             "message_broadcast",
             "frame_dropped",
             "session_resumed",
-            "message_sent",
+            "messages_sent",
             "connection_closed",
             "room_destroyed",
         ]

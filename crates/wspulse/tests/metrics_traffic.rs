@@ -24,7 +24,7 @@ fn assert_accounted(connection: &Connection, recorder: &Recorder) {
     assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.pending);
     let dropped = recorder.dropped(DropReason::Evicted) + recorder.dropped(DropReason::Ended);
     assert_eq!(stats.dropped, dropped);
-    assert_eq!(stats.sent, recorder.only("message_sent").len() as u64);
+    assert_eq!(stats.sent, recorder.sent());
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,25 +71,18 @@ async fn an_oversize_message_is_not_counted_as_received() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sent_frame_is_counted_with_its_payload_and_what_still_waits() {
+async fn what_one_write_sends_is_counted_with_its_payload_and_what_still_waits() {
     let (server, recorder) = recorded(|builder| builder.send_buffer_size(8));
     let mut ann = join(&server, "ann").await;
     for number in 1..=3 {
         server.send("ann", numbered(number)).unwrap();
     }
-    assert_eq!(recorder.only("message_sent"), [""; 0]);
+    assert_eq!(recorder.only("messages_sent"), [""; 0]);
     for number in 1..=3 {
         assert_eq!(ann.frame().await.unwrap(), numbered(number));
     }
-    assert_eq!(
-        recorder.lines()[2..],
-        [
-            // {"event":"1"}
-            "message_sent lobby ann 13, 2 of 8 wait",
-            "message_sent lobby ann 13, 1 of 8 wait",
-            "message_sent lobby ann 13, 0 of 8 wait",
-        ]
-    );
+    // Three of {"event":"1"}.
+    assert_eq!(recorder.lines()[2..], ["messages_sent lobby ann 3 39, 0 of 8 wait"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,10 +92,10 @@ async fn a_frame_is_sent_only_once_the_transport_has_all_of_it() {
     let frame = Frame::new("longer than the sixteen bytes that the stream holds");
     server.send("ann", frame.clone()).unwrap();
     idle().await;
-    assert_eq!(recorder.only("message_sent"), [""; 0]);
+    assert_eq!(recorder.only("messages_sent"), [""; 0]);
     assert_eq!(ann.frame().await.unwrap(), frame);
     idle().await;
-    assert_eq!(recorder.only("message_sent"), ["message_sent lobby ann 63, 0 of 256 wait"]);
+    assert_eq!(recorder.only("messages_sent"), ["messages_sent lobby ann 1 63, 0 of 256 wait"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +105,7 @@ async fn pings_and_close_frames_are_no_sent_messages() {
     tokio::time::sleep(Duration::from_secs(11)).await;
     server.kick("ann").unwrap();
     ann.closed().await.unwrap();
-    assert_eq!(recorder.only("message_sent"), [""; 0]);
+    assert_eq!(recorder.only("messages_sent"), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
 use wspulse::metrics::{
     ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast, MessageReceived,
-    MessageSent, MessageUndecodable, RoomCreated, RoomDestroyed, SessionResumed,
+    MessageUndecodable, MessagesSent, RoomCreated, RoomDestroyed, SessionResumed,
 };
 use wspulse::testing::request_parts;
 use wspulse::{
@@ -306,8 +306,8 @@ impl MetricsCollector for Sabotage {
     fn message_broadcast(&self, _: &MessageBroadcast<'_>) {
         panic!("message_broadcast");
     }
-    fn message_sent(&self, _: &MessageSent<'_>) {
-        panic!("message_sent");
+    fn messages_sent(&self, _: &MessagesSent<'_>) {
+        panic!("messages_sent");
     }
     fn frame_dropped(&self, _: &FrameDropped<'_>) {
         panic!("frame_dropped");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use wspulse::metrics::{
     CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, MessageReceived,
-    MessageSent, SessionResumed, UpgradeRefused,
+    MessagesSent, SessionResumed, UpgradeRefused,
 };
 use wspulse::{
     Connection, ConnectionState, MetricsCollector, OutboundStats, Server, TransportLost,
@@ -135,8 +135,8 @@ impl MetricsCollector for Ledger {
         self.0.messages_received.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn message_sent(&self, _: &MessageSent<'_>) {
-        self.0.frames_sent.fetch_add(1, Ordering::Relaxed);
+    fn messages_sent(&self, sent: &MessagesSent<'_>) {
+        self.0.frames_sent.fetch_add(sent.messages as u64, Ordering::Relaxed);
     }
 
     fn frame_dropped(&self, event: &FrameDropped<'_>) {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
-use wspulse_core::EncodedFrame;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
 use wspulse_core::session::Taken;
 
@@ -15,7 +14,7 @@ use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
 use crate::mailbox::GivenBack;
-use crate::metrics::{DropReason, MessageSent};
+use crate::metrics::{DropReason, MessagesSent};
 use crate::transport::Transport;
 
 thread_local! {
@@ -126,11 +125,14 @@ fn poll_write_batch(
         }
         *bytes_taken += written;
         transport.needs_flush = true;
-        let mut waiting = batch.len();
+        let (mut messages, mut payload_bytes) = (0, 0);
         advance(&mut transport.lane, batch, written, |frame| {
-            waiting -= 1;
-            record_sent(connection, frame, waiting);
+            messages += 1;
+            payload_bytes += frame.payload().len();
         });
+        if messages > 0 {
+            record_sent(connection, messages, payload_bytes, batch.len());
+        }
     }
     if transport.needs_flush {
         ready!(Pin::new(&mut transport.stream).poll_flush(cx))?;
@@ -184,12 +186,16 @@ fn bounded<'a, 'b>(slices: &'a [IoSlice<'b>], bytes_max: usize) -> &'a [IoSlice<
     &slices[..fitting.count().max(1)]
 }
 
-fn record_sent(connection: &ConnectionShared, frame: &EncodedFrame, waiting: usize) {
+fn record_sent(
+    connection: &ConnectionShared,
+    messages: usize,
+    payload_bytes: usize,
+    waiting: usize,
+) {
     let ConnectionShared { server, room, id, .. } = connection;
-    let metrics = server.metrics();
     let capacity = server.options().send_buffer_frames;
-    let payload_bytes = frame.payload().len();
-    metrics.record(|hooks| {
-        hooks.message_sent(&MessageSent { room, id, payload_bytes, waiting, capacity });
+    server.metrics().record(|hooks| {
+        let sent = MessagesSent { room, id, messages, payload_bytes, waiting, capacity };
+        hooks.messages_sent(&sent);
     });
 }

@@ -113,13 +113,15 @@ events! {
         /// How many members it was offered to, those included who had to drop one for it.
         fan_out: usize,
     }
-    /// A socket has taken a frame.
-    MessageSent<'a> {
+    /// A socket has taken frames.
+    MessagesSent<'a> {
         /// The room of the connection.
         room: &'a str,
         /// The connection's id.
         id: &'a str,
-        /// The encoded frame, in bytes.
+        /// How many it has taken by one write: 1 or more.
+        messages: usize,
+        /// All of them encoded, in bytes.
         payload_bytes: usize,
         /// How many frames still wait in the connection's send buffer.
         waiting: usize,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wspulse::metrics::{
     CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast,
-    MessageReceived, MessageSent, MessageUndecodable, MessagesDiscarded, PongTimeout, RoomCreated,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
     RoomDestroyed, SessionResumed, UpgradeRefused,
 };
 use wspulse::{DropReason, MetricsCollector};
@@ -94,9 +94,9 @@ impl MetricsCollector for Counting {
         add(&self.totals.offered, event.fan_out);
     }
 
-    fn message_sent(&self, event: &MessageSent<'_>) {
+    fn messages_sent(&self, event: &MessagesSent<'_>) {
         self.note("message sent", event.id);
-        add(&self.totals.sent, 1);
+        add(&self.totals.sent, event.messages);
     }
 
     fn frame_dropped(&self, event: &FrameDropped<'_>) {

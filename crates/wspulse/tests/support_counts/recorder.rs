@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wspulse::metrics::{
     CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, LimitReached,
-    MessageBroadcast, MessageReceived, MessageSent, MessageUndecodable, MessagesDiscarded,
+    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
     PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, UpgradeRefused,
 };
 use wspulse::{CallbackKind, DisconnectReason, DropReason, Limit, MetricsCollector};
@@ -50,6 +50,12 @@ impl Recorder {
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
         let lines = self.only("frame_dropped");
         lines.iter().filter(|line| line.ends_with(reason.as_str())).count() as u64
+    }
+
+    /// How many frames sockets have taken.
+    pub(crate) fn sent(&self) -> u64 {
+        let lines = self.only("messages_sent");
+        lines.iter().map(|line| line.split(' ').nth(3).unwrap().parse::<u64>().unwrap()).sum()
     }
 
     fn write(&self, line: impl Display) {
@@ -103,10 +109,10 @@ impl MetricsCollector for Recorder {
         self.write(format_args!("message_broadcast {room} {payload_bytes} {fan_out}"));
     }
 
-    fn message_sent(&self, event: &MessageSent<'_>) {
-        let &MessageSent { room, id, payload_bytes, waiting, capacity, .. } = event;
+    fn messages_sent(&self, event: &MessagesSent<'_>) {
+        let &MessagesSent { room, id, messages, payload_bytes, waiting, capacity, .. } = event;
         self.write(format_args!(
-            "message_sent {room} {id} {payload_bytes}, {waiting} of {capacity} wait"
+            "messages_sent {room} {id} {messages} {payload_bytes}, {waiting} of {capacity} wait"
         ));
     }
 

@@ -1,0 +1,89 @@
+//! The instruments: names, units and descriptions, by OpenTelemetry's conventions.
+
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+
+/// The upper bounds of the histograms' buckets.
+#[derive(Debug, Clone)]
+pub(crate) struct Buckets {
+    pub(crate) duration: Vec<f64>,
+    pub(crate) fanout: Vec<f64>,
+    pub(crate) utilization: Vec<f64>,
+}
+
+/// Declares the struct of all instruments, and how it is made of a meter.
+macro_rules! instruments {
+    ($(
+        $field:ident: $kind:ty = $make:ident($name:literal, $unit:literal $(, $bounds:ident)?)
+            => $description:literal,
+    )*) => {
+        #[derive(Debug)]
+        pub(crate) struct Instruments {
+            $(pub(crate) $field: $kind,)*
+        }
+
+        impl Instruments {
+            pub(crate) fn new(meter: &Meter, buckets: Buckets) -> Self {
+                Self {
+                    $($field: meter
+                        .$make($name)
+                        .with_unit($unit)
+                        .with_description($description)
+                        $(.with_boundaries(buckets.$bounds))?
+                        .build(),)*
+                }
+            }
+        }
+    };
+}
+
+instruments! {
+    rooms_created: Counter<u64> = u64_counter("wspulse.rooms.created", "{room}")
+        => "Rooms that got a first member",
+    rooms_destroyed: Counter<u64> = u64_counter("wspulse.rooms.destroyed", "{room}")
+        => "Rooms that lost their last member",
+    rooms_active: UpDownCounter<i64> = i64_up_down_counter("wspulse.rooms.active", "{room}")
+        => "Rooms that have members",
+    opened: Counter<u64> = u64_counter("wspulse.connections.opened", "{connection}")
+        => "Connections that were registered",
+    closed: Counter<u64> = u64_counter("wspulse.connections.closed", "{connection}")
+        => "Connections that ended",
+    active: UpDownCounter<i64> = i64_up_down_counter("wspulse.connections.active", "{connection}")
+        => "Connections that are registered, suspended ones included",
+    suspended: UpDownCounter<i64>
+        = i64_up_down_counter("wspulse.connections.suspended", "{connection}")
+        => "Of the active connections, those whose session waits for its client",
+    duration: Histogram<f64> = f64_histogram("wspulse.connection.duration", "s", duration)
+        => "How long connections lasted, suspended times included",
+    sessions_suspended: Counter<u64> = u64_counter("wspulse.sessions.suspended", "{session}")
+        => "Sessions that waited for their client",
+    sessions_resumed: Counter<u64> = u64_counter("wspulse.sessions.resumed", "{session}")
+        => "Sessions that got a new transport",
+    received: Counter<u64> = u64_counter("wspulse.messages.received", "{message}")
+        => "Messages that arrived",
+    received_size: Counter<u64> = u64_counter("wspulse.messages.received_size", "By")
+        => "Payload of the messages that arrived",
+    undecodable: Counter<u64> = u64_counter("wspulse.messages.undecodable", "{message}")
+        => "Messages that the codec could not decode",
+    discarded: Counter<u64> = u64_counter("wspulse.messages.discarded", "{message}")
+        => "Messages that were decoded and never handled",
+    broadcast: Counter<u64> = u64_counter("wspulse.messages.broadcast", "{message}")
+        => "Frames that were offered to a room",
+    fanout: Histogram<u64> = u64_histogram("wspulse.broadcast.fanout", "{connection}", fanout)
+        => "Members per broadcast",
+    sent: Counter<u64> = u64_counter("wspulse.messages.sent", "{message}")
+        => "Frames that a socket has taken",
+    utilization: Histogram<f64> = f64_histogram("wspulse.send_buffer.utilization", "1", utilization)
+        => "Share of the send buffer that waits, after each sent frame",
+    dropped: Counter<u64> = u64_counter("wspulse.frames.dropped", "{frame}")
+        => "Frames that will never be sent",
+    pong_timeouts: Counter<u64> = u64_counter("wspulse.pong.timeouts", "{timeout}")
+        => "Transports given up for silence",
+    refused: Counter<u64> = u64_counter("wspulse.upgrades.refused", "{upgrade}")
+        => "Clients that were refused",
+    limits: Counter<u64> = u64_counter("wspulse.limits.reached", "{limit}")
+        => "Limits that were reached",
+    panicked: Counter<u64> = u64_counter("wspulse.callbacks.panicked", "{callback}")
+        => "Panics that were caught",
+    blocked: Counter<u64> = u64_counter("wspulse.callbacks.blocked", "{callback}")
+        => "Callbacks that held their thread for more than 100 ms",
+}

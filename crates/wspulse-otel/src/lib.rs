@@ -1,0 +1,177 @@
+#![doc = include_str!("../README.md")]
+
+mod attributes;
+mod builder;
+mod instruments;
+mod rooms;
+
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+use wspulse::MetricsCollector;
+use wspulse::metrics::{
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
+    LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
+    MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
+    UpgradeRefused,
+};
+
+pub use builder::{Builder, OptionError};
+/// The library of the meters, in the version that this crate speaks.
+pub use opentelemetry;
+
+use attributes::{Attributes, Sets};
+use instruments::Instruments;
+use rooms::Rooms;
+
+/// Records what a server does by the instruments of a meter. Give a clone to
+/// `ServerBuilder::metrics`; clones share their instruments.
+#[derive(Debug, Clone)]
+pub struct OtelCollector(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    instruments: Instruments,
+    rooms: Rooms,
+    limits: Sets,
+}
+
+impl OtelCollector {
+    /// With the default options.
+    ///
+    /// A meter knows its provider from the beginning: one that was asked of
+    /// `opentelemetry::global` before the provider was set there records nothing.
+    pub fn new(meter: &Meter) -> Self {
+        Builder::new(meter).make()
+    }
+
+    /// Sets options; [`Builder::build`] makes the collector.
+    pub fn builder(meter: &Meter) -> Builder {
+        Builder::new(meter)
+    }
+
+    fn record(&self, room: &str, record: impl FnOnce(&Instruments, &Attributes)) {
+        self.0.rooms.with(room, |attributes| record(&self.0.instruments, attributes));
+    }
+}
+
+/// Ids are never attributes: there is no bound to how many a server sees. Nor are event names,
+/// which clients write.
+impl MetricsCollector for OtelCollector {
+    fn room_created(&self, _: &RoomCreated<'_>) {
+        let to = &self.0.instruments;
+        to.rooms_created.add(1, &[]);
+        to.rooms_active.add(1, &[]);
+    }
+
+    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
+        self.record(event.room, |to, attributes| {
+            to.opened.add(1, attributes.room());
+            to.active.add(1, attributes.room());
+        });
+    }
+
+    fn session_suspended(&self, event: &SessionSuspended<'_>) {
+        self.record(event.room, |to, attributes| {
+            to.sessions_suspended.add(1, attributes.room());
+            to.suspended.add(1, attributes.room());
+        });
+    }
+
+    fn session_resumed(&self, event: &SessionResumed<'_>) {
+        self.record(event.room, |to, attributes| {
+            to.sessions_resumed.add(1, attributes.room());
+            if event.was_suspended {
+                to.suspended.add(-1, attributes.room());
+            }
+        });
+    }
+
+    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
+        let &ConnectionClosed { room, duration, reason, was_suspended, .. } = event;
+        self.record(room, |to, attributes| {
+            let reason = attributes.end(reason);
+            to.closed.add(1, reason);
+            to.duration.record(duration.as_secs_f64(), reason);
+            to.active.add(-1, attributes.room());
+            if was_suspended {
+                to.suspended.add(-1, attributes.room());
+            }
+        });
+    }
+
+    fn room_destroyed(&self, _: &RoomDestroyed<'_>) {
+        let to = &self.0.instruments;
+        to.rooms_destroyed.add(1, &[]);
+        to.rooms_active.add(-1, &[]);
+    }
+
+    fn message_received(&self, event: &MessageReceived<'_>) {
+        let &MessageReceived { room, payload_bytes, .. } = event;
+        self.record(room, |to, attributes| {
+            to.received.add(1, attributes.room());
+            to.received_size.add(payload_bytes as u64, attributes.room());
+        });
+    }
+
+    fn message_undecodable(&self, event: &MessageUndecodable<'_>) {
+        self.record(event.room, |to, attributes| to.undecodable.add(1, attributes.room()));
+    }
+
+    fn messages_discarded(&self, event: &MessagesDiscarded<'_>) {
+        let &MessagesDiscarded { room, messages, .. } = event;
+        self.record(room, |to, attributes| to.discarded.add(messages as u64, attributes.room()));
+    }
+
+    fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
+        let &MessageBroadcast { room, fan_out, .. } = event;
+        self.record(room, |to, attributes| {
+            to.broadcast.add(1, attributes.room());
+            to.fanout.record(fan_out as u64, attributes.room());
+        });
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]
+    fn messages_sent(&self, event: &MessagesSent<'_>) {
+        let &MessagesSent { room, messages, waiting, capacity, .. } = event;
+        let share = if capacity == 0 { 0.0 } else { waiting as f64 / capacity as f64 };
+        self.record(room, |to, attributes| {
+            to.sent.add(messages as u64, attributes.room());
+            to.utilization.record(share, attributes.room());
+        });
+    }
+
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        let &FrameDropped { room, reason, .. } = event;
+        self.record(room, |to, attributes| to.dropped.add(1, attributes.drop(reason)));
+    }
+
+    fn pong_timeout(&self, event: &PongTimeout<'_>) {
+        self.record(event.room, |to, attributes| to.pong_timeouts.add(1, attributes.room()));
+    }
+
+    /// A number needs no memory, so its attribute is made here. What is no status of HTTP counts
+    /// without one: else an application could make as many as there are numbers.
+    fn upgrade_refused(&self, event: &UpgradeRefused) {
+        let refused = &self.0.instruments.refused;
+        match event.status {
+            status @ 100..=599 => refused.add(1, &[KeyValue::new("status", i64::from(status))]),
+            _ => refused.add(1, &[]),
+        }
+    }
+
+    fn limit_reached(&self, event: &LimitReached) {
+        self.0.instruments.limits.add(1, self.0.limits.of(event.limit.as_str()));
+    }
+
+    fn callback_panicked(&self, event: &CallbackPanicked<'_>) {
+        let &CallbackPanicked { room, callback, .. } = event;
+        self.record(room, |to, attributes| to.panicked.add(1, attributes.callback(callback)));
+    }
+
+    fn callback_blocked(&self, event: &CallbackBlocked<'_>) {
+        let &CallbackBlocked { room, callback, .. } = event;
+        self.record(room, |to, attributes| to.blocked.add(1, attributes.callback(callback)));
+    }
+}
