@@ -4,6 +4,8 @@ use opentelemetry::KeyValue;
 use wspulse::metrics::Limit;
 use wspulse::{CallbackKind, DisconnectReason, DropReason};
 
+use crate::traffic::Traffic;
+
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
@@ -55,9 +57,10 @@ impl Sets {
     }
 }
 
-/// All sets for one room, or for all rooms together.
+/// All sets for one room, or for all rooms together, and what is counted under them.
 #[derive(Debug)]
 pub(crate) struct Attributes {
+    traffic: Traffic,
     room: Set,
     ends: Sets,
     drops: Sets,
@@ -75,11 +78,17 @@ impl Attributes {
 
     fn new(room: Set) -> Self {
         Self {
+            traffic: Traffic::default(),
             ends: Sets::new("reason", DisconnectReason::ALL.map(DisconnectReason::as_str), &room),
             drops: Sets::new("reason", DROPS.map(DropReason::as_str), &room),
             callbacks: Sets::new("callback", CALLBACKS.map(CallbackKind::as_str), &room),
             room,
         }
+    }
+
+    /// What is counted under the attributes of the room alone.
+    pub(crate) const fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The room alone, or nothing.

@@ -7,6 +7,7 @@ use opentelemetry::metrics::Meter;
 use crate::attributes::Sets;
 use crate::instruments::{Buckets, Instruments};
 use crate::rooms::Rooms;
+use crate::traffic;
 use crate::{OtelCollector, Shared};
 
 // The same as those of wspulse-prometheus, so that both can stand in one diagram.
@@ -81,9 +82,11 @@ impl Builder {
 
     /// With buckets that are known to be right.
     pub(crate) fn make(self) -> OtelCollector {
+        let rooms = Arc::new(Rooms::new(self.rooms));
+        traffic::observe(&self.meter, &rooms);
         OtelCollector(Arc::new(Shared {
             instruments: Instruments::new(&self.meter, self.buckets),
-            rooms: Rooms::new(self.rooms),
+            rooms,
             limits: Sets::limits(),
         }))
     }

@@ -58,10 +58,6 @@ instruments! {
         => "Sessions that waited for their client",
     sessions_resumed: Counter<u64> = u64_counter("wspulse.sessions.resumed", "{session}")
         => "Sessions that got a new transport",
-    received: Counter<u64> = u64_counter("wspulse.messages.received", "{message}")
-        => "Messages that arrived",
-    received_size: Counter<u64> = u64_counter("wspulse.messages.received_size", "By")
-        => "Payload of the messages that arrived",
     undecodable: Counter<u64> = u64_counter("wspulse.messages.undecodable", "{message}")
         => "Messages that the codec could not decode",
     discarded: Counter<u64> = u64_counter("wspulse.messages.discarded", "{message}")
@@ -70,10 +66,8 @@ instruments! {
         => "Frames that were offered to a room",
     fanout: Histogram<u64> = u64_histogram("wspulse.broadcast.fanout", "{connection}", fanout)
         => "Members per broadcast",
-    sent: Counter<u64> = u64_counter("wspulse.messages.sent", "{message}")
-        => "Frames that a socket has taken",
     utilization: Histogram<f64> = f64_histogram("wspulse.send_buffer.utilization", "1", utilization)
-        => "Share of the send buffer that waits, after each sent frame",
+        => "Share of the send buffer that waits, after each write",
     dropped: Counter<u64> = u64_counter("wspulse.frames.dropped", "{frame}")
         => "Frames that will never be sent",
     pong_timeouts: Counter<u64> = u64_counter("wspulse.pong.timeouts", "{timeout}")

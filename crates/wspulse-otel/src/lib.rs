@@ -4,6 +4,7 @@ mod attributes;
 mod builder;
 mod instruments;
 mod rooms;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub struct OtelCollector(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     instruments: Instruments,
-    rooms: Rooms,
+    rooms: Arc<Rooms>,
     limits: Sets,
 }
 
@@ -109,10 +110,7 @@ impl MetricsCollector for OtelCollector {
 
     fn message_received(&self, event: &MessageReceived<'_>) {
         let &MessageReceived { room, payload_bytes, .. } = event;
-        self.record(room, |to, attributes| {
-            to.received.add(1, attributes.room());
-            to.received_size.add(payload_bytes as u64, attributes.room());
-        });
+        self.0.rooms.with(room, |attributes| attributes.traffic().count_received(payload_bytes));
     }
 
     fn message_undecodable(&self, event: &MessageUndecodable<'_>) {
@@ -137,7 +135,7 @@ impl MetricsCollector for OtelCollector {
         let &MessagesSent { room, messages, waiting, capacity, .. } = event;
         let share = if capacity == 0 { 0.0 } else { waiting as f64 / capacity as f64 };
         self.record(room, |to, attributes| {
-            to.sent.add(messages as u64, attributes.room());
+            attributes.traffic().count_sent(messages);
             to.utilization.record(share, attributes.room());
         });
     }

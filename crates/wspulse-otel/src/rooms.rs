@@ -11,7 +11,7 @@ use crate::attributes::{Attributes, OTHER};
 #[derive(Debug)]
 pub(crate) struct Rooms {
     most: usize,
-    others: Attributes,
+    others: Arc<Attributes>,
     named: RwLock<HashMap<Box<str>, Arc<Attributes>>>,
 }
 
@@ -22,7 +22,12 @@ impl Rooms {
             0 => Attributes::without_room(),
             _ => Attributes::of_room(OTHER),
         };
-        Self { most, others, named: RwLock::default() }
+        Self { most, others: Arc::new(others), named: RwLock::default() }
+    }
+
+    /// The attributes of all rooms that are named, and those of the others.
+    pub(crate) fn all(&self) -> Vec<Arc<Attributes>> {
+        self.named.read().values().chain([&self.others]).map(Arc::clone).collect()
     }
 
     /// Calls with the attributes of this room, and with no lock held: a meter is foreign code.
