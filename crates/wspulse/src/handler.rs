@@ -8,11 +8,18 @@ use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
+use crate::error::ConfigError;
 
 /// What a callback may return: a future, if it is async, or nothing, if it is plain.
 ///
 /// Implemented for every `Future<Output = ()> + Send`, for `()`, and for `!`, which is what a closure
 /// that only panics returns; the parameter only tells the kinds apart and is inferred.
+#[diagnostic::on_unimplemented(
+    message = "a callback returns nothing: handle the error or drop the result",
+    label = "this returns `{Self}`",
+    note = "for instance `let _ = conn.send(frame);`, with the semicolon; an async callback is a \
+            `Future<Output = ()>` that is `Send`"
+)]
 pub trait CallbackOutput<Kind>: sealed::Sealed<Kind> {}
 
 /// What an async connect function returns: a future of an admission or a rejection.
