@@ -78,6 +78,8 @@ impl<T> Returns for fn() -> T {
     type Output = T;
 }
 
+// What the compiler would call it in its messages helps nobody.
+#[diagnostic::do_not_recommend]
 impl CallbackOutput<Plain> for Never {}
 
 impl sealed::Sealed<Plain> for Never {
@@ -123,4 +125,17 @@ pub(crate) struct Callbacks {
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
+}
+
+impl Callbacks {
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a callback that would never be called.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.undecodable.is_some() && self.message.is_none() {
+            let rule = "must come with on_message or router, without which nothing is decoded";
+            return Err(ConfigError::new("on_undecodable", format_args!("alone"), rule));
+        }
+        Ok(())
+    }
 }
