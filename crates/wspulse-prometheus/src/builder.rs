@@ -40,7 +40,9 @@ impl Builder {
     /// server sees; all later ones, and a room that is called so, count as `other`. A room keeps its
     /// label when it is destroyed, since counters must not vanish. Default: 0, no such label.
     ///
-    /// Each room costs Prometheus some 40 series. Do not ask for more than you will look at.
+    /// Each room costs Prometheus some 60 series, and as many as there are buckets and three more
+    /// for each reason for which connections have ended there. Do not ask for more rooms than you
+    /// will look at.
     pub const fn room_label(mut self, most: usize) -> Self {
         self.rooms = most;
         self

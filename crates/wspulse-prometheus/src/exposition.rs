@@ -8,7 +8,6 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 
 use crate::Shared;
-use crate::histogram::Histogram;
 use crate::series::{REASONS, Rooms, Series};
 
 type Labels<'a> = Vec<(&'a str, &'a str)>;
@@ -119,10 +118,8 @@ impl Shared {
 fn write_connections(to: &mut Writer<'_, '_>) -> fmt::Result {
     let rooms = to.rooms;
     to.counter("connections_opened", "Connections that were registered", |s| s.opened.get())?;
-    to.counters("connections_closed", "Connections that ended", "reason", |series| {
-        let counts = series.durations.iter().map(Histogram::count);
-        REASONS.iter().copied().zip(counts).filter(|(_, closed)| *closed > 0).collect()
-    })?;
+    let help = "Connections that ended";
+    to.counters("connections_closed", help, "reason", |s| s.closed().collect())?;
     let help = "Connections that are registered, suspended ones included";
     to.family("connections_active", help, MetricType::Gauge, |metric| {
         rooms.each(|room, series| {

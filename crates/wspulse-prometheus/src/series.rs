@@ -71,11 +71,18 @@ impl Counters {
         self.counts.iter().map(Counter::get).sum()
     }
 
-    /// `other` only if something was counted there.
     pub(crate) fn seen(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let all = self.labels.iter().copied().zip(self.counts.iter().map(Counter::get));
-        all.filter(|(label, count)| *count > 0 || *label != OTHER)
+        seen(self.labels, self.counts.iter().map(Counter::get))
     }
+}
+
+/// All values of a label with what was counted there, from 0 on: `increase` misses the step to a
+/// series' first sample. `other` only if something was counted there.
+fn seen(
+    labels: &'static [&'static str],
+    counts: impl Iterator<Item = u64>,
+) -> impl Iterator<Item = (&'static str, u64)> {
+    labels.iter().copied().zip(counts).filter(|(label, count)| *count > 0 || *label != OTHER)
 }
 
 /// The buckets of the histograms.
@@ -130,6 +137,11 @@ impl Series {
             panics: Counters::new(CALLBACKS),
             blocked: Counters::new(CALLBACKS),
         }
+    }
+
+    /// How many connections have ended, by reason.
+    pub(crate) fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        seen(REASONS, self.durations.iter().map(Histogram::count))
     }
 
     /// How many connections there are. The closed ones are read first, so that none of them is

@@ -84,6 +84,24 @@ fn all_names_and_types_of_the_reference_are_there() {
     }
 }
 
+#[test]
+fn every_series_whose_labels_are_known_is_there_from_the_beginning() {
+    let metrics = collector();
+    let page_before = page(&metrics);
+    for reason in DisconnectReason::ALL {
+        let line = format!("wspulse_connections_closed_total{{reason=\"{reason}\"}} 0");
+        assert_has(&page_before, &line);
+    }
+    assert!(!page_before.contains("\"other\""), "{page_before}");
+    // Their labels are known, but a histogram for each of them is long.
+    assert!(!page_before.contains("connection_duration_seconds_"), "{page_before}");
+    metrics.connection_closed(&closed(DisconnectReason::Kicked));
+    let page_after = page(&metrics);
+    assert_has(&page_after, "wspulse_connections_closed_total{reason=\"kick\"} 1");
+    assert_has(&page_after, "wspulse_connections_closed_total{reason=\"normal\"} 0");
+    assert_has(&page_after, "wspulse_connection_duration_seconds_count{reason=\"kick\"} 1");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_counted_from_its_opening_to_its_end() {
     let metrics = collector();

@@ -84,11 +84,12 @@ impl ServerBuilder {
     }
 
     /// Called for each message that the codec cannot decode, in its place among the frames, such as
-    /// to tell the client. A panic in it ends the transport. It needs a message callback as well:
-    /// without one nothing is decoded.
+    /// to tell the client. A panic in it ends the transport. It needs [`on_message`](Self::on_message)
+    /// or a [`router`](Self::router) as well: without one nothing is decoded, and
+    /// [`build`](Self::build) refuses it.
     ///
-    /// Such a message is counted and logged in any case. The error's text may hold what the client
-    /// sent.
+    /// Such a message is counted and logged in any case: the first one of each transport at WARN,
+    /// the others at DEBUG. The error's text may hold what the client sent.
     ///
     /// ```
     /// # fn configure(builder: wspulse::ServerBuilder) -> wspulse::ServerBuilder {
@@ -284,8 +285,9 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// [`ConfigError`], naming the option, its value and the rule, for the first value that is out
-    /// of its range.
+    /// of its range, and for an `on_undecodable` without a message callback.
     pub fn build(self) -> Result<Server, ConfigError> {
+        self.callbacks.check()?;
         Server::new(self.connect, self.callbacks, self.options)
     }
 }

@@ -251,14 +251,15 @@ impl Drop for Data {
 
 /// A refused client: what it is told.
 ///
-/// Every error converts into one, by `?` as well. A [`QueryError`] is answered 400; any other error
-/// is no answer to the client: that is told 500
+/// Every error converts into one, by `?` as well, as do strings and `anyhow`'s errors. A
+/// [`QueryError`] is answered 400; any other error is no answer to the client: that is told 500
 /// `internal error`, and the error's text goes to the log, at ERROR. Another status for such errors
-/// is [`ServerBuilder::reject_errors_with`](crate::ServerBuilder::reject_errors_with).
+/// is [`ServerBuilder::reject_errors_with`](crate::ServerBuilder::reject_errors_with); for one of
+/// them, `map_err`.
 ///
 /// ```
-/// use http::header::{HeaderValue, WWW_AUTHENTICATE};
 /// use wspulse::Rejection;
+/// use wspulse::http::header::{HeaderValue, WWW_AUTHENTICATE};
 ///
 /// let challenge = HeaderValue::from_static("Bearer");
 /// let rejection = Rejection::unauthorized().header(WWW_AUTHENTICATE, challenge);
@@ -279,7 +280,22 @@ impl Rejection {
         Self::new(StatusCode::UNAUTHORIZED, Cow::Borrowed("unauthorized"))
     }
 
-    /// Answers this status with this body, as one line of plain text.
+    /// Answers this status with this body, as one line of plain text; with a `Content-Type` of
+    /// [yours](Self::header), with the body as it is.
+    ///
+    /// The status's type is that of the crate `http`, which is also `axum::http`; it is here as
+    /// [`wspulse::http::StatusCode`](crate::http::StatusCode).
+    ///
+    /// ```
+    /// use wspulse::Rejection;
+    /// use wspulse::http::StatusCode;
+    /// use wspulse::http::header::{CONTENT_TYPE, HeaderValue};
+    ///
+    /// let full = Rejection::with_status(StatusCode::CONFLICT, "the game has begun");
+    /// // A body of another kind:
+    /// let full = Rejection::with_status(StatusCode::CONFLICT, r#"{"error":"begun"}"#)
+    ///     .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    /// ```
     ///
     /// A status below 300 is no refusal: 101 would let the client believe that it was let in. It is
     /// answered 500 instead, and the log says so.
@@ -300,7 +316,8 @@ impl Rejection {
     }
 
     /// Adds a header to the answer, such as `WWW-Authenticate` or `Retry-After`. A name may be
-    /// given several times.
+    /// given several times. `Content-Type` and `X-Content-Type-Options` take the place of those
+    /// that each refusal has.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.get_or_insert_default().append(name, value);
@@ -339,12 +356,13 @@ impl Rejection {
     }
 }
 
-impl<E: Error + Send + Sync + 'static> From<E> for Rejection {
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Rejection {
     fn from(error: E) -> Self {
+        let error = error.into();
         // The client's own fault, which it may be told.
-        if (&error as &dyn Any).is::<QueryError>() {
+        if error.is::<QueryError>() {
             return Self::with_status(StatusCode::BAD_REQUEST, error.to_string());
         }
-        Self::internal(Box::new(error))
+        Self::internal(error)
     }
 }

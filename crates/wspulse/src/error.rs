@@ -147,7 +147,7 @@ pub enum KickError {
 #[error("wspulse: server is closed")]
 pub struct ServerClosed;
 
-/// An option whose value is out of its range.
+/// An option whose value is out of its range, or that lacks another one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("wspulse: {option}: {rule}, but is {value}")]
 pub struct ConfigError {

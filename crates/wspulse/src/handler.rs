@@ -8,11 +8,18 @@ use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
+use crate::error::ConfigError;
 
 /// What a callback may return: a future, if it is async, or nothing, if it is plain.
 ///
 /// Implemented for every `Future<Output = ()> + Send`, for `()`, and for `!`, which is what a closure
 /// that only panics returns; the parameter only tells the kinds apart and is inferred.
+#[diagnostic::on_unimplemented(
+    message = "a callback returns nothing: handle the error or drop the result",
+    label = "this returns `{Self}`",
+    note = "for instance `let _ = conn.send(frame);`, with the semicolon; an async callback is a \
+            `Future<Output = ()>` that is `Send`"
+)]
 pub trait CallbackOutput<Kind>: sealed::Sealed<Kind> {}
 
 /// What an async connect function returns: a future of an admission or a rejection.
@@ -71,6 +78,8 @@ impl<T> Returns for fn() -> T {
     type Output = T;
 }
 
+// What the compiler would call it in its messages helps nobody.
+#[diagnostic::do_not_recommend]
 impl CallbackOutput<Plain> for Never {}
 
 impl sealed::Sealed<Plain> for Never {
@@ -116,4 +125,17 @@ pub(crate) struct Callbacks {
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
+}
+
+impl Callbacks {
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a callback that would never be called.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.undecodable.is_some() && self.message.is_none() {
+            let rule = "must come with on_message or router, without which nothing is decoded";
+            return Err(ConfigError::new("on_undecodable", format_args!("alone"), rule));
+        }
+        Ok(())
+    }
 }

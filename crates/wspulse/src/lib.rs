@@ -23,6 +23,8 @@
 //! # Ok::<(), wspulse::ConfigError>(())
 //! ```
 //!
+//! A server is a service: axum mounts it with `route_service`, not with `route` and `get`.
+//!
 //! # Ways in
 //!
 //! All of these are served best by [`serve`](serve()), or behind a proxy, where strangers connect.
@@ -42,6 +44,8 @@
 //! - What becomes of a frame: [`Connection::outbound_stats`], [`DropReason`]. What ends a transport
 //!   or a connection: [`TransportLost`], [`Disconnect`].
 //! - Metrics: [`MetricsCollector`]. Origin checks: [`origin`].
+//! - Logs go through [`tracing`](https://docs.rs/tracing): without a subscriber, such as
+//!   `tracing_subscriber::fmt::init()`, there are none.
 #![cfg_attr(feature = "testing", doc = "- Clients for your tests: [`testing`].")]
 //!
 //! # What is guaranteed
@@ -54,7 +58,7 @@
 //! # Features
 //!
 //! All are off by default and only add: `axum`, the client's address under `axum::serve`; `msgpack`, the MessagePack codec; `rustls`, TLS for
-//! [`serve`](serve()); `testing`, clients for the tests of applications.
+//! [`serve`](serve()), without cryptography; `testing`, clients for the tests of applications.
 
 mod address;
 mod budget;

@@ -14,26 +14,31 @@
 //! ann.send(&Frame::new("echo").json(&"hello")?).await?;
 //! assert_eq!(ann.frame().await?.to_json::<String>()?, "hello");
 //!
-//! server.close().await;
-//! assert_eq!(ann.closed().await?.unwrap().code().as_u16(), 1001);
+//! // Side by side: the server waits for ann's answer to its Close frame, which `closed` sends.
+//! // One after the other would cost the whole `drain_timeout`, 10 s unless time is paused.
+//! let ((), closed) = tokio::join!(server.close(), ann.closed());
+//! assert_eq!(closed?.unwrap().code().as_u16(), 1001);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! With the feature `test-util` of tokio, `#[tokio::test(start_paused = true)]` pauses time: whatever
+//! waits for a deadline while nothing else happens is there at once.
 
+mod handshake;
 mod received;
 
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{Request, request};
+use http::request;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use wspulse_core::codec::{Codec, InboundMessage, JsonCodec};
 use wspulse_core::{CloseFrame, Frame, MessageKind};
 
-use crate::http::Response;
 use crate::server::Server;
+pub use handshake::{Refused, request_head, request_parts};
 pub use received::Received;
 
 /// How many bytes each direction of an in-memory connection holds before its writer waits.
@@ -42,9 +47,6 @@ const MEMORY_BYTES: usize = 64 * 1024;
 /// The masking key of every frame. A constant, since nothing between the two ends of a test could
 /// be fooled by a foreseeable one (RFC 6455 §10.3).
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
-/// The key of RFC 6455 §1.3; servers only hash it.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A WebSocket client that does what it is told and nothing by itself: it answers no Ping and no
 /// Close unless asked to. Frames are JSON.
@@ -75,7 +77,49 @@ impl TestClient<DuplexStream> {
         target: &str,
         bytes: usize,
     ) -> Result<Self, Refused> {
-        let handshake = server.handshake(request_parts(target)).map_err(Refused)?;
+        Self::connect_by(server, request_parts(target), bytes).await
+    }
+
+    /// Connects in memory by a request of your own: change what [`request_parts`] makes.
+    ///
+    /// ```
+    /// use http::header::{AUTHORIZATION, HeaderValue};
+    /// use wspulse::PeerAddr;
+    /// use wspulse::testing::{TestClient, request_parts};
+    /// # use wspulse::{Admission, Rejection, Server};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = Server::builder_sync(|request| {
+    /// #     request.header("authorization").ok_or_else(Rejection::unauthorized)?;
+    /// #     Ok(Admission::room("lobby").id("ann"))
+    /// # })
+    /// # .build()?;
+    /// // With a header …
+    /// let mut request = request_parts("/ws");
+    /// request.headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer ann's token"));
+    /// // … and from an address, which the HTTP server would have told.
+    /// request.extensions.insert(PeerAddr("192.0.2.1:50000".parse()?));
+    /// let ann = TestClient::connect_with(&server, request).await?;
+    /// assert_eq!(server.connection("ann").unwrap().peer_addr(), "192.0.2.1:50000".parse().ok());
+    /// # drop(ann);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The server's refusal, also if the request is no handshake.
+    pub async fn connect_with(server: &Server, request: request::Parts) -> Result<Self, Refused> {
+        Self::connect_by(server, request, MEMORY_BYTES).await
+    }
+
+    async fn connect_by(
+        server: &Server,
+        request: request::Parts,
+        bytes: usize,
+    ) -> Result<Self, Refused> {
+        let handshake = server.handshake(request).map_err(Refused)?;
         let accepted = handshake.connect().await.map_err(Refused)?;
         let (ours, theirs) = duplex(bytes);
         accepted.attach(theirs, &[]);
@@ -220,8 +264,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TestClient<S> {
         }
     }
 
-    /// Passes over everything until the server's Close frame, answers that, and waits for the end
-    /// of the stream. `None` if the frame was empty.
+    /// Passes over everything until the server's Close frame, answers that, ends its own direction
+    /// of the stream, and waits for the end of the other. `None` if the frame was empty.
+    ///
+    /// The server waits for this answer: run it beside [`Server::close`], not after it.
     ///
     /// # Errors
     ///
@@ -233,6 +279,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TestClient<S> {
                 Received::Close(frame) => {
                     // The server may have gone already, its frame said all there was.
                     let _ = self.close(frame.as_ref()).await;
+                    // Else the server lingers a while for what may still be on its way.
+                    let _ = self.stream.shutdown().await;
                     while self.stream.read_buf(&mut self.received).await.is_ok_and(|n| n > 0) {}
                     return Ok(frame);
                 }
@@ -263,37 +311,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TestClient<S> {
             }
         }
     }
-}
-
-/// The server's answer to a client that it does not want.
-#[derive(Debug, thiserror::Error)]
-#[error("refused with status {}", .0.status())]
-pub struct Refused(pub Response);
-
-/// The head of a valid handshake, to be changed at will.
-///
-/// # Panics
-///
-/// If `target` is no request target.
-pub fn request_parts(target: &str) -> request::Parts {
-    let request = Request::builder()
-        .uri(target)
-        .header(http::header::HOST, "localhost")
-        .header(UPGRADE, "websocket")
-        .header(CONNECTION, "Upgrade")
-        .header(SEC_WEBSOCKET_VERSION, "13")
-        .header(SEC_WEBSOCKET_KEY, KEY)
-        .body(())
-        .expect("the target is valid");
-    request.into_parts().0
-}
-
-/// The same head as it goes over the wire.
-pub fn request_head(target: &str) -> String {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-    )
 }
 
 /// A client's frame, masked, with this first byte (FIN, reserved bits and opcode).

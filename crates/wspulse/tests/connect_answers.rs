@@ -3,7 +3,7 @@
 mod support_wire;
 
 use http::StatusCode;
-use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use support_wire::Answer;
 use support_wire::logs::Logs;
 use wspulse::testing::request_parts;
@@ -74,6 +74,54 @@ async fn a_rejection_may_carry_a_challenge() {
     assert_eq!(answer.summary(), (401, "unauthorized\n"));
     assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"chat\""));
     assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+}
+
+fn values<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
+    let values = answer.headers.get_all(name).iter();
+    values.map(|value| value.to_str().expect("visible ASCII")).collect()
+}
+
+#[tokio::test]
+async fn a_content_type_that_is_given_replaces_the_default_and_leaves_the_body_as_it_is() {
+    let json = HeaderValue::from_static("application/problem+json");
+    let refuse = Rejection::with_status(StatusCode::CONFLICT, r#"{"title":"busy"}"#);
+    let answer = Answer::of(refuse.header(CONTENT_TYPE, json).into()).await;
+    assert_eq!(answer.summary(), (409, r#"{"title":"busy"}"#));
+    assert_eq!(values(&answer, "content-type"), ["application/problem+json"]);
+    assert_eq!(values(&answer, "x-content-type-options"), ["nosniff"]);
+}
+
+#[tokio::test]
+async fn a_header_that_every_refusal_has_comes_once_if_it_is_given() {
+    let given = Rejection::unauthorized()
+        .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))
+        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let answer = Answer::of(given.into()).await;
+    assert_eq!(answer.summary(), (401, "unauthorized\n"));
+    assert_eq!(values(&answer, "x-content-type-options"), ["nosniff"]);
+    assert_eq!(values(&answer, "www-authenticate"), ["Basic", "Bearer"]);
+}
+
+#[tokio::test]
+async fn a_string_is_an_error_of_the_connect_function_as_well() {
+    let logs = Logs::capture();
+    let server = Server::builder_sync(|request| {
+        let token =
+            request.header("authorization").ok_or("no token: the proxy should have sent it")?;
+        Ok(Admission::room("lobby").id(token))
+    });
+    let answer = Answer::to(&server.build().unwrap(), request_parts("/ws")).await;
+    assert_eq!(answer.summary(), (500, "internal error\n"));
+    assert!(logs.one("ERROR", "connect function failed").contains("no token: the proxy"));
+}
+
+#[test]
+fn boxed_errors_become_rejections_and_keep_what_they_are() {
+    let boxed = |error: &'static str| -> Box<dyn std::error::Error + Send + Sync> { error.into() };
+    assert_eq!(Rejection::from(boxed("no database")).status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let secret: Box<dyn std::error::Error + Send + Sync> = Box::new(Secret);
+    assert!(Rejection::from(secret).cause().unwrap().is::<Secret>());
 }
 
 /// What the connect function finds in this query's `id`.

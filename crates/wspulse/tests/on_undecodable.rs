@@ -57,6 +57,21 @@ impl Counts {
     }
 }
 
+#[test]
+fn without_a_message_callback_it_would_never_be_called_and_is_refused() {
+    let alone = || Server::builder_without_connect().on_undecodable(|_, _| {});
+    let refused = alone().build().expect_err("nothing is decoded");
+    assert_eq!(refused.option(), "on_undecodable");
+    assert_eq!(
+        refused.to_string(),
+        "wspulse: on_undecodable: must come with on_message or router, without which nothing is \
+         decoded, but is alone"
+    );
+    alone().on_message(|_, _| {}).build().expect("a message callback");
+    let router = wspulse::Router::builder().build().expect("no routes");
+    alone().router(router).build().expect("a router");
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_that_are_no_frames_are_answered_in_their_place_also_behind_a_slow_callback() {
     for pause in [Duration::ZERO, Duration::from_millis(300)] {

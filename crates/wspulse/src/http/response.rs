@@ -75,9 +75,19 @@ pub(crate) fn bad_handshake(
 impl From<Rejection> for Response {
     fn from(rejection: Rejection) -> Self {
         let mut response = refusal(rejection.status(), rejection.body());
-        let added = rejection.headers().into_iter().flatten();
+        let Some(added) = rejection.headers() else {
+            return response;
+        };
+        if added.contains_key(CONTENT_TYPE) {
+            // Whoever says what the body is has written all of it.
+            *response.body_mut() = Full::from(rejection.body().to_owned());
+        }
+        let headers = response.headers_mut();
+        for name in added.keys() {
+            headers.remove(name);
+        }
         for (name, value) in added {
-            response.headers_mut().append(name, value.clone());
+            headers.append(name, value.clone());
         }
         response
     }

@@ -10,7 +10,7 @@ use wspulse_core::{Escaped, Frame};
 
 use super::context::Context;
 use super::error::{HandlerError, RouterError};
-use super::handler::{Handler, HandlerFuture};
+use super::handler::Handler;
 use super::middleware::{Chain, Endpoint, Layer, Middleware};
 use super::{Router, Table};
 use crate::connection::Connection;
@@ -22,14 +22,20 @@ pub struct RouterBuilder {
     layers: Vec<Layer>,
     routes: Vec<Route>,
     state: Extensions,
-    fallback: Endpoint,
+    fallback: Registered,
     on_error: ErrorHandler,
 }
 
 struct Route {
     event: String,
     layers: Vec<Layer>,
+    handler: Registered,
+}
+
+/// A handler, whose type is known no more.
+struct Registered {
     endpoint: Endpoint,
+    missing_state: fn(&Extensions) -> Option<&'static str>,
 }
 
 pub(super) type ErrorHandler =
@@ -41,10 +47,7 @@ impl RouterBuilder {
             layers: Vec::new(),
             routes: Vec::new(),
             state: Extensions::new(),
-            fallback: Box::new(|context| {
-                warn_unmatched(&context);
-                HandlerFuture::ready(Ok(()))
-            }),
+            fallback: registered(|context: Context| warn_unmatched(&context)),
             on_error: Box::new(|connection, frame, error| {
                 warn_failed(&connection, &frame, &error);
                 Outcome::Done
@@ -88,14 +91,15 @@ impl RouterBuilder {
         self.routes.push(Route {
             event: event.into(),
             layers: layers.into_iter().collect(),
-            endpoint: endpoint(handler),
+            handler: registered(handler),
         });
         self
     }
 
     /// Gives all handlers and middleware something to share, such as a pool of database
     /// connections; they take a copy of it as [`State<S>`](super::State). There is one value for
-    /// each type: the last one given counts.
+    /// each type: the last one given counts. [`build`](Self::build) refuses a handler that takes
+    /// state which was not given.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -125,7 +129,7 @@ impl RouterBuilder {
     /// Sets the handler of frames whose event has no other, or that have none. Default: a warning
     /// in the log. The last one given is the one that counts.
     pub fn fallback<Args>(mut self, handler: impl Handler<Args>) -> Self {
-        self.fallback = endpoint(handler);
+        self.fallback = registered(handler);
         self
     }
 
@@ -149,14 +153,16 @@ impl RouterBuilder {
     /// # Errors
     ///
     /// [`RouterError`] for the first handler that was registered for the empty event, or for an
-    /// event that has one already.
+    /// event that has one already, or that takes [`State`](super::State) that the router was not
+    /// given.
     pub fn build(self) -> Result<Router, RouterError> {
         let Self { layers, routes, state, fallback, on_error } = self;
         let mut chains = HashMap::with_capacity(routes.len());
-        for Route { event, layers: inner, endpoint } in routes {
+        for Route { event, layers: inner, handler } in routes {
             if event.is_empty() {
                 return Err(RouterError::EmptyEvent);
             }
+            let endpoint = handler.checked(&state, Some(&event))?;
             match chains.entry(event) {
                 Entry::Occupied(taken) => {
                     return Err(RouterError::DuplicateEvent { event: taken.key().clone() });
@@ -167,7 +173,8 @@ impl RouterBuilder {
                 }
             }
         }
-        let fallback = Arc::new(Chain { layers: layers.into(), endpoint: fallback });
+        let endpoint = fallback.checked(&state, None)?;
+        let fallback = Arc::new(Chain { layers: layers.into(), endpoint });
         Ok(Router { table: Arc::new(Table { chains, state: Arc::new(state), fallback, on_error }) })
     }
 }
@@ -182,8 +189,23 @@ impl fmt::Debug for RouterBuilder {
     }
 }
 
-fn endpoint<Args>(handler: impl Handler<Args>) -> Endpoint {
-    Box::new(move |context| handler.call(context))
+impl Registered {
+    /// The handler, if the router has the state that it takes.
+    fn checked(self, state: &Extensions, event: Option<&str>) -> Result<Endpoint, RouterError> {
+        match (self.missing_state)(state) {
+            None => Ok(self.endpoint),
+            Some(type_name) => {
+                Err(RouterError::MissingState { event: event.map(String::from), type_name })
+            }
+        }
+    }
+}
+
+fn registered<Args, H: Handler<Args>>(handler: H) -> Registered {
+    Registered {
+        endpoint: Box::new(move |context| handler.call(context)),
+        missing_state: H::missing_state,
+    }
 }
 
 fn warn_unmatched(context: &Context) {

@@ -21,6 +21,23 @@ pub enum RouterError {
         /// The event.
         event: String,
     },
+    /// A handler takes [`State<S>`](super::State) as an argument, and the router was given no
+    /// [state](super::RouterBuilder::state) of this type.
+    #[error(
+        "wspulse: router: {} takes State<{type_name}>, and the router was given none; see \
+         RouterBuilder::state",
+        whose(event.as_deref())
+    )]
+    MissingState {
+        /// The event whose handler it is; `None` for the fallback.
+        event: Option<String>,
+        /// The type, for people to read.
+        type_name: &'static str,
+    },
+}
+
+fn whose(event: Option<&str>) -> String {
+    event.map_or_else(|| "the fallback".into(), |event| format!("the handler of event {event:?}"))
 }
 
 /// An argument that a handler asks for and that the frame, the connection or the middleware before

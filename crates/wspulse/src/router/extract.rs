@@ -1,11 +1,12 @@
 //! The arguments that handlers may take.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use http::Extensions;
 use serde::de::DeserializeOwned;
 use wspulse_core::Frame;
 
@@ -39,7 +40,8 @@ use crate::connection::Connection;
     message = "a handler cannot take an argument of type `{Self}`",
     note = "arguments are `Connection`, `Frame`, `Context`, `Event`, `Json<T>`, `MsgPack<T>` with \
             the feature `msgpack`, `State<S>`, `Extension<T>`, `Data<T>`, a `Result` of one of them, or a \
-            type that implements `FromContext`"
+            type that implements `FromContext`",
+    note = "`Json<T>` needs `T: serde::de::DeserializeOwned`, as by `#[derive(Deserialize)]`"
 )]
 pub trait FromContext: Sized {
     /// Why the argument could not be had. It becomes the handler's error.
@@ -51,6 +53,36 @@ pub trait FromContext: Sized {
     ///
     /// If the context does not hold what it is made of.
     fn from_context(context: &Context) -> Result<Self, Self::Error>;
+
+    /// The name of a type of state without which this argument can never be had, if the router was
+    /// given none: it is then refused by [`RouterBuilder::build`](super::RouterBuilder::build).
+    ///
+    /// An extractor of your own that extracts a [`State`] asks that; otherwise what is missing is
+    /// an error of each frame.
+    ///
+    /// ```
+    /// # use wspulse::router::{Context, ExtractError, FromContext, State};
+    /// # #[derive(Clone)]
+    /// # struct Database {}
+    /// struct Stock(Database);
+    ///
+    /// impl FromContext for Stock {
+    ///     type Error = ExtractError;
+    ///
+    ///     fn from_context(context: &Context) -> Result<Self, ExtractError> {
+    ///         let State(database) = context.extract()?;
+    ///         Ok(Self(database))
+    ///     }
+    ///
+    ///     fn missing_state(state: &http::Extensions) -> Option<&'static str> {
+    ///         State::<Database>::missing_state(state)
+    ///     }
+    /// }
+    /// ```
+    fn missing_state(state: &Extensions) -> Option<&'static str> {
+        let _ = state;
+        None
+    }
 }
 
 impl FromContext for Connection {
@@ -161,6 +193,9 @@ impl<T: Clone + Send + Sync + 'static> FromContext for Extension<T> {
 
 /// A copy of the state of this type that the router was
 /// [given](super::RouterBuilder::state): a pool of database connections, a configuration.
+///
+/// [`RouterBuilder::build`](super::RouterBuilder::build) refuses a handler that takes what the
+/// router was not given; where middleware asks for it, that is an error of each frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State<S>(pub S);
 
@@ -170,6 +205,10 @@ impl<S: Clone + Send + Sync + 'static> FromContext for State<S> {
     fn from_context(context: &Context) -> Result<Self, ExtractError> {
         let state = context.state::<S>().cloned();
         state.map(Self).ok_or_else(ExtractError::missing_state::<S>)
+    }
+
+    fn missing_state(state: &Extensions) -> Option<&'static str> {
+        state.get::<S>().is_none().then(type_name::<S>)
     }
 }
 

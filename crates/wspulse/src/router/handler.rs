@@ -5,6 +5,8 @@ use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::task::{self, Poll};
 
+use http::Extensions;
+
 use super::context::Context;
 use super::error::HandlerError;
 use super::extract::FromContext;
@@ -19,15 +21,44 @@ pub type HandlerResult = Result<(), HandlerError>;
 /// [`FromContext`], and that return nothing or a `Result<(), E>`; the parameter tells their
 /// shapes apart and is inferred. If an argument cannot be extracted the function is not called,
 /// and the extractor's error is the handler's.
+///
+/// If the compiler says that a function is no handler, it does not say why. Each argument must
+/// implement [`FromContext`]: [`Json<T>`](super::Json) does if `T` is
+/// [`Deserialize`](serde::Deserialize), [`State<S>`](super::State) if `S` is [`Clone`]. Check one
+/// after the other:
+///
+/// ```
+/// use wspulse::router::{FromContext, Json};
+///
+/// #[derive(serde::Deserialize)] // without it the last line does not compile, and says so
+/// struct Line {}
+///
+/// fn argument<T: FromContext>() {}
+/// argument::<Json<Line>>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     note = "a handler is a function or closure of up to six arguments that implement \
             `FromContext`, their types written out; it returns `()` or a `Result<(), E>`, or a \
-            future of one of them that is `Send`"
+            future of one of them that is `Send`",
+    note = "`Json<T>` needs `T: serde::de::DeserializeOwned`, as by `#[derive(Deserialize)]`; `State<S>` \
+            and `Extension<S>` need `S: Clone + Send + Sync`",
+    note = "to find the argument that is none, have the compiler check one after the other: \
+            `fn argument<T: wspulse::router::FromContext>() {{}}` and `argument::<Json<MyType>>();`"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {
     /// Starts the handler.
     fn call(&self, context: Context) -> HandlerFuture;
+
+    /// The name of a type of state that an argument needs and the router was not given; see
+    /// [`FromContext::missing_state`].
+    fn missing_state(state: &Extensions) -> Option<&'static str>
+    where
+        Self: Sized,
+    {
+        let _ = state;
+        None
+    }
 }
 
 /// A handler that has been started.
@@ -152,6 +183,11 @@ macro_rules! handler_of {
                     Ok(output) => sealed::Output::into_future(output),
                     Err(error) => HandlerFuture::ready(Err(error)),
                 }
+            }
+
+            #[allow(unused_variables, reason = "a handler without arguments needs none")]
+            fn missing_state(state: &Extensions) -> Option<&'static str> {
+                None$(.or_else(|| $arg::missing_state(state)))*
             }
         }
     };

@@ -11,7 +11,7 @@
 //! # async fn run(server: wspulse::Server) -> Result<(), Box<dyn std::error::Error>> {
 //! let chain = CertificateDer::pem_file_iter("chain.pem")?.collect::<Result<Vec<_>, _>>()?;
 //! let key = PrivateKeyDer::from_pem_file("key.pem")?;
-//! // rustls takes its cryptography from a provider: here the one that the process has installed.
+//! // Panics if the process has no provider of cryptography: see below.
 //! let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
 //!
 //! let listener = tokio::net::TcpListener::bind("0.0.0.0:443").await?;
@@ -22,6 +22,21 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Cryptography
+//!
+//! The feature brings none: rustls takes it from a provider that the application chooses. A
+//! dependency is enough if it is the only one that brings a provider:
+//!
+//! ```toml
+//! tokio-rustls = { version = "0.26", default-features = false, features = ["ring"] }
+//! ```
+//!
+//! `aws_lc_rs` is the other one that rustls knows; `tls12` lets older clients in. With none of them,
+//! or with both, `ServerConfig::builder` panics: "Could not automatically determine the process-level
+//! `CryptoProvider`". Where both are there, since other dependencies bring one, begin `main` with
+//! `rustls::crypto::ring::default_provider().install_default()`, by the [`rustls`] of this module,
+//! or give a provider to `ServerConfig::builder_with_provider`.
 
 use std::fmt;
 use std::io::{self, IoSlice};

@@ -67,7 +67,9 @@ async fn a_missing_extension_is_a_typed_error_that_names_its_type() {
 
 #[tokio::test]
 async fn missing_state_is_a_typed_error_that_names_its_type_and_the_way_to_give_it() {
-    let failure = failure(Frame::new("a"), |_: State<u128>| {}).await;
+    // What a handler takes as an argument is checked when the router is built.
+    let handler = |context: Context| context.extract::<State<u128>>().map(drop);
+    let failure = failure(Frame::new("a"), handler).await;
 
     let Some(HandlerError::Extract(error @ ExtractError::MissingState { type_name })) = &failure
     else {
