@@ -129,23 +129,41 @@ fn assert_closed_normally(cause: &TransportLost) {
     assert_eq!(frame.code(), CloseCode::NORMAL);
 }
 
+/// Sends all of this behind the handshake, over TCP, and is gone.
+async fn say_and_go(said: &[u8]) -> (usize, TransportLost) {
+    let (server, mut told) = server(Duration::ZERO, |builder| builder);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let serving = tokio::spawn(wspulse::serve(listener, server.clone()).into_future());
+    let mut client = TcpStream::connect(address).await.expect("it listens");
+    let head = request_head("/").into_bytes();
+    client.write_all(&[&head, said].concat()).await.expect("connected");
+    drop(client);
+    let end = told.end().await;
+    serving.abort();
+    server.close().await;
+    end
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_whose_socket_is_closed_behind_it_is_handled_whole() {
     for _ in 0..20 {
-        let (server, mut told) = server(Duration::ZERO, |builder| builder);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let serving = tokio::spawn(wspulse::serve(listener, server.clone()).into_future());
-        let mut client = TcpStream::connect(address).await.expect("it listens");
-        let mut bytes = request_head("/").into_bytes();
-        bytes.extend(burst());
-        client.write_all(&bytes).await.expect("connected");
-        drop(client);
-        let (handled, cause) = told.end().await;
+        let (handled, cause) = say_and_go(&burst()).await;
         assert_eq!(handled, MESSAGES);
         assert_closed_normally(&cause);
-        serving.abort();
-        server.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_message_behind_a_burst_takes_nothing_from_it() {
+    let half = &masked(TEXT, br#"{"event":"say"}"#)[..9];
+    let first_fragment = masked(0x01, br#"{"event":"#);
+    for rest in [half, &first_fragment] {
+        for _ in 0..10 {
+            let (handled, cause) = say_and_go(&[&messages(), rest].concat()).await;
+            assert_eq!(handled, MESSAGES);
+            assert!(matches!(cause, TransportLost::EndOfStream | TransportLost::Io(_)), "{cause}");
+        }
     }
 }
 

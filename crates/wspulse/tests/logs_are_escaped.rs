@@ -6,6 +6,8 @@ use std::fmt::{Debug, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -211,6 +213,28 @@ async fn what_a_peer_chooses_is_escaped_in_every_line_of_the_log() {
     ] {
         assert!(lines.iter().any(|line| line.contains(told)), "{told}: {lines:#?}");
     }
+    assert!(lines.iter().any(|line| line.contains(ESCAPED)), "{lines:#?}");
+    for line in &lines {
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_a_panic_in_a_service_is_escaped() {
+    let _here = tracing::subscriber::set_default(Raw);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let quote = axum::routing::get(async || -> &str { panic!("no {EVIL}") });
+    tokio::spawn(wspulse::serve(listener, axum::Router::new().route("/", quote)).into_future());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = client.read_to_end(&mut answer).await;
+    // The task has ended; whoever waits for it writes the line.
+    while !LINES.with_borrow(|lines| lines.iter().any(|line| line.contains("HTTP connection"))) {
+        tokio::task::yield_now().await;
+    }
+    let lines = LINES.take();
     assert!(lines.iter().any(|line| line.contains(ESCAPED)), "{lines:#?}");
     for line in &lines {
         assert!(!line.chars().any(char::is_control), "{line:?}");

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 use wspulse_core::session::{Predecessor, Session};
-use wspulse_core::{Disconnect, TransportLost};
+use wspulse_core::{Disconnect, Escaped, TransportLost};
 
 use super::callback::{RunningCallback, report_panic};
 use super::{Driver, now};
@@ -67,7 +67,10 @@ impl Driver {
         let mail = self.connection.mailbox.collect().mail.map(|mail| *mail).unwrap_or_default();
         let Mail { upgrade: next_upgrade, end, predecessor_finished, callback_deadline } = mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {
-            tracing::error!(id = %self.connection.id, "a transport panicked when it was dropped");
+            tracing::error!(
+                id = Escaped::new(&self.connection.id).as_str(),
+                "a transport panicked when it was dropped"
+            );
         }
         if predecessor_finished {
             self.session.handle_predecessor_finished();
