@@ -11,7 +11,7 @@
 //! everybody who waits in the shared one has a turn, and then the next round begins.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 use std::{mem, vec};
@@ -35,9 +35,9 @@ const WOKEN_AT_ONCE: usize = 128;
 /// The turns of all connections of a server.
 #[derive(Default)]
 pub(crate) struct Turns {
-    /// Wraps around: only whether it is still the same matters, and who takes an old one for it
-    /// waits for a round that it could have read in.
-    round: AtomicU16,
+    /// It never comes around: who took an old one for it would believe to be in the list of those
+    /// who wait, and would never be woken.
+    round: AtomicU64,
     /// A round began with more connections than could be woken at once, or somebody waits for the
     /// next: a [`Steward`] is at work.
     has_steward: AtomicBool,
@@ -45,11 +45,21 @@ pub(crate) struct Turns {
 }
 
 /// When a connection had its last turn.
-#[derive(Default)]
-pub(crate) struct LastTurn {
-    round: u16,
-    /// It is in the list of those who wait for this round to end.
-    waits: bool,
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LastTurn(u64);
+
+impl LastTurn {
+    /// In the highest bit, which no count of rounds reaches: it is in the list of those who wait for
+    /// this round to end.
+    const WAITS: u64 = 1 << 63;
+
+    const fn round(self) -> u64 {
+        self.0 & !Self::WAITS
+    }
+
+    const fn waits(self) -> bool {
+        self.0 & Self::WAITS != 0
+    }
 }
 
 impl Turns {
@@ -57,15 +67,15 @@ impl Turns {
     pub(crate) fn may_read(server: &Server, last: &mut LastTurn, cx: &Context<'_>) -> bool {
         let turns = server.turns();
         let round = turns.round.load(Ordering::Relaxed);
-        if last.round != round {
+        if last.round() != round {
             return true;
         }
-        if last.waits {
+        if last.waits() {
             return false;
         }
         if !turns.has_steward.load(Ordering::Relaxed) && !tasks_wait() {
             // Somebody else may have begun it.
-            let next = round.wrapping_add(1);
+            let next = round + 1;
             let _ = turns.round.compare_exchange(round, next, Ordering::Relaxed, Ordering::Relaxed);
             return true;
         }
@@ -81,18 +91,17 @@ impl Turns {
             }
             Wait::Further => {}
         }
-        last.waits = true;
+        last.0 |= LastTurn::WAITS;
         false
     }
 
     /// A connection has read something.
     pub(crate) fn take(&self, last: &mut LastTurn) {
-        let round = self.round.load(Ordering::Relaxed);
-        *last = LastTurn { round, waits: false };
+        *last = LastTurn(self.round.load(Ordering::Relaxed));
     }
 
     /// Has a task woken at the end of a round.
-    fn wait(&self, round: u16, waker: &Waker) -> Wait {
+    fn wait(&self, round: u64, waker: &Waker) -> Wait {
         let mut waiting = self.waiting.lock();
         if self.round.load(Ordering::Relaxed) != round {
             return Wait::Over;
