@@ -124,7 +124,7 @@ impl Driver {
         self.tell_if_suspended();
         if dismissal != Dismissal::Abort {
             let farewell = Farewell { transport, remainder, dismissal, deadline };
-            self.connection.server.part(farewell.say());
+            self.connection.server.part(&self.connection, farewell.say());
         }
     }
 
@@ -170,7 +170,7 @@ impl Driver {
     }
 
     fn turn_away(&self, upgrade: Upgrade) {
-        self.connection.server.turn_away(upgrade);
+        self.connection.server.turn_away(&self.connection, upgrade);
     }
 
     fn drive_upgrade(&mut self, cx: &mut Context<'_>) {

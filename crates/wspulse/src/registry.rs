@@ -1,5 +1,6 @@
 //! Who is connected, and in which room: the one place where ids and rooms are decided.
 
+mod farewells;
 mod places;
 
 use std::collections::HashMap;
@@ -20,12 +21,14 @@ use crate::options::admission::AdmissionOptions;
 use crate::room::{Members, RunningWaves};
 use crate::sync::Mutex;
 use crate::transport::Upgrade;
+use farewells::Farewells;
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
 
 /// All connections and rooms. Its lock comes before a room's, which comes before a mailbox's; no
 /// application code runs under any of them.
 pub(crate) struct Registry {
     inner: Mutex<Inner>,
+    farewells: Arc<Farewells>,
 }
 
 struct Inner {
@@ -105,7 +108,13 @@ impl Registry {
                 tasks: Slab::new(),
                 places: Places::new(options),
             }),
+            farewells: Arc::new(Farewells::new(options)),
         }
+    }
+
+    /// The transports that are being parted with; they have a lock of their own.
+    pub(crate) const fn farewells(&self) -> &Arc<Farewells> {
+        &self.farewells
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -113,7 +113,7 @@ impl Server {
                     self.warn_of_other_room(&connection, &wanted_room);
                 }
                 if let Some(displaced) = displaced {
-                    self.turn_away(displaced);
+                    self.turn_away(&connection, displaced);
                 }
             }
         }
@@ -138,16 +138,29 @@ impl Server {
     }
 
     /// Tells a client whose transport was displaced by a newer one.
-    pub(crate) fn turn_away(&self, upgrade: Upgrade) {
+    pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
         let close = Disconnect::Duplicate.close_frame();
         let decoder = self.options().decoder();
-        self.part(turn_away(upgrade, close, decoder, self.end_deadline()));
+        self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
     }
 
     /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
-    /// its drain deadline.
-    pub(crate) fn part(&self, farewell: impl Future<Output = ()> + Send + 'static) {
-        self.spawn(self.inner.drain_deadline.bound(farewell));
+    /// its drain deadline. A client that does not hang up on too many is cut off from this one
+    /// without a word.
+    pub(crate) fn part(
+        &self,
+        connection: &ConnectionShared,
+        farewell: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let ConnectionShared { id, mailbox, .. } = connection;
+        let farewells = self.inner.registry.farewells();
+        if let Some(place) = farewells.take_place(id, mailbox.peer_addr()) {
+            let farewell = self.inner.drain_deadline.bound(farewell);
+            self.spawn(async move {
+                farewell.await;
+                drop(place);
+            });
+        }
     }
 
     /// Spawns a task that [`close`](Self::close) waits for.
