@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout_at};
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::Remainder;
@@ -63,6 +64,7 @@ impl Farewell {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             lane.advance(written);
+            consume_budget().await;
         }
         stream.flush().await
     }
@@ -83,12 +85,16 @@ impl Farewell {
             if filled == 0 {
                 return Ok(false);
             }
+            // A stream of the application's own may never say that it is not ready.
+            consume_budget().await;
         }
     }
 
     async fn drain(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
-        while self.transport.stream.read(&mut buffer).await? > 0 {}
+        while self.transport.stream.read(&mut buffer).await? > 0 {
+            consume_budget().await;
+        }
         Ok(())
     }
 }
