@@ -1,7 +1,10 @@
 //! How connections begin and end, and the tasks that a closing server waits for.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
@@ -145,22 +148,24 @@ impl Server {
     }
 
     /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
-    /// its drain deadline. A client that does not hang up on too many is cut off from this one
-    /// without a word.
+    /// its drain deadline. A client that does not hang up on too many is cut off from the oldest.
     pub(crate) fn part(
         &self,
         connection: &ConnectionShared,
         farewell: impl Future<Output = ()> + Send + 'static,
     ) {
         let ConnectionShared { id, mailbox, .. } = connection;
-        let farewells = self.inner.registry.farewells();
-        if let Some(place) = farewells.take_place(id, mailbox.peer_addr()) {
-            let farewell = self.inner.drain_deadline.bound(farewell);
-            self.spawn(async move {
-                farewell.await;
-                drop(place);
-            });
-        }
+        let mut place = self.inner.registry.farewells().take_place(id, mailbox.peer_addr());
+        let farewell = self.inner.drain_deadline.bound(farewell);
+        self.spawn(async move {
+            let mut farewell = pin!(farewell);
+            // What is said comes first, if both are there.
+            poll_fn(|cx| match farewell.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => Pin::new(&mut place.cut).poll(cx).map(|_| ()),
+            })
+            .await;
+        });
     }
 
     /// Spawns a task that [`close`](Self::close) waits for.
