@@ -25,7 +25,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use scenario::Effort;
-use serve::{CodecChoice, MetricsChoice};
+use serve::{CodecChoice, DeliveryChoice, MetricsChoice};
 use subject::Mode;
 
 /// Measures wspulse beside other WebSocket servers and writes a report.
@@ -86,6 +86,9 @@ enum Serve {
         /// Where it counts what it does.
         #[arg(long, default_value = "none")]
         metrics: MetricsChoice,
+        /// What it promises of frames that were sent.
+        #[arg(long, default_value = "at-most-once")]
+        delivery: DeliveryChoice,
     },
     /// A bare epoll loop.
     Limit {
@@ -107,8 +110,8 @@ struct ListenArgs {
 fn main() -> Result<(), Box<dyn Error>> {
     let Cli { command, run } = Cli::parse();
     match command {
-        Some(Command::Serve(Serve::Wspulse { listen, codec, metrics })) => {
-            serve::serve_wspulse(listen.mode, codec, metrics, listen.port)
+        Some(Command::Serve(Serve::Wspulse { listen, codec, metrics, delivery })) => {
+            serve::serve_wspulse(listen.mode, codec, metrics, delivery, listen.port)
         }
         Some(Command::Serve(Serve::Limit { listen })) => {
             serve::serve_limit(listen.mode, listen.port)

@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::limit::serve as serve_limit;
 pub(crate) use self::metrics::MetricsChoice;
-pub(crate) use self::wspulse::{CodecChoice, serve as serve_wspulse};
+pub(crate) use self::wspulse::{CodecChoice, DeliveryChoice, serve as serve_wspulse};
 
 /// As many connections as a reconnect storm may leave in the queue at once.
 const BACKLOG: i32 = 4096;

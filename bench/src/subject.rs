@@ -79,9 +79,9 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         note: note.to_owned(),
     };
-    let counting = |name: &str, metrics: &str, note: &str| Subject {
+    let variant = |name: &str, option: &str, value: &str, note: &str| Subject {
         if_named: true,
-        ..built_in(name, &["wspulse", "--metrics", metrics], true, note)
+        ..built_in(name, &["wspulse", option, value], true, note)
     };
     Ok(vec![
         built_in(
@@ -96,8 +96,24 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
             true,
             "a codec that keeps messages as they are and only counts in count mode",
         ),
-        counting("wspulse+prometheus", "prometheus", "as wspulse, with wspulse-prometheus"),
-        counting("wspulse+otel", "otel", "as wspulse, with wspulse-otel and OpenTelemetry's SDK"),
+        variant(
+            "wspulse+prometheus",
+            "--metrics",
+            "prometheus",
+            "as wspulse, with wspulse-prometheus",
+        ),
+        variant(
+            "wspulse+otel",
+            "--metrics",
+            "otel",
+            "as wspulse, with wspulse-otel and OpenTelemetry's SDK",
+        ),
+        variant(
+            "wspulse+at-least-once",
+            "--delivery",
+            "at-least-once",
+            "as wspulse, with acknowledgements by Ping and Pong",
+        ),
         built_in("limit", &["limit"], false, "a bare epoll loop: no sessions, no safety"),
     ])
 }

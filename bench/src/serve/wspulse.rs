@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
-use wspulse::{Admission, Connection, Frame, MessageKind, Rejection, Server};
+use wspulse::{Admission, Connection, Delivery, Frame, MessageKind, Rejection, Server};
 
 use super::{MetricsChoice, announce, listen};
 use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT};
@@ -24,6 +24,13 @@ pub(crate) enum CodecChoice {
     Raw,
 }
 
+/// What is promised of frames that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DeliveryChoice {
+    AtMostOnce,
+    AtLeastOnce,
+}
+
 /// The window of all peers that can resume.
 const RESUME_WINDOW: Duration = Duration::from_mins(1);
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -34,17 +41,19 @@ pub(crate) async fn serve(
     mode: Mode,
     codec: CodecChoice,
     metrics: MetricsChoice,
+    delivery: DeliveryChoice,
     port: u16,
 ) -> Result<(), Box<dyn Error>> {
     let listener = listen(port)?;
     announce(&listener)?;
-    accept(server(mode, codec, metrics)?, TcpListener::from_std(listener)?).await
+    accept(server(mode, codec, metrics, delivery)?, TcpListener::from_std(listener)?).await
 }
 
 fn server(
     mode: Mode,
     codec: CodecChoice,
     metrics: MetricsChoice,
+    delivery: DeliveryChoice,
 ) -> Result<Server, Box<dyn Error>> {
     let builder = Server::builder_sync(|request| {
         let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
@@ -70,6 +79,10 @@ fn server(
         (CodecChoice::Json, _) => builder.codec(JsonCodec),
         (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
         (CodecChoice::Raw, Mode::Echo | Mode::Room) => builder.codec(Verbatim),
+    };
+    let builder = match delivery {
+        DeliveryChoice::AtMostOnce => builder,
+        DeliveryChoice::AtLeastOnce => builder.delivery(Delivery::AtLeastOnce),
     };
     Ok(metrics.add_to(builder)?.build()?)
 }

@@ -21,9 +21,21 @@ pub enum SessionEvent {
     /// The transport is gone, the session waits for the next one.
     Suspended(TransportLost),
     /// The next transport is there.
-    Resumed,
+    Resumed(Resumed),
     /// The connection has ended; nothing follows.
     Closed(Disconnect),
+}
+
+/// What a client has missed that comes back to its session: it gets all of it now, in order and
+/// before anything newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Resumed {
+    /// So many frames are written again, as nobody knows whether they have arrived. Always 0
+    /// without a promise of delivery.
+    pub replayed: usize,
+    /// So many frames have waited to be written at all.
+    pub waited: usize,
 }
 
 /// Events that wait for the callback before them to finish.
@@ -70,7 +82,7 @@ impl CallbackQueue {
         match &event {
             SessionEvent::Message(_) | SessionEvent::Undecodable(_) => self.messages += 1,
             SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
-            SessionEvent::Opened | SessionEvent::Resumed | SessionEvent::Closed(_) => {}
+            SessionEvent::Opened | SessionEvent::Resumed(_) | SessionEvent::Closed(_) => {}
         }
         self.waiting.push_back(event);
     }
@@ -103,7 +115,7 @@ impl CallbackQueue {
                 self.messages -= 1;
                 Phase::Running
             }
-            SessionEvent::Opened | SessionEvent::Suspended(_) | SessionEvent::Resumed => {
+            SessionEvent::Opened | SessionEvent::Suspended(_) | SessionEvent::Resumed(_) => {
                 Phase::Running
             }
         };
@@ -173,7 +185,7 @@ impl CallbackQueue {
             let mut newest = self.waiting.iter().rev();
             (newest.next(), newest.next())
         };
-        if matches!(newest, (Some(SessionEvent::Resumed), Some(SessionEvent::Suspended(_)))) {
+        if matches!(newest, (Some(SessionEvent::Resumed(_)), Some(SessionEvent::Suspended(_)))) {
             self.waiting.pop_back();
             self.waiting.pop_back();
         }

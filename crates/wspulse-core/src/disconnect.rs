@@ -171,6 +171,9 @@ pub enum Disconnect {
     Kicked(CloseFrame),
     /// A new connection with the same id replaced it.
     Duplicate,
+    /// A frame that was promised to be delivered could not be kept for the peer, so its session
+    /// could not go on without a hole.
+    FramesLost,
     /// The server was closed.
     ServerClosed,
 }
@@ -184,6 +187,7 @@ impl Disconnect {
             Self::SuspendedLimit(_) => DisconnectReason::SuspendedLimit,
             Self::Kicked(_) => DisconnectReason::Kicked,
             Self::Duplicate => DisconnectReason::Duplicate,
+            Self::FramesLost => DisconnectReason::FramesLost,
             Self::ServerClosed => DisconnectReason::ServerClosed,
         }
     }
@@ -198,6 +202,7 @@ impl Disconnect {
             | Self::ClosedWith(_)
             | Self::Kicked(_)
             | Self::Duplicate
+            | Self::FramesLost
             | Self::ServerClosed => None,
         }
     }
@@ -210,7 +215,7 @@ impl Disconnect {
             Self::TransportLost(cause)
             | Self::GraceExpired(cause)
             | Self::SuspendedLimit(cause) => cause.is_normal(),
-            Self::Kicked(_) | Self::Duplicate | Self::ServerClosed => false,
+            Self::Kicked(_) | Self::Duplicate | Self::FramesLost | Self::ServerClosed => false,
         }
     }
 
@@ -221,6 +226,7 @@ impl Disconnect {
             Self::Closed => CloseFrame::from_static(CloseCode::NORMAL, ""),
             Self::ClosedWith(frame) | Self::Kicked(frame) => frame.clone(),
             Self::Duplicate => DUPLICATE,
+            Self::FramesLost => CloseFrame::from_static(CloseCode::FRAMES_LOST, "frames lost"),
             Self::ServerClosed => {
                 CloseFrame::from_static(CloseCode::GOING_AWAY, "server shutting down")
             }
@@ -231,10 +237,14 @@ impl Disconnect {
     }
 
     /// Whether messages that were received before the end still reach their handler: those of a
-    /// peer that went by itself do, those of a connection that this side ended do not.
+    /// peer that went by itself, or that has lost frames, do; those of a connection that the
+    /// application ended do not.
     pub const fn delivers_received(&self) -> bool {
         match self {
-            Self::TransportLost(_) | Self::GraceExpired(_) | Self::SuspendedLimit(_) => true,
+            Self::TransportLost(_)
+            | Self::GraceExpired(_)
+            | Self::SuspendedLimit(_)
+            | Self::FramesLost => true,
             Self::Closed
             | Self::ClosedWith(_)
             | Self::Kicked(_)
@@ -261,6 +271,7 @@ impl fmt::Display for Disconnect {
             }
             Self::Kicked(frame) => write!(f, "kicked with {frame}"),
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
+            Self::FramesLost => f.write_str("a frame that was to be delivered could not be kept"),
             Self::ServerClosed => f.write_str("server closed"),
         }
     }
@@ -288,21 +299,24 @@ pub enum DisconnectReason {
     ServerClosed,
     /// Replaced by a new connection with the same id.
     Duplicate,
+    /// A frame that was promised to be delivered could not be kept.
+    FramesLost,
 }
 
 impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Normal,
         Self::Kicked,
         Self::GraceExpired,
         Self::SuspendedLimit,
         Self::ServerClosed,
         Self::Duplicate,
+        Self::FramesLost,
     ];
 
     /// The label for metrics: `normal`, `kick`, `grace_expired`, `suspended_limit`, `server_close`
-    /// or `duplicate`.
+    /// `duplicate` or `frames_lost`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -311,6 +325,7 @@ impl DisconnectReason {
             Self::SuspendedLimit => "suspended_limit",
             Self::ServerClosed => "server_close",
             Self::Duplicate => "duplicate",
+            Self::FramesLost => "frames_lost",
         }
     }
 }

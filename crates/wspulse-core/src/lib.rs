@@ -21,7 +21,7 @@ mod rate;
 pub mod session;
 pub mod websocket;
 
-pub use callbacks::SessionEvent;
+pub use callbacks::{Resumed, SessionEvent};
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 pub use codec::Codec;
 pub use disconnect::{Disconnect, DisconnectReason, Dismissal, PanicError, TransportLost};

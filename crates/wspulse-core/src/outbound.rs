@@ -6,13 +6,16 @@ mod control;
 mod gather;
 mod joined;
 mod queue;
+mod retained;
+mod room;
 mod stats;
 
 pub use batch::{Batch, Remainder};
-pub use control::ControlLane;
+pub use control::{ControlLane, PingPayload};
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
 pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, QueueFull};
+pub use retained::{Acknowledged, NotWritten, Window};
 pub use stats::OutboundStats;
 
 /// What happens to a frame that finds its queue full.
@@ -22,4 +25,7 @@ pub enum OverflowPolicy {
     DropOldest,
     /// The new frame is refused and goes back to its sender: for direct sends.
     RejectNewest,
+    /// The new frame is refused, but what is being written takes no room from it: for broadcasts
+    /// where no frame may be dropped.
+    RejectBeyondWaiting,
 }

@@ -1,5 +1,6 @@
 //! The life of one connection, across all its transports: the only code that changes its state.
 
+mod acks;
 mod action;
 mod config;
 mod inbound;
@@ -12,7 +13,7 @@ mod writing;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::callbacks::{CallbackQueue, SessionEvent};
+use crate::callbacks::{CallbackQueue, Resumed, SessionEvent};
 use crate::clock::after;
 use crate::codec::DecodeError;
 use crate::disconnect::{Disconnect, PanicError, TransportLost};
@@ -21,6 +22,8 @@ use crate::heartbeat::Heartbeat;
 use crate::rare_queue::RareQueue;
 use crate::websocket::Flow;
 
+use acks::Acks;
+pub use acks::AskConfig;
 pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
 use inbound::InboundWatch;
@@ -51,6 +54,8 @@ pub struct Session {
     actions: RareQueue<Action>,
     /// Boxed, since most sessions have none most of the time.
     inbound: Option<Box<InboundWatch>>,
+    /// Boxed, since only a promise of delivery has one.
+    acks: Option<Box<Acks>>,
 }
 
 impl Session {
@@ -61,6 +66,7 @@ impl Session {
             upgrade_deadline: Some(after(now, config.write_wait)),
             inbound: config.inbound_rate.map(|rate| Box::new(InboundWatch::metering(&rate, now))),
             config,
+            acks: None,
             state: State::Opening,
             callbacks: match predecessor {
                 Predecessor::None => CallbackQueue::new(),
@@ -76,20 +82,21 @@ impl Session {
     }
 
     /// The transport that was being upgraded is there, and is the current one from now on. If
-    /// there was one already, the driver has dismissed it as [`TransportLost::Superseded`].
-    pub fn handle_attached(&mut self, now: Instant) {
+    /// there was one already, the driver has dismissed it as [`TransportLost::Superseded`]. What
+    /// waits in the outbound queue is told to the application if this is not the first.
+    pub fn handle_attached(&mut self, resumed: Resumed, now: Instant) {
         self.upgrade_deadline = None;
         match &self.state {
             State::Opening => self.callbacks.push(SessionEvent::Opened),
             State::Connected(_) => {
                 self.callbacks.push(SessionEvent::Suspended(TransportLost::Superseded));
-                self.callbacks.push(SessionEvent::Resumed);
+                self.callbacks.push(SessionEvent::Resumed(resumed));
             }
-            State::Suspended { .. } => self.callbacks.push(SessionEvent::Resumed),
+            State::Suspended { .. } => self.callbacks.push(SessionEvent::Resumed(resumed)),
             // The end is on its way nevertheless: this transport will be told.
             State::Lost { cause } => {
                 self.callbacks.push(SessionEvent::Suspended(cause.clone()));
-                self.callbacks.push(SessionEvent::Resumed);
+                self.callbacks.push(SessionEvent::Resumed(resumed));
             }
             State::AwaitingTransport { close, deadline } => {
                 let flushing = State::Flushing { close: close.clone(), deadline: *deadline };
@@ -101,6 +108,7 @@ impl Session {
         let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
         self.forget_message();
         self.enter(State::Connected(Link { heartbeat, writing: Writing::Flowing }));
+        self.begin_asking();
     }
 
     /// The transport that was being upgraded did not come about. That takes back no more than it
@@ -246,6 +254,7 @@ impl Session {
 
     /// While reading was paused nothing could be heard: the peer gets its whole time again.
     fn resume_reading(&mut self, now: Instant) {
+        self.renew_question(now);
         if let State::Connected(link) = &mut self.state {
             link.heartbeat.handle_activity(now);
             if let Writing::Failed { deadline, .. } = &mut link.writing {

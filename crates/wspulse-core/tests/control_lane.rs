@@ -1,6 +1,6 @@
 //! Control frames: the newest of each kind, and never one inside another.
 
-use wspulse_core::outbound::ControlLane;
+use wspulse_core::outbound::{ControlLane, PingPayload};
 use wspulse_core::{CloseCode, CloseFrame};
 
 fn staged(lane: &mut ControlLane) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn an_empty_lane_holds_nothing() {
 #[test]
 fn a_lane_that_is_written_out_holds_nothing_again() {
     let mut lane = ControlLane::default();
-    lane.queue_ping();
+    lane.queue_ping(PingPayload::Empty);
     let bytes = staged(&mut lane).len();
     assert_eq!(lane.advance(bytes), 0);
     assert!(lane.is_empty());
@@ -29,15 +29,15 @@ fn a_lane_that_is_written_out_holds_nothing_again() {
 #[test]
 fn a_ping_has_no_payload() {
     let mut lane = ControlLane::default();
-    lane.queue_ping();
+    lane.queue_ping(PingPayload::Empty);
     assert_eq!(staged(&mut lane), [0x89, 0]);
 }
 
 #[test]
 fn a_second_ping_is_the_first_while_that_waits() {
     let mut lane = ControlLane::default();
-    lane.queue_ping();
-    lane.queue_ping();
+    lane.queue_ping(PingPayload::Empty);
+    lane.queue_ping(PingPayload::Empty);
     assert_eq!(staged(&mut lane), [0x89, 0]);
 }
 
@@ -103,7 +103,7 @@ fn the_longest_reason_fits_a_control_frame() {
 fn the_close_frame_comes_last() {
     let mut lane = ControlLane::default();
     lane.queue_close(None);
-    lane.queue_ping();
+    lane.queue_ping(PingPayload::Empty);
     lane.queue_pong(b"p");
     assert_eq!(staged(&mut lane), b"\x8a\x01p\x89\x00\x88\x00");
 }
@@ -113,7 +113,7 @@ fn a_partial_write_leaves_the_rest_at_every_offset() {
     for split in 0..=7 {
         let mut lane = ControlLane::default();
         lane.queue_pong(b"p");
-        lane.queue_ping();
+        lane.queue_ping(PingPayload::Empty);
         lane.queue_close(None);
         let whole = staged(&mut lane);
 
@@ -128,7 +128,7 @@ fn a_partial_write_leaves_the_rest_at_every_offset() {
 fn bytes_beyond_the_lane_are_given_back() {
     let mut lane = ControlLane::default();
     assert_eq!(lane.advance(5), 5);
-    lane.queue_ping();
+    lane.queue_ping(PingPayload::Empty);
     lane.stage();
     assert_eq!(lane.advance(5), 3);
 }

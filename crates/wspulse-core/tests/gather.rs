@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use wspulse_core::outbound::{
-    Batch, ControlLane, OutboundQueue, OverflowPolicy, SLICES_MAX, advance, gather,
+    Batch, ControlLane, OutboundQueue, OverflowPolicy, PingPayload, SLICES_MAX, advance, gather,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -62,7 +62,7 @@ fn nothing_to_write_fills_no_slice() {
 #[test]
 fn control_frames_come_before_data() {
     let mut writer = Writer::new(2);
-    writer.lane.queue_ping();
+    writer.lane.queue_ping(PingPayload::Empty);
     writer.write(100);
     assert_eq!(writer.wire, [&[0x89, 0], &two_frames()[..]].concat());
 }
@@ -71,7 +71,7 @@ fn control_frames_come_before_data() {
 fn a_half_written_data_frame_comes_before_control_frames() {
     let mut writer = Writer::new(2);
     writer.write(1);
-    writer.lane.queue_ping();
+    writer.lane.queue_ping(PingPayload::Empty);
     writer.write(100);
     assert_eq!(writer.wire, [frame(0).wire(), &[0x89, 0], frame(1).wire()].concat());
 }
@@ -117,7 +117,7 @@ fn a_ping_owed_between_any_two_bytes_never_splits_a_frame() {
     for split in 0..=two_frames().len() {
         let mut writer = Writer::new(2);
         writer.write(split);
-        writer.lane.queue_ping();
+        writer.lane.queue_ping(PingPayload::Empty);
         writer.write(100);
         let at = split.next_multiple_of(frame(0).wire().len());
         let mut expected = two_frames();

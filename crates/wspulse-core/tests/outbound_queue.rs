@@ -246,7 +246,7 @@ fn a_frame_in_the_middle_of_which_five_transports_were_lost_is_dropped() {
         assert_eq!(remainder.is_dropped(), loss == 5);
     }
     assert_eq!(queue.stats().dropped, 1);
-    assert_eq!(queue.stats().pending_bytes, FRAME_BYTES as u64);
+    assert_eq!(queue.stats().held_bytes, FRAME_BYTES as u64);
     assert_eq!(drain(&mut queue), [2]);
 }
 

@@ -10,8 +10,16 @@ use crate::histogram::Histogram;
 /// The value of a label for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
-pub(crate) const REASONS: &[&str] =
-    &["normal", "kick", "grace_expired", "suspended_limit", "server_close", "duplicate", OTHER];
+pub(crate) const REASONS: &[&str] = &[
+    "normal",
+    "kick",
+    "grace_expired",
+    "suspended_limit",
+    "server_close",
+    "duplicate",
+    "frames_lost",
+    OTHER,
+];
 pub(crate) const DROPS: &[&str] =
     &["rejected", "evicted", "no_room", "ended", "undeliverable", OTHER];
 pub(crate) const LIMITS: &[&str] = &[

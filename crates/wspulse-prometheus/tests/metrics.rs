@@ -240,14 +240,7 @@ fn a_dropped_frame_counts_in_all_and_by_its_reason() {
 fn no_reason_limit_or_callback_is_lost_among_the_others() {
     use wspulse::{CallbackKind, DropReason};
     let metrics = collector();
-    for reason in [
-        DisconnectReason::Normal,
-        DisconnectReason::Kicked,
-        DisconnectReason::GraceExpired,
-        DisconnectReason::SuspendedLimit,
-        DisconnectReason::ServerClosed,
-        DisconnectReason::Duplicate,
-    ] {
+    for reason in DisconnectReason::ALL {
         metrics.connection_closed(&closed(reason));
     }
     for reason in [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wspulse_core::codec::{Codec, DecodeError};
-use wspulse_core::{Disconnect, Frame, HeartbeatConfig, TransportLost};
+use wspulse_core::{Disconnect, Frame, HeartbeatConfig, Resumed, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
@@ -145,14 +145,15 @@ impl ServerBuilder {
     }
 
     /// Called when a suspended connection has got a new transport, before any message that comes
-    /// over it. What was buffered goes out before what this callback sends; while that fills the
+    /// over it, with [what its client has missed](Resumed). What was buffered goes out before what this callback sends; while that fills the
     /// send buffer, a direct send fails as it does to any connected client.
     pub fn on_transport_restore<F, R, Kind>(mut self, callback: F) -> Self
     where
-        F: Fn(Connection) -> R + Send + Sync + 'static,
+        F: Fn(Connection, Resumed) -> R + Send + Sync + 'static,
         R: CallbackOutput<Kind>,
     {
-        self.callbacks.transport_restore = Some(Box::new(move |conn| outcome(callback(conn))));
+        self.callbacks.transport_restore =
+            Some(Box::new(move |conn, resumed| outcome(callback(conn, resumed))));
         self
     }
 

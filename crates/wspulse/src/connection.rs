@@ -15,7 +15,7 @@ use wspulse_core::{
 };
 
 use crate::connect::Data;
-use crate::error::{BufferLimit, SendError};
+use crate::error::{BufferLimit, NotAcknowledged, SendError};
 use crate::mailbox::{Mailbox, Offered, Outcome};
 use crate::metrics::{DropReason, FrameDropped, Limit, LimitReached};
 use crate::room::Room;
@@ -156,6 +156,36 @@ impl Connection {
         }
     }
 
+    /// Waits until the client has acknowledged all that was sent to it before this call, broadcasts
+    /// included. It survives suspensions: what is lost on the way is written again. Returns at once
+    /// if nothing is outstanding.
+    ///
+    /// An acknowledgement says that the client's WebSocket endpoint has the frames, not that its
+    /// application has seen them. It may take a second longer than the way there and back, as the
+    /// server does not ask for each frame.
+    ///
+    /// ```
+    /// # async fn alarm(conn: &wspulse::Connection, frame: wspulse::Frame) -> Result<(), Box<dyn std::error::Error>> {
+    /// conn.send(frame)?;
+    /// tokio::time::timeout(std::time::Duration::from_secs(10), conn.acknowledged()).await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotAcknowledged`] if it cannot be known, or if the connection ends before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: it only watches.
+    pub async fn acknowledged(&self) -> Result<(), NotAcknowledged> {
+        match self.shared.mailbox.await_acknowledgement()? {
+            None => Ok(()),
+            Some(answer) => answer.await.unwrap_or(Err(NotAcknowledged::Closed)),
+        }
+    }
+
     /// Ends the connection: from now on it is in no room and accepts no frame. What was accepted
     /// before is written, then a close frame with code 1000. Does nothing if it has ended already.
     pub fn close(&self) {
@@ -205,12 +235,22 @@ impl ConnectionShared {
     }
 
     /// Counts what a broadcast has cost for which there was no room.
-    pub(crate) fn count_overflow(&self, offered: Offered) {
+    pub(crate) fn count_overflow(self: &Arc<Self>, offered: Offered) {
         self.count_dropped(offered.evicted, DropReason::Evicted);
         match offered.outcome {
             Outcome::Queued => {}
             Outcome::QueuedAtServerLimit => self.report_limit(Limit::QueuedBytes),
-            Outcome::Refused(limit) => self.count_refused(limit, DropReason::NoRoom),
+            Outcome::Refused(limit) => {
+                self.count_refused(limit, DropReason::NoRoom);
+                self.end_if_promised();
+            }
+        }
+    }
+
+    /// Ends a session that has lost a frame which it was promised.
+    fn end_if_promised(self: &Arc<Self>) {
+        if self.server.options().delivery.is_promised() {
+            self.server.end(self, Disconnect::FramesLost);
         }
     }
 
@@ -223,10 +263,9 @@ impl ConnectionShared {
         }
     }
 
-    /// Drops the frames that still wait: the connection has ended, or its task is gone.
     /// The transport is gone. A frame that was half written starts over, or is dropped if that has
     /// happened too often.
-    pub(crate) fn rewind(&self) -> Option<Remainder> {
+    pub(crate) fn rewind(self: &Arc<Self>) -> Option<Remainder> {
         let remainder = self.mailbox.rewind(self.server.queued_bytes());
         if let Some(remainder) = &remainder
             && remainder.is_dropped()
@@ -239,10 +278,12 @@ impl ConnectionShared {
                 "frame dropped: each of these transports was lost in the middle of it"
             );
             self.count_dropped(1, DropReason::Undeliverable);
+            self.end_if_promised();
         }
         remainder
     }
 
+    /// Drops the frames that still wait: the connection has ended, or its task is gone.
     pub(crate) fn discard_backlog(&self) {
         let dropped = self.mailbox.discard(self.server.queued_bytes());
         self.count_dropped(dropped, DropReason::Ended);

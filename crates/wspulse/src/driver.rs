@@ -3,6 +3,7 @@
 //! It does what the session says and decides nothing itself: it moves bytes between the transport,
 //! the decoder and the outbound queue, polls the callback that runs, and keeps one timer.
 
+mod acknowledge;
 mod callback;
 mod orphan;
 mod read;
@@ -23,6 +24,7 @@ use crate::mailbox::{Collected, End, Mail};
 use crate::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended};
 use crate::registry::EndRule;
 use crate::transport::{Farewell, Transport, Upgrade};
+use acknowledge::Nonce;
 use callback::RunningCallback;
 use write::Written;
 
@@ -73,11 +75,8 @@ impl Driver {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Call(event) => self.start_callback(event),
-            Action::Ping => {
-                if let Some(transport) = &mut self.transport {
-                    transport.lane.queue_ping();
-                }
-            }
+            Action::Ping => self.queue_ping(now()),
+            Action::Presume { number, is_news } => self.presume(number, is_news),
             Action::PongTimeout => {
                 let ConnectionShared { server, room, id, .. } = &*self.connection;
                 let timeout = PongTimeout { room, id };
@@ -195,7 +194,10 @@ impl Driver {
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(transport);
-                self.session.handle_attached(now());
+                self.session.handle_attached(self.connection.mailbox.resumed(), now());
+                if self.session.asks() {
+                    self.session.name_questions(Nonce::random());
+                }
                 let before = self.connection.mailbox.set_connected(peer_addr);
                 if resumes {
                     let ConnectionShared { server, room, id, .. } = &*self.connection;
@@ -260,9 +262,11 @@ mod tests {
     /// only with a reason.
     #[test]
     fn an_idle_connection_is_no_bigger_than_it_was() {
-        assert!(size_of::<Session>() <= 120, "{}", size_of::<Session>());
+        // 8 of them for what is asked of a peer that acknowledges.
+        assert!(size_of::<Session>() <= 128, "{}", size_of::<Session>());
         // With what the runtime adds, 272 are the most that fit into 384 (it rounds up to 128).
         assert!(size_of::<Driver>() <= 272, "{}", size_of::<Driver>());
-        assert!(size_of::<ConnectionShared>() <= 320, "{}", size_of::<ConnectionShared>());
+        // 16 of them for what is kept until it is acknowledged, and for who waits for that.
+        assert!(size_of::<ConnectionShared>() <= 336, "{}", size_of::<ConnectionShared>());
     }
 }

@@ -10,6 +10,21 @@ use wspulse_core::{Escaped, Frame};
 
 pub use buffer_limit::BufferLimit;
 
+/// Why it cannot be said that all has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAcknowledged {
+    /// The server promises no delivery, so nobody is asked.
+    #[error("wspulse: frames are not acknowledged; see ServerBuilder::delivery")]
+    NotPromised,
+    /// The client, or a gateway in front of it, answers no Ping with its payload.
+    #[error("wspulse: the client does not answer what it is asked, so what arrives is not known")]
+    Unanswered,
+    /// The connection has ended before.
+    #[error("wspulse: the connection ended before all frames were acknowledged")]
+    Closed,
+}
+
 /// A frame that was not accepted, with the reason. [`into_frame`](Self::into_frame) gives it back.
 #[derive(Debug)]
 #[non_exhaustive]

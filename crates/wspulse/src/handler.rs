@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use wspulse_core::codec::DecodeError;
-use wspulse_core::{Disconnect, Frame, TransportLost};
+use wspulse_core::{Disconnect, Frame, Resumed, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
@@ -123,7 +123,7 @@ pub(crate) struct Callbacks {
     pub(crate) message: Option<Callback<Frame>>,
     pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
-    pub(crate) transport_restore: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
+    pub(crate) transport_restore: Option<Callback<Resumed>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
 }
 

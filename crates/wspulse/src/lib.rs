@@ -53,7 +53,8 @@
 //! Frames that one task sends to a connection arrive in that order; all members of a room get its
 //! broadcasts in one order. Every accepted frame is sent, dropped with a reason, or pending. A
 //! client that comes back within the [resume window](ServerBuilder::resume_window), under the same
-//! id, gets its session and what waited. Past the socket, delivery is at most once.
+//! id, gets its session and what waited. Past the socket, delivery is at most once, or at least
+//! once where the server [promises](ServerBuilder::delivery) it.
 //!
 //! # Features
 //!
@@ -98,10 +99,12 @@ pub use address::PeerAddr;
 pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use connection::{Connection, ConnectionState};
-pub use error::{BroadcastError, BufferLimit, ConfigError, KickError, SendError, ServerClosed};
+pub use error::{
+    BroadcastError, BufferLimit, ConfigError, KickError, NotAcknowledged, SendError, ServerClosed,
+};
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
-pub use options::DuplicatePolicy;
+pub use options::{Delivery, DuplicatePolicy};
 pub use room::Room;
 pub use router::Router;
 pub use serve::serve;
@@ -111,7 +114,7 @@ pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
     InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError, Rate,
-    TransportLost,
+    Resumed, TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

@@ -1,6 +1,7 @@
 //! Where the rest of the server leaves things for a connection's task: outbound frames, and
 //! commands, which outrank them.
 
+mod acknowledge;
 mod offer;
 
 use std::net::SocketAddr;
@@ -11,12 +12,13 @@ use std::task::Waker;
 use tokio::time::Instant;
 use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, Remainder};
 use wspulse_core::session::Predecessor;
-use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
+use wspulse_core::{Disconnect, EncodedFrame, OutboundStats, Resumed};
 
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
+use acknowledge::Receipts;
 use offer::offer;
 pub(crate) use offer::{Offered, Outcome};
 
@@ -39,6 +41,11 @@ struct Inner {
     attention: Attention,
     peer_addr: Option<SocketAddr>,
     succession: Succession,
+    /// A frame is lost that was promised to be delivered: nothing may follow it. The end is on its
+    /// way.
+    has_gap: bool,
+    /// Boxed, since there are none most of the time.
+    receipts: Option<Box<Receipts>>,
 }
 
 /// What a task finds in its mailbox.
@@ -95,8 +102,8 @@ enum Succession {
 pub(crate) struct GivenBack {
     /// How many frames were dropped for newer ones.
     pub(crate) evicted: usize,
-    /// Nothing waits any more.
-    pub(crate) is_empty: bool,
+    /// More waits that may be written.
+    pub(crate) has_more: bool,
 }
 
 /// The connection has ended before.
@@ -113,6 +120,8 @@ impl Mailbox {
                 attention: Attention::Awake,
                 peer_addr,
                 succession: Succession::Nobody,
+                has_gap: false,
+                receipts: None,
             }),
             discards_received: AtomicBool::new(false),
         }
@@ -138,8 +147,9 @@ impl Mailbox {
     ) -> Result<Offered, HasEnded> {
         let mut inner = self.inner.lock();
         let policy = match inner.state {
-            ConnectionState::Connected => OverflowPolicy::RejectNewest,
-            ConnectionState::Suspended => OverflowPolicy::DropOldest,
+            _ if inner.has_gap => return Err(HasEnded),
+            ConnectionState::Suspended if !inner.queue.keeps() => OverflowPolicy::DropOldest,
+            ConnectionState::Connected | ConnectionState::Suspended => OverflowPolicy::RejectNewest,
             ConnectionState::Closed => return Err(HasEnded),
         };
         let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
@@ -157,12 +167,19 @@ impl Mailbox {
     ) -> Result<Offered, HasEnded> {
         let mut inner = self.inner.lock();
         match inner.state {
+            _ if inner.has_gap => return Err(HasEnded),
             ConnectionState::Connected | ConnectionState::Suspended => {}
             ConnectionState::Closed => return Err(HasEnded),
         }
-        let offered = offer(&mut inner.queue, frame, OverflowPolicy::DropOldest, queued_bytes);
+        let policy = if inner.queue.keeps() {
+            OverflowPolicy::RejectBeyondWaiting
+        } else {
+            OverflowPolicy::DropOldest
+        };
+        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
         if matches!(offered.outcome, Outcome::Refused(_)) {
             inner.queue.drop_newest();
+            inner.has_gap = inner.queue.keeps();
         }
         match notice {
             Notice::Now => {
@@ -176,7 +193,7 @@ impl Mailbox {
     /// Wakes the task if it sleeps although frames wait that it could write. Tells whether it did.
     pub(crate) fn wake_for_frames(&self) -> bool {
         let mut inner = self.inner.lock();
-        !inner.queue.is_empty() && inner.wake_for_frames()
+        inner.wake_for_frames()
     }
 
     /// Ends the connection, unless it has ended already, and returns what it was before. To be
@@ -231,14 +248,14 @@ impl Mailbox {
     pub(crate) fn collect(&self) -> Collected {
         let mut inner = self.inner.lock();
         inner.attention = Attention::Awake;
-        Collected { mail: inner.mail.take(), has_frames: !inner.queue.is_empty() }
+        Collected { mail: inner.mail.take(), has_frames: inner.queue.is_writable() }
     }
 
     /// Has `waker` called for the next command and, if the task `is_writable`, the next frame.
     /// Tells whether there is none already, so that the task may sleep.
     pub(crate) fn sleep(&self, waker: &Waker, is_writable: bool) -> bool {
         let mut inner = self.inner.lock();
-        if inner.mail.is_some() || (is_writable && !inner.queue.is_empty()) {
+        if inner.mail.is_some() || (is_writable && inner.queue.is_writable()) {
             return false;
         }
         match &mut inner.waker {
@@ -254,6 +271,11 @@ impl Mailbox {
     /// if at all: a handler that ends its own connection sees its own store.
     pub(crate) fn discards_received(&self) -> bool {
         self.discards_received.load(Ordering::Relaxed)
+    }
+
+    /// What the client gets that has come back.
+    pub(crate) fn resumed(&self) -> Resumed {
+        self.inner.lock().queue.resumed()
     }
 
     /// Tells that the connection has a transport now, and returns what it was before. Without
@@ -285,17 +307,21 @@ impl Mailbox {
     /// Returns the frames that were not written.
     pub(crate) fn give_back(&self, batch: Batch, queued_bytes: Option<&QueuedBytes>) -> GivenBack {
         let mut inner = self.inner.lock();
-        let bytes_before = inner.queue.pending_bytes();
+        let bytes_before = inner.queue.held_bytes();
         let evicted = inner.queue.give_back(batch);
         if let Some(queued_bytes) = queued_bytes {
-            queued_bytes.release(bytes_before - inner.queue.pending_bytes());
+            queued_bytes.release(bytes_before - inner.queue.held_bytes());
         }
-        GivenBack { evicted, is_empty: inner.queue.is_empty() }
+        GivenBack { evicted, has_more: inner.queue.is_writable() }
     }
 
-    /// The transport is gone: a frame that it has taken in part starts over, or is dropped.
+    /// The transport is gone: a frame that it has taken in part starts over, or is dropped, and what
+    /// is kept of it will be written again.
     pub(crate) fn rewind(&self, queued_bytes: Option<&QueuedBytes>) -> Option<Remainder> {
-        let remainder = self.inner.lock().queue.rewind()?;
+        let mut inner = self.inner.lock();
+        let remainder = inner.queue.rewind()?;
+        inner.has_gap |= remainder.is_dropped() && inner.queue.keeps();
+        drop(inner);
         if let Some(queued_bytes) = queued_bytes
             && remainder.is_dropped()
         {
@@ -308,7 +334,10 @@ impl Mailbox {
     pub(crate) fn discard(&self, queued_bytes: Option<&QueuedBytes>) -> usize {
         let mut inner = self.inner.lock();
         if let Some(queued_bytes) = queued_bytes {
-            queued_bytes.release(inner.queue.pending_bytes());
+            queued_bytes.release(inner.queue.held_bytes());
+        }
+        if let Some(mut receipts) = inner.receipts.take() {
+            receipts.close();
         }
         inner.queue.discard()
     }
@@ -327,11 +356,12 @@ impl Inner {
     /// Wakes the task if it sleeps and has somewhere to write. Tells whether it did.
     fn wake_for_frames(&mut self) -> bool {
         match self.attention {
-            Attention::MailAndFrames => {
+            // While the window is full there is nothing that it could write.
+            Attention::MailAndFrames if self.queue.is_writable() => {
                 self.wake();
                 true
             }
-            Attention::Awake | Attention::Mail => false,
+            Attention::MailAndFrames | Attention::Awake | Attention::Mail => false,
         }
     }
 

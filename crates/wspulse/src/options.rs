@@ -1,6 +1,7 @@
 //! The options behind the builder: values, defaults, bounds.
 
 pub(crate) mod admission;
+mod delivery;
 mod session_limits;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
 use admission::AdmissionOptions;
+pub use delivery::Delivery;
+pub(crate) use delivery::DeliveryOptions;
 pub(crate) use session_limits::SessionLimits;
 
 /// The options as given, checked or not.
@@ -38,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) write_bytes_max: usize,
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
+    pub(crate) delivery: DeliveryOptions,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -93,6 +97,7 @@ impl Default for Options {
             write_bytes_max: 64 * 1024,
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
+            delivery: DeliveryOptions::default(),
         }
     }
 }
@@ -107,6 +112,7 @@ impl Options {
             inbound_frames_max: INBOUND_FRAMES_MAX,
             inbound_rate: self.session_limits.inbound_rate,
             message_timeout: self.session_limits.message_timeout,
+            ask: self.delivery.ask(),
             suspension_limit: self.session_limits.suspension_limit(),
         }
     }
@@ -118,6 +124,7 @@ impl Options {
         self.check_sizes()?;
         self.admission.check()?;
         self.session_limits.check(self.message_bytes_max)?;
+        self.delivery.check(self.resume_window)?;
         if self.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.duplicates, rule));
@@ -195,7 +202,8 @@ impl fmt::Debug for Options {
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
-            .field("admission", &self.admission);
+            .field("admission", &self.admission)
+            .field("delivery", &self.delivery);
         self.session_limits.fields(&mut debug);
         debug.finish_non_exhaustive()
     }

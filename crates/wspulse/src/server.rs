@@ -375,7 +375,7 @@ impl Server {
             Err(source) => return Err(BroadcastError::Encode { frame, source }),
         };
         let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
-        let overflow = self.metrics().overflow_interest();
+        let overflow = self.overflow_interest();
         let fan_out = members.broadcast(&encoded, excluded, overflow, self.queued_bytes());
         let payload_bytes = encoded.payload().len();
         self.metrics().record(|hooks| {

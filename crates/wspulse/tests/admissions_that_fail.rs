@@ -72,5 +72,5 @@ fn a_callback_that_only_diverges_is_a_plain_one() {
     let builder = open_house().on_connect(|_| panic!("boom")).on_message(never);
     let builder = builder.on_disconnect(|_, _| panic!("diverges"));
     let builder = builder.on_transport_drop(|_, _| panic!("boom"));
-    assert!(builder.on_transport_restore(|_| std::process::exit(1)).build().is_ok());
+    assert!(builder.on_transport_restore(|_, _| std::process::exit(1)).build().is_ok());
 }

@@ -31,7 +31,7 @@ fn gated() -> (Server, Arc<Semaphore>, mpsc::UnboundedReceiver<String>) {
             }
         })
         .on_transport_drop(move |_, _| lose.send("drop".to_owned()).unwrap())
-        .on_transport_restore(move |_| restore.send("restore".to_owned()).unwrap())
+        .on_transport_restore(move |_, _| restore.send("restore".to_owned()).unwrap())
         .on_disconnect(move |_, _| disconnect.send("disconnect".to_owned()).unwrap())
         .build()
         .unwrap();
@@ -136,7 +136,7 @@ async fn restore_is_complete_before_the_first_message_of_its_transport() {
     let server = open_house()
         .resume_window(WINDOW)
         .on_message(move |_, _| tell.send("message").unwrap())
-        .on_transport_restore(move |_| {
+        .on_transport_restore(move |_, _| {
             let tell = restore.clone();
             async move {
                 sleep(Duration::from_secs(3)).await;
@@ -260,7 +260,7 @@ async fn a_panic_in_any_other_callback_changes_nothing() {
             tell.send(Told::Message(connection, frame)).unwrap();
         })
         .on_transport_drop(|connection, _: TransportLost| async move { scream(connection) })
-        .on_transport_restore(scream)
+        .on_transport_restore(|connection, _| scream(connection))
         .on_disconnect(move |connection, end| {
             disconnect.send(Told::Disconnect(connection.clone(), end)).unwrap();
             scream(connection);

@@ -99,7 +99,7 @@ impl Recorder {
                 message.clone().slow(conn, Called::Message(number(&frame)))
             })
             .on_transport_drop(move |conn, _| lose.plain(&conn, Called::Drop))
-            .on_transport_restore(move |conn| restore.clone().slow(conn, Called::Restore))
+            .on_transport_restore(move |conn, _| restore.clone().slow(conn, Called::Restore))
             .on_disconnect(move |conn, _| disconnect.clone().slow(conn, Called::Disconnect))
             .build()
             .unwrap()

@@ -95,7 +95,7 @@ async fn a_panic_is_counted_with_the_callback_that_it_came_from() {
         .on_connect(|_| fail())
         .on_message(|_, _| async { fail() })
         .on_transport_drop(|_, _| fail())
-        .on_transport_restore(|_| fail())
+        .on_transport_restore(|_, _| fail())
         .on_disconnect(|_, _| async { fail() })
         .build()
         .unwrap();

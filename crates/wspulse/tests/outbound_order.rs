@@ -48,7 +48,7 @@ async fn the_order_survives_a_suspension() {
 async fn what_a_restore_sends_comes_after_what_was_buffered() {
     let server = open_house()
         .resume_window(WINDOW)
-        .on_transport_restore(|connection| drop(connection.send(numbered(3))))
+        .on_transport_restore(|connection, _| drop(connection.send(numbered(3))))
         .build()
         .unwrap();
     drop(TestClient::connect(&server, "/ws?id=ann").await.unwrap());

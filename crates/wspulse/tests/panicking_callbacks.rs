@@ -180,7 +180,7 @@ async fn a_panic_in_on_transport_drop_leaves_the_session_suspended() {
     let builder = echo()
         .resume_window(WINDOW)
         .on_transport_drop(|connection, _| panic_for_bad(&connection))
-        .on_transport_restore(move |_| tell.send(()).unwrap());
+        .on_transport_restore(move |_, _| tell.send(()).unwrap());
     let mut scene = Scene::set(builder).await;
     drop(scene.bad().await);
     echoes(&mut scene.good, 1).await;
@@ -192,8 +192,9 @@ async fn a_panic_in_on_transport_drop_leaves_the_session_suspended() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_on_transport_restore_leaves_the_session_resumed() {
-    let builder =
-        echo().resume_window(WINDOW).on_transport_restore(|connection| panic_for_bad(&connection));
+    let builder = echo()
+        .resume_window(WINDOW)
+        .on_transport_restore(|connection, _| panic_for_bad(&connection));
     let mut scene = Scene::set(builder).await;
     drop(scene.bad().await);
     echoes(&mut scene.good, 1).await;

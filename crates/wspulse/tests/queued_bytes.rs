@@ -33,7 +33,7 @@ fn send(connection: &Connection, wire_bytes: usize) -> Result<(), BufferLimit> {
 fn account(connection: &Connection) -> (u64, u64) {
     let stats = connection.outbound_stats();
     assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.pending);
-    (stats.dropped, stats.pending_bytes)
+    (stats.dropped, stats.held_bytes)
 }
 
 /// A suspended session.
@@ -229,7 +229,7 @@ async fn the_limit_holds_and_all_accounts_balance_while_many_threads_send() {
                         let _ = connections[round % 4].send(frame);
                     }
                     for connection in &connections {
-                        assert!(connection.outbound_stats().pending_bytes <= CAPACITY as u64);
+                        assert!(connection.outbound_stats().held_bytes <= CAPACITY as u64);
                         account(connection);
                     }
                     yield_now().await;

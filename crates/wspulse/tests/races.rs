@@ -27,7 +27,7 @@ fn telling(policy: DuplicatePolicy) -> (Server, mpsc::UnboundedReceiver<Told>) {
         .duplicates(policy)
         .on_connect(move |conn| later(connect.clone(), Told::Connect(conn)))
         .on_transport_drop(move |conn, cause| later(lose.clone(), Told::Drop(conn, cause)))
-        .on_transport_restore(move |conn| later(restore.clone(), Told::Restore(conn)))
+        .on_transport_restore(move |conn, _| later(restore.clone(), Told::Restore(conn)))
         .on_disconnect(move |conn, end| later(disconnect.clone(), Told::Disconnect(conn, end)))
         .build()
         .unwrap();

@@ -30,7 +30,7 @@ fn send(connection: &Connection, wire_bytes: usize) -> Result<(), BufferLimit> {
 fn pending(connection: &Connection) -> (u64, u64) {
     let stats = connection.outbound_stats();
     assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.pending);
-    (stats.pending, stats.pending_bytes)
+    (stats.pending, stats.held_bytes)
 }
 
 #[tokio::test(start_paused = true)]

@@ -298,7 +298,7 @@ async fn a_client_that_is_refused_does_not_touch_the_session_whose_id_it_claims(
         _ => Err(Rejection::unauthorized()),
     })
     .resume_window(WINDOW)
-    .on_transport_restore(move |_| tell.send(()).unwrap())
+    .on_transport_restore(move |_, _| tell.send(()).unwrap())
     .build()
     .unwrap();
     let ann = TestClient::connect(&server, "/ws?token=anns%20own").await.unwrap();

@@ -126,7 +126,9 @@ impl Room {
                 member.push(number, &frame, env.pick(&POLICIES));
                 member.finish_write(batch, None, env);
             }
-            Operation::Ping => self.members[index].lane.queue_ping(),
+            Operation::Ping => {
+                self.members[index].lane.queue_ping(wspulse_core::outbound::PingPayload::Empty);
+            }
             Operation::Pong => self.members[index].answer_ping(),
             Operation::Lose => self.members[index].lose_transport(env),
             Operation::Discard => self.members[index].discard(),

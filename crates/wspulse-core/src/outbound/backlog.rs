@@ -33,7 +33,28 @@ impl Backlog {
         mem::replace(&mut self.first, self.rest.pop_front())
     }
 
+    /// Takes the frame at this place out.
+    pub(super) fn remove(&mut self, place: usize) -> Option<EncodedFrame> {
+        match place.checked_sub(1) {
+            None => self.pop(),
+            Some(place) => self.rest.remove(place),
+        }
+    }
+
+    /// Leaves so many frames here and returns those behind them.
+    pub(super) fn split_off(&mut self, frames: usize) -> Self {
+        match frames.checked_sub(1) {
+            None => mem::take(self),
+            Some(rest) if rest < self.rest.len() => Self::from(self.rest.split_off(rest)),
+            Some(_) => Self::default(),
+        }
+    }
+
     pub(super) fn append(&mut self, newer: Self) {
+        if self.is_empty() {
+            *self = newer;
+            return;
+        }
         self.rest.extend(newer.first);
         self.rest.extend(newer.rest);
     }
@@ -48,5 +69,11 @@ impl Backlog {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &EncodedFrame> {
         self.first.iter().chain(&self.rest)
+    }
+}
+
+impl From<VecDeque<EncodedFrame>> for Backlog {
+    fn from(mut frames: VecDeque<EncodedFrame>) -> Self {
+        Self { first: frames.pop_front(), rest: frames }
     }
 }

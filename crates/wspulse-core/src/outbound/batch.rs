@@ -12,6 +12,17 @@ pub struct Batch {
     pub(super) front_bytes_written: usize,
     pub(super) sent: u64,
     pub(super) sent_bytes: usize,
+    /// Boxed, since a promise of delivery alone needs it: every batch is moved several times.
+    pub(super) kept: Option<Box<Kept>>,
+}
+
+/// What a batch keeps of what is written.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The number of the frame before the batch's first.
+    pub(super) number: u64,
+    /// Written whole.
+    pub(super) frames: Vec<EncodedFrame>,
 }
 
 /// A frame that a transport has taken in part, with the number of bytes it took.
@@ -23,6 +34,12 @@ pub struct Remainder {
 }
 
 impl Batch {
+    /// How many frames the transport had taken whole before this batch, counted from the session's
+    /// first: only where they are kept.
+    pub fn number(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.number)
+    }
+
     /// Whether all of it is written.
     pub const fn is_empty(&self) -> bool {
         self.frames.is_empty()
@@ -63,7 +80,10 @@ impl Batch {
             }
             bytes -= rest;
             on_sent(front);
-            self.frames.pop();
+            let written = self.frames.pop();
+            if let Some(kept) = &mut self.kept {
+                kept.frames.extend(written);
+            }
             self.front_bytes_written = 0;
             self.sent += 1;
         }

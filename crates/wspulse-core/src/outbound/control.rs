@@ -18,7 +18,8 @@ struct Lane {
     current: SmallVec<[u8; CURRENT_BYTES]>,
     written: usize,
     pongs: Vec<Vec<u8>>,
-    ping: bool,
+    /// The payload of the Ping.
+    ping: Option<PingPayload>,
     /// The payload of the Close frame.
     close: Option<Vec<u8>>,
 }
@@ -27,7 +28,27 @@ struct Lane {
 const PONGS_MAX: usize = 16;
 
 /// Room for what is written most of the time, a Ping or an empty Pong, without another allocation.
-const CURRENT_BYTES: usize = 16;
+const CURRENT_BYTES: usize = 24;
+
+/// What a Ping carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PingPayload {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// What its Pong is to be known by.
+    Question([u8; 16]),
+}
+
+impl PingPayload {
+    /// The bytes on the wire.
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Empty => &[],
+            Self::Question(bytes) => bytes,
+        }
+    }
+}
 
 const OPCODE_CLOSE: u8 = 0x8;
 const OPCODE_PING: u8 = 0x9;
@@ -43,9 +64,9 @@ impl ControlLane {
         pongs.push(payload.to_vec());
     }
 
-    /// Owes a Ping with an empty payload.
-    pub fn queue_ping(&mut self) {
-        self.lane().ping = true;
+    /// Owes a Ping with this payload, instead of one that is owed already.
+    pub fn queue_ping(&mut self, payload: PingPayload) {
+        self.lane().ping = Some(payload);
     }
 
     /// Owes a Close frame, `None` for an empty one, and nothing behind it.
@@ -93,7 +114,7 @@ impl ControlLane {
         }
         lane.current.clear();
         lane.written = 0;
-        if lane.pongs.is_empty() && !lane.ping && lane.close.is_none() {
+        if lane.pongs.is_empty() && lane.ping.is_none() && lane.close.is_none() {
             self.0 = None;
         }
         bytes - rest
@@ -111,8 +132,8 @@ impl Lane {
                 self.encode(OPCODE_PONG, &payload);
             }
         }
-        if std::mem::take(&mut self.ping) {
-            self.encode(OPCODE_PING, &[]);
+        if let Some(payload) = self.ping.take() {
+            self.encode(OPCODE_PING, payload.as_bytes());
         }
         if let Some(payload) = self.close.take() {
             self.encode(OPCODE_CLOSE, &payload);

@@ -5,6 +5,8 @@ use std::mem;
 use super::OverflowPolicy;
 use super::backlog::Backlog;
 use super::batch::{Batch, Remainder};
+use super::retained::Retained;
+use super::room::Load;
 use super::stats::OutboundStats;
 use crate::encoded::EncodedFrame;
 
@@ -21,14 +23,16 @@ pub const FRAME_LOSSES_MAX: u8 = 5;
 /// in front of what has come meanwhile.
 #[derive(Debug)]
 pub struct OutboundQueue {
-    waiting: Backlog,
-    writing: Writing,
+    pub(super) waiting: Backlog,
+    pub(super) writing: Writing,
     capacity: Capacity,
-    sent: u64,
+    pub(super) sent: u64,
     dropped: u64,
     /// What waits or is being written, in bytes on the wire; a frame counts whole until its last
     /// byte is taken.
-    pending_bytes: usize,
+    pub(super) pending_bytes: usize,
+    /// What is written and may not have arrived, if that is kept.
+    pub(super) retained: Option<Box<Retained>>,
 }
 
 /// How much may wait; in as few bytes as there are many queues.
@@ -38,19 +42,13 @@ struct Capacity {
     bytes: u32,
 }
 
-/// Frames that wait or are being written, and their bytes on the wire.
-#[derive(Debug, Clone, Copy)]
-struct Load {
-    frames: usize,
-    bytes: usize,
-}
-
 /// How far a writer has got.
 #[derive(Debug, Clone, Copy)]
-enum Writing {
+pub(super) enum Writing {
     /// No batch is out. The current transport has taken so many bytes of the oldest waiting frame.
     /// If that is any, the frame is not dropped for another (its rest must follow) and does not
-    /// count against the capacity. So many transports before were lost in the middle of it.
+    /// count against the capacity. So many transports before were lost in the middle of the oldest
+    /// frame that none has taken whole.
     Between { front_bytes_written: usize, front_losses: u8 },
     /// A writer holds a batch.
     InFlight { frames: u32, bytes: usize, front_losses: u8 },
@@ -94,6 +92,7 @@ impl OutboundQueue {
             sent: 0,
             dropped: 0,
             pending_bytes: 0,
+            retained: None,
         }
     }
 
@@ -119,7 +118,7 @@ impl OutboundQueue {
         let frame_bytes = frame.wire_bytes();
         let frames = match policy {
             OverflowPolicy::RejectNewest => self.len(),
-            OverflowPolicy::DropOldest => self.waiting.len(),
+            OverflowPolicy::DropOldest | OverflowPolicy::RejectBeyondWaiting => self.waiting.len(),
         };
         // What is in flight or half written counts here, though it may not have to: nearly always
         // there is room even so.
@@ -138,6 +137,7 @@ impl OutboundQueue {
     }
 
     /// Takes all that waits, for one write.
+    #[inline]
     pub fn take(&mut self) -> Batch {
         debug_assert!(matches!(self.writing, Writing::Between { .. }), "one writer, one batch");
         let front_bytes_written = self.writing.front_bytes_written();
@@ -148,15 +148,57 @@ impl OutboundQueue {
             let front_losses = self.writing.front_losses();
             self.writing = Writing::InFlight { frames, bytes: self.pending_bytes, front_losses };
         }
-        Batch { frames: mem::take(&mut self.waiting), front_bytes_written, sent: 0, sent_bytes: 0 }
+        let mut batch = Batch {
+            frames: mem::take(&mut self.waiting),
+            front_bytes_written,
+            sent: 0,
+            sent_bytes: 0,
+            kept: None,
+        };
+        if self.retained.is_some() {
+            self.keep_to_window(&mut batch);
+        }
+        batch
+    }
+
+    /// Leaves in the queue what goes beyond the window.
+    #[inline(never)]
+    fn keep_to_window(&mut self, batch: &mut Batch) {
+        let Some(retained) = &self.retained else { return };
+        let load = Load { frames: batch.len(), bytes: self.pending_bytes };
+        let admitted = if retained.admits_all(load) {
+            load.frames
+        } else {
+            retained.admits(&batch.frames, batch.front_bytes_written > 0)
+        };
+        if admitted < batch.len() {
+            self.waiting = batch.frames.split_off(admitted);
+            let left_bytes: usize = self.waiting.iter().map(EncodedFrame::wire_bytes).sum();
+            self.writing = match self.writing {
+                Writing::InFlight { bytes, front_losses, .. } if admitted > 0 => {
+                    // As many as before at most.
+                    let frames = u32::try_from(admitted).unwrap_or(u32::MAX);
+                    Writing::InFlight { frames, bytes: bytes - left_bytes, front_losses }
+                }
+                Writing::InFlight { front_losses, .. } | Writing::Between { front_losses, .. } => {
+                    Writing::Between { front_bytes_written: 0, front_losses }
+                }
+            };
+        }
+        let number = self.written_to_transport();
+        batch.kept = self.retained.as_mut().map(|retained| retained.begin_batch(number));
     }
 
     /// Takes a batch back after a write and tells how many of its frames had to be dropped, oldest
     /// first, because newer ones came meanwhile.
     pub fn give_back(&mut self, batch: Batch) -> usize {
-        self.sent += batch.sent;
         self.pending_bytes -= batch.sent_bytes;
-        let front_losses = if batch.sent == 0 { self.writing.front_losses() } else { 0 };
+        let new = match batch.kept {
+            None => batch.sent,
+            Some(kept) => self.keep(kept, batch.sent_bytes),
+        };
+        self.sent += new;
+        let front_losses = if new == 0 { self.writing.front_losses() } else { 0 };
         self.writing = Writing::BETWEEN_FRAMES;
         if !batch.frames.is_empty() {
             let newer = mem::replace(&mut self.waiting, batch.frames);
@@ -164,23 +206,24 @@ impl OutboundQueue {
             let front_bytes_written = batch.front_bytes_written;
             self.writing = Writing::Between { front_bytes_written, front_losses };
         }
+        // Where all is kept, what came meanwhile was let in knowing this.
         let fits = self.waiting.len() <= self.capacity_frames()
-            && self.pending_bytes <= self.capacity_bytes();
+            && self.pending_bytes <= self.capacity_bytes()
+            || self.retained.is_some();
         if fits { 0 } else { self.evict_excess() }
     }
 
     /// Drops the oldest frame that waits and is not written in part, and tells how many bytes it
     /// had; `None` if there is no such frame.
     pub fn evict_oldest(&mut self) -> Option<usize> {
-        let evicted = if self.writing.front_bytes_written() > 0 {
-            self.waiting.rest.pop_front()
-        } else {
-            if let Writing::Between { front_losses, .. } = &mut self.writing {
-                *front_losses = 0;
-            }
-            self.waiting.pop()
-        };
-        let bytes = evicted?.wire_bytes();
+        let held = self.held_in_front();
+        let evicted = self.waiting.remove(held.frames)?;
+        if self.writing.front_bytes_written() == 0
+            && let Writing::Between { front_losses, .. } = &mut self.writing
+        {
+            *front_losses = 0;
+        }
+        let bytes = evicted.wire_bytes();
         self.dropped += 1;
         self.pending_bytes -= bytes;
         Some(bytes)
@@ -197,7 +240,22 @@ impl OutboundQueue {
     /// If it is the [`FRAME_LOSSES_MAX`]th in the middle of that frame, the frame is dropped
     /// instead: no transport may be long enough for it, and all that is behind it would wait for
     /// ever.
+    ///
+    /// What it took whole and the peer has not acknowledged will be written again as well, if it
+    /// is kept.
     pub fn rewind(&mut self) -> Option<Remainder> {
+        let remainder = self.rewind_front();
+        if let Some(retained) = &mut self.retained {
+            let (frames, bytes) = retained.rewind();
+            let newer = mem::replace(&mut self.waiting, frames);
+            self.waiting.append(newer);
+            self.pending_bytes += bytes;
+        }
+        remainder
+    }
+
+    fn rewind_front(&mut self) -> Option<Remainder> {
+        let is_replayed = self.retained.as_ref().is_some_and(|kept| kept.replaying() > 0);
         let Writing::Between { front_bytes_written, front_losses } = &mut self.writing else {
             return None;
         };
@@ -205,8 +263,10 @@ impl OutboundQueue {
         if bytes_written == 0 {
             return None;
         }
-        *front_losses += 1;
-        let is_dropped = *front_losses == FRAME_LOSSES_MAX;
+        // One that is written again has been taken by some transport: there are some that are long
+        // enough for it.
+        *front_losses += u8::from(!is_replayed);
+        let is_dropped = !is_replayed && *front_losses == FRAME_LOSSES_MAX;
         let frame = self.waiting.first.clone()?;
         if is_dropped {
             self.evict_oldest();
@@ -221,8 +281,25 @@ impl OutboundQueue {
         self.waiting = Backlog::default();
         self.writing = Writing::BETWEEN_FRAMES;
         self.pending_bytes = 0;
+        if let Some(retained) = &mut self.retained {
+            retained.discard();
+        }
         self.dropped += frames as u64;
         frames
+    }
+
+    /// Whether there is a frame that may be written now, or that nobody has tried to.
+    #[inline]
+    pub fn is_writable(&self) -> bool {
+        match (&self.waiting.first, &self.retained) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(next), Some(retained)) => {
+                !retained.is_stalled()
+                    || retained.has_room_for(next)
+                    || self.writing.front_bytes_written() > 0
+            }
+        }
     }
 
     /// Whether nothing waits and nothing is being written.
@@ -230,14 +307,16 @@ impl OutboundQueue {
         self.waiting.is_empty() && self.in_flight().frames == 0
     }
 
-    /// The number of frames that wait or are being written.
+    /// The number of frames that wait for their first transport or are being written.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.in_flight().frames
+        let replaying = self.retained.as_ref().map_or(0, |retained| retained.replaying());
+        self.waiting.len() + self.in_flight().frames - replaying
     }
 
-    /// The bytes on the wire of the frames that wait or are being written.
-    pub const fn pending_bytes(&self) -> usize {
-        self.pending_bytes
+    /// The bytes on the wire of all frames that are held: they wait, are being written, or may have
+    /// to be written again.
+    pub fn held_bytes(&self) -> usize {
+        self.pending_bytes + self.retained.as_ref().map_or(0, |retained| retained.bytes())
     }
 
     /// The bound, in frames.
@@ -253,95 +332,15 @@ impl OutboundQueue {
     /// The account of all frames so far.
     pub fn stats(&self) -> OutboundStats {
         let pending = self.len() as u64;
+        let retained = self.retained.as_ref();
         OutboundStats {
             accepted: self.sent + self.dropped + pending,
             sent: self.sent,
+            acknowledged: retained.map_or(0, |retained| retained.acknowledged()),
+            unacknowledged: retained.map_or(0, |retained| retained.unacknowledged() as u64),
             dropped: self.dropped,
             pending,
-            pending_bytes: self.pending_bytes as u64,
-        }
-    }
-
-    /// Looks closely at a push for which there may be no room, and tells how many frames it took to
-    /// make some.
-    #[cold]
-    fn make_room(
-        &mut self,
-        frame_bytes: usize,
-        policy: OverflowPolicy,
-    ) -> Result<usize, QueueFull> {
-        match policy {
-            OverflowPolicy::RejectNewest => self.check_room(frame_bytes).map(|()| 0),
-            // What is in flight is left out: most of it is about to be gone, and `give_back`
-            // evicts what proves to be too much.
-            OverflowPolicy::DropOldest => {
-                // One for one: a frame that was half written when its transport was lost keeps its
-                // place above the bound.
-                let is_full = self.waiting_load().frames >= self.capacity_frames();
-                let mut evicted = usize::from(is_full && self.evict_oldest().is_some());
-                while self.is_too_long(self.waiting_load().and(frame_bytes))
-                    && self.evict_oldest().is_some()
-                {
-                    evicted += 1;
-                }
-                Ok(evicted)
-            }
-        }
-    }
-
-    #[cold]
-    fn evict_excess(&mut self) -> usize {
-        let mut evicted = 0;
-        while self.exceeds(self.waiting_load()) && self.evict_oldest().is_some() {
-            evicted += 1;
-        }
-        evicted
-    }
-
-    /// What waits and counts against the capacity: all but a frame that is half written.
-    fn waiting_load(&self) -> Load {
-        let half_written = self.half_written();
-        Load {
-            frames: self.waiting.len() - half_written.frames,
-            bytes: self.pending_bytes - self.in_flight().bytes - half_written.bytes,
-        }
-    }
-
-    fn half_written(&self) -> Load {
-        match &self.waiting.first {
-            Some(front) if self.writing.front_bytes_written() > 0 => {
-                Load { frames: 1, bytes: front.wire_bytes() }
-            }
-            Some(_) | None => Load::NONE,
-        }
-    }
-
-    const fn in_flight(&self) -> Load {
-        match self.writing {
-            Writing::Between { .. } => Load::NONE,
-            Writing::InFlight { frames, bytes, .. } => Load { frames: frames as usize, bytes },
-        }
-    }
-
-    /// Whether this is more than may wait. A single frame may be of any length.
-    const fn exceeds(&self, load: Load) -> bool {
-        load.frames > self.capacity_frames() || self.is_too_long(load)
-    }
-
-    const fn is_too_long(&self, load: Load) -> bool {
-        load.bytes > self.capacity_bytes() && load.frames > 1
-    }
-
-    fn check_room(&self, frame_bytes: usize) -> Result<(), QueueFull> {
-        let (waiting, in_flight) = (self.waiting_load(), self.in_flight());
-        let frames = waiting.frames + in_flight.frames;
-        let load = Load { frames, bytes: waiting.bytes + in_flight.bytes }.and(frame_bytes);
-        if frames >= self.capacity_frames() {
-            Err(QueueFull::Frames { capacity_frames: self.capacity_frames() })
-        } else if self.exceeds(load) {
-            Err(QueueFull::Bytes { capacity_bytes: self.capacity_bytes() })
-        } else {
-            Ok(())
+            held_bytes: self.held_bytes() as u64,
         }
     }
 }
@@ -358,19 +357,10 @@ impl Writing {
     }
 
     /// How much of the oldest waiting frame is written; that of a batch is its writer's affair.
-    const fn front_bytes_written(self) -> usize {
+    pub(super) const fn front_bytes_written(self) -> usize {
         match self {
             Self::Between { front_bytes_written, .. } => front_bytes_written,
             Self::InFlight { .. } => 0,
         }
-    }
-}
-
-impl Load {
-    const NONE: Self = Self { frames: 0, bytes: 0 };
-
-    /// With one more frame.
-    const fn and(self, frame_bytes: usize) -> Self {
-        Self { frames: self.frames + 1, bytes: self.bytes.saturating_add(frame_bytes) }
     }
 }

@@ -8,11 +8,16 @@ pub struct OutboundStats {
     pub accepted: u64,
     /// Frames whose last byte a socket has taken.
     pub sent: u64,
+    /// Of these, frames that are known to have arrived. Without a promise of delivery that is not
+    /// asked, and this is 0.
+    pub acknowledged: u64,
+    /// Of the sent ones, those that are kept, as nobody knows yet whether they have arrived.
+    pub unacknowledged: u64,
     /// Frames dropped after they had entered: for newer ones, or at the session's end.
     pub dropped: u64,
     /// Frames that wait.
     pub pending: u64,
-    /// Their bytes on the wire: each counts whole, although a broadcast's are shared by all to whom
-    /// it goes.
-    pub pending_bytes: u64,
+    /// The bytes on the wire of the frames that are pending or unacknowledged: each counts whole,
+    /// although a broadcast's are shared by all to whom it goes.
+    pub held_bytes: u64,
 }

@@ -12,8 +12,16 @@ use crate::session::Session;
 pub enum Action {
     /// Start this callback; [`Session::handle_callback_finished`] must follow.
     Call(SessionEvent),
-    /// Owe the peer a Ping.
+    /// Owe the peer a Ping. If something is on its way it is a question, and
+    /// [`Session::handle_asked`] must follow.
     Ping,
+    /// Take what was written up to this frame for arrived: the peer does not answer questions.
+    Presume {
+        /// The newest frame before the question.
+        number: u64,
+        /// It is the first time for this session.
+        is_news: bool,
+    },
     /// Count a peer that was silent for too long; its transport is dismissed next.
     PongTimeout,
     /// Count a peer that left a message incomplete for too long; its transport is dismissed next.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acks::AskConfig;
 use super::suspension::SuspensionLimit;
 use crate::heartbeat::HeartbeatConfig;
 use crate::rate::InboundRate;
@@ -26,6 +27,8 @@ pub struct SessionConfig {
     /// How long a message may take from its first byte to its last, times left out in which the
     /// session did not read.
     pub message_timeout: Duration,
+    /// When to ask how far a peer has got, if what it has not acknowledged is kept.
+    pub ask: Option<AskConfig>,
     /// How many of these sessions may be suspended at once, if that is limited.
     pub suspension_limit: Option<Arc<SuspensionLimit>>,
 }

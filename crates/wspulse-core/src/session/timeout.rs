@@ -40,6 +40,9 @@ impl Session {
         if let Some(watch) = &mut self.inbound {
             watch.handle_stall(missed, message_timeout, now);
         }
+        if let Some(acks) = &mut self.acks {
+            acks.handle_stall(missed, self.config.heartbeat.pong_timeout, now);
+        }
         match &mut self.state {
             State::Connected(link) => {
                 link.heartbeat.handle_stall(&self.config.heartbeat, missed, now);
@@ -81,6 +84,8 @@ impl Session {
                     self.handle_transport_lost(TransportLost::MessageTimeout, now);
                 } else if link.heartbeat.poll_ping(config, now) {
                     self.actions.push_back(Action::Ping);
+                } else if self.acks.is_some() {
+                    self.handle_ask_timeout(!paused, now);
                 }
             }
             State::Suspended { grace_deadline, cause } => {

@@ -44,7 +44,11 @@ impl Session {
                 let pong = is_reading.then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
                 let write = link.writing.deadline(is_reading);
                 let deadlines = [pong, write, self.inbound_timeout()];
-                deadlines.into_iter().flatten().min()
+                let earliest = deadlines.into_iter().flatten().min();
+                match &self.acks {
+                    Some(acks) => earliest.into_iter().chain(acks.deadline(is_reading)).min(),
+                    None => earliest,
+                }
             }
             State::Suspended { grace_deadline, .. } => {
                 self.upgrade_deadline.is_none().then_some(*grace_deadline)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wspulse_core::session::{Action, Predecessor, Session, SessionConfig};
 use wspulse_core::websocket::Flow;
 use wspulse_core::{
-    Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, SessionEvent, TransportLost,
+    Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, Resumed, SessionEvent, TransportLost,
 };
 
 pub(crate) struct Rig {
@@ -48,6 +48,7 @@ pub(crate) fn config() -> SessionConfig {
         inbound_frames_max: 3,
         inbound_rate: None,
         message_timeout: Duration::from_mins(1),
+        ask: None,
         suspension_limit: None,
     }
 }
@@ -104,6 +105,7 @@ impl Rig {
                 }
                 Action::Discarded(messages) => self.discarded += messages,
                 action @ (Action::Ping
+                | Action::Presume { .. }
                 | Action::PongTimeout
                 | Action::MessageTimeout
                 | Action::Dismiss(..)
@@ -115,7 +117,7 @@ impl Rig {
     }
 
     pub(crate) fn attach(&mut self) {
-        self.session.handle_attached(self.now);
+        self.session.handle_attached(Resumed::default(), self.now);
         self.act();
     }
 
@@ -219,6 +221,7 @@ impl Rig {
             .map(|action| match action {
                 Action::Call(_) => "Call",
                 Action::Ping => "Ping",
+                Action::Presume { .. } => "Presume",
                 Action::PongTimeout => "PongTimeout",
                 Action::MessageTimeout => "MessageTimeout",
                 Action::Dismiss(Dismissal::Close(_), _) => "Close",
@@ -239,6 +242,7 @@ impl Rig {
             Action::End(disconnect) => Some(disconnect),
             Action::Call(_)
             | Action::Ping
+            | Action::Presume { .. }
             | Action::PongTimeout
             | Action::MessageTimeout
             | Action::Dismiss(..)
@@ -257,7 +261,7 @@ impl Rig {
                 SessionEvent::Message(_) => "Message",
                 SessionEvent::Undecodable(_) => "Undecodable",
                 SessionEvent::Suspended(_) => "Suspended",
-                SessionEvent::Resumed => "Resumed",
+                SessionEvent::Resumed(_) => "Resumed",
                 SessionEvent::Closed(_) => "Closed",
             })
             .collect()

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wspulse_core::outbound::Remainder;
+use wspulse_core::outbound::{PingPayload, Remainder};
 use wspulse_core::session::Action;
 use wspulse_core::{Disconnect, Dismissal, SessionEvent};
 
@@ -18,6 +18,7 @@ impl Driver {
             match action {
                 Action::Call(event) => self.start_callback(&event, env),
                 Action::Ping => self.send_ping(env),
+                Action::Presume { .. } => panic!("nothing is kept here"),
                 // Only to be counted; the loss that follows is checked like any other.
                 Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
@@ -50,7 +51,7 @@ impl Driver {
         assert!(env.now >= link.ping_at, "one interval between pings");
         link.ping_at = env.now + self.config.heartbeat.ping_interval;
         link.pings_sent += 1;
-        link.lane.queue_ping();
+        link.lane.queue_ping(PingPayload::Empty);
         self.woken = true;
     }
 
@@ -187,6 +188,7 @@ fn close_of(end: &Disconnect) -> (u16, &str) {
             (frame.code().as_u16(), frame.reason())
         }
         Disconnect::Duplicate => (1000, "duplicate connection id"),
+        Disconnect::FramesLost => (4410, "frames lost"),
         Disconnect::ServerClosed => (1001, "server shutting down"),
         Disconnect::TransportLost(_)
         | Disconnect::GraceExpired(_)

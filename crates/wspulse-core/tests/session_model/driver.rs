@@ -352,7 +352,7 @@ impl Driver {
                 env.now + self.config.write_wait,
             );
         }
-        self.session.handle_attached(env.now);
+        self.session.handle_attached(self.queue.resumed(), env.now);
         self.transports += 1;
         self.told.opening = false;
         self.told.suspended_until = None;

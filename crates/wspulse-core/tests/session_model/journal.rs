@@ -80,7 +80,7 @@ impl Journal {
         self.running = true;
         let mut from = None;
         self.told = match (self.told, event) {
-            (Told::Nothing, SessionEvent::Opened) | (Told::Suspended, SessionEvent::Resumed) => {
+            (Told::Nothing, SessionEvent::Opened) | (Told::Suspended, SessionEvent::Resumed(_)) => {
                 Told::Live
             }
             (Told::Live, SessionEvent::Message(frame)) => {

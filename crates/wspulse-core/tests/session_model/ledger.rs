@@ -161,7 +161,7 @@ impl Ledger {
     pub(crate) fn check(&self, stats: OutboundStats) {
         assert_eq!(stats.accepted, self.fates.len() as u64, "accepted");
         assert_eq!(stats.pending, self.pending.len() as u64, "pending");
-        assert_eq!(stats.pending_bytes, self.load(0).1 as u64, "pending bytes");
+        assert_eq!(stats.held_bytes, self.load(0).1 as u64, "pending bytes");
         assert_eq!(stats.sent, self.sent, "sent");
         assert_eq!(stats.dropped, self.dropped, "dropped");
         assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.pending);

@@ -91,6 +91,7 @@ impl World {
             inbound_frames_max: 1 + env.up_to(3),
             inbound_rate: None,
             message_timeout: env.millis(10, 3_000),
+            ask: None,
             suspension_limit: Some(Arc::clone(&suspensions)),
         };
         Self {

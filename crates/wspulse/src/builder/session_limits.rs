@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use wspulse_core::InboundRate;
+use wspulse_core::outbound::Window;
 
 use super::ServerBuilder;
+use crate::options::Delivery;
 
 impl ServerBuilder {
     /// How fast each connection may send: messages and bytes per second, each with a burst, counted
@@ -85,6 +87,23 @@ impl ServerBuilder {
     /// `suspended_limit`. Its client finds a new session when it comes back.
     pub const fn max_suspended(mut self, sessions: usize) -> Self {
         self.options.session_limits.suspended_max = Some(sessions);
+        self
+    }
+
+    /// What is promised of frames that were sent. Default: [`Delivery::AtMostOnce`], which needs
+    /// and costs nothing. [`Delivery::AtLeastOnce`] needs a [resume window](Self::resume_window).
+    pub const fn delivery(mut self, delivery: Delivery) -> Self {
+        self.options.delivery.level = delivery;
+        self
+    }
+
+    /// How much may be on its way to a client: written, kept, and not acknowledged. Beyond it frames
+    /// wait in the send buffer. Default 1,024 frames (1 to 65,536) and 4 MiB on the wire (1 byte to
+    /// 1 GiB; one longer frame is taken where nothing else is on its way). A client far away gets at
+    /// most this much in the time that an acknowledgement takes. Only a
+    /// [promise of delivery](Self::delivery) keeps anything.
+    pub const fn delivery_window(mut self, frames: usize, bytes: usize) -> Self {
+        self.options.delivery.window = Window { frames, bytes };
         self
     }
 }

@@ -60,9 +60,9 @@ impl<'a> Turn<'a> {
                 CallbackKind::TransportDrop,
                 self.call(callbacks.transport_drop.as_ref(), |call, own| call(own, cause)),
             ),
-            SessionEvent::Resumed => (
+            SessionEvent::Resumed(resumed) => (
                 CallbackKind::TransportRestore,
-                self.call(callbacks.transport_restore.as_ref(), |call, own| call(own)),
+                self.call(callbacks.transport_restore.as_ref(), |call, own| call(own, resumed)),
             ),
             SessionEvent::Closed(disconnect) => (
                 CallbackKind::Disconnect,

@@ -15,6 +15,7 @@ use wspulse_core::session::Pace;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, Escaped, PanicError, TransportLost};
 
+use super::acknowledge::Nonce;
 use super::callback::{Turn, report_panic};
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
@@ -146,7 +147,8 @@ impl Driver {
         let Some(transport) = &mut self.transport else {
             return Fed::More;
         };
-        let (fed, pace, close) = {
+        let nonce = self.session.questions_nonce().map(Nonce::new);
+        let (fed, pace, close, acknowledged) = {
             let mut inbound = Inbound {
                 turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
                 lane: &mut transport.lane,
@@ -154,9 +156,17 @@ impl Driver {
                 now,
                 pace: Pace::Within,
                 close: None,
+                nonce,
+                acknowledged: None,
             };
             let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
-            (fed, inbound.pace, inbound.close.take())
+            (fed, inbound.pace, inbound.close.take(), inbound.acknowledged)
+        };
+        if let Some(number) = acknowledged {
+            self.acknowledge(number, now);
+        }
+        let Some(transport) = &mut self.transport else {
+            return Fed::More;
         };
         if let Some(PeerClose(frame)) = close {
             return Fed::Closed(frame);
@@ -210,6 +220,9 @@ struct Inbound<'a> {
     /// What the inbound rate says of the last message or Ping.
     pace: Pace,
     close: Option<PeerClose>,
+    nonce: Option<Nonce>,
+    /// The newest frame that the peer has said to have.
+    acknowledged: Option<u64>,
 }
 
 impl Inbound<'_> {
@@ -301,8 +314,13 @@ impl Sink for Inbound<'_> {
         }
     }
 
-    /// Like every byte it proves that the peer lives, which is noted already.
-    fn pong(&mut self, _payload: &[u8]) {}
+    /// Like every byte it proves that the peer lives, which is noted already. It may answer a
+    /// question besides.
+    fn pong(&mut self, payload: &[u8]) {
+        if let Some(nonce) = self.nonce {
+            self.acknowledged = self.acknowledged.max(nonce.answer(payload));
+        }
+    }
 
     fn close(&mut self, frame: Option<CloseFrame>) {
         self.close = Some(PeerClose(frame));

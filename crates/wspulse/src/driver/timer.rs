@@ -29,10 +29,8 @@ impl Driver {
             if missed > LATE_MAX {
                 self.handle_stop(missed);
             }
-            if self.session.poll_ping(now.into_std())
-                && let Some(transport) = &mut self.transport
-            {
-                transport.lane.queue_ping();
+            if self.session.poll_ping(now.into_std()) {
+                self.queue_ping(now.into_std());
             }
         }
     }

@@ -10,6 +10,7 @@ use tokio::io::AsyncWrite;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
 use wspulse_core::session::Taken;
 
+use super::acknowledge::Nonce;
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
@@ -63,8 +64,19 @@ impl Driver {
             let waiting = batch.len();
             if waiting == 0 && transport.is_flushed() {
                 // An empty batch need not be given back.
+                if may_be_frames && self.session.asks() && self.relieve_window(now()) {
+                    continue;
+                }
                 return self.flushed();
             }
+            if self.session.wants_to_ask()
+                && let Some(nonce) = self.session.questions_nonce()
+            {
+                // It goes in front of this batch, for what was written before.
+                transport.lane.queue_ping(Nonce::new(nonce).question(batch.number()));
+                self.session.handle_asked(batch.number(), now());
+            }
+            let bytes_before = taken.bytes;
             let polled = if std::mem::take(&mut is_starved) {
                 poll_unbudgeted(cx, |cx| {
                     poll_write_batch(transport, &mut batch, &mut taken.bytes, connection, cx)
@@ -72,18 +84,22 @@ impl Driver {
             } else {
                 poll_write_batch(transport, &mut batch, &mut taken.bytes, connection, cx)
             };
-            taken.frames += waiting - batch.len();
+            let frames = waiting - batch.len();
+            taken.frames += frames;
+            if frames > 0 && self.session.asks() {
+                self.session.handle_written(frames, taken.bytes - bytes_before, now);
+            }
             let given_back = if may_be_frames {
                 connection.mailbox.give_back(batch, connection.server.queued_bytes())
             } else {
-                GivenBack { evicted: 0, is_empty: true }
+                GivenBack { evicted: 0, has_more: false }
             };
             if given_back.evicted > 0 {
                 connection.count_dropped(given_back.evicted, DropReason::Evicted);
             }
             match polled {
                 // More has come while that was written.
-                Poll::Ready(Ok(())) if !given_back.is_empty => {}
+                Poll::Ready(Ok(())) if given_back.has_more => {}
                 Poll::Ready(Ok(())) => return self.flushed(),
                 Poll::Ready(Err(error)) => {
                     self.session.handle_write_failed(Arc::new(error), now());

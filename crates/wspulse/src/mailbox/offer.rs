@@ -64,10 +64,10 @@ fn offer_within(
     if matches!(made_room.outcome, Outcome::Refused(_)) {
         return made_room;
     }
-    let charged_bytes = queue.pending_bytes() + frame_bytes;
+    let charged_bytes = queue.held_bytes() + frame_bytes;
     let pushed = push(queue, frame, policy);
     // What was evicted, or the frame itself if this queue is full.
-    queued_bytes.release(charged_bytes - queue.pending_bytes());
+    queued_bytes.release(charged_bytes - queue.held_bytes());
     let outcome = match pushed.outcome {
         Outcome::Queued => made_room.outcome,
         outcome @ (Outcome::QueuedAtServerLimit | Outcome::Refused(_)) => outcome,
@@ -86,7 +86,7 @@ fn make_room(
     let (mut evicted, mut freed_bytes) = (0, 0);
     while let Err(missing) = queued_bytes.try_exchange(freed_bytes, frame_bytes) {
         let evictable_bytes = match policy {
-            OverflowPolicy::RejectNewest => 0,
+            OverflowPolicy::RejectNewest | OverflowPolicy::RejectBeyondWaiting => 0,
             OverflowPolicy::DropOldest => queue.evictable_bytes(),
         };
         if missing.bytes > evictable_bytes {

@@ -107,8 +107,12 @@ impl Options {
 
     /// The queue of a new connection.
     pub(crate) fn outbound_queue(&self) -> OutboundQueue {
-        OutboundQueue::new(self.send_buffer_frames)
-            .with_capacity_bytes(self.session_limits.send_buffer_bytes)
+        let queue = OutboundQueue::new(self.send_buffer_frames)
+            .with_capacity_bytes(self.session_limits.send_buffer_bytes);
+        match self.delivery.window() {
+            Some(window) => queue.with_window(window),
+            None => queue,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::driver::Driver;
 use crate::driver::watch::Blocking;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered};
+use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
 use crate::transport::{Upgrade, turn_away};
 
@@ -42,6 +43,15 @@ impl Server {
             self.inner.registry.check_places(peer_addr.map(AddressGroup::of))?;
         }
         Ok(())
+    }
+
+    /// Whether somebody must hear of the members for whom there was no room.
+    pub(super) fn overflow_interest(&self) -> Overflow {
+        if self.options().delivery.is_promised() {
+            Overflow::Listed
+        } else {
+            self.metrics().overflow_interest()
+        }
     }
 
     pub(crate) fn blocking(&self) -> &Blocking {

@@ -78,7 +78,7 @@ impl App {
                 dropping.trace.note(Who::Connection(number), cause.to_string(), 0);
                 Arc::clone(&dropping).call(connection, Some(Told::Drop))
             })
-            .on_transport_restore(move |connection| {
+            .on_transport_restore(move |connection, _| {
                 Arc::clone(&restoring).call(connection, Some(Told::Restore))
             })
             .on_disconnect(move |connection, end| {

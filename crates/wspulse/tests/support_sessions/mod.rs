@@ -75,7 +75,7 @@ impl Stage {
             .on_connect(move |conn| drop(connect.send(Told::Connect(conn))))
             .on_message(move |conn, frame| drop(message.send(Told::Message(conn, frame))))
             .on_transport_drop(move |conn, cause| drop(lose.send(Told::Drop(conn, cause))))
-            .on_transport_restore(move |conn| drop(restore.send(Told::Restore(conn))))
+            .on_transport_restore(move |conn, _| drop(restore.send(Told::Restore(conn))))
             .on_disconnect(move |conn, end| drop(disconnect.send(Told::Disconnect(conn, end))));
         let server = options(builder).build().expect("the options are valid");
         Self { server, told }

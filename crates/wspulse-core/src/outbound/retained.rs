@@ -1,0 +1,254 @@
+//! Frames that a socket has taken and whose peer has not said yet that they have arrived.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use super::backlog::Backlog;
+use super::batch::Kept;
+use super::queue::OutboundQueue;
+use super::room::Load;
+use crate::callbacks::Resumed;
+use crate::encoded::EncodedFrame;
+
+/// How much may be on its way: written, and not acknowledged. What goes beyond it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The bound, in frames; at least 1.
+    pub frames: usize,
+    /// The bound, in bytes on the wire; a single frame may be longer.
+    pub bytes: usize,
+}
+
+/// What an acknowledgement has freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acknowledged {
+    /// So many frames are known to have arrived.
+    pub frames: usize,
+    /// Their bytes on the wire.
+    pub bytes: usize,
+}
+
+/// The part of a queue that only a promise of delivery needs.
+#[derive(Debug)]
+pub(super) struct Retained {
+    window: Window,
+    /// Written whole to the current transport and not acknowledged, oldest first.
+    frames: VecDeque<EncodedFrame>,
+    bytes: usize,
+    /// So many frames in front of all that wait were written to an earlier transport, and wait to
+    /// be written again. They are the oldest, so they are never dropped for newer ones.
+    replaying: usize,
+    replaying_bytes: usize,
+    acknowledged: u64,
+    /// The next frame waits for an acknowledgement.
+    stalled: bool,
+    /// For the next batch, so that a busy queue allocates nothing for each.
+    spare: Option<Box<Kept>>,
+}
+
+impl Retained {
+    const fn new(window: Window) -> Self {
+        Self {
+            window,
+            frames: VecDeque::new(),
+            bytes: 0,
+            replaying: 0,
+            replaying_bytes: 0,
+            acknowledged: 0,
+            stalled: false,
+            spare: None,
+        }
+    }
+
+    #[expect(clippy::unnecessary_box_returns, reason = "it is the box that is used again")]
+    pub(super) fn begin_batch(&mut self, number: u64) -> Box<Kept> {
+        let mut kept = self.spare.take().unwrap_or_default();
+        kept.number = number;
+        kept
+    }
+
+    pub(super) const fn replaying(&self) -> usize {
+        self.replaying
+    }
+
+    pub(super) const fn replaying_bytes(&self) -> usize {
+        self.replaying_bytes
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) const fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Frames that were written at least once and are not acknowledged.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.frames.len() + self.replaying
+    }
+
+    /// Whether this frame may be written next. What is being replayed was within the window before.
+    pub(super) fn has_room_for(&self, next: &EncodedFrame) -> bool {
+        let is_within = self.frames.len() < self.window.frames
+            && self.bytes + next.wire_bytes() <= self.window.bytes;
+        is_within || self.replaying > 0 || self.frames.is_empty()
+    }
+
+    pub(super) const fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Whether so much may be written next, as nearly always.
+    pub(super) fn admits_all(&self, load: Load) -> bool {
+        self.frames.len() + load.frames <= self.window.frames
+            && self.bytes + load.bytes <= self.window.bytes
+    }
+
+    /// How many of these frames may be written next.
+    pub(super) fn admits(&self, waiting: &Backlog, is_begun: bool) -> usize {
+        let frames_max = self.window.frames.saturating_sub(self.frames.len());
+        let mut bytes = self.bytes;
+        let fitting = waiting.iter().take(frames_max).take_while(|frame| {
+            let is_only = bytes == 0;
+            bytes += frame.wire_bytes();
+            is_only || bytes <= self.window.bytes
+        });
+        fitting.count().max(self.replaying).max(usize::from(is_begun))
+    }
+
+    /// Takes over what was written of a batch. Tells how many of these frames were new.
+    pub(super) fn keep(&mut self, mut kept: Box<Kept>, bytes: usize) -> usize {
+        let written = &mut kept.frames;
+        let again = written.len().min(self.replaying);
+        if again > 0 {
+            self.replaying -= again;
+            self.replaying_bytes -=
+                written[..again].iter().map(EncodedFrame::wire_bytes).sum::<usize>();
+        }
+        let new = written.len() - again;
+        self.frames.extend(written.drain(..));
+        self.bytes += bytes;
+        self.spare = Some(kept);
+        new
+    }
+
+    /// The transport is gone: all of it is to be written again.
+    pub(super) fn rewind(&mut self) -> (Backlog, usize) {
+        self.stalled = false;
+        self.replaying += self.frames.len();
+        self.replaying_bytes += self.bytes;
+        (Backlog::from(mem::take(&mut self.frames)), mem::take(&mut self.bytes))
+    }
+
+    fn forget(&mut self, frames: usize) -> Acknowledged {
+        let frames = frames.min(self.frames.len());
+        let bytes = self.frames.drain(..frames).map(|frame| frame.wire_bytes()).sum();
+        self.bytes -= bytes;
+        self.stalled = false;
+        if self.frames.is_empty() {
+            // A session that is idle holds nothing.
+            self.frames = VecDeque::new();
+            self.spare = None;
+        }
+        Acknowledged { frames, bytes }
+    }
+
+    /// Nobody will write or acknowledge any of it.
+    pub(super) fn discard(&mut self) {
+        self.frames = VecDeque::new();
+        (self.bytes, self.replaying, self.replaying_bytes) = (0, 0, 0);
+    }
+}
+
+/// What a promise of delivery adds.
+impl OutboundQueue {
+    /// Keeps what was written until it is [acknowledged](Self::acknowledge), within this window,
+    /// and writes it again to another transport.
+    #[must_use]
+    pub fn with_window(mut self, window: Window) -> Self {
+        self.retained = Some(Box::new(Retained::new(window)));
+        self
+    }
+
+    /// Takes over what was written of a batch, and tells how many frames were new.
+    #[inline(never)]
+    pub(super) fn keep(&mut self, written: Box<Kept>, bytes: usize) -> u64 {
+        self.retained.as_mut().map_or(0, |retained| retained.keep(written, bytes) as u64)
+    }
+
+    /// What a client gets that comes back.
+    pub fn resumed(&self) -> Resumed {
+        let replayed = self.retained.as_ref().map_or(0, |retained| retained.unacknowledged());
+        Resumed { replayed, waited: self.len() }
+    }
+
+    /// How many frames are held: they wait, are being written, or may have to be written again.
+    pub fn held(&self) -> usize {
+        self.len() + self.retained.as_ref().map_or(0, |retained| retained.unacknowledged())
+    }
+
+    /// Whether what was written is kept.
+    pub const fn keeps(&self) -> bool {
+        self.retained.is_some()
+    }
+
+    /// How many frames were written whole at least once, counted from the first: the number of the
+    /// newest of them.
+    pub const fn written(&self) -> u64 {
+        self.sent
+    }
+
+    /// The peer has all frames up to this number, of those that were written to the current
+    /// transport. A number below is old news. Tells what that frees.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWritten`] if there is no frame of that number on the current transport: nothing is
+    /// changed.
+    pub fn acknowledge(&mut self, number: u64) -> Result<Acknowledged, NotWritten> {
+        let written = self.written_to_transport();
+        let Some(retained) = &mut self.retained else {
+            return Err(NotWritten { number, written: 0 });
+        };
+        if number > written {
+            return Err(NotWritten { number, written });
+        }
+        let newer = usize::try_from(written - number).unwrap_or(usize::MAX);
+        let freed = retained.forget(retained.frames.len().saturating_sub(newer));
+        retained.acknowledged += freed.frames as u64;
+        Ok(freed)
+    }
+
+    /// Forgets the frames up to this number, for a peer that acknowledges nothing: they will not be
+    /// written again.
+    pub fn presume(&mut self, number: u64) -> Acknowledged {
+        let newer = self.written_to_transport().saturating_sub(number);
+        let newer = usize::try_from(newer).unwrap_or(usize::MAX);
+        let Some(retained) = &mut self.retained else { return Acknowledged::default() };
+        retained.forget(retained.frames.len().saturating_sub(newer))
+    }
+
+    /// Nothing can be done for what waits until something is acknowledged: it is not
+    /// [writable](Self::is_writable) before.
+    pub fn stall(&mut self) {
+        if let Some(retained) = &mut self.retained {
+            retained.stalled = true;
+        }
+    }
+
+    /// The number of the newest frame that the current transport has taken whole.
+    pub fn written_to_transport(&self) -> u64 {
+        self.sent - self.retained.as_ref().map_or(0, |retained| retained.replaying as u64)
+    }
+}
+
+/// An acknowledgement of what was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("frame {number} was acknowledged, but only {written} were written")]
+pub struct NotWritten {
+    /// The number that was acknowledged.
+    pub number: u64,
+    /// The newest that was written.
+    pub written: u64,
+}

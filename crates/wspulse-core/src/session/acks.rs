@@ -1,0 +1,206 @@
+//! What the session keeps of what is on its way: whether to ask the peer how far it has got, and how
+//! long it takes to answer.
+//!
+//! The question is a Ping that names the newest frame written before it; a WebSocket endpoint
+//! answers with the same payload (RFC 6455 §5.5.3), and as all of it goes in order, what was before
+//! the Ping has arrived.
+
+use std::time::{Duration, Instant};
+
+use super::state::State;
+use super::{Action, Session};
+use crate::clock::{after, put_off};
+use crate::disconnect::TransportLost;
+
+/// When a peer is asked how far it has got: at whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskConfig {
+    /// So many frames were written since the newest question.
+    pub frames: usize,
+    /// So many bytes on the wire.
+    pub bytes: usize,
+    /// The first of them was written so long ago.
+    pub time: Duration,
+}
+
+/// All but the last of one transport.
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    /// Written whole since the newest question.
+    unasked_frames: usize,
+    unasked_bytes: usize,
+    /// When to ask for these at the latest; there is one while there are some.
+    ask_at: Option<Instant>,
+    question: Option<Question>,
+    peer: Peer,
+    /// Tells the questions of this transport from those of another.
+    nonce: u64,
+}
+
+/// Whether questions are answered. A gateway may keep them to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Peer {
+    /// Nobody has had the time to.
+    #[default]
+    Unknown,
+    /// One was, on this transport.
+    Answers,
+    /// None was so far, and one should have been. This is remembered from transport to transport.
+    Silent,
+}
+
+/// The one question that is out.
+#[derive(Debug, Clone, Copy)]
+struct Question {
+    /// The newest frame that was written before it.
+    number: u64,
+    deadline: Instant,
+}
+
+impl Acks {
+    fn is_due(&self, config: &AskConfig) -> bool {
+        self.question.is_none()
+            && (self.unasked_frames >= config.frames || self.unasked_bytes >= config.bytes)
+    }
+
+    /// When there is something to ask, or an answer is missing.
+    pub(super) fn deadline(&self, is_reading: bool) -> Option<Instant> {
+        match self.question {
+            Some(question) => is_reading.then_some(question.deadline),
+            None => self.ask_at,
+        }
+    }
+
+    pub(super) fn handle_stall(&mut self, missed: Duration, time: Duration, now: Instant) {
+        if let Some(question) = &mut self.question {
+            question.deadline = put_off(question.deadline, missed, time, now);
+        }
+    }
+}
+
+impl Session {
+    /// So many frames, of so many bytes on the wire, were written whole.
+    pub fn handle_written(&mut self, frames: usize, bytes: usize, now: impl FnOnce() -> Instant) {
+        if let Some(config) = &self.config.ask
+            && let Some(acks) = &mut self.acks
+        {
+            acks.unasked_frames += frames;
+            acks.unasked_bytes += bytes;
+            // The clock is looked at for the first of many.
+            if acks.ask_at.is_none() {
+                acks.ask_at = Some(after(now(), config.time));
+            }
+        }
+    }
+
+    /// Whether it asks at all, as what is not acknowledged is kept.
+    #[inline]
+    pub fn asks(&self) -> bool {
+        self.config.ask.is_some()
+    }
+
+    /// The transport that has just been attached has its questions carry this number.
+    pub fn name_questions(&mut self, nonce: u64) {
+        if let Some(acks) = &mut self.acks {
+            acks.nonce = nonce;
+        }
+    }
+
+    /// What the questions of the current transport carry, if it asks any.
+    #[inline]
+    pub fn questions_nonce(&self) -> Option<u64> {
+        self.acks.as_ref().map(|acks| acks.nonce)
+    }
+
+    /// Whether the next thing to be written should be a question, as much is on its way.
+    #[inline]
+    pub fn wants_to_ask(&self) -> bool {
+        match (&self.config.ask, &self.acks) {
+            (Some(config), Some(acks)) => acks.is_due(config),
+            (None, _) | (_, None) => false,
+        }
+    }
+
+    /// Whether no question is out that an answer could come to.
+    pub fn may_ask(&self) -> bool {
+        self.acks.as_ref().is_some_and(|acks| acks.question.is_none() && acks.ask_at.is_some())
+    }
+
+    /// Whether what is written may be taken for arrived where there is no room to keep it: the peer
+    /// does not answer, or nothing will be written again after the end.
+    pub fn may_presume(&self) -> bool {
+        self.acks.as_ref().is_none_or(|acks| acks.peer == Peer::Silent) || !self.is_connected()
+    }
+
+    /// A question is about to be written, behind the frame of this number.
+    pub fn handle_asked(&mut self, number: u64, now: Instant) {
+        if let Some(acks) = &mut self.acks {
+            let deadline = after(now, self.config.heartbeat.pong_timeout);
+            let question = acks.question.get_or_insert(Question { number, deadline });
+            question.number = number;
+            (acks.unasked_frames, acks.unasked_bytes, acks.ask_at) = (0, 0, None);
+        }
+    }
+
+    /// The peer has said that it has all frames up to this one.
+    pub fn handle_acknowledged(&mut self, number: u64, now: Instant) {
+        if let Some(acks) = &mut self.acks {
+            acks.peer = Peer::Answers;
+            acks.question.take_if(|question| question.number <= number);
+        }
+        // The answer to a newer question has its own whole time.
+        self.renew_question(now);
+    }
+
+    /// The question in hand was not answered in time.
+    pub(super) fn handle_unanswered(&mut self, now: Instant) {
+        let Some(acks) = &mut self.acks else { return };
+        let Some(question) = acks.question.take() else { return };
+        match acks.peer {
+            Peer::Answers => {
+                self.actions.push_back(Action::PongTimeout);
+                self.handle_transport_lost(TransportLost::PongTimeout, now);
+            }
+            Peer::Unknown | Peer::Silent => {
+                let is_news = acks.peer == Peer::Unknown;
+                acks.peer = Peer::Silent;
+                self.actions.push_back(Action::Presume { number: question.number, is_news });
+            }
+        }
+    }
+
+    /// Does what is due of all this: whether to ask now.
+    pub(super) fn handle_ask_timeout(&mut self, is_reading: bool, now: Instant) {
+        let Some(acks) = &self.acks else { return };
+        if acks.deadline(is_reading).is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        if acks.question.is_some() {
+            self.handle_unanswered(now);
+        } else {
+            self.actions.push_back(Action::Ping);
+        }
+    }
+
+    /// Nothing could be heard while reading was paused: the answer has its whole time again.
+    pub(super) fn renew_question(&mut self, now: Instant) {
+        let renewed = after(now, self.config.heartbeat.pong_timeout);
+        if let Some(acks) = &mut self.acks
+            && let Some(question) = &mut acks.question
+        {
+            question.deadline = renewed;
+        }
+    }
+
+    /// A transport begins, on which nothing was asked.
+    pub(super) fn begin_asking(&mut self) {
+        if self.config.ask.is_some() && matches!(self.state, State::Connected(_)) {
+            let acks = self.acks.get_or_insert_default();
+            let peer = match acks.peer {
+                Peer::Unknown | Peer::Answers => Peer::Unknown,
+                Peer::Silent => Peer::Silent,
+            };
+            **acks = Acks { peer, ..Acks::default() };
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Asking a peer how far it has got, and hearing the answer.
+
+use std::time::Instant;
+
+use wspulse_core::Escaped;
+use wspulse_core::outbound::PingPayload;
+
+use super::Driver;
+use crate::connection::ConnectionShared;
+
+/// Tells the questions of one transport from those of another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Nonce(u64);
+
+impl Nonce {
+    pub(super) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn random() -> u64 {
+        uuid::Uuid::new_v4().as_u64_pair().1
+    }
+
+    /// A Ping's payload that names the newest frame before it.
+    pub(super) fn question(self, number: u64) -> PingPayload {
+        let mut payload = [0; 16];
+        payload[..8].copy_from_slice(&self.0.to_be_bytes());
+        payload[8..].copy_from_slice(&number.to_be_bytes());
+        PingPayload::Question(payload)
+    }
+
+    /// The number that an answer names, if it is one of this transport.
+    pub(super) fn answer(self, payload: &[u8]) -> Option<u64> {
+        let number = payload.strip_prefix(&self.0.to_be_bytes())?;
+        let number: [u8; 8] = number.try_into().ok()?;
+        Some(u64::from_be_bytes(number))
+    }
+}
+
+impl Driver {
+    /// Owes the peer a Ping, which asks how far it has got if anything is kept.
+    pub(super) fn queue_ping(&mut self, now: Instant) {
+        let Some(transport) = &mut self.transport else { return };
+        let Some(nonce) = self.session.questions_nonce() else {
+            return transport.lane.queue_ping(PingPayload::Empty);
+        };
+        let number = self.connection.mailbox.written_to_transport();
+        transport.lane.queue_ping(Nonce(nonce).question(number));
+        self.session.handle_asked(number, now);
+    }
+
+    /// The peer has all frames up to this one, it says.
+    pub(super) fn acknowledge(&mut self, number: u64, now: Instant) {
+        let ConnectionShared { mailbox, server, .. } = &*self.connection;
+        // One of the future is no answer to anything that was asked. It is life, as every byte is.
+        if mailbox.acknowledge(number, server.queued_bytes()).is_ok() {
+            self.session.handle_acknowledged(number, now);
+        }
+    }
+
+    /// The peer does not answer: what was written up to this frame is taken for arrived.
+    #[cold]
+    pub(super) fn presume(&self, number: u64, is_news: bool) {
+        let ConnectionShared { mailbox, server, id, room, .. } = &*self.connection;
+        mailbox.presume(number, server.queued_bytes());
+        if is_news {
+            tracing::debug!(
+                id = Escaped::new(id).as_str(),
+                room = Escaped::new(room).as_str(),
+                "the peer answers no Ping with its payload, or a gateway keeps them: what it has \
+                 got is guessed by time"
+            );
+        }
+    }
+
+    /// Frames wait, and as much is on its way as may be. Tells whether there is more to write because
+    /// of that.
+    #[cold]
+    pub(super) fn relieve_window(&mut self, now: Instant) -> bool {
+        if self.session.may_presume() {
+            let ConnectionShared { mailbox, server, .. } = &*self.connection;
+            mailbox.presume_all(server.queued_bytes());
+            true
+        } else if self.session.may_ask() {
+            self.queue_ping(now);
+            true
+        } else {
+            self.connection.mailbox.stall();
+            false
+        }
+    }
+}

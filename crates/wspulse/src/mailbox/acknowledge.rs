@@ -1,0 +1,144 @@
+//! What has arrived, and who waits to hear that.
+
+use tokio::sync::oneshot;
+use wspulse_core::outbound::{Acknowledged, NotWritten};
+
+use super::{Inner, Mailbox};
+use crate::connection::ConnectionState;
+use crate::error::NotAcknowledged;
+use crate::queued_bytes::QueuedBytes;
+
+impl Mailbox {
+    /// Who wants to hear that all has arrived which is held now; `None` if nothing is.
+    pub(crate) fn await_acknowledgement(&self) -> Result<Option<Answer>, NotAcknowledged> {
+        let mut inner = self.inner.lock();
+        if !inner.queue.keeps() {
+            return Err(NotAcknowledged::NotPromised);
+        }
+        let held = inner.queue.held();
+        match inner.state {
+            _ if held == 0 => Ok(None),
+            ConnectionState::Closed => Err(NotAcknowledged::Closed),
+            ConnectionState::Connected | ConnectionState::Suspended => {
+                Ok(Some(inner.receipts.get_or_insert_default().wait_for(held)))
+            }
+        }
+    }
+
+    // What follows is for the connection's task alone.
+
+    /// The number of the newest frame that the current transport has taken whole.
+    pub(crate) fn written_to_transport(&self) -> u64 {
+        self.inner.lock().queue.written_to_transport()
+    }
+
+    /// Forgets what has arrived.
+    pub(crate) fn acknowledge(
+        &self,
+        number: u64,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<(), NotWritten> {
+        let mut inner = self.inner.lock();
+        let freed = inner.queue.acknowledge(number)?;
+        inner.settle_receipts(freed.frames, Ok(()));
+        release(freed, queued_bytes);
+        Ok(())
+    }
+
+    /// Forgets what was written up to this frame, as nobody will say whether it has arrived.
+    pub(crate) fn presume(&self, number: u64, queued_bytes: Option<&QueuedBytes>) {
+        let mut inner = self.inner.lock();
+        let freed = inner.queue.presume(number);
+        let cause = match inner.state {
+            ConnectionState::Closed => NotAcknowledged::Closed,
+            ConnectionState::Connected | ConnectionState::Suspended => NotAcknowledged::Unanswered,
+        };
+        inner.settle_receipts(freed.frames, Err(cause));
+        release(freed, queued_bytes);
+    }
+
+    /// What waits must wait for an acknowledgement.
+    pub(crate) fn stall(&self) {
+        self.inner.lock().queue.stall();
+    }
+
+    /// Forgets all that was written.
+    pub(crate) fn presume_all(&self, queued_bytes: Option<&QueuedBytes>) {
+        self.presume(u64::MAX, queued_bytes);
+    }
+}
+
+fn release(freed: Acknowledged, queued_bytes: Option<&QueuedBytes>) {
+    if let Some(queued_bytes) = queued_bytes {
+        queued_bytes.release(freed.bytes);
+    }
+}
+
+impl Inner {
+    fn settle_receipts(&mut self, frames: usize, outcome: Result<(), NotAcknowledged>) {
+        if let Some(receipts) = &mut self.receipts {
+            receipts.settle(frames, outcome);
+            self.receipts.take_if(|receipts| receipts.is_empty());
+        }
+    }
+}
+
+/// Those that wait, for one connection.
+#[derive(Default)]
+pub(super) struct Receipts(Vec<Receipt>);
+
+struct Receipt {
+    /// How many frames must be acknowledged yet.
+    frames: usize,
+    answer: oneshot::Sender<Result<(), NotAcknowledged>>,
+}
+
+type Answer = oneshot::Receiver<Result<(), NotAcknowledged>>;
+
+impl Receipts {
+    /// Somebody waits for the next so many frames.
+    pub(super) fn wait_for(&mut self, frames: usize) -> Answer {
+        // Who has given up waiting takes no place.
+        self.0.retain(|receipt| !receipt.answer.is_closed());
+        let (answer, receiver) = oneshot::channel();
+        self.0.push(Receipt { frames, answer });
+        receiver
+    }
+
+    /// The oldest frames are known to have arrived, or nobody will ever know.
+    pub(super) fn settle(&mut self, frames: usize, outcome: Result<(), NotAcknowledged>) {
+        if frames == 0 {
+            return;
+        }
+        self.settle_if(|receipt| {
+            receipt.frames = receipt.frames.saturating_sub(frames);
+            // One frame of unknown fate is enough for all who wait for it.
+            (receipt.frames == 0 || outcome.is_err()).then_some(outcome)
+        });
+    }
+
+    /// Nothing more will be acknowledged.
+    pub(super) fn close(&mut self) {
+        self.settle_if(|_| Some(Err(NotAcknowledged::Closed)));
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn settle_if(
+        &mut self,
+        mut settled: impl FnMut(&mut Receipt) -> Option<Result<(), NotAcknowledged>>,
+    ) {
+        let mut place = 0;
+        while let Some(receipt) = self.0.get_mut(place) {
+            match settled(receipt) {
+                Some(outcome) => {
+                    // Nobody is there to hear it, if this fails.
+                    let _ = self.0.swap_remove(place).answer.send(outcome);
+                }
+                None => place += 1,
+            }
+        }
+    }
+}
