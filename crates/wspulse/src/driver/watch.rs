@@ -124,7 +124,7 @@ fn tell(
         ?held,
         calls,
         not_logged,
-        "a callback held its thread, and all connections of that thread waited; give blocking work \
+        "a callback held its thread, so that other connections may have waited; give blocking work \
          to tokio::task::spawn_blocking"
     );
 }

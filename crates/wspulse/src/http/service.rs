@@ -18,6 +18,7 @@ pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
 use crate::address::PeerAddr;
 use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::handler::BoxFuture;
 use crate::metrics::UpgradeRefused;
 use crate::panics;
 use crate::server::Server;
@@ -153,8 +154,9 @@ impl Handshake {
         check_runtime()?;
         let Self { request, pending } = self;
         let connect = pending.server.connect_fn();
-        let mut future = panics::catch(|| connect(request)).map_err(|panic| internal(&panic))?;
-        let answer = std::future::poll_fn(|cx| match panics::catch(|| future.as_mut().poll(cx)) {
+        let future = panics::catch(|| connect(request)).map_err(|panic| internal(&panic))?;
+        let mut future = Connecting(Some(future));
+        let answer = std::future::poll_fn(|cx| match panics::catch(|| future.poll(cx)) {
             Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
             Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => Poll::Ready(Err(internal(&panic))),
@@ -172,6 +174,29 @@ impl Handshake {
                 log_rejection(&rejection);
                 Err(rejection.into())
             }
+        }
+    }
+}
+
+/// The connect function's future. What it holds is the application's as well, and may panic when it
+/// is dropped, be it because it took too long or because the client has gone.
+struct Connecting(Option<BoxFuture<Result<Admission, Rejection>>>);
+
+impl Connecting {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admission, Rejection>> {
+        match &mut self.0 {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        if let Err(panic) = panics::catch(|| drop(future)) {
+            // The client has its answer, or is gone.
+            drop(internal(&panic));
         }
     }
 }
