@@ -187,7 +187,8 @@ impl Connection {
     }
 
     /// Ends the connection: from now on it is in no room and accepts no frame. What was accepted
-    /// before is written, then a close frame with code 1000. Does nothing if it has ended already.
+    /// before is written, then a close frame with code 1000, as far as the client takes it within
+    /// [`write_wait`](crate::ServerBuilder::write_wait). Does nothing if it has ended already.
     pub fn close(&self) {
         self.server().end(&self.shared, Disconnect::Closed);
     }
