@@ -1,5 +1,6 @@
 //! From HTTP requests to connections.
 
+pub(crate) mod authority;
 mod handshake;
 mod response;
 mod service;

@@ -11,13 +11,14 @@ use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 
 use crate::connect::ConnectRequest;
+use crate::http::authority::HostAndPort;
 
 /// Accepts pages of the very host and port that the request goes to, and requests without an
 /// `Origin`, which come from no page.
 ///
 /// Hosts are compared without regard to case, ports as given, with the scheme's default where one
-/// is missing. The scheme itself is not compared: behind a proxy that ends TLS the server does not
-/// know it.
+/// is missing; whatever is no host with or without a port matches nothing. The scheme itself is not
+/// compared: behind a proxy that ends TLS the server does not know it.
 pub fn same_origin() -> impl Fn(&ConnectRequest) -> bool + Send + Sync + 'static {
     |request| {
         let mut origins = request.headers().get_all(ORIGIN).iter();
@@ -39,11 +40,15 @@ pub fn same_origin() -> impl Fn(&ConnectRequest) -> bool + Send + Sync + 'static
             "http" => 80,
             _ => return false,
         };
-        let Some(host) = requested_host(request) else {
+        let Some(target) = requested_host(request) else {
             return false;
         };
-        origin.host().eq_ignore_ascii_case(host.host())
-            && origin.port_u16().unwrap_or(default_port) == host.port_u16().unwrap_or(default_port)
+        let (Some(origin), Some(target)) = (HostAndPort::of(origin), HostAndPort::of(&target))
+        else {
+            return false;
+        };
+        origin.host.eq_ignore_ascii_case(target.host)
+            && origin.port.unwrap_or(default_port) == target.port.unwrap_or(default_port)
     }
 }
 

@@ -71,6 +71,19 @@ async fn a_long_target_counts_as_a_part_of_the_head() {
 }
 
 #[tokio::test]
+async fn the_host_of_an_absolute_target_counts_as_a_part_of_the_head() {
+    let server = builder().build().unwrap();
+    // `http://a` takes eight bytes more than nothing.
+    let absolute = |head: usize| {
+        let mut parts = head_of(head - "http://a".len());
+        parts.uri = "http://a/ws".parse().unwrap();
+        parts
+    };
+    assert!(server.handshake(absolute(16 * KIB)).is_ok());
+    is_too_large(&server, absolute(16 * KIB + 1)).await;
+}
+
+#[tokio::test]
 async fn a_megabyte_of_header_and_two_thousand_fields_are_refused() {
     let server = builder().build().unwrap();
     is_too_large(&server, head_of(KIB * KIB)).await;

@@ -12,11 +12,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
+use wspulse::metrics::ConnectionOpened;
 use wspulse::router::{HandlerResult, Json, Recovery, Router};
 use wspulse::testing::{TestClient, masked};
 use wspulse::{
-    Admission, CloseCode, CloseFrame, Disconnect, Frame, InboundRate, MessageKind, OverRate,
-    Rejection, Server, ServerBuilder, TransportLost,
+    Admission, CloseCode, CloseFrame, Disconnect, Frame, InboundRate, MessageKind,
+    MetricsCollector, OverRate, Rejection, Server, ServerBuilder, TransportLost,
 };
 
 /// In a query: a name that begins a new line and clears the screen.
@@ -134,6 +135,14 @@ fn router() -> Router {
         .unwrap()
 }
 
+/// A line tells what the peer has chosen, and none does so as it came.
+fn assert_escaped(lines: &[String]) {
+    assert!(lines.iter().any(|line| line.contains(ESCAPED)), "{lines:#?}");
+    for line in lines {
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
 /// Lets the server do what is left, in virtual time, then ends it.
 async fn finish(server: Server) {
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -213,10 +222,7 @@ async fn what_a_peer_chooses_is_escaped_in_every_line_of_the_log() {
     ] {
         assert!(lines.iter().any(|line| line.contains(told)), "{told}: {lines:#?}");
     }
-    assert!(lines.iter().any(|line| line.contains(ESCAPED)), "{lines:#?}");
-    for line in &lines {
-        assert!(!line.chars().any(char::is_control), "{line:?}");
-    }
+    assert_escaped(&lines);
 }
 
 #[tokio::test]
@@ -235,10 +241,60 @@ async fn the_text_of_a_panic_in_a_service_is_escaped() {
         tokio::task::yield_now().await;
     }
     let lines = LINES.take();
-    assert!(lines.iter().any(|line| line.contains(ESCAPED)), "{lines:#?}");
-    for line in &lines {
-        assert!(!line.chars().any(char::is_control), "{line:?}");
+    assert_escaped(&lines);
+}
+
+#[test]
+fn what_a_peer_chooses_is_escaped_where_no_runtime_is_left() {
+    let _here = tracing::subscriber::set_default(Raw);
+    let server = evil_house().on_disconnect(|_, _| {}).build().unwrap();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    let client = runtime.block_on(async {
+        let client = TestClient::connect(&server, EVIL_QUERY).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        client
+    });
+    drop(runtime);
+    drop(client);
+    let mut lines = LINES.take();
+    lines.retain(|line| line.contains("no runtime is left"));
+    assert_escaped(&lines);
+}
+
+/// The application took it from a query or a cookie.
+#[tokio::test]
+async fn a_subprotocol_that_was_not_offered_is_escaped() {
+    let _here = tracing::subscriber::set_default(Raw);
+    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").protocol(EVIL)));
+    let server = server.build().unwrap();
+    let _client = TestClient::connect(&server, "/ws").await.unwrap();
+    assert_escaped(&LINES.take());
+}
+
+#[tokio::test]
+async fn the_text_of_a_panic_in_a_metrics_hook_is_escaped() {
+    struct Panics;
+
+    impl MetricsCollector for Panics {
+        fn connection_opened(&self, event: &ConnectionOpened<'_>) {
+            panic!("no label for {}", event.id);
+        }
     }
+
+    let _here = tracing::subscriber::set_default(Raw);
+    let server = evil_house().metrics(Panics).build().unwrap();
+    let _client = TestClient::connect(&server, EVIL_QUERY).await.unwrap();
+    assert_escaped(&LINES.take());
+}
+
+#[test]
+fn an_id_is_escaped_where_an_error_is_displayed() {
+    let server = evil_house().build().unwrap();
+    let send = server.send(EVIL, Frame::new("x")).unwrap_err();
+    let kick = server.kick(EVIL).unwrap_err();
+    assert_escaped(&[send.to_string()]);
+    assert_escaped(&[kick.to_string()]);
 }
 
 #[test]

@@ -104,8 +104,11 @@ impl Driver {
     /// No runtime is left that could call anything; those of others go on.
     fn abandon(&mut self) {
         if !self.session.callbacks_are_over() {
-            let (id, room) = (&*self.connection.id, &*self.connection.room);
-            tracing::debug!(id, room, "no runtime is left to call on_disconnect");
+            tracing::debug!(
+                id = Escaped::new(&self.connection.id).as_str(),
+                room = Escaped::new(&self.connection.room).as_str(),
+                "no runtime is left to call on_disconnect"
+            );
         }
         self.session.handle_abandoned();
         self.settle();

@@ -9,10 +9,11 @@ use http::header::{
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
-use http::{HeaderMap, Method, StatusCode, Version, request};
+use http::{HeaderMap, Method, StatusCode, Uri, Version, request};
 use http_body_util::Full;
 use sha1::{Digest, Sha1};
 
+use super::authority::HostAndPort;
 use super::response::{Response, bad_handshake, refusal};
 use crate::options::admission::AdmissionOptions;
 
@@ -39,8 +40,8 @@ pub(super) fn check_head_size(
     parts: &request::Parts,
     limits: &AdmissionOptions,
 ) -> Result<(), Response> {
-    let target_bytes = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let request_line_bytes = parts.method.as_str().len() + target_bytes + REQUEST_LINE_EXTRA_BYTES;
+    let request_line_bytes =
+        parts.method.as_str().len() + target_bytes(&parts.uri) + REQUEST_LINE_EXTRA_BYTES;
     let headers = parts.headers.iter();
     let header_bytes: usize =
         headers.map(|(name, value)| name.as_str().len() + value.len() + HEADER_EXTRA_BYTES).sum();
@@ -51,6 +52,14 @@ pub(super) fn check_head_size(
         return Err(refusal(status, "Request Header Fields Too Large"));
     }
     Ok(())
+}
+
+/// How long a target is, also in absolute form.
+fn target_bytes(target: &Uri) -> usize {
+    let scheme = target.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = target.authority().map_or(0, |authority| authority.as_str().len());
+    let path = target.path_and_query().map_or(0, |path| path.as_str().len());
+    scheme + authority + path
 }
 
 /// The value of `Sec-WebSocket-Accept` for a valid handshake.
@@ -142,10 +151,6 @@ fn has_body(headers: &HeaderMap) -> bool {
 
 /// Whether a value is a host with an optional port, and no user information (RFC 9110 §7.2).
 fn is_host(value: &HeaderValue) -> bool {
-    let Ok(authority) = Authority::try_from(value.as_bytes()) else {
-        return false;
-    };
-    let rest = authority.as_str().strip_prefix(authority.host());
-    !authority.host().is_empty()
-        && rest.is_some_and(|rest| rest.is_empty() || rest == ":" || authority.port_u16().is_some())
+    Authority::try_from(value.as_bytes())
+        .is_ok_and(|authority| HostAndPort::of(&authority).is_some())
 }

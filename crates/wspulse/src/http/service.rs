@@ -12,6 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tower_service::Service;
+use wspulse_core::{Escaped, PanicError};
 
 use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
@@ -222,7 +223,10 @@ impl Pending {
         if self.protocols.iter().any(|offered| **offered == *chosen) {
             return HeaderValue::from_str(chosen).ok();
         }
-        tracing::debug!(chosen, "the client does not offer the subprotocol of its admission");
+        tracing::debug!(
+            chosen = Escaped::new(chosen).as_str(),
+            "the client does not offer the subprotocol of its admission"
+        );
         None
     }
 }
@@ -294,13 +298,13 @@ fn check_runtime() -> Result<(), Response> {
     Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
 }
 
-fn internal(panic: &wspulse_core::PanicError) -> Response {
+fn internal(panic: &PanicError) -> Response {
     tracing::error!(backtrace = ?panic.backtrace(), "connecting: {panic}");
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
 }
 
 fn log_rejection(rejection: &Rejection) {
-    let cause = rejection.cause().map(|cause| wspulse_core::Escaped::error(cause));
+    let cause = rejection.cause().map(|cause| Escaped::error(cause));
     let (status, cause) = (rejection.status(), cause.map(tracing::field::display));
     if cause.is_some() && status.is_server_error() {
         tracing::error!(status = status.as_u16(), cause, "connect function failed");
