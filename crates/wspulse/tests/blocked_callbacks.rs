@@ -131,3 +131,14 @@ async fn a_long_event_name_is_told_by_its_beginning() {
     send_at_once(&mut ann, &[&format!("slow{}", "é".repeat(100))]).await;
     assert_eq!(told.take(), [format!("lobby ann on_message \"slow{}\" 1", "é".repeat(29))]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_second_of_two_messages_is_named_when_it_comes_again() {
+    let told = Told::default();
+    let server = builder(&told).on_message(|_, frame| block_if_slow(&frame)).build().unwrap();
+    let mut ann = TestClient::connect(&server, "/ws").await.unwrap();
+    send_at_once(&mut ann, &["a", "slow"]).await;
+    assert_eq!(told.take(), ["lobby ann on_message \"\" 1"]);
+    send_at_once(&mut ann, &["a", "slow"]).await;
+    assert_eq!(told.take(), ["lobby ann on_message \"slow\" 1"]);
+}

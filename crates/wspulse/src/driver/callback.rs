@@ -85,6 +85,7 @@ impl<'a> Turn<'a> {
         }
         let server = &self.connection.server;
         if !self.watch.before(server.blocking()) {
+            self.watch.note(CallbackKind::Message);
             let called =
                 self.call(server.callbacks().message.as_ref(), |call, own| call(own, frame));
             return self.called(CallbackKind::Message, EventName::NONE, called, now);
@@ -103,6 +104,7 @@ impl<'a> Turn<'a> {
         }
         let (kind, event) = (CallbackKind::Undecodable, EventName::NONE);
         let measured = self.watch.before(self.connection.server.blocking());
+        self.watch.note(kind);
         let callback = self.connection.server.callbacks().undecodable.as_ref();
         let called = self.call(callback, |call, own| call(own, error));
         if measured {

@@ -30,12 +30,14 @@ pub(crate) struct Blocking {
 pub(super) struct Watch {
     looked_at: Option<Instant>,
     unmeasured: usize,
+    /// The newest of those.
+    newest: CallbackKind,
     closely: bool,
 }
 
 impl Watch {
     pub(super) fn begin() -> Self {
-        Self { looked_at: None, unmeasured: 0, closely: false }
+        Self { looked_at: None, unmeasured: 0, newest: CallbackKind::Message, closely: false }
     }
 
     /// Before a call. Tells whether it is measured by itself; [`after`](Self::after) is then due.
@@ -47,6 +49,11 @@ impl Watch {
         }
         self.unmeasured += usize::from(!self.closely);
         self.closely
+    }
+
+    /// The call that is not measured by itself is of this callback.
+    pub(super) const fn note(&mut self, callback: CallbackKind) {
+        self.newest = callback;
     }
 
     #[inline(never)]
@@ -82,7 +89,9 @@ impl Watch {
             && looked_at.elapsed() > HELD_MAX
         {
             let held = looked_at.elapsed();
-            tell(connection, CallbackKind::Message, "", held, self.unmeasured);
+            // By its name if it comes again, even if it was this one alone.
+            connection.server.blocking().close_turns.store(CLOSE_TURNS, Relaxed);
+            tell(connection, self.newest, "", held, self.unmeasured);
         }
     }
 }
@@ -109,9 +118,6 @@ fn tell(
     calls: usize,
 ) {
     let ConnectionShared { server, room, id, .. } = connection;
-    if calls > 1 {
-        server.blocking().close_turns.store(CLOSE_TURNS, Relaxed);
-    }
     let blocked = CallbackBlocked { room, id, callback, event, held, calls };
     server.metrics().record(|hooks| hooks.callback_blocked(&blocked));
     let due = server.blocking().log.lock().due();

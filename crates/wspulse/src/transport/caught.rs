@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 
-use wspulse_core::PanicError;
+use wspulse_core::{Escaped, PanicError};
 
 use super::ByteStream;
 use crate::panics;
@@ -49,6 +49,6 @@ impl Drop for CaughtStream {
 
 #[cold]
 fn report(panic: &PanicError) {
-    let message = panic.message();
+    let message = Escaped::new(panic.message());
     tracing::error!(backtrace = ?panic.backtrace(), "a transport's stream panicked: {message}");
 }
