@@ -20,6 +20,7 @@ use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
 use crate::handler::BoxFuture;
+use crate::runtimes::Home;
 #[cfg(feature = "rustls")]
 use crate::serve::tls::TlsStream;
 use crate::turns::LastTurn;
@@ -129,7 +130,7 @@ impl Upgradable {
 }
 
 impl Transport {
-    pub(crate) fn new(upgradable: Upgradable, decoder: Decoder) -> Self {
+    pub(crate) fn new(upgradable: Upgradable, decoder: Decoder, home: Home) -> Self {
         Self {
             stream: upgradable.stream,
             decoder,
@@ -137,7 +138,7 @@ impl Transport {
             unread: upgradable.unread,
             needs_flush: false,
             undecodable_seen: false,
-            last_turn: LastTurn::default(),
+            last_turn: LastTurn::never(home),
         }
     }
 
