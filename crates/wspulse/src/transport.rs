@@ -39,6 +39,8 @@ pub(crate) struct Transport {
     pub(crate) needs_flush: bool,
     /// An undecodable message has come, and was logged at WARN.
     pub(crate) undecodable_seen: bool,
+    /// Something has come on it: the client has the token that it began with.
+    pub(crate) is_confirmed: bool,
     pub(crate) last_turn: LastTurn,
 }
 
@@ -61,6 +63,9 @@ impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
 pub(crate) struct Upgrade {
     pub(crate) stream: BoxFuture<Result<Upgradable, UpgradeError>>,
     pub(crate) peer_addr: Option<SocketAddr>,
+    /// How many frames of its session the client has received, if it speaks `wspulse.1` and comes
+    /// back.
+    pub(crate) received: Option<u64>,
 }
 
 /// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
@@ -78,14 +83,14 @@ impl Upgrade {
     /// The stream of a request that hyper serves, also under axum.
     pub(crate) fn from_hyper(on_upgrade: OnUpgrade, peer_addr: Option<SocketAddr>) -> Self {
         let stream = async move { Ok(Upgradable::from_hyper(on_upgrade.await?)) };
-        Self { stream: Box::pin(stream), peer_addr }
+        Self { stream: Box::pin(stream), peer_addr, received: None }
     }
 
     /// A stream that will come through the sender.
     pub(crate) fn by_hand(peer_addr: Option<SocketAddr>) -> (StreamSender, Self) {
         let (sender, receiver) = oneshot::channel();
         let stream = async move { Ok(receiver.await?) };
-        (sender, Self { stream: Box::pin(stream), peer_addr })
+        (sender, Self { stream: Box::pin(stream), peer_addr, received: None })
     }
 }
 
@@ -138,6 +143,7 @@ impl Transport {
             unread: upgradable.unread,
             needs_flush: false,
             undecodable_seen: false,
+            is_confirmed: false,
             last_turn: LastTurn::never(home),
         }
     }

@@ -73,7 +73,11 @@ impl Driver {
                 && let Some(nonce) = self.session.questions_nonce()
             {
                 // It goes in front of this batch, for what was written before.
-                transport.lane.queue_ping(Nonce::new(nonce).question(batch.number()));
+                if self.session.exchanges() {
+                    transport.lane.queue_ask();
+                } else {
+                    transport.lane.queue_ping(Nonce::new(nonce).question(batch.number()));
+                }
                 self.session.handle_asked(batch.number(), now());
             }
             let bytes_before = taken.bytes;

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
+use super::exchange::Exchange;
 use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
@@ -211,9 +212,16 @@ impl Pending {
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
         check_runtime()?;
-        let protocol = self.chosen_protocol(&admission);
+        let mut protocol = self.chosen_protocol(&admission);
+        let exchange = match &protocol {
+            Some(_) => None,
+            None => Exchange::negotiate(&self.server, &self.protocols),
+        };
+        if let Some((_, subprotocol)) = &exchange {
+            protocol = Some(subprotocol.clone());
+        }
         // Registered before the 101 leaves: whoever has read it is found.
-        self.server.register(admission, upgrade)?;
+        self.server.register(admission, exchange.map(|(exchange, _)| exchange), upgrade)?;
         Ok(switching_protocols(self.accept_key, protocol))
     }
 
