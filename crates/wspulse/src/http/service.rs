@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
 use http::{Request, StatusCode, request};
-use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tower_service::Service;
@@ -23,7 +22,7 @@ use crate::handler::BoxFuture;
 use crate::metrics::UpgradeRefused;
 use crate::panics;
 use crate::server::Server;
-use crate::transport::{StreamSender, Upgradable, Upgrade};
+use crate::transport::{FromHyper, StreamSender, Upgradable, Upgrade};
 
 impl Server {
     /// Makes the request of a WebSocket client a connection, asking the connect function, and
@@ -33,12 +32,12 @@ impl Server {
     /// with upgrades, as under axum.
     pub async fn serve<B>(&self, request: Request<B>) -> Response {
         let (mut parts, _) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let stream = FromHyper::take(&mut parts);
         let result = async {
             let handshake = self.check(parts)?;
-            let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
+            let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
-            let upgrade = Upgrade::from_hyper(on_upgrade, pending.peer_addr);
+            let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
             pending.register(admission, upgrade)
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
@@ -51,10 +50,10 @@ impl Server {
     /// The request must be one that hyper serves with upgrades, as under axum.
     pub fn upgrade<B>(&self, request: Request<B>, admission: Admission) -> Response {
         let (mut parts, _) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let stream = FromHyper::take(&mut parts);
         let result = self.check(parts).and_then(|handshake| {
-            let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
-            let upgrade = Upgrade::from_hyper(on_upgrade, handshake.pending.peer_addr);
+            let stream = stream.ok_or_else(no_upgrade)?;
+            let upgrade = Upgrade::from_hyper(stream, handshake.pending.peer_addr);
             handshake.pending.register(admission, upgrade)
         });
         result.unwrap_or_else(|refused| self.count_refusal(refused))

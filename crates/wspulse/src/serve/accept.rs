@@ -59,7 +59,7 @@ where
         Self {
             listener: PatientListener::new(listener),
             service,
-            http: Arc::new(Http1::new(options)),
+            http: Arc::new(Http1::new::<L>(options)),
             socket: options.socket,
             pending: Pending::new(options.pending_per_addr_max),
             drain_timeout: options.drain_timeout,
