@@ -18,6 +18,7 @@ pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
 use crate::address::PeerAddr;
 use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::driver::watch::run_connect;
 use crate::handler::BoxFuture;
 use crate::metrics::UpgradeRefused;
 use crate::panics;
@@ -153,19 +154,24 @@ impl Handshake {
     async fn ask(self) -> Result<(Pending, Admission), Response> {
         check_runtime()?;
         let Self { request, pending } = self;
-        let connect = pending.server.connect_fn();
-        let future = panics::catch(|| connect(request)).map_err(|panic| internal(&panic))?;
-        let mut future = Connecting(Some(future));
-        let answer = std::future::poll_fn(|cx| match panics::catch(|| future.poll(cx)) {
-            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(panic) => Poll::Ready(Err(internal(&panic))),
+        let server = &pending.server;
+        let connect = server.connect_fn();
+        let future = run_connect(server, || panics::catch(|| connect(request)));
+        let future = Some(future.map_err(|panic| internal(&panic))?);
+        let mut future = Connecting { future, server };
+        let answer = std::future::poll_fn(|cx| {
+            match run_connect(server, || panics::catch(|| future.poll(cx))) {
+                Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+                Ok(Poll::Pending) => Poll::Pending,
+                Err(panic) => Poll::Ready(Err(internal(&panic))),
+            }
         });
         let connect_timeout = pending.server.options().connect_timeout;
         let Ok(answer) = timeout(connect_timeout, answer).await else {
             tracing::warn!("connect function outlasted connect_timeout");
             return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
         };
+        drop(future);
         match answer? {
             Ok(admission) => Ok((pending, admission)),
             Err(rejection) => {
@@ -180,21 +186,25 @@ impl Handshake {
 
 /// The connect function's future. What it holds is the application's as well, and may panic when it
 /// is dropped, be it because it took too long or because the client has gone.
-struct Connecting(Option<BoxFuture<Result<Admission, Rejection>>>);
+struct Connecting<'a> {
+    future: Option<BoxFuture<Result<Admission, Rejection>>>,
+    server: &'a Server,
+}
 
-impl Connecting {
+impl Connecting<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admission, Rejection>> {
-        match &mut self.0 {
+        match &mut self.future {
             Some(future) => future.as_mut().poll(cx),
             None => Poll::Pending,
         }
     }
 }
 
-impl Drop for Connecting {
+impl Drop for Connecting<'_> {
     fn drop(&mut self) {
-        let future = self.0.take();
-        if let Err(panic) = panics::catch(|| drop(future)) {
+        let future = self.future.take();
+        let dropped = run_connect(self.server, || panics::catch(|| drop(future)));
+        if let Err(panic) = dropped {
             // The client has its answer, or is gone.
             drop(internal(&panic));
         }
