@@ -28,11 +28,11 @@ impl RunningCallback {
     /// Drops it. What it holds is the application's as well: it may panic, and hold the thread, which
     /// the callback has held since `held_since`.
     pub(super) fn discard(
-        self: Box<Self>,
+        self,
         connection: &ConnectionShared,
         held_since: std::time::Instant,
     ) -> Result<(), PanicError> {
-        let Self { kind, future, event } = *self;
+        let Self { kind, future, event } = self;
         let dropped = panics::catch(|| drop(future));
         watch::check(connection, kind, &event, held_since.elapsed());
         dropped
