@@ -16,6 +16,7 @@ mod escaped;
 mod frame;
 mod heartbeat;
 pub mod outbound;
+pub mod protocol;
 mod rare_queue;
 mod rate;
 pub mod session;

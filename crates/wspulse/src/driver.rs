@@ -190,7 +190,7 @@ impl Driver {
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
                 let decoder = self.connection.server.options().decoder();
-                let transport = Transport::new(upgradable, decoder);
+                let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(transport);

@@ -94,6 +94,7 @@ pub mod testing;
 mod throttle;
 mod transport;
 mod turns;
+mod yielding;
 
 pub use address::PeerAddr;
 pub use builder::ServerBuilder;

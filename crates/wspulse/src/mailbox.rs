@@ -16,6 +16,7 @@ use wspulse_core::{Disconnect, EncodedFrame, OutboundStats, Resumed};
 
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
+use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
 use acknowledge::Receipts;
@@ -28,6 +29,7 @@ pub(crate) struct Mailbox {
     /// An end was posted that keeps received messages from their handler. Beside the lock, since
     /// every message asks for it.
     discards_received: AtomicBool,
+    home: Home,
 }
 
 struct Inner {
@@ -110,7 +112,7 @@ pub(crate) struct GivenBack {
 pub(crate) struct HasEnded;
 
 impl Mailbox {
-    pub(crate) const fn new(queue: OutboundQueue, peer_addr: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(queue: OutboundQueue, peer_addr: Option<SocketAddr>) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 queue,
@@ -124,7 +126,13 @@ impl Mailbox {
                 receipts: None,
             }),
             discards_received: AtomicBool::new(false),
+            home: Home::current(),
         }
+    }
+
+    /// Where its task is.
+    pub(crate) const fn home(&self) -> Home {
+        self.home
     }
 
     pub(crate) fn state(&self) -> ConnectionState {

@@ -58,7 +58,7 @@ struct Inner {
     tasks: TaskTracker,
     runtimes: Runtimes,
     unknown_addresses: Mutex<Throttle>,
-    turns: Arc<Turns>,
+    turns: Turns,
     other_rooms: Mutex<Throttle>,
     blocking: Blocking,
 }
@@ -150,7 +150,7 @@ impl Server {
                 tasks: TaskTracker::new(),
                 runtimes: Runtimes::new(),
                 unknown_addresses: Mutex::default(),
-                turns: Arc::default(),
+                turns: Turns::default(),
                 other_rooms: Mutex::default(),
                 blocking: Blocking::default(),
             }),
@@ -341,7 +341,7 @@ impl Server {
         &*self.inner.options.codec
     }
 
-    pub(crate) fn turns(&self) -> &Arc<Turns> {
+    pub(crate) fn turns(&self) -> &Turns {
         &self.inner.turns
     }
 

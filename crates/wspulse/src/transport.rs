@@ -18,6 +18,7 @@ use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
 use crate::handler::BoxFuture;
+use crate::runtimes::Home;
 use crate::turns::LastTurn;
 
 use caught::CaughtStream;
@@ -107,7 +108,7 @@ impl Upgradable {
 }
 
 impl Transport {
-    pub(crate) fn new(upgradable: Upgradable, decoder: Decoder) -> Self {
+    pub(crate) fn new(upgradable: Upgradable, decoder: Decoder, home: Home) -> Self {
         Self {
             stream: upgradable.stream,
             decoder,
@@ -115,7 +116,7 @@ impl Transport {
             unread: upgradable.unread,
             needs_flush: false,
             undecodable_seen: false,
-            last_turn: LastTurn::default(),
+            last_turn: LastTurn::never(home),
         }
     }
 

@@ -72,6 +72,10 @@ impl Driver {
             // What was missed has been counted: not once more.
             self.timer = None;
         }
+        // The next round reads, and then the timer is heard again.
+        if self.transport.as_mut().is_some_and(|transport| transport.last_turn.jump_queue()) {
+            return Poll::Ready(());
+        }
         // One that has just been started is polled once at least.
         if self.callback_deadline.is_some_and(|deadline| Instant::now() >= deadline)
             && !self.drive_callback(cx)

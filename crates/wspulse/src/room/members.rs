@@ -9,6 +9,7 @@ use super::waves::{RunningWaves, Waves};
 use crate::connection::{Connection, ConnectionShared};
 use crate::mailbox::{Notice, Offered};
 use crate::queued_bytes::QueuedBytes;
+use crate::runtimes::Home;
 use crate::sync::Mutex;
 
 /// A room's members. Pushing to their queues happens under one lock, which gives the room's
@@ -51,7 +52,10 @@ impl Members {
         inner.list.push(connection);
         let members = inner.list.len();
         inner.waves.resize(members);
-        inner.waves.must_start(members).then(|| RunningWaves::new(Arc::clone(self)))
+        inner
+            .waves
+            .must_start(members, Home::current())
+            .then(|| RunningWaves::new(Arc::clone(self)))
     }
 
     /// Removes a member and tells whether it was the last one.
@@ -87,12 +91,14 @@ impl Members {
         queued_bytes: Option<&QueuedBytes>,
     ) -> FanOut {
         let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
-        let mut inner = self.inner.lock();
-        let notice = inner.waves.notice();
+        let inner = &mut *self.inner.lock();
+        let waves_home = inner.waves.home();
         for member in &inner.list {
             if excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member)) {
                 continue;
             }
+            let notice =
+                if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
             let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
             let Ok(offered) = offered else {
                 continue;
@@ -105,12 +111,12 @@ impl Members {
                 }
             }
         }
-        match notice {
-            Notice::Now => {}
-            Notice::Later => {
-                let members = inner.list.len();
-                inner.waves.begin(members);
-            }
+        if waves_home.is_some() {
+            let members = inner.list.len();
+            inner.waves.begin(members);
+            // A worker keeps to itself what it has woken last. That must not be the waves, on which
+            // the whole room relies: this callback may go on to hold the worker.
+            inner.wake_members(1);
         }
         fan_out
     }

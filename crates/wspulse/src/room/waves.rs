@@ -10,11 +10,14 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-use tokio::task::yield_now;
+use tokio::time::Instant;
 
 use super::Members;
-use crate::mailbox::Notice;
+use super::members::Inner;
+use crate::runtimes::Home;
+use crate::yielding::Yielding;
 
 /// How many members one wave wakes; a room with no more has none. Half as many tasks as tokio runs
 /// (61) before it looks for what the network has brought. A model of threads has few of them.
@@ -23,10 +26,15 @@ pub(super) const WAVE_MEMBERS: usize = if cfg!(all(test, shuttle)) { 1 } else { 
 /// How many members one wave looks at, if most of them are awake already.
 const VISITS_MAX: usize = 8 * WAVE_MEMBERS;
 
+/// How long the rest of a room waits for a thread on which its waves have given way to others.
+const HELD_MAX: Duration = Duration::from_millis(20);
+
 /// Which members are still to be woken.
 #[derive(Default)]
 pub(super) struct Waves {
-    runs: bool,
+    /// The runtime that they run on, if they do. They wake its members alone: others are not to
+    /// wait for its threads.
+    home: Option<Home>,
     /// Whom the next wave starts with.
     cursor: usize,
     /// How many members from there on, around the end of the list, have not been looked at since
@@ -38,15 +46,17 @@ pub(super) struct Waves {
 impl Waves {
     /// Whether [`RunningWaves`] must be made now, since there are none and the room has become
     /// large.
-    pub(super) fn must_start(&mut self, members: usize) -> bool {
-        let must_start = !self.runs && members > WAVE_MEMBERS;
-        self.runs |= must_start;
+    pub(super) fn must_start(&mut self, members: usize, home: Home) -> bool {
+        let must_start = self.home.is_none() && members > WAVE_MEMBERS;
+        if must_start {
+            self.home = Some(home);
+        }
         must_start
     }
 
-    /// Whether a broadcast is to wake the members itself.
-    pub(super) const fn notice(&self) -> Notice {
-        if self.runs { Notice::Later } else { Notice::Now }
+    /// Whose members a broadcast does not wake itself.
+    pub(super) const fn home(&self) -> Option<Home> {
+        self.home
     }
 
     /// All members are to be woken.
@@ -89,9 +99,10 @@ impl RunningWaves {
 
     /// Wakes members in waves until the room is empty.
     pub(crate) async fn run(self) {
+        let mut yielding = Yielding::default();
         while self.0.next_wave().await {
             self.0.wake_wave();
-            yield_now().await;
+            yielding.give_way(Instant::now() + HELD_MAX).await;
         }
     }
 }
@@ -114,18 +125,24 @@ impl Members {
     }
 
     fn wake_wave(&self) {
-        let inner = &mut *self.inner.lock();
-        let Waves { cursor, remaining, .. } = &mut inner.waves;
+        self.inner.lock().wake_members(WAVE_MEMBERS);
+    }
+}
+
+impl Inner {
+    /// Wakes the next so many members that are to be woken.
+    pub(super) fn wake_members(&mut self, woken_max: usize) {
+        let Waves { cursor, remaining, .. } = &mut self.waves;
         let (mut woken, mut visits) = (0, 0);
         while *remaining > 0
-            && woken < WAVE_MEMBERS
+            && woken < woken_max
             && visits < VISITS_MAX
-            && let Some(member) = inner.list.get(*cursor)
+            && let Some(member) = self.list.get(*cursor)
         {
             woken += usize::from(member.mailbox.wake_for_frames());
             visits += 1;
             *remaining -= 1;
-            *cursor = if *cursor + 1 == inner.list.len() { 0 } else { *cursor + 1 };
+            *cursor = if *cursor + 1 == self.list.len() { 0 } else { *cursor + 1 };
         }
     }
 }

@@ -119,7 +119,7 @@ impl Server {
                 self.inner.runtimes.note_current();
                 self.spawn(Driver::new(connection, upgrade, predecessor));
                 if let Some(waves) = waves {
-                    self.spawn(waves.run());
+                    self.spawn_stealable(waves.run());
                 }
             }
             Registered::Attached { connection, displaced } => {
@@ -187,6 +187,13 @@ impl Server {
         sync::spawn(self.inner.tasks.track_future(task));
     }
 
+    /// As [`spawn`](Self::spawn), for a task that others rely on. A worker keeps the task that it
+    /// has woken last to itself, and should the one that runs go on to hold it, no other takes it.
+    pub(crate) fn spawn_stealable(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(task);
+        self.spawn(async {});
+    }
+
     /// As [`spawn`](Self::spawn), on this runtime: at once dropped if it has ended.
     pub(crate) fn spawn_on(
         &self,
@@ -210,5 +217,31 @@ impl Server {
     /// Until when a connection that ends now may flush and be answered.
     pub(super) fn end_deadline(&self) -> Instant {
         Instant::now() + self.inner.options.write_wait
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn another_worker_takes_a_task_whose_spawner_goes_on_to_hold_its_thread() {
+        const FOREVER: Duration = Duration::from_secs(30);
+        let server = Server::builder_without_connect().build().unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let is_released = runtime.block_on(async {
+            let spawner = tokio::spawn(async move {
+                let (release, released) = mpsc::channel();
+                server.spawn_stealable(async move { release.send(()).unwrap() });
+                released.recv_timeout(FOREVER).is_ok()
+            });
+            spawner.await.unwrap()
+        });
+        assert!(is_released);
     }
 }

@@ -12,6 +12,7 @@ use wspulse_core::websocket::{Decoder, Flow, Sink};
 use wspulse_core::{CloseFrame, Dismissal};
 
 use super::{Transport, Upgrade};
+use crate::runtimes::Home;
 
 /// What is still to be said on a transport that its session has parted with.
 pub(crate) struct Farewell {
@@ -107,7 +108,7 @@ pub(crate) async fn turn_away(
     deadline: Instant,
 ) {
     if let Ok(Ok(upgradable)) = timeout_at(deadline, upgrade.stream).await {
-        let transport = Transport::new(upgradable, decoder);
+        let transport = Transport::new(upgradable, decoder, Home::current());
         let dismissal = Dismissal::Close(close);
         let farewell = Farewell { transport, remainder: None, dismissal, deadline };
         farewell.say().await;
