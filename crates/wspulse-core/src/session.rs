@@ -217,7 +217,7 @@ impl Session {
             // The application agrees with a peer that has taken its leave.
             (
                 State::Suspended { cause: cause @ TransportLost::PeerClosed(_), .. },
-                Disconnect::Closed,
+                Disconnect::Closed | Disconnect::ClosedWith(_),
             ) => Disconnect::TransportLost(cause.clone()),
             (_, disconnect) => disconnect,
         };

@@ -1,7 +1,8 @@
-//! Byte streams that carry WebSocket frames, and how they come out of an HTTP upgrade.
+//! Byte streams that carry WebSocket frames.
 
 mod caught;
 mod farewell;
+mod upgraded;
 
 use std::any::Any;
 use std::error::Error;
@@ -10,9 +11,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -21,12 +19,11 @@ use wspulse_core::websocket::Decoder;
 
 use crate::handler::BoxFuture;
 use crate::runtimes::Home;
-#[cfg(feature = "rustls")]
-use crate::serve::tls::TlsStream;
 use crate::turns::LastTurn;
 
 use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
+pub(crate) use upgraded::{FromHyper, Unwrap};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.
 pub(crate) struct Transport {
@@ -81,9 +78,8 @@ pub(crate) type StreamSender = oneshot::Sender<Upgradable>;
 
 impl Upgrade {
     /// The stream of a request that hyper serves, also under axum.
-    pub(crate) fn from_hyper(on_upgrade: OnUpgrade, peer_addr: Option<SocketAddr>) -> Self {
-        let stream = async move { Ok(Upgradable::from_hyper(on_upgrade.await?)) };
-        Self { stream: Box::pin(stream), peer_addr, received: None }
+    pub(crate) fn from_hyper(from_hyper: FromHyper, peer_addr: Option<SocketAddr>) -> Self {
+        Self { stream: Box::pin(from_hyper.stream()), peer_addr, received: None }
     }
 
     /// A stream that will come through the sender.
@@ -106,24 +102,6 @@ impl Upgradable {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         Self { stream: Stream::new(stream), unread: Unread::some(unread) }
-    }
-
-    /// Gets the plain socket back out of hyper's wrapping. hyper's read buffer is not kept: it
-    /// would cost 8 KiB for the life of the connection.
-    fn from_hyper(upgraded: Upgraded) -> Self {
-        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return Self::new(parts.io.into_inner(), &parts.read_buf),
-            Err(upgraded) => upgraded,
-        };
-        #[cfg(feature = "rustls")]
-        let upgraded = match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-            Ok(parts) => return Self::new(parts.io.into_inner(), &parts.read_buf),
-            Err(upgraded) => upgraded,
-        };
-        match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => Self::new(parts.io.into_inner(), &parts.read_buf),
-            Err(upgraded) => Self::new(TokioIo::new(upgraded), &[]),
-        }
     }
 
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {

@@ -16,6 +16,7 @@ use wspulse_core::protocol::ResumeOffer;
 
 use super::Server;
 use crate::address::AddressGroup;
+use crate::budget::poll_unbudgeted;
 use crate::connect::Admission;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::driver::Driver;
@@ -208,7 +209,10 @@ impl Server {
             // What is said comes first, if both are there.
             poll_fn(|cx| match farewell.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => Pin::new(&mut place.cut).poll(cx).map(|_| ()),
+                // A peer that never stops sending spends the budget of every poll.
+                Poll::Pending => {
+                    poll_unbudgeted(cx, |cx| Pin::new(&mut place.cut).poll(cx)).map(|_| ())
+                }
             })
             .await;
         });
