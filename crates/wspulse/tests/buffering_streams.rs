@@ -83,8 +83,8 @@ async fn time_to_suspension(server: &Server) -> Duration {
     started.elapsed()
 }
 
-fn time_at_least_rate(bytes: usize) -> Duration {
-    Duration::from_secs(1).mul_f64(bytes as f64 / LEAST_RATE as f64)
+fn time_for(bytes: usize, bytes_per_second: usize) -> Duration {
+    Duration::from_micros((bytes * 1_000_000 / bytes_per_second) as u64)
 }
 
 /// Both ends of TLS over a wire that carries so many bytes a second, and hardly holds any.
@@ -112,7 +112,7 @@ async fn tls_over_a_wire(
             if to_far.write_all(&buffer[..read]).await.is_err() {
                 break;
             }
-            sleep(Duration::from_secs(1).mul_f64(read as f64 / bytes_per_second as f64)).await;
+            sleep(time_for(read, bytes_per_second)).await;
         }
         let _ = to_far.shutdown().await;
     });
@@ -174,7 +174,7 @@ async fn a_reader_of_nothing_has_the_time_of_what_its_stream_holds_back() {
     let server = serve(ours).await;
     send(&server, 120 * KIB);
     let elapsed = time_to_suspension(&server).await;
-    let expected = WRITE_WAIT + time_at_least_rate(120 * KIB);
+    let expected = WRITE_WAIT + time_for(120 * KIB, LEAST_RATE);
     assert!((expected..expected + SLACK).contains(&elapsed), "{elapsed:?}");
     server.close().await;
 }
@@ -185,7 +185,7 @@ async fn a_reader_of_nothing_has_no_more_time_than_for_256_kib() {
     let server = serve(ours).await;
     send(&server, 1024 * KIB);
     let elapsed = time_to_suspension(&server).await;
-    let expected = WRITE_WAIT + time_at_least_rate(256 * KIB);
+    let expected = WRITE_WAIT + time_for(256 * KIB, LEAST_RATE);
     assert!((expected..expected + SLACK).contains(&elapsed), "{elapsed:?}");
     server.close().await;
 }
