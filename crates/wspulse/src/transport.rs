@@ -32,8 +32,9 @@ pub(crate) struct Transport {
     pub(crate) lane: ControlLane,
     /// Boxed, since there are none most of the time.
     pub(crate) unread: Option<Box<Unread>>,
-    /// Bytes were written that the stream may still hold back.
-    pub(crate) needs_flush: bool,
+    /// How many bytes the stream has taken since it was last flushed to the end: it may still hold
+    /// them back. It stops at the highest number.
+    pub(crate) bytes_unflushed: u32,
     /// An undecodable message has come, and was logged at WARN.
     pub(crate) undecodable_seen: bool,
     /// Something has come on it: the client has the token that it began with.
@@ -119,7 +120,7 @@ impl Transport {
             decoder,
             lane: ControlLane::default(),
             unread: upgradable.unread,
-            needs_flush: false,
+            bytes_unflushed: 0,
             undecodable_seen: false,
             is_confirmed: false,
             last_turn: LastTurn::never(home),
@@ -128,7 +129,13 @@ impl Transport {
 
     /// Whether nothing is left to be written or flushed but what waits in the queue.
     pub(crate) const fn is_flushed(&self) -> bool {
-        self.lane.is_empty() && !self.needs_flush
+        self.lane.is_empty() && self.bytes_unflushed == 0
+    }
+
+    /// The stream has taken so many bytes.
+    pub(crate) fn note_taken(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes_unflushed = self.bytes_unflushed.saturating_add(bytes);
     }
 }
 
