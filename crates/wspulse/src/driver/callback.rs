@@ -16,12 +16,15 @@ use crate::handler::{BoxFuture, Outcome};
 use crate::metrics::{CallbackKind, CallbackPanicked};
 use crate::panics::{self, Catching};
 use crate::reentrancy::InCallback;
+use crate::running_time::LATE_MAX;
 
 /// A callback that has not returned yet.
 pub(super) struct RunningCallback {
     pub(super) kind: CallbackKind,
     pub(super) future: BoxFuture<()>,
     event: EventName,
+    /// It has held its thread, for longer than a busy moment.
+    has_held: bool,
 }
 
 /// A time in which a connection's callbacks are run, as many as there are.
@@ -136,7 +139,8 @@ impl<'a> Turn<'a> {
     ) {
         match called {
             Ok(Outcome::Pending(future)) => {
-                *self.running = Some(Box::new(RunningCallback { kind, future, event }));
+                *self.running =
+                    Some(Box::new(RunningCallback { kind, future, event, has_held: false }));
             }
             Ok(Outcome::Done) => self.returned(now),
             Err(panic) => self.panicked(kind, panic, now),
@@ -211,8 +215,17 @@ impl Driver {
         let catching = Catching::begin();
         let polled_at = std::time::Instant::now();
         let polled = catching.catch(|| running.future.as_mut().poll(cx));
-        watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
+        let held = polled_at.elapsed();
+        watch::check(&self.connection, kind, &running.event, held);
         if matches!(polled, Ok(Poll::Pending)) {
+            // Once may be a stop. Twice it is code that blocks, which would be spared for ever.
+            let blocks = held > LATE_MAX && std::mem::replace(&mut running.has_held, true);
+            drop((catching, inside));
+            if blocks && self.callback_deadline.is_some_and(|at| Instant::now() >= at) {
+                self.give_up_callback();
+                self.settle();
+                return true;
+            }
             return false;
         }
         // What it holds is the application's as well.

@@ -10,7 +10,6 @@ use http::header::HeaderValue;
 use http::{Request, StatusCode, request};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
@@ -22,6 +21,7 @@ use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::handler::BoxFuture;
 use crate::metrics::UpgradeRefused;
 use crate::panics;
+use crate::running_time::RunningTimer;
 use crate::server::Server;
 use crate::transport::{StreamSender, Upgradable, Upgrade};
 
@@ -163,7 +163,7 @@ impl Handshake {
             Err(panic) => Poll::Ready(Err(internal(&panic))),
         });
         let connect_timeout = pending.server.options().connect_timeout;
-        let Ok(answer) = timeout(connect_timeout, answer).await else {
+        let Ok(answer) = RunningTimer::after(connect_timeout).bound(answer).await else {
             tracing::warn!("connect function outlasted connect_timeout");
             return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
         };
