@@ -48,14 +48,11 @@ impl Driver {
             // It was polled by this task, whose waker stays the same: it will be heard.
             return Poll::Pending;
         }
-        if let Some(timer) = &self.timer {
-            // It may fire only now, or be moved before it does, if something else woke the task.
-            let missed = late(timer.deadline());
-            if missed > LATE_MAX {
-                self.handle_stop(missed);
-                return Poll::Ready(());
-            }
+        // The timer may fire only now, or be moved before it does.
+        if self.notice_stop() {
+            return Poll::Ready(());
         }
+        let schedule = self.connection.server.ping_schedule();
         let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key));
         // While a transport comes up no wait is long, and every connection begins so.
         let look = || self.upgrade.is_none().then(|| Instant::now() + LOOK);
@@ -82,6 +79,16 @@ impl Driver {
         self.session.handle_timeout(now());
         self.settle();
         Poll::Ready(())
+    }
+
+    /// Tells whether the server stood still, and has put everything off then. The timer tells of it
+    /// although it has not fired yet: something else may have woken the task.
+    pub(super) fn notice_stop(&mut self) -> bool {
+        let missed = self.timer.as_ref().map_or(Duration::ZERO, |timer| late(timer.deadline()));
+        if missed > LATE_MAX {
+            self.handle_stop(missed);
+        }
+        missed > LATE_MAX
     }
 
     /// Puts everything off by the time that was missed, and forgets the timer that told of it.
