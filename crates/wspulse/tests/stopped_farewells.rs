@@ -4,7 +4,10 @@
 
 mod support_sessions;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use support_sessions::{Client, Stage, TICK, WINDOW, dial, numbered, numbers, open_house, settle};
@@ -188,4 +191,35 @@ async fn a_callback_that_would_have_returned_in_time_is_not_cancelled() {
     tokio::time::timeout(2 * SECOND, returned.notified()).await.expect("it was not cancelled");
     drop(ann);
     closing.await.unwrap();
+}
+
+/// Its own blocks are no stops of the server, or closing would never end.
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_holds_its_thread_again_and_again_is_cancelled() {
+    let go_on = Arc::new(Notify::new());
+    let wait = Arc::clone(&go_on);
+    let server = open_house()
+        .on_message(move |_, _| {
+            let wait = Arc::clone(&wait);
+            async move {
+                wait.notified().await;
+                poll_fn(|cx| {
+                    // Its first poll moves the clock.
+                    let _ = pin!(advance(10 * SECOND)).poll(cx);
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await
+            }
+        })
+        .build()
+        .unwrap();
+    let mut ann = dial(&server, "ann").await;
+    ann.send(&numbered(0)).await.unwrap();
+    settle().await;
+    let begun_at = Instant::now();
+    let closing = close(&server).await;
+    go_on.notify_one();
+    closing.await.unwrap();
+    assert!(begun_at.elapsed() <= 2 * DRAIN, "{:?}", begun_at.elapsed());
 }

@@ -214,12 +214,14 @@ impl Driver {
         let inside = InCallback::enter(&self.connection.server);
         let catching = Catching::begin();
         let polled_at = std::time::Instant::now();
+        // By the clock of the deadline.
+        let begun = self.callback_deadline.map(|_| Instant::now());
         let polled = catching.catch(|| running.future.as_mut().poll(cx));
-        let held = polled_at.elapsed();
-        watch::check(&self.connection, kind, &running.event, held);
+        watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
         if matches!(polled, Ok(Poll::Pending)) {
             // Once may be a stop. Twice it is code that blocks, which would be spared for ever.
-            let blocks = held > LATE_MAX && std::mem::replace(&mut running.has_held, true);
+            let holds = begun.is_some_and(|begun| begun.elapsed() > LATE_MAX);
+            let blocks = holds && std::mem::replace(&mut running.has_held, true);
             drop((catching, inside));
             if blocks && self.callback_deadline.is_some_and(|at| Instant::now() >= at) {
                 self.give_up_callback();
