@@ -203,13 +203,13 @@ async fn a_callback_that_holds_its_thread_again_and_again_is_cancelled() {
             let wait = Arc::clone(&wait);
             async move {
                 wait.notified().await;
-                poll_fn(|cx| {
+                poll_fn::<(), _>(|cx| {
                     // Its first poll moves the clock.
                     let _ = pin!(advance(10 * SECOND)).poll(cx);
                     cx.waker().wake_by_ref();
                     Poll::Pending
                 })
-                .await
+                .await;
             }
         })
         .build()
