@@ -29,6 +29,7 @@ pub(crate) enum CodecChoice {
 pub(crate) enum DeliveryChoice {
     AtMostOnce,
     AtLeastOnce,
+    ExactlyOnce,
 }
 
 /// The window of all peers that can resume.
@@ -83,6 +84,7 @@ fn server(
     let builder = match delivery {
         DeliveryChoice::AtMostOnce => builder,
         DeliveryChoice::AtLeastOnce => builder.delivery(Delivery::AtLeastOnce),
+        DeliveryChoice::ExactlyOnce => builder.delivery(Delivery::ExactlyOnce),
     };
     Ok(metrics.add_to(builder)?.build()?)
 }
