@@ -26,6 +26,7 @@ pub(crate) enum CodecChoice {
 
 /// What is promised of frames that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "as the library names them")]
 pub(crate) enum DeliveryChoice {
     AtMostOnce,
     AtLeastOnce,
