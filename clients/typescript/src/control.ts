@@ -1,0 +1,74 @@
+// The control messages of `wspulse.1`, and what a client offers in its handshake.
+
+export interface Hello {
+  /** Whether this is the session whose token the client offered. */
+  session: "new" | "resumed";
+  /** The connection's id. */
+  id: string;
+  token: string;
+  received: number;
+  handled: number;
+  /** So many messages follow that were missed. */
+  replay: number;
+  silence: number;
+  window: number;
+  message_max: number;
+}
+
+export type Control =
+  | { name: "ask" }
+  | { name: "ack"; count: number }
+  | { name: "hello"; hello: Hello }
+  /** A later version's: to be ignored. */
+  | { name: null };
+
+const TOKEN = /^[A-Za-z0-9_.-]{1,1024}$/;
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** Whether a message is one: a text that begins with `[`, whatever the codec. */
+export const isControl = (data: unknown): data is string =>
+  typeof data === "string" && data[0] === "[";
+
+/** What a control message says; undefined for a violation. */
+export function parseControl(text: string): Control | undefined {
+  let parts: unknown;
+  try {
+    parts = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(parts) || typeof parts[0] !== "string") return undefined;
+  const [name, value] = parts as [string, unknown];
+  switch (name) {
+    case "ask":
+      return { name };
+    case "ack":
+      return isCount(value) ? { name, count: value } : undefined;
+    case "hello":
+      return isHello(value) ? { name, hello: value } : undefined;
+    default:
+      return { name: null };
+  }
+}
+
+function isHello(value: unknown): value is Hello {
+  if (typeof value !== "object" || value === null) return false;
+  const hello = value as Hello;
+  return (
+    (hello.session === "new" || hello.session === "resumed") &&
+    typeof hello.id === "string" &&
+    typeof hello.token === "string" &&
+    TOKEN.test(hello.token) &&
+    [hello.received, hello.handled, hello.replay, hello.silence, hello.window, hello.message_max]
+      .every(isCount) &&
+    hello.handled <= hello.received
+  );
+}
+
+export const ASK = '["ask"]';
+export const ack = (count: number) => `["ack",${count}]`;
+
+/** The subprotocol by which a server says that it speaks `wspulse.1` with this codec. */
+export const protocolOf = (codec: string) => `wspulse.1+${codec}`;
+export const resumeOf = (token: string, count: number) => `wspulse.1.resume.${token}.${count}`;
