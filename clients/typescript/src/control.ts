@@ -23,6 +23,7 @@ export type Control =
   | { name: null };
 
 const TOKEN = /^[A-Za-z0-9_.-]{1,1024}$/;
+const NUMBERS = ["received", "handled", "replay", "silence", "window", "message_max"];
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 
@@ -54,14 +55,13 @@ export function parseControl(text: string): Control | undefined {
 
 function isHello(value: unknown): value is Hello {
   if (typeof value !== "object" || value === null) return false;
-  const hello = value as Hello;
+  const hello = value as Record<string, unknown> & Hello;
   return (
     (hello.session === "new" || hello.session === "resumed") &&
     typeof hello.id === "string" &&
     typeof hello.token === "string" &&
     TOKEN.test(hello.token) &&
-    [hello.received, hello.handled, hello.replay, hello.silence, hello.window, hello.message_max]
-      .every(isCount) &&
+    NUMBERS.every((name) => isCount(hello[name])) &&
     hello.handled <= hello.received
   );
 }

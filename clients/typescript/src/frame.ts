@@ -30,26 +30,24 @@ export const json: Codec = {
 /** Decodes a message, and makes sure that it is a frame. */
 export function decodeFrame(codec: Codec, data: string | Uint8Array<ArrayBuffer>): Frame {
   let value: unknown;
+  let cause: unknown;
   try {
     value = codec.decode(data);
-  } catch (cause) {
-    throw new ProtocolError("a message could not be decoded", { cause });
+  } catch (error) {
+    cause = error;
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new ProtocolError("a message is no frame: an object was expected");
+  const { id, event, payload } = (value ?? {}) as Frame;
+  if (typeof value !== "object" || !value || Array.isArray(value) || !isText(id) || !isText(event)) {
+    throw new ProtocolError("a message is no frame", { cause });
   }
-  const { id, event, payload } = value as Frame;
   const frame: Frame = {};
-  if (id !== undefined) frame.id = text("id", id);
-  if (event !== undefined) frame.event = text("event", event);
+  if (id !== undefined) frame.id = id;
+  if (event !== undefined) frame.event = event;
   if (payload !== undefined) frame.payload = payload;
   return frame;
 }
 
-function text(member: string, value: unknown): string {
-  if (typeof value === "string") return value;
-  throw new ProtocolError(`a message is no frame: its ${member} is not a text`);
-}
+const isText = (value: unknown) => value === undefined || typeof value === "string";
 
 /** How many bytes a message has on the wire. */
 export const bytesOf = (data: string | Uint8Array) =>

@@ -54,13 +54,16 @@ export class Session<E extends Entry = Entry> {
   /** From the newest hello; no bound before it. */
   messageMax = Infinity;
 
-  readonly #offer: string;
+  /** The subprotocol that a server chooses if it speaks `wspulse.1`. */
+  readonly offer: string;
   #token: string | undefined;
   /** How many messages of the server's this client has counted. */
   #count = 0;
   /** Not known to be handled, oldest first. The first `#sent - #handled` have been sent. */
   readonly #entries: E[] = [];
   #sent = 0;
+  /** What an earlier hello said of it. */
+  #received = 0;
   #handled = 0;
   /** A question is on its way. */
   #asking = false;
@@ -71,7 +74,7 @@ export class Session<E extends Entry = Entry> {
 
   /** `codec` is the codec's name. */
   constructor(codec: string) {
-    this.#offer = protocolOf(codec);
+    this.offer = protocolOf(codec);
   }
 
   get pending() {
@@ -83,13 +86,9 @@ export class Session<E extends Entry = Entry> {
     return this.state === "live" && this.#sent > this.#asked && this.#mayAsk;
   }
 
-  get asking() {
-    return this.#asking;
-  }
-
   /** Whether a transport is there that was not given up. */
   get attached() {
-    return ["connecting", "greeting", "live", "plain"].includes(this.state);
+    return !["idle", "waiting", "ended"].includes(this.state);
   }
 
   get resumable() {
@@ -98,9 +97,9 @@ export class Session<E extends Entry = Entry> {
 
   /** The time of the next attempt, or of the first, has come. */
   connect() {
-    if (this.state !== "idle" && this.state !== "waiting") return;
+    if (this.attached || this.state === "ended") return;
     this.state = "connecting";
-    const protocols = [this.#offer];
+    const protocols = [this.offer];
     if (this.#token !== undefined) protocols.push(resumeOf(this.#token, this.#count));
     this.effects.push({ do: "connect", protocols });
   }
@@ -108,7 +107,7 @@ export class Session<E extends Entry = Entry> {
   /** The transport opened, and the server has chosen a subprotocol or none (""). */
   opened(protocol: string) {
     if (this.state !== "connecting") return;
-    if (protocol === this.#offer) {
+    if (protocol === this.offer) {
       this.state = "greeting";
       return;
     }
@@ -121,20 +120,11 @@ export class Session<E extends Entry = Entry> {
 
   /** A message came, whole. */
   received(data: Data) {
-    switch (this.state) {
-      case "plain":
-        this.effects.push({ do: "message", data });
-        return;
-      case "greeting":
-      case "live":
-        break;
-      default:
-        return;
-    }
-    if (isControl(data)) {
+    if (!this.attached) return;
+    if (this.state !== "plain" && isControl(data)) {
       this.#control(data);
     } else if (this.state === "greeting") {
-      this.#violation("a message before the hello");
+      this.#violation("a hello comes first, and once");
     } else {
       this.#count += 1;
       this.effects.push({ do: "message", data });
@@ -216,7 +206,7 @@ export class Session<E extends Entry = Entry> {
     }
     if (control.name === null) return;
     if ((control.name === "hello") !== (this.state === "greeting")) {
-      this.#violation(control.name === "hello" ? "a second hello" : "no hello");
+      this.#violation("a hello comes first, and once");
       return;
     }
     switch (control.name) {
@@ -240,20 +230,18 @@ export class Session<E extends Entry = Entry> {
   #greeted(hello: Hello) {
     const { session, token, received, handled, replay } = hello;
     if (session === "new") {
-      if (received > 0) return this.#violation("a new session that has received");
+      if (received > 0) return this.#violation("a new session has received nothing");
       this.#forget();
     } else {
-      if (this.#token === undefined) return this.#violation("no session was to be resumed");
-      const kept = this.#entries.findIndex((entry) => entry.data !== undefined);
-      const forgotten = kept < 0 ? this.#sent : Math.min(this.#sent, this.#handled + kept);
-      if (received > this.#sent || received < forgotten || handled < this.#handled) {
-        return this.#violation("a hello that does not fit");
-      }
+      const fits =
+        this.#token !== undefined &&
+        received <= this.#sent && received >= this.#received && handled >= this.#handled;
+      if (!fits) return this.#violation("a hello does not fit the session");
       this.#done(handled);
       for (let at = 0; at < received - handled; at++) this.#release(this.#entries[at]!);
     }
     this.#token = token;
-    this.#sent = received;
+    this.#sent = this.#received = received;
     this.#asked = handled;
     this.#awaited = 0;
     this.#entries.slice(0, received - handled).forEach(({ awaited }, at) => {
@@ -303,7 +291,7 @@ export class Session<E extends Entry = Entry> {
   #forget() {
     const sent = this.#entries.splice(0, this.#sent - this.#handled);
     this.#token = undefined;
-    this.#count = this.#sent = this.#handled = this.#asked = this.#awaited = 0;
+    this.#count = this.#sent = this.#received = this.#handled = this.#asked = this.#awaited = 0;
     this.#asking = false;
     for (const entry of sent) this.#settle(entry, "lost");
   }
