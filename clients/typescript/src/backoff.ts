@@ -11,7 +11,7 @@ export interface Backoff {
 
 /** A random time between 0 and a bound that doubles with each failure, up to a maximum. */
 export const backoff = (failures: number, { base = 500, max = 30_000 }: Backoff, random: number) =>
-  random * Math.min(max, base * 2 ** Math.min(failures, 60));
+  random * Math.min(max, base * 2 ** failures);
 
 // Codes by which a server says "not now": going away, restarting, try again later.
 const LATER = [1001, 1012, 1013];
@@ -20,6 +20,6 @@ const LEAST_DELAY_MS_MAX = 3_600_000;
 
 /** The least time to stay away that a close reason asks for, as in `retry=5000`. */
 export function leastDelay(code: number, reason: string): number {
-  const found = LATER.includes(code) && /(?:^|[\s;,])retry=(\d{1,9})(?!\d)/.exec(reason);
+  const found = LATER.includes(code) && /\bretry=(\d+)/.exec(reason);
   return found ? Math.min(Number(found[1]), LEAST_DELAY_MS_MAX) : 0;
 }

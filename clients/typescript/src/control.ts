@@ -31,33 +31,24 @@ const isCount = (value: unknown): value is number =>
 export const isControl = (data: unknown): data is string =>
   typeof data === "string" && data[0] === "[";
 
-/** What a control message says; undefined for a violation. */
+/** What a text that begins with `[` says; undefined for a violation. */
 export function parseControl(text: string): Control | undefined {
-  let parts: unknown;
   try {
-    parts = JSON.parse(text);
+    const [name, value] = JSON.parse(text) as unknown[];
+    if (name === "ask") return { name };
+    if (name === "ack") return isCount(value) ? { name, count: value } : undefined;
+    if (name === "hello") return isHello(value) ? { name, hello: value } : undefined;
+    if (typeof name === "string") return { name: null };
   } catch {
-    return undefined;
+    // No JSON.
   }
-  if (!Array.isArray(parts) || typeof parts[0] !== "string") return undefined;
-  const [name, value] = parts as [string, unknown];
-  switch (name) {
-    case "ask":
-      return { name };
-    case "ack":
-      return isCount(value) ? { name, count: value } : undefined;
-    case "hello":
-      return isHello(value) ? { name, hello: value } : undefined;
-    default:
-      return { name: null };
-  }
+  return undefined;
 }
 
 function isHello(value: unknown): value is Hello {
-  if (typeof value !== "object" || value === null) return false;
-  const hello = value as Record<string, unknown> & Hello;
+  const hello = Object(value) as Record<string, unknown> & Hello;
   return (
-    (hello.session === "new" || hello.session === "resumed") &&
+    ["new", "resumed"].includes(hello.session) &&
     typeof hello.id === "string" &&
     typeof hello.token === "string" &&
     TOKEN.test(hello.token) &&

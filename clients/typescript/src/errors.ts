@@ -42,7 +42,7 @@ export class ProtocolError extends WspulseError {
 export class RequestError extends WspulseError {
   override name = "RequestError";
 
-  constructor(message: string, readonly payload: unknown) {
-    super(message);
+  constructor(readonly payload: unknown) {
+    super("the answer is an error");
   }
 }

@@ -12,10 +12,10 @@ export interface Frame<P = unknown> {
 /** How frames are written. The protocol offered is `wspulse.1+<name>`. */
 export interface Codec {
   readonly name: string;
-  /** A text message, or a binary one. */
-  encode(frame: Frame): string | Uint8Array<ArrayBuffer>;
+  /** A text message, which does not begin with `[`, or a binary one. */
+  encode(frame: Frame): string | Uint8Array;
   /** Throws for what is no frame. */
-  decode(data: string | Uint8Array<ArrayBuffer>): unknown;
+  decode(data: string | Uint8Array): unknown;
 }
 
 /** Frames as JSON objects in text messages. */
@@ -28,26 +28,23 @@ export const json: Codec = {
 };
 
 /** Decodes a message, and makes sure that it is a frame. */
-export function decodeFrame(codec: Codec, data: string | Uint8Array<ArrayBuffer>): Frame {
-  let value: unknown;
+export function decodeFrame(codec: Codec, data: string | Uint8Array): Frame {
   let cause: unknown;
   try {
-    value = codec.decode(data);
+    const value = codec.decode(data);
+    if (isFrame(value)) return value;
   } catch (error) {
     cause = error;
   }
-  const { id, event, payload } = (value ?? {}) as Frame;
-  if (typeof value !== "object" || !value || Array.isArray(value) || !isText(id) || !isText(event)) {
-    throw new ProtocolError("a message is no frame", { cause });
-  }
-  const frame: Frame = {};
-  if (id !== undefined) frame.id = id;
-  if (event !== undefined) frame.event = event;
-  if (payload !== undefined) frame.payload = payload;
-  return frame;
+  throw new ProtocolError("a message is no frame", { cause });
 }
 
-const isText = (value: unknown) => value === undefined || typeof value === "string";
+/** Whether it is an object with the right members; it may have others. */
+function isFrame(value: unknown): value is Frame {
+  if (typeof value !== "object" || !value || Array.isArray(value)) return false;
+  const { id = "", event = "" } = value as Frame;
+  return typeof id === "string" && typeof event === "string";
+}
 
 /** How many bytes a message has on the wire. */
 export const bytesOf = (data: string | Uint8Array) =>

@@ -6,51 +6,51 @@ import type { Frame } from "./frame.js";
 type Result = IteratorResult<Frame, undefined>;
 const DONE: Result = { done: true, value: undefined };
 
-export class Messages implements AsyncIterableIterator<Frame, undefined> {
-  #waiting: Frame[] = [];
-  #asked: ((result: Result | Promise<Result>) => void)[] = [];
-  #over = false;
-  #overflown = false;
-
-  constructor(readonly limit: number, readonly left: (messages: Messages) => void) {}
-
-  [Symbol.asyncIterator]() {
-    return this;
-  }
-
-  push(frame: Frame) {
-    const asked = this.#asked.shift();
-    if (asked) {
-      asked({ done: false, value: frame });
-    } else if (this.#waiting.length < this.limit) {
-      this.#waiting.push(frame);
-    } else {
-      this.#overflown = true;
-      this.end();
-    }
-  }
-
+export interface Messages extends AsyncIterableIterator<Frame, undefined> {
+  push(frame: Frame): void;
   /** Nothing more will come; what has come can still be taken. */
-  end() {
-    this.#over = true;
-    this.left(this);
-    for (const asked of this.#asked.splice(0)) asked(DONE);
-  }
+  end(): void;
+}
 
-  async next(): Promise<Result> {
-    const frame = this.#waiting.shift();
-    if (frame) return { done: false, value: frame };
-    if (this.#overflown) {
-      this.#overflown = false;
-      throw new OverflowError(`more than ${this.limit} messages waited for this loop`);
-    }
-    if (this.#over) return DONE;
-    return new Promise((resolve) => this.#asked.push(resolve));
-  }
+/** So many messages may wait for the loop; `left` hears of its end. */
+export function messagesUpTo(limit: number, left: (messages: Messages) => void): Messages {
+  let waiting: Frame[] = [];
+  const asked: ((result: Result) => void)[] = [];
+  let over = false;
+  let overflown = false;
 
-  async return(): Promise<Result> {
-    this.#waiting = [];
-    this.end();
-    return DONE;
-  }
+  const messages: Messages = {
+    [Symbol.asyncIterator]: () => messages,
+    push(value) {
+      const next = asked.shift();
+      if (next) {
+        next({ done: false, value });
+      } else if (waiting.length < limit) {
+        waiting.push(value);
+      } else {
+        overflown = true;
+        messages.end();
+      }
+    },
+    end() {
+      over = true;
+      left(messages);
+      for (const next of asked.splice(0)) next(DONE);
+    },
+    async next() {
+      const value = waiting.shift();
+      if (value) return { done: false, value };
+      if (overflown) {
+        overflown = false;
+        throw new OverflowError(`more than ${limit} messages waited`);
+      }
+      return over ? DONE : new Promise((resolve) => asked.push(resolve));
+    },
+    async return() {
+      waiting = [];
+      messages.end();
+      return DONE;
+    },
+  };
+  return messages;
 }

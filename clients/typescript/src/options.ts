@@ -3,6 +3,7 @@
 import type { Backoff } from "./backoff.js";
 import type { WspulseError } from "./errors.js";
 import type { Codec, Frame } from "./frame.js";
+import type { State } from "./session.js";
 import type { WebSocketConstructor } from "./transport.js";
 
 export interface Options {
@@ -81,3 +82,38 @@ export type FrameOf<Events> = {
 
 /** What may be sent: any frame, unless the events are named. */
 export type Sendable<Events> = string extends keyof Events ? Frame : FrameOf<Events>;
+
+export interface Client<In = EventMap, Out = In> extends AsyncIterable<Frame> {
+  readonly state: State;
+  /** The connection's id at the server, from the newest session. */
+  readonly id: string | undefined;
+  /** How many messages are not known to be handled. */
+  readonly pending: number;
+
+  /** Calls `handler` for each message with this event; returns what ends that. */
+  on<K extends keyof In & string>(
+    event: K,
+    handler: (payload: In[K], frame: Frame<In[K]>) => void,
+  ): () => void;
+
+  /** Calls `handler` for what happens to the client itself; returns what ends that. */
+  listen<K extends keyof ClientEvents>(name: K, handler: ClientEvents[K]): () => void;
+
+  /** All messages from now on, up to the client's end. 1,024, or `limit`, may wait for the loop. */
+  messages(limit?: number): AsyncIterableIterator<Frame, undefined>;
+
+  /** Sends without waiting. Throws if the message is not taken. */
+  post(frame: Sendable<Out>): void;
+
+  /**
+   * Sends, and resolves once the server has handled the message and all before it: to `"handled"`,
+   * or on a plain connection to `"written"`, as nothing more is known there.
+   */
+  send(frame: Sendable<Out>, options?: SendOptions): Promise<"handled" | "written">;
+
+  /** Sends with an id of its own, and resolves to the message that answers it. */
+  request(frame: Sendable<Out>, options?: RequestOptions): Promise<Frame>;
+
+  /** Ends the client: what is not handled yet is lost, and what is not sent yet is not sent. */
+  close(code?: number, reason?: string): void;
+}

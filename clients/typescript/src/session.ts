@@ -16,7 +16,7 @@ export type Outcome =
   /** It is longer than the server takes. */
   | "too long";
 
-export type Data = string | Uint8Array<ArrayBuffer>;
+export type Data = string | Uint8Array;
 
 /** One message of the application's, from its acceptance until its outcome is known. */
 export interface Entry {
@@ -30,7 +30,7 @@ export interface Entry {
 export type Effect<E extends Entry = Entry> =
   | { do: "connect"; protocols: string[] }
   | { do: "write"; data: Data }
-  /** Close the transport and stop listening to it; it counts as lost already. */
+  /** Close the transport and stop listening to it. With 1002 the server broke the protocol. */
   | { do: "close"; code: number; reason: string }
   | { do: "session"; session: "new" | "resumed" | "plain"; replay: number; hello?: Hello }
   | { do: "message"; data: Data }
@@ -38,8 +38,7 @@ export type Effect<E extends Entry = Entry> =
   | { do: "disconnect"; code: number; reason: string }
   /** Wait, then call `retry`. */
   | { do: "wait"; code: number; reason: string }
-  | { do: "end"; code: number; reason: string }
-  | { do: "violation"; reason: string };
+  | { do: "end"; code: number; reason: string };
 
 export type State = "idle" | "waiting" | "connecting" | "greeting" | "live" | "plain" | "ended";
 
@@ -91,10 +90,6 @@ export class Session<E extends Entry = Entry> {
     return !["idle", "waiting", "ended"].includes(this.state);
   }
 
-  get resumable() {
-    return this.#token !== undefined;
-  }
-
   /** The time of the next attempt, or of the first, has come. */
   connect() {
     if (this.attached || this.state === "ended") return;
@@ -134,10 +129,9 @@ export class Session<E extends Entry = Entry> {
   /** The transport is gone: with the code of its close frame, or 1006. */
   lost(code: number, reason: string) {
     if (!this.attached) return;
-    const opened = this.state !== "connecting";
+    if (this.state !== "connecting") this.effects.push({ do: "disconnect", code, reason });
     this.state = "waiting";
     this.#asking = false;
-    if (opened) this.effects.push({ do: "disconnect", code, reason });
     if (code === 1000 || (code >= 4000 && code <= 4999 && code !== 4410)) {
       this.end(code, reason);
       return;
@@ -218,7 +212,7 @@ export class Session<E extends Entry = Entry> {
         return;
       case "ack":
         if (control.count > this.#sent) {
-          this.#violation("an ack of what was not sent");
+          this.#violation("an ack does not fit");
           return;
         }
         this.#asking = false;
@@ -229,14 +223,15 @@ export class Session<E extends Entry = Entry> {
 
   #greeted(hello: Hello) {
     const { session, token, received, handled, replay } = hello;
+    const fits =
+      session === "new"
+        ? received === 0
+        : this.#token !== undefined &&
+          received <= this.#sent && received >= this.#received && handled >= this.#handled;
+    if (!fits) return this.#violation("a hello does not fit");
     if (session === "new") {
-      if (received > 0) return this.#violation("a new session has received nothing");
       this.#forget();
     } else {
-      const fits =
-        this.#token !== undefined &&
-        received <= this.#sent && received >= this.#received && handled >= this.#handled;
-      if (!fits) return this.#violation("a hello does not fit the session");
       this.#done(handled);
       for (let at = 0; at < received - handled; at++) this.#release(this.#entries[at]!);
     }
@@ -308,7 +303,6 @@ export class Session<E extends Entry = Entry> {
   }
 
   #violation(reason: string) {
-    this.effects.push({ do: "violation", reason });
     this.drop(1002, reason);
   }
 }

@@ -11,7 +11,7 @@ export interface Socket {
   onmessage: ((event: any) => void) | null;
   onclose: ((event: any) => void) | null;
   onerror: ((event: any) => void) | null;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
+  send(data: string | Uint8Array): void;
   close(code?: number, reason?: string): void;
 }
 
@@ -28,57 +28,61 @@ export interface Listener {
   failed(error: unknown): void;
 }
 
-export class Transport {
-  #socket: Socket | undefined;
-  #listener: Listener | undefined;
+export interface Transport {
+  /** So many bytes were written and have not left yet. */
+  buffered(): number;
+  write(data: Data): void;
+  /** Stops listening, and closes. */
+  close(code: number, reason: string): void;
+}
 
-  constructor(listener: Listener) {
-    this.#listener = listener;
-  }
+export function openTransport(
+  WebSocket: WebSocketConstructor,
+  address: Address,
+  protocols: string[],
+  listener: Listener,
+): Transport {
+  let socket: Socket | undefined;
+  let over = false;
 
-  async open(WebSocket: WebSocketConstructor, address: Address, protocols: string[]) {
-    try {
-      const url = typeof address === "function" ? await address() : address;
-      if (this.#listener) this.#listen(new WebSocket(url, protocols));
-    } catch (error) {
-      const listener = this.#listener;
-      this.#listener = undefined;
-      listener?.failed(error);
-    }
-  }
-
-  #listen(socket: Socket) {
-    this.#socket = socket;
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#listener?.opened(socket.protocol);
-    socket.onmessage = ({ data }: { data: string | ArrayBuffer }) =>
-      this.#listener?.received(typeof data === "string" ? data : new Uint8Array(data));
-    socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
-      const listener = this.#listener;
-      this.#listener = undefined;
-      listener?.lost(code, reason);
+  const open = (url: string | URL) => {
+    const opening = (socket = new WebSocket(url, protocols));
+    opening.binaryType = "arraybuffer";
+    opening.onopen = () => over || listener.opened(opening.protocol);
+    opening.onmessage = ({ data }: { data: string | ArrayBuffer }) =>
+      over || listener.received(typeof data === "string" ? data : new Uint8Array(data));
+    opening.onclose = ({ code, reason }: { code: number; reason: string }) => {
+      if (!over) {
+        over = true;
+        listener.lost(code, reason);
+      }
     };
     // The close follows, and says as much.
-    socket.onerror = () => {};
-  }
+    opening.onerror = () => {};
+  };
 
-  /** So many bytes were written and have not left yet. */
-  get buffered() {
-    return this.#socket?.bufferedAmount ?? 0;
-  }
+  // Always after this turn, so that whoever opens it has it before it tells anything.
+  Promise.resolve()
+    .then(() => over || (typeof address === "function" ? address() : address))
+    .then((url) => over || open(url as string | URL))
+    .catch((error: unknown) => {
+      if (!over) {
+        over = true;
+        listener.failed(error);
+      }
+    });
 
-  write(data: Data) {
-    this.#socket?.send(data);
-  }
-
-  /** Stops listening, and closes. */
-  close(code: number, reason: string) {
-    this.#listener = undefined;
-    try {
-      this.#socket?.close(code, reason);
-    } catch {
-      // Browsers let a page say 1000 and 3000 to 4999 alone.
-      this.#socket?.close();
-    }
-  }
+  return {
+    buffered: () => socket?.bufferedAmount ?? 0,
+    write: (data) => socket?.send(data),
+    close(code, reason) {
+      over = true;
+      try {
+        socket?.close(code, reason);
+      } catch {
+        // Browsers let a page say 1000 and 3000 to 4999 alone.
+        socket?.close();
+      }
+    },
+  };
 }

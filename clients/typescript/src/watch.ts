@@ -15,72 +15,75 @@ export const TIMER_MS_MAX = 2 ** 31 - 1;
 // A server cannot have its clients ask more often.
 const SILENCE_MS_MIN = 1_000;
 
-export class Watch {
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #due = 0;
-  #silence = 0;
-  #heardAt = 0;
-  #buffered = 0;
-  #probing = false;
-
-  constructor(readonly watched: Watched, readonly probeTimeout: number) {}
-
-  /** A transport is live. A `silence` of 0 is no bound. */
-  start(silence: number) {
-    this.#silence = silence && Math.max(silence, SILENCE_MS_MIN);
-    this.#probing = false;
-    this.heard();
-    clearTimeout(this.#timer);
-    if (this.#silence) this.#arm(this.#silence);
-  }
-
-  stop() {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#probing = false;
-  }
-
+export interface Watch {
+  /** A transport is live, whose server sets a bound to silence, or with 0 none. */
+  start(silence: number): void;
+  stop(): void;
   /** A message came. */
-  heard() {
-    this.#heardAt = Date.now();
-    if (this.#probing) {
-      this.#probing = false;
-      if (this.#silence) this.#arm(this.#silence);
-      else this.stop();
-    }
-  }
-
+  heard(): void;
   /** Asks at once, and waits no longer than the probe timeout. */
-  probe() {
-    this.watched.ask();
-    if (this.#probing) return;
-    this.#probing = true;
-    this.#await();
+  probe(): void;
+}
+
+export function watching({ ask, buffered, silent }: Watched, probeTimeout: number): Watch {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let due = 0;
+  let silence = 0;
+  let heardAt = 0;
+  let bufferedThen = 0;
+  let probing = false;
+
+  function arm(delay: number) {
+    clearTimeout(timer);
+    due = Date.now() + delay;
+    timer = setTimeout(fire, delay);
   }
 
-  #await() {
-    this.#buffered = this.watched.buffered();
-    this.#arm(this.probeTimeout);
+  function awaitAnswer() {
+    bufferedThen = buffered();
+    arm(probeTimeout);
   }
 
-  #arm(delay: number) {
-    clearTimeout(this.#timer);
-    const wait = Math.min(delay, TIMER_MS_MAX);
-    this.#due = Date.now() + wait;
-    this.#timer = setTimeout(() => this.#fire(), wait);
-  }
-
-  #fire() {
-    if (!this.#probing) {
-      const rest = this.#heardAt + this.#silence - Date.now();
-      if (rest > 0) this.#arm(Math.min(rest, this.#silence));
-      else this.probe();
+  function fire() {
+    const now = Date.now();
+    if (!probing) {
+      const rest = heardAt + silence - now;
+      if (rest > 0) arm(Math.min(rest, silence));
+      else probe();
       return;
     }
     // A page that slept has not had the time to hear the answer. An upload that goes on holds the
     // question up, not the server.
-    const slept = Date.now() - this.#due > this.probeTimeout;
-    if (slept || this.watched.buffered() < this.#buffered) this.#await();
-    else this.watched.silent();
+    const slept = now - due > probeTimeout;
+    if (slept || buffered() < bufferedThen) awaitAnswer();
+    else silent();
   }
+
+  function probe() {
+    ask();
+    if (probing) return;
+    probing = true;
+    awaitAnswer();
+  }
+
+  function heard() {
+    heardAt = Date.now();
+    if (!probing) return;
+    probing = false;
+    arm(silence);
+  }
+
+  return {
+    start(bound) {
+      silence = Math.min(Math.max(bound || TIMER_MS_MAX, SILENCE_MS_MIN), TIMER_MS_MAX);
+      probing = true;
+      heard();
+    },
+    stop() {
+      clearTimeout(timer);
+      probing = false;
+    },
+    heard,
+    probe,
+  };
 }

@@ -215,7 +215,9 @@ test("a server that has become a plain one ends the session", () => {
     ["a", "lost"],
     ["b", "written"],
   ]);
-  expect(session.resumable).toBe(false);
+  session.lost(1006, "");
+  session.connect();
+  expect(effects("connect").map((e) => e.protocols)).toEqual([["wspulse.1+json"]]);
 });
 
 test("the end tells of all that waits", () => {
