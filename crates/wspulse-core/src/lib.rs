@@ -7,7 +7,7 @@
 //! crate alone.
 
 mod callbacks;
-mod clock;
+pub mod clock;
 mod close;
 pub mod codec;
 mod disconnect;
@@ -16,6 +16,7 @@ mod escaped;
 mod frame;
 mod heartbeat;
 pub mod outbound;
+pub mod protocol;
 mod rare_queue;
 mod rate;
 pub mod session;

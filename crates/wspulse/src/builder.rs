@@ -191,6 +191,11 @@ impl ServerBuilder {
     ///
     /// What counts is what the system's buffer for the socket takes, which it does in pieces of up
     /// to a third of that buffer.
+    ///
+    /// A stream that holds bytes back, as one for TLS does, has the time to pass them on at this
+    /// rate, beside `write_wait`: at most that for 256 KiB, which is 64 s by default. A client that
+    /// reads nothing keeps such a stream for so long, unless [`heartbeat`](Self::heartbeat) gives it
+    /// up earlier. The time to flush what was accepted before a close is not made longer.
     pub const fn min_write_rate(mut self, bytes_per_second: u32) -> Self {
         self.options.write_rate_min = bytes_per_second;
         self
@@ -267,7 +272,8 @@ impl ServerBuilder {
 
     /// How long the connect function may take before the request is answered 503. Default 10 s, at
     /// most 5 min. It is then dropped where it waits; one that blocks its thread instead cannot be
-    /// interrupted.
+    /// interrupted. Of a time in which the server's process was stopped, or its machine was
+    /// suspended, a few seconds count at the most.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
         self
@@ -275,7 +281,8 @@ impl ServerBuilder {
 
     /// How long [`Server::close`] waits for frames to be written and for callbacks to return before
     /// it gives them up. Default 10 s, at most 1 h. Each `on_disconnect` may take as long once more,
-    /// from its start.
+    /// from its start. Of a time in which the server's process was stopped, or its machine was
+    /// suspended, a few seconds count at the most.
     pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.options.drain_timeout = timeout;
         self

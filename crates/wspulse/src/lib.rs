@@ -84,6 +84,7 @@ mod reentrancy;
 mod registry;
 mod room;
 pub mod router;
+mod running_time;
 mod runtimes;
 pub mod serve;
 mod server;
@@ -92,6 +93,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod throttle;
+mod token;
 mod transport;
 mod turns;
 mod yielding;

@@ -32,6 +32,7 @@ use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
 use crate::sync::Mutex;
 use crate::throttle::Throttle;
+use crate::token::{Proof, TokenKey};
 use crate::turns::Turns;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -57,6 +58,7 @@ struct Inner {
     /// Every task that this server spawned.
     tasks: TaskTracker,
     runtimes: Runtimes,
+    token_key: TokenKey,
     unknown_addresses: Mutex<Throttle>,
     turns: Turns,
     other_rooms: Mutex<Throttle>,
@@ -149,6 +151,7 @@ impl Server {
                 queued_bytes,
                 tasks: TaskTracker::new(),
                 runtimes: Runtimes::new(),
+                token_key: TokenKey::random(),
                 unknown_addresses: Mutex::default(),
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
@@ -287,7 +290,7 @@ impl Server {
     /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
     /// it. So closing takes at most two drain timeouts; where connections of one id wait for each
     /// other's `on_disconnect`, one more for each of them but the first. They are five at the most,
-    /// so it is never more than six.
+    /// so it is never more than six. Time in which the process was stopped comes on top.
     ///
     /// Called inside one of this server's own callbacks it only starts closing: the callback that
     /// it would wait for is its caller.
@@ -339,6 +342,10 @@ impl Server {
 
     pub(crate) fn codec(&self) -> &dyn Codec {
         &*self.inner.options.codec
+    }
+
+    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
+        self.inner.token_key.token(id, proof)
     }
 
     pub(crate) fn turns(&self) -> &Turns {

@@ -16,12 +16,30 @@ use crate::handler::{BoxFuture, Outcome};
 use crate::metrics::{CallbackKind, CallbackPanicked};
 use crate::panics::{self, Catching};
 use crate::reentrancy::InCallback;
+use crate::running_time::LATE_MAX;
 
 /// A callback that has not returned yet.
 pub(super) struct RunningCallback {
     pub(super) kind: CallbackKind,
     pub(super) future: BoxFuture<()>,
     event: EventName,
+    /// It has held its thread, for longer than a busy moment.
+    has_held: bool,
+}
+
+impl RunningCallback {
+    /// Drops it. What it holds is the application's as well: it may panic, and hold the thread, which
+    /// the callback has held since `held_since`.
+    pub(super) fn discard(
+        self,
+        connection: &ConnectionShared,
+        held_since: std::time::Instant,
+    ) -> Result<(), PanicError> {
+        let Self { kind, future, event, has_held: _ } = self;
+        let dropped = panics::catch(|| drop(future));
+        watch::check(connection, kind, &event, held_since.elapsed());
+        dropped
+    }
 }
 
 /// A time in which a connection's callbacks are run, as many as there are.
@@ -136,7 +154,8 @@ impl<'a> Turn<'a> {
     ) {
         match called {
             Ok(Outcome::Pending(future)) => {
-                *self.running = Some(Box::new(RunningCallback { kind, future, event }));
+                *self.running =
+                    Some(Box::new(RunningCallback { kind, future, event, has_held: false }));
             }
             Ok(Outcome::Done) => self.returned(now),
             Err(panic) => self.panicked(kind, panic, now),
@@ -161,7 +180,9 @@ impl<'a> Turn<'a> {
             CallbackKind::Message | CallbackKind::Undecodable => {
                 self.session.handle_message_panicked(panic, now);
             }
-            CallbackKind::Connect
+            // The connect function comes before there is a turn.
+            CallbackKind::ConnectFunction
+            | CallbackKind::Connect
             | CallbackKind::TransportDrop
             | CallbackKind::TransportRestore
             | CallbackKind::Disconnect => {}
@@ -210,14 +231,24 @@ impl Driver {
         let inside = InCallback::enter(&self.connection.server);
         let catching = Catching::begin();
         let polled_at = std::time::Instant::now();
+        // By the clock of the deadline.
+        let begun = self.callback_deadline.map(|_| Instant::now());
         let polled = catching.catch(|| running.future.as_mut().poll(cx));
-        watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
         if matches!(polled, Ok(Poll::Pending)) {
+            watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
+            // Once may be a stop. Twice it is code that blocks, which would be spared for ever.
+            let holds = begun.is_some_and(|begun| begun.elapsed() > LATE_MAX);
+            let blocks = holds && std::mem::replace(&mut running.has_held, true);
+            drop((catching, inside));
+            if blocks && self.callback_deadline.is_some_and(|at| Instant::now() >= at) {
+                self.give_up_callback();
+                self.settle();
+                return true;
+            }
             return false;
         }
-        // What it holds is the application's as well.
         let callback = self.callback.take();
-        let dropped = catching.catch(|| drop(callback));
+        let dropped = callback.map_or(Ok(()), |done| done.discard(&self.connection, polled_at));
         drop((catching, inside));
         match (polled, dropped) {
             (Ok(_), Ok(())) => self.turn().returned(now()),
@@ -238,17 +269,18 @@ impl Driver {
 
     /// Drops a callback that has outlasted the server's drain timeout.
     pub(super) fn give_up_callback(&mut self) {
-        let Some(RunningCallback { kind, future, .. }) = self.callback.take().map(|boxed| *boxed)
-        else {
+        let Some(running) = self.callback.take() else {
             return;
         };
+        let kind = running.kind;
         tracing::warn!(
             id = %Escaped::new(&self.connection.id),
             room = %Escaped::new(&self.connection.room),
             callback = kind.as_str(),
             "callback outlasted the drain_timeout of the closing server and was cancelled"
         );
-        if let Err(panic) = panics::catch(|| drop(future)) {
+        let dropped = running.discard(&self.connection, std::time::Instant::now());
+        if let Err(panic) = dropped {
             report_panic(&self.connection, kind, &panic);
         }
         self.session.handle_callback_given_up(now());
