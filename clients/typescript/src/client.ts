@@ -45,9 +45,9 @@ export function connect<In = EventMap, Out = In>(
     WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined,
     codec = json, protocols = [], sessions = "prefer", reconnect = {}, signal: life,
     connectTimeout = 15_000, probeTimeout = 5_000,
-    outbox: { messages: outboxMax = 1_024, bytes: outboxBytesMax = 1024 * 1024 } = {},
+    outbox: { messages: outboxMax = 1_024, bytes: outboxBytesMax = 2 ** 20 } = {},
   } = options;
-  if (!WebSocket) throw new TypeError("give a WebSocket as an option");
+  if (!WebSocket) throw new TypeError("no WebSocket");
 
   const session = new Session<Sent>(codec.name);
   const own = listeners<keyof ClientEvents, (...told: never[]) => void>();
@@ -125,7 +125,7 @@ export function connect<In = EventMap, Out = In>(
   function dial(offers: string[]) {
     // A browser fails a handshake whose server chooses none of what was offered, and does not say
     // why. So where no server has greeted yet, every second attempt does without.
-    offered = sessions !== "never" && !(sessions === "prefer" && refused);
+    offered = sessions === "require" || (sessions === "prefer" && !refused);
     refused = false;
     connectTimer = setTimeout(() => drop(1001, "connect timeout"), connectTimeout);
     transport = openTransport(WebSocket!, address, offered ? [...offers, ...protocols] : protocols, {
@@ -148,7 +148,7 @@ export function connect<In = EventMap, Out = In>(
   function opened(protocol: string) {
     openedAt = Date.now();
     const ours = offered && protocol === session.offer;
-    if (!ours && sessions === "require") drop(1002, "wspulse.1 is required");
+    if (!ours && sessions === "require") drop(1002, "no wspulse.1");
     else happen(() => session.opened(ours ? protocol : ""));
   }
 
@@ -179,7 +179,8 @@ export function connect<In = EventMap, Out = In>(
 
   function retryLater(code: number, reason: string) {
     detach();
-    if (attempts >= (reconnect.attempts ?? Infinity)) return close(code, reason);
+    // Never, where there is no bound.
+    if (attempts >= reconnect.attempts!) return close(code, reason);
     const least = leastDelay(code, reason);
     const delay = Math.max(least, backoff(attempts, reconnect, Math.random()));
     patient = least > 0;
@@ -285,14 +286,12 @@ export function connect<In = EventMap, Out = In>(
           reject(reason);
         };
         const abort = () => giveUp(signal!.reason);
-        const timer = timeout !== undefined && setTimeout(
-          () => giveUp(new TimeoutError(`${timeout} ms`)),
-          Math.min(timeout, TIMER_MS_MAX),
-        );
+        const late = () => giveUp(new TimeoutError(`${timeout} ms`));
+        const timer = timeout && setTimeout(late, Math.min(timeout, TIMER_MS_MAX));
         signal?.addEventListener("abort", abort);
         stop = () => {
           signal?.removeEventListener("abort", abort);
-          if (timer) clearTimeout(timer);
+          clearTimeout(timer);
         };
       });
     } finally {

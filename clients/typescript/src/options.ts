@@ -36,7 +36,7 @@ export interface SendOptions {
 }
 
 export interface RequestOptions extends SendOptions {
-  /** How long to wait for the answer, in ms; 10,000 by default. */
+  /** How long to wait for the answer, in ms; 10,000 by default, and 0 without end. */
   timeout?: number;
   /** The event of an answer, `"reply"` by default. */
   reply?: string;

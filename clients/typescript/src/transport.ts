@@ -6,6 +6,7 @@ import type { Data } from "./session.js";
 export interface Socket {
   binaryType: string;
   readonly protocol: string;
+  readonly readyState: number;
   readonly bufferedAmount: number;
   onopen: ((event: any) => void) | null;
   onmessage: ((event: any) => void) | null;
@@ -45,20 +46,22 @@ export function openTransport(
   let socket: Socket | undefined;
   let over = false;
 
+  const lost = (code: number, reason: string) => {
+    if (over) return;
+    over = true;
+    listener.lost(code, reason);
+  };
+
   const open = (url: string | URL) => {
     const opening = (socket = new WebSocket(url, protocols));
     opening.binaryType = "arraybuffer";
     opening.onopen = () => over || listener.opened(opening.protocol);
     opening.onmessage = ({ data }: { data: string | ArrayBuffer }) =>
       over || listener.received(typeof data === "string" ? data : new Uint8Array(data));
-    opening.onclose = ({ code, reason }: { code: number; reason: string }) => {
-      if (!over) {
-        over = true;
-        listener.lost(code, reason);
-      }
-    };
-    // The close follows, and says as much.
-    opening.onerror = () => {};
+    opening.onclose = ({ code, reason }: { code: number; reason: string }) => lost(code, reason);
+    // A close follows and says more. But some Nodes leave a socket whose handshake
+    // failed in state 0, connecting, for ever.
+    opening.onerror = () => opening.readyState || lost(1006, "");
   };
 
   // Always after this turn, so that whoever opens it has it before it tells anything.

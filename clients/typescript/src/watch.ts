@@ -10,8 +10,8 @@ export interface Watched {
   silent(): void;
 }
 
-/** Timers take no more. */
-export const TIMER_MS_MAX = 2 ** 31 - 1;
+/** 23 days; timers take 25. */
+export const TIMER_MS_MAX = 2e9;
 // A server cannot have its clients ask more often.
 const SILENCE_MS_MIN = 1_000;
 
@@ -52,11 +52,16 @@ export function watching({ ask, buffered, silent }: Watched, probeTimeout: numbe
       else probe();
       return;
     }
-    // A page that slept has not had the time to hear the answer. An upload that goes on holds the
-    // question up, not the server.
     const slept = now - due > probeTimeout;
-    if (slept || buffered() < bufferedThen) awaitAnswer();
-    else silent();
+    // An upload that goes on holds the question up, not the server.
+    if (slept || buffered() < bufferedThen) {
+      awaitAnswer();
+      // A page that slept has not had the time to hear the answer. But a hidden page's timers are
+      // always late: so only once.
+      if (slept) due = Infinity;
+    } else {
+      silent();
+    }
   }
 
   function probe() {

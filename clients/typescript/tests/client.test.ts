@@ -332,10 +332,11 @@ describe("coming back", () => {
   test("after so many attempts in a row it ends", async () => {
     const { client, newest, sockets, told } = await live({ reconnect: { attempts: 2 } });
     for (let n = 0; n < 3; n++) {
-      newest().lose(1006, `${n}`);
+      newest().open();
+      newest().lose(1011, `${n}`);
       await vi.advanceTimersToNextTimerAsync();
     }
-    expect(told.at(-1)).toEqual(["end", 1006, "2"]);
+    expect(told.at(-1)).toEqual(["end", 1011, "2"]);
     expect([client.state, sockets.length]).toEqual(["ended", 3]);
   });
 
@@ -371,6 +372,14 @@ describe("coming back", () => {
     client.listen("end", (code) => told.push(code));
     await settle();
     expect(told).toEqual([new SyntaxError("no address"), 1006]);
+  });
+
+  test("a handshake that failed need not be closed as well", async () => {
+    const { newest, client } = await start();
+    newest().onerror!({});
+    expect(client.state).toBe("waiting");
+    await vi.advanceTimersToNextTimerAsync();
+    expect(newest().protocols).toEqual([]);
   });
 
   test("a transport that is not ready in time is given up", async () => {
@@ -501,6 +510,17 @@ describe("a link in doubt", () => {
     newest().receive(["ack", 0]);
     await vi.advanceTimersByTimeAsync(9_000);
     expect(client.state).toBe("live");
+  });
+
+  test("a hidden page, whose timers are always late, judges the second time", async () => {
+    const { client } = await live({}, { silence: 10_000 });
+    await vi.advanceTimersByTimeAsync(10_000);
+    vi.setSystemTime(Date.now() + 60_000);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(client.state).toBe("live");
+    vi.setSystemTime(Date.now() + 60_000);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(client.state).toBe("waiting");
   });
 
   test("no silence is no bound, and one of days does not overflow a timer", async () => {

@@ -7,6 +7,7 @@ export class FakeSocket implements Socket {
   binaryType = "blob";
   protocol = "";
   bufferedAmount = 0;
+  readyState = 0;
   onopen: ((event: unknown) => void) | null = null;
   onmessage: ((event: unknown) => void) | null = null;
   onclose: ((event: unknown) => void) | null = null;
@@ -31,6 +32,7 @@ export class FakeSocket implements Socket {
 
   open(protocol = "wspulse.1+json") {
     this.protocol = protocol;
+    this.readyState = 1;
     this.onopen?.({});
   }
 
@@ -46,6 +48,7 @@ export class FakeSocket implements Socket {
   }
 
   lose(code = 1006, reason = "") {
+    this.readyState = 3;
     this.onerror?.({});
     this.onclose?.({ code, reason });
   }
