@@ -6,7 +6,7 @@ import type { Frame } from "./frame.js";
 type Result = IteratorResult<Frame, undefined>;
 const DONE: Result = { done: true, value: undefined };
 
-export interface Messages extends AsyncIterableIterator<Frame, undefined> {
+export interface Messages extends AsyncIterableIterator<Frame> {
   push(frame: Frame): void;
   /** Nothing more will come; what has come can still be taken. */
   end(): void;

@@ -100,7 +100,7 @@ export interface Client<In = EventMap, Out = In> extends AsyncIterable<Frame> {
   listen<K extends keyof ClientEvents>(name: K, handler: ClientEvents[K]): () => void;
 
   /** All messages from now on, up to the client's end. 1,024, or `limit`, may wait for the loop. */
-  messages(limit?: number): AsyncIterableIterator<Frame, undefined>;
+  messages(limit?: number): AsyncIterableIterator<Frame>;
 
   /** Sends without waiting. Throws if the message is not taken. */
   post(frame: Sendable<Out>): void;

@@ -12,7 +12,8 @@ export interface Socket {
   onmessage: ((event: any) => void) | null;
   onclose: ((event: any) => void) | null;
   onerror: ((event: any) => void) | null;
-  send(data: string | Uint8Array): void;
+  // As the types of their bytes differ, so that no narrower one fits all.
+  send(data: any): void;
   close(code?: number, reason?: string): void;
 }
 

@@ -43,10 +43,47 @@ beforeAll(() => {
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
+/** Compiles files of the project as strictly as can be, in both ways in which modules are found. */
+function compile(...files: string[]) {
+  for (const module of [["nodenext", "nodenext"], ["esnext", "bundler"]] as const) {
+    run(process.execPath, [
+      join(dirname(typescript), "bin", "tsc"), "--noEmit", "--strict", "--target", "es2022",
+      "--lib", "es2022,dom", "--module", module[0], "--moduleResolution", module[1],
+      "--types", "", ...files,
+    ]);
+  }
+}
+
+test("the examples of the README are right", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const examples = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, example]) => example!);
+  expect(examples.length).toBeGreaterThan(5);
+  writeFileSync(join(project, "others.d.ts"), `
+    declare module "ws" { export const WebSocket: typeof globalThis.WebSocket }
+    declare module "@msgpack/msgpack" {
+      export function encode(value: unknown): Uint8Array;
+      export function decode(data: Uint8Array): unknown;
+    }
+  `);
+  const names = ["show", "store", "loadEverything", "hideBanner", "showBanner", "showCountdown", "showLogin"];
+  const files = examples.map((example, at) => {
+    const file = `example${at}.ts`;
+    writeFileSync(join(project, file), [
+      ...(example.includes("import { connect }") ? [] : ['import { connect } from "@wspulse/client";']),
+      ...(example.includes("const client =") ? [] : ['const client = connect("");']),
+      `declare const ${names.map((name) => `${name}: (...what: unknown[]) => void`).join(", ")};`,
+      example,
+    ].join("\n"));
+    return file;
+  });
+  compile("others.d.ts", ...files);
+}, 60_000);
+
 test("installed, its types are found", () => {
   writeFileSync(join(project, "use.ts"), `
     import { connect, LostError, type Client, type Frame } from "@wspulse/client";
     interface In { said: { text: string } }
+    connect(new URL("wss://example.org/ws"), { WebSocket });
     const client: Client<In> = connect<In>(async () => "wss://example.org/ws", { sessions: "require" });
     client.on("said", ({ text }, frame: Frame<{ text: string }>) => text.length + frame.id!.length);
     const outcome: "handled" | "written" = await client.send({ event: "said", payload: { text: "" } });
@@ -54,13 +91,7 @@ test("installed, its types are found", () => {
     client.post({ event: "says", payload: { text: outcome } });
     for await (const { payload } of client) if (payload instanceof LostError) break;
   `);
-  for (const module of [["nodenext", "nodenext"], ["esnext", "bundler"]] as const) {
-    run(process.execPath, [
-      join(dirname(typescript), "bin", "tsc"), "--noEmit", "--strict", "--target", "es2022",
-      "--lib", "es2022,dom", "--module", module[0], "--moduleResolution", module[1],
-      "--types", "", "use.ts",
-    ]);
-  }
+  compile("use.ts");
 });
 
 test.each(["@wspulse/client", "@wspulse/client/min"])("installed, %s can be imported", (name) => {
