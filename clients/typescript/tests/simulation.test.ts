@@ -49,6 +49,7 @@ class World {
           break;
         }
         case "write":
+          expect(effect.data, "kept as long as it may be needed").toBeDefined();
           this.up.push(effect.data as string);
           break;
         case "message":
