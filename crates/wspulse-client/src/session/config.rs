@@ -1,0 +1,35 @@
+//! What a session is told at its start.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whether the answer with this HTTP status ends the client.
+pub(crate) type IsFinalAnswer = Arc<dyn Fn(u16) -> bool + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct SessionConfig {
+    /// The codec's name in the subprotocol; none does not offer the protocol.
+    pub(crate) codec: Option<&'static str>,
+    pub(crate) connect_timeout: Duration,
+    /// After so long without a sign of life the server is asked for one.
+    pub(crate) silence: Option<Duration>,
+    /// And has so long to answer.
+    pub(crate) probe_timeout: Duration,
+    pub(crate) outbox_messages_max: usize,
+    pub(crate) outbox_bytes_max: usize,
+    pub(crate) is_final_answer: IsFinalAnswer,
+}
+
+impl fmt::Debug for SessionConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionConfig")
+            .field("codec", &self.codec)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("silence", &self.silence)
+            .field("probe_timeout", &self.probe_timeout)
+            .field("outbox_messages_max", &self.outbox_messages_max)
+            .field("outbox_bytes_max", &self.outbox_bytes_max)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! A transport after its `hello`: when to ask how far the server has got, and what it is owed.
+
+use std::time::{Duration, Instant};
+
+use wspulse_core::protocol::Control;
+
+use super::effect::Outgoing;
+use super::outbox::Outbox;
+use super::watch::Watch;
+
+/// After so many messages the client asks, so that the outbox of one who only posts is emptied.
+const ASK_AFTER_MESSAGES: u64 = 64;
+
+/// So long after a message that nobody waits for, the client asks.
+const ASK_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) watch: Watch,
+    owes_answer: bool,
+    /// An `ask` has no answer yet; at most one is on its way.
+    is_asking: bool,
+    /// The last message before the last `ask`: the answers will tell of all up to it.
+    asked_through: u64,
+    /// When the first message after that was sent.
+    unasked_since: Option<Instant>,
+}
+
+impl Live {
+    pub(super) fn new<W>(watch: Watch, outbox: &Outbox<W>, now: Instant) -> Self {
+        let asked_through = outbox.done();
+        Self {
+            watch,
+            owes_answer: false,
+            is_asking: false,
+            asked_through,
+            unasked_since: (outbox.sent() > asked_through).then_some(now),
+        }
+    }
+
+    pub(super) const fn owe_answer(&mut self) {
+        self.owes_answer = true;
+    }
+
+    pub(super) const fn handle_answer(&mut self) {
+        self.is_asking = false;
+    }
+
+    pub(super) fn poll_timeout(&self, sent: u64) -> Option<Instant> {
+        let ask_at = self.unasked_since.filter(|_| !self.is_asking && sent > self.asked_through);
+        let ask_at = ask_at.map(|since| since + ASK_AFTER);
+        ask_at.into_iter().chain(self.watch.poll_timeout()).min()
+    }
+
+    pub(super) fn poll_transmit<W>(
+        &mut self,
+        outbox: &mut Outbox<W>,
+        received: u64,
+        now: Instant,
+    ) -> Option<Outgoing> {
+        if self.owes_answer {
+            self.owes_answer = false;
+            return Control::Ack(received).to_text().map(Outgoing::Control);
+        }
+        if self.watch.take_probe() {
+            // Where a question is on its way already, a Ping asks for the sign of life.
+            return if self.is_asking { Some(Outgoing::Ping) } else { self.ask(outbox.sent()) };
+        }
+        // The question comes behind all that can be written, but not behind too much.
+        let may_write = self.is_asking || self.unasked(outbox) < ASK_AFTER_MESSAGES;
+        if may_write && let Some(message) = outbox.transmit() {
+            self.unasked_since.get_or_insert(now);
+            return Some(Outgoing::Data(message));
+        }
+        if self.wants_to_ask(outbox, now) { self.ask(outbox.sent()) } else { None }
+    }
+
+    fn wants_to_ask<W>(&self, outbox: &Outbox<W>, now: Instant) -> bool {
+        if self.is_asking || self.unasked(outbox) == 0 {
+            return false;
+        }
+        outbox.awaited_through() > self.asked_through
+            || self.unasked(outbox) >= ASK_AFTER_MESSAGES
+            || self.unasked_since.is_some_and(|since| now >= since + ASK_AFTER)
+    }
+
+    /// How many messages were sent after the last question.
+    fn unasked<W>(&self, outbox: &Outbox<W>) -> u64 {
+        outbox.sent().saturating_sub(self.asked_through)
+    }
+
+    fn ask(&mut self, sent: u64) -> Option<Outgoing> {
+        self.is_asking = true;
+        self.asked_through = sent;
+        self.unasked_since = None;
+        Control::Ask.to_text().map(Outgoing::Control)
+    }
+}
