@@ -124,6 +124,10 @@ pub enum Cause {
     /// The transport was not open, or the server had not said hello, within `connect_timeout`.
     #[error("not connected within the connect timeout")]
     ConnectTimeout,
+    /// The server has sent a message longer than `max_message_size`. It would send it again to the
+    /// same session, so the next one is new.
+    #[error("the server has sent a message longer than `max_message_size`")]
+    MessageTooLong,
     /// Nothing came for the silence, and no sign of life when the client asked for one.
     #[error("the server has fallen silent")]
     Silent,
@@ -142,9 +146,14 @@ impl Cause {
             | Self::Failed(_)
             | Self::Unreachable(_)
             | Self::ConnectTimeout
+            | Self::MessageTooLong
             | Self::Silent
             | Self::Violation(_) => None,
         }
+    }
+
+    pub(crate) fn unreachable(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unreachable(Arc::new(error))
     }
 
     /// How long the server has asked to stay away.
@@ -161,6 +170,7 @@ impl Cause {
             | Self::Failed(_)
             | Self::Unreachable(_)
             | Self::ConnectTimeout
+            | Self::MessageTooLong
             | Self::Silent
             | Self::Violation(_) => Duration::ZERO,
         }

@@ -1,7 +1,24 @@
-//! The client of wspulse, so far its state machine.
-#![allow(dead_code, reason = "what drives the machine is still to come")]
+//! The client of wspulse: a WebSocket that comes back, loses nothing and gets nothing twice.
 
+mod builder;
+mod callbacks;
+mod client;
+mod driver;
+mod error;
 mod event;
+mod inbox;
+mod options;
 mod session;
+mod shared;
+mod target;
+mod transport;
 
+pub use builder::ClientBuilder;
+pub use client::{Client, Messages};
+pub use error::{ConfigError, RequestError, SendError};
 pub use event::{Cause, EndCause, Event, SessionStart};
+pub use target::{Target, TargetError};
+#[cfg(feature = "rustls")]
+pub use transport::Roots;
+pub use transport::{Address, ByteStream, Proxy};
+pub use wspulse_core::{Frame, PayloadError, codec};

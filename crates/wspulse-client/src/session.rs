@@ -291,7 +291,8 @@ impl<W> Session<W> {
         self.message_bytes_max = Some(hello.message_max);
         self.refuse_too_long(hello.message_max);
         self.backoff.begin_anew();
-        let watch = Watch::new(self.config.silence, self.config.probe_timeout, now);
+        let silence = self.config.silence_under(hello.silence);
+        let watch = Watch::new(silence, self.config.probe_timeout, now);
         self.state = State::Live(Live::new(watch, &self.outbox, now));
         self.tell(Event::Session { session, replay: hello.replay, id: hello.id });
     }
@@ -312,7 +313,9 @@ impl<W> Session<W> {
             State::Plain(_) => true,
             State::Connecting { .. } | State::Greeting { .. } | State::Live(_) => false,
         };
-        if was_plain || cause.close_code() == Some(CloseCode::FRAMES_LOST.as_u16()) {
+        let is_session_over = cause.close_code() == Some(CloseCode::FRAMES_LOST.as_u16())
+            || matches!(cause, Cause::MessageTooLong);
+        if was_plain || is_session_over {
             self.forget_session();
         }
         if let Some(end) = self.final_end(&cause) {
@@ -345,6 +348,7 @@ impl<W> Session<W> {
             | Cause::Failed(_)
             | Cause::Unreachable(_)
             | Cause::ConnectTimeout
+            | Cause::MessageTooLong
             | Cause::Silent
             | Cause::Violation(_) => None,
         }

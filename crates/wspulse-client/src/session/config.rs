@@ -21,6 +21,22 @@ pub(crate) struct SessionConfig {
     pub(crate) is_final_answer: IsFinalAnswer,
 }
 
+/// More often a client does not ask, whatever the server goes by.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
+
+impl SessionConfig {
+    /// When to ask a server that takes its clients for gone after so many milliseconds of silence:
+    /// halfway there, so that an idle client is heard as well. 0 says nothing.
+    pub(super) fn silence_under(&self, servers_milliseconds: u64) -> Option<Duration> {
+        let own = self.silence?;
+        if servers_milliseconds == 0 {
+            return Some(own);
+        }
+        let halfway = Duration::from_millis(servers_milliseconds / 2).max(SILENCE_MIN);
+        Some(own.min(halfway))
+    }
+}
+
 impl fmt::Debug for SessionConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionConfig")
