@@ -57,6 +57,7 @@ enum Phase {
     Held,
     Ready,
     Running,
+    RunningMessage,
     /// `Closed` was handed out and its callback has finished.
     Over,
     /// `Closed` was handed out.
@@ -113,7 +114,7 @@ impl CallbackQueue {
             SessionEvent::Closed(_) => Phase::RunningLast,
             SessionEvent::Message(_) | SessionEvent::Undecodable(_) => {
                 self.messages -= 1;
-                Phase::Running
+                Phase::RunningMessage
             }
             SessionEvent::Opened | SessionEvent::Suspended(_) | SessionEvent::Resumed(_) => {
                 Phase::Running
@@ -127,14 +128,14 @@ impl CallbackQueue {
     pub(crate) fn start_message(&mut self) -> bool {
         let is_free = self.phase == Phase::Ready && self.waiting.is_empty();
         if is_free {
-            self.phase = Phase::Running;
+            self.phase = Phase::RunningMessage;
         }
         is_free
     }
 
     pub(crate) fn finished(&mut self) {
         self.phase = match self.phase {
-            Phase::Running => Phase::Ready,
+            Phase::Running | Phase::RunningMessage => Phase::Ready,
             Phase::RunningLast => Phase::Over,
             Phase::Held | Phase::Ready | Phase::Over => {
                 debug_assert!(false, "no callback was running");
@@ -162,12 +163,17 @@ impl CallbackQueue {
 
     /// Whether a callback runs.
     pub(crate) fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running | Phase::RunningLast)
+        matches!(self.phase, Phase::Running | Phase::RunningMessage | Phase::RunningLast)
     }
 
     /// The number of messages that wait.
     pub(crate) const fn messages(&self) -> usize {
         self.messages as usize
+    }
+
+    /// The number of messages whose callback has not returned.
+    pub(crate) fn unhandled(&self) -> u32 {
+        self.messages + u32::from(self.phase == Phase::RunningMessage)
     }
 
     /// Whether the transport has changed since the event whose callback runs.

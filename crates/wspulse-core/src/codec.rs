@@ -22,6 +22,13 @@ use crate::frame::Frame;
 ///
 /// One codec serves all connections of a server, from many threads at once.
 pub trait Codec: Send + Sync + 'static {
+    /// The name by which clients ask for it in the subprotocol `wspulse.1+<name>`: letters, digits
+    /// and `-`. By default there is none, and that subprotocol is never negotiated; nor may it be
+    /// for a codec whose text messages may begin with `[`, as control messages do.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
     /// The kind of WebSocket message that [`encode`](Self::encode) makes of `frame`; most codecs
     /// know only one. What goes out as [`MessageKind::Text`] must be valid UTF-8: a peer fails the
     /// connection otherwise (RFC 6455 §8.1).

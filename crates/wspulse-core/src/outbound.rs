@@ -15,7 +15,7 @@ pub use control::{ControlLane, PingPayload};
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
 pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, QueueFull};
-pub use retained::{Acknowledged, NotWritten, Window};
+pub use retained::{Acknowledged, NotKept, NotWritten, ResumedAt, Window};
 pub use stats::OutboundStats;
 
 /// What happens to a frame that finds its queue full.

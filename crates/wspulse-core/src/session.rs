@@ -3,6 +3,7 @@
 mod acks;
 mod action;
 mod config;
+mod exchange;
 mod inbound;
 mod state;
 mod suspension;
@@ -109,6 +110,7 @@ impl Session {
         self.forget_message();
         self.enter(State::Connected(Link { heartbeat, writing: Writing::Flowing }));
         self.begin_asking();
+        self.forget_client_asked();
     }
 
     /// The transport that was being upgraded did not come about. That takes back no more than it
@@ -215,12 +217,13 @@ impl Session {
             // The application agrees with a peer that has taken its leave.
             (
                 State::Suspended { cause: cause @ TransportLost::PeerClosed(_), .. },
-                Disconnect::Closed,
+                Disconnect::Closed | Disconnect::ClosedWith(_),
             ) => Disconnect::TransportLost(cause.clone()),
             (_, disconnect) => disconnect,
         };
         self.callbacks.push(SessionEvent::Closed(told));
         if has_transport {
+            self.answer_finally();
             self.enter(State::Flushing { close, deadline });
         } else if self.upgrade_deadline.is_some() {
             self.enter(State::AwaitingTransport { close, deadline });
@@ -247,6 +250,7 @@ impl Session {
     pub fn handle_callback_finished(&mut self, now: Instant) {
         let was_paused = !self.has_room();
         self.callbacks.finished();
+        self.answer_if_due();
         if was_paused {
             self.resume_reading(now);
         }
@@ -282,6 +286,7 @@ impl Session {
     /// stays what it is.
     pub fn handle_message_panicked(&mut self, error: PanicError, now: Instant) {
         if matches!(self.state, State::Connected(_)) && !self.callbacks.suspension_waits() {
+            self.take_back(self.callbacks.messages());
             self.discard_messages();
             self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
         }

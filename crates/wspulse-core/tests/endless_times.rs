@@ -19,7 +19,7 @@ fn an_endless_write_wait_never_gives_up_an_upgrade_nor_a_write() {
     rig.pass(LONG);
     rig.attach();
     rig.finish();
-    rig.session.handle_write_blocked(Taken { frames: 1, bytes: 10 }, rig.now);
+    rig.session.handle_write_blocked(Taken { frames: 1, bytes: 10, ..Taken::default() }, rig.now);
     rig.start_upgrade();
     rig.pass(PING);
     assert_eq!(rig.actions(), ["Ping"]);

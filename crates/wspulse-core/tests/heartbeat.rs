@@ -148,7 +148,8 @@ fn a_socket_that_takes_a_frame_more_slowly_than_the_least_rate_gets_no_more_time
     // At half the rate, each half of the write wait buys a quarter.
     for _ in 0..2 {
         rig.pass(WRITE_WAIT / 2);
-        rig.session.handle_write_blocked(Taken { frames: 0, bytes: 250 }, rig.now);
+        rig.session
+            .handle_write_blocked(Taken { frames: 0, bytes: 250, ..Taken::default() }, rig.now);
     }
     rig.session.handle_activity(rig.now);
     rig.pass(just_before(WRITE_WAIT / 2));
@@ -160,16 +161,32 @@ fn a_socket_that_takes_a_frame_more_slowly_than_the_least_rate_gets_no_more_time
 #[test]
 fn a_socket_that_takes_a_long_frame_fast_enough_has_its_time_for_as_long_as_it_does() {
     let mut rig = Rig::connected();
-    rig.session.handle_write_blocked(Taken { frames: 0, bytes: 500 }, rig.now);
+    rig.session.handle_write_blocked(Taken { frames: 0, bytes: 500, ..Taken::default() }, rig.now);
     for _ in 0..100 {
         for bytes in [400, 600] {
             rig.pass(just_before(WRITE_WAIT / 2));
             rig.session.handle_activity(rig.now);
-            rig.session.handle_write_blocked(Taken { frames: 0, bytes }, rig.now);
+            rig.session
+                .handle_write_blocked(Taken { frames: 0, bytes, ..Taken::default() }, rig.now);
         }
     }
     assert!(rig.session.is_writable());
     rig.pass(WRITE_WAIT);
+    assert!(rig.session.is_suspended());
+}
+
+/// It leaves unseen: the time passes without a word of progress.
+#[test]
+fn what_a_socket_holds_back_has_its_time_at_the_least_rate_beside_the_write_wait() {
+    let mut rig = Rig::connected();
+    let held = Taken { frames: 1, bytes: 500, bytes_held: 500 };
+    rig.session.handle_write_blocked(held, rig.now);
+    for time in [WRITE_WAIT / 2, just_before(WRITE_WAIT)] {
+        rig.session.handle_activity(rig.now);
+        rig.pass(time);
+        assert!(rig.session.is_writable());
+    }
+    rig.pass(MOMENT);
     assert!(rig.session.is_suspended());
 }
 
@@ -179,7 +196,7 @@ fn each_frame_that_is_taken_whole_gives_the_next_its_full_time() {
     rig.session.handle_write_blocked(Taken::default(), rig.now);
     rig.pass(WRITE_WAIT / 2);
     rig.session.handle_activity(rig.now);
-    rig.session.handle_write_blocked(Taken { frames: 1, bytes: 10 }, rig.now);
+    rig.session.handle_write_blocked(Taken { frames: 1, bytes: 10, ..Taken::default() }, rig.now);
     rig.pass(just_before(WRITE_WAIT));
     assert!(rig.session.is_writable());
 }

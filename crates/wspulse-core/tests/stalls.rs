@@ -57,7 +57,7 @@ fn a_peer_whose_time_was_as_good_as_over_can_still_answer() {
 #[test]
 fn a_write_has_the_rest_of_its_time() {
     let mut rig = Rig::connected();
-    rig.session.handle_write_blocked(Taken { frames: 1, bytes: 10 }, rig.now);
+    rig.session.handle_write_blocked(Taken { frames: 1, bytes: 10, ..Taken::default() }, rig.now);
     rig.stall();
     rig.session.handle_activity(rig.now);
     rig.pass(just_before(WRITE_WAIT.saturating_sub(PING)));

@@ -16,7 +16,8 @@ const DROPS: [DropReason; 5] = [
     DropReason::Ended,
     DropReason::Undeliverable,
 ];
-const CALLBACKS: [CallbackKind; 6] = [
+const CALLBACKS: [CallbackKind; 7] = [
+    CallbackKind::ConnectFunction,
     CallbackKind::Connect,
     CallbackKind::Message,
     CallbackKind::Undecodable,

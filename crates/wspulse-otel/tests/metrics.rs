@@ -247,6 +247,7 @@ fn every_reason_limit_and_callback_has_its_own_name() {
         expected.push(format!("wspulse.limits.reached{{limit={limit}}} 1"));
     }
     for callback in [
+        CallbackKind::ConnectFunction,
         CallbackKind::Connect,
         CallbackKind::Message,
         CallbackKind::Undecodable,

@@ -32,6 +32,7 @@ pub(crate) const LIMITS: &[&str] = &[
     OTHER,
 ];
 pub(crate) const CALLBACKS: &[&str] = &[
+    "connect",
     "on_connect",
     "on_message",
     "on_undecodable",

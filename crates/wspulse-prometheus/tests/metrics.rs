@@ -258,8 +258,10 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
         metrics.limit_reached(&LimitReached::new(limit));
     }
     for callback in [
+        CallbackKind::ConnectFunction,
         CallbackKind::Connect,
         CallbackKind::Message,
+        CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
         CallbackKind::Disconnect,

@@ -191,6 +191,11 @@ impl ServerBuilder {
     ///
     /// What counts is what the system's buffer for the socket takes, which it does in pieces of up
     /// to a third of that buffer.
+    ///
+    /// A stream that holds bytes back, as one for TLS does, has the time to pass them on at this
+    /// rate, beside `write_wait`: at most that for 256 KiB, which is 64 s by default. A client that
+    /// reads nothing keeps such a stream for so long, unless [`heartbeat`](Self::heartbeat) gives it
+    /// up earlier. The time to flush what was accepted before a close is not made longer.
     pub const fn min_write_rate(mut self, bytes_per_second: u32) -> Self {
         self.options.write_rate_min = bytes_per_second;
         self

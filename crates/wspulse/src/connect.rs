@@ -86,7 +86,8 @@ impl ConnectRequest {
     ///
     /// # Errors
     ///
-    /// [`QueryError`] if the parameter is no UTF-8. It becomes a [`Rejection`] that answers 400.
+    /// [`QueryError`] if the parameter is no UTF-8. It becomes a [`Rejection`] that answers 400, also
+    /// where it is the source of another error.
     pub fn try_query(&self, name: &str) -> Result<Option<Cow<'_, str>>, QueryError> {
         let pairs = self.parts.uri.query().unwrap_or_default().split('&');
         for pair in pairs {
@@ -252,7 +253,8 @@ impl Drop for Data {
 /// A refused client: what it is told.
 ///
 /// Every error converts into one, by `?` as well, as do strings and `anyhow`'s errors. A
-/// [`QueryError`] is answered 400; any other error is no answer to the client: that is told 500
+/// [`QueryError`] is answered 400, also as the [source](Error::source) of an error of yours, whose own
+/// text the client is not told; any other error is no answer to the client: that is told 500
 /// `internal error`, and the error's text goes to the log, at ERROR. Another status for such errors
 /// is [`ServerBuilder::reject_errors_with`](crate::ServerBuilder::reject_errors_with); for one of
 /// them, `map_err`.
@@ -345,9 +347,11 @@ impl Rejection {
     }
 
     /// Has an error of the application's answered with this status; what the application has
-    /// decided upon stays.
+    /// decided upon stays, and what is the client's fault.
     pub(crate) fn or_for_errors(mut self, status: Option<StatusCode>) -> Self {
-        if let (Some(status), Some(_)) = (status, &self.cause) {
+        if let (Some(status), Some(_)) = (status, &self.cause)
+            && self.status == StatusCode::INTERNAL_SERVER_ERROR
+        {
             self.status = status;
             let reason = status.canonical_reason().unwrap_or("refused");
             self.body = reason.to_ascii_lowercase().into();
@@ -356,13 +360,29 @@ impl Rejection {
     }
 }
 
+/// The first error of a chain that is a [`QueryError`].
+fn query_error_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a QueryError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Rejection {
     fn from(error: E) -> Self {
         let error = error.into();
-        // The client's own fault, which it may be told.
-        if error.is::<QueryError>() {
-            return Self::with_status(StatusCode::BAD_REQUEST, error.to_string());
+        // The client's own fault, which it may be told; what the application says around it, it
+        // may not.
+        match query_error_in(&*error).map(ToString::to_string) {
+            Some(fault) => {
+                let rejection = Self::new(StatusCode::BAD_REQUEST, fault.into());
+                Self { cause: Some(error), ..rejection }
+            }
+            None => Self::internal(error),
         }
-        Self::internal(error)
     }
 }

@@ -195,7 +195,8 @@ impl Connection {
 
     /// Closes as [`close`](Self::close) does, with a close code and reason of your own, by which the
     /// client can tell why: 4000 to 4999 are for applications (RFC 6455 §7.4.2). Up to 123 bytes of
-    /// the reason are sent.
+    /// the reason are sent; nothing is, and `on_disconnect` is told of the client's own close, if that
+    /// has taken its leave.
     ///
     /// ```
     /// # fn close(conn: &wspulse::Connection) -> Result<(), wspulse::InvalidCloseCode> {

@@ -5,6 +5,7 @@
 
 mod acknowledge;
 mod callback;
+mod exchange;
 mod orphan;
 mod read;
 mod timer;
@@ -24,7 +25,6 @@ use crate::mailbox::{Collected, End, Mail};
 use crate::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended};
 use crate::registry::EndRule;
 use crate::transport::{Farewell, Transport, Upgrade};
-use acknowledge::Nonce;
 use callback::RunningCallback;
 use write::Written;
 
@@ -53,7 +53,10 @@ impl Driver {
         predecessor: Predecessor,
     ) -> Self {
         let config = Arc::clone(connection.server.session_config());
-        let session = Session::new(config, predecessor, now());
+        let mut session = Session::new(config, predecessor, now());
+        if connection.mailbox.proof().is_some() {
+            session.begin_exchange();
+        }
         Self {
             connection,
             session,
@@ -76,6 +79,11 @@ impl Driver {
         match action {
             Action::Call(event) => self.start_callback(event),
             Action::Ping => self.queue_ping(now()),
+            Action::Answer(count) => {
+                if let Some(transport) = &mut self.transport {
+                    transport.lane.queue_ack(count);
+                }
+            }
             Action::Presume { number, is_news } => self.presume(number, is_news),
             Action::PongTimeout => {
                 let ConnectionShared { server, room, id, .. } = &*self.connection;
@@ -179,7 +187,7 @@ impl Driver {
         let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
             return;
         };
-        let peer_addr = upgrade.peer_addr;
+        let (peer_addr, received) = (upgrade.peer_addr, upgrade.received);
         self.upgrade = None;
         match result {
             Ok(upgradable) => {
@@ -189,14 +197,15 @@ impl Driver {
                     self.dismiss(TransportLost::Superseded.dismissal(), deadline.into());
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
+                let goes_on = self.resume_at(received);
                 let decoder = self.connection.server.options().decoder();
                 let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(transport);
                 self.session.handle_attached(self.connection.mailbox.resumed(), now());
-                if self.session.asks() {
-                    self.session.name_questions(Nonce::random());
+                if goes_on {
+                    self.begin_to_ask(resumes);
                 }
                 let before = self.connection.mailbox.set_connected(peer_addr);
                 if resumes {
@@ -204,6 +213,11 @@ impl Driver {
                     let was_suspended = before == ConnectionState::Suspended;
                     let event = SessionResumed { room, id, was_suspended };
                     server.metrics().record(|hooks| hooks.session_resumed(&event));
+                }
+                if !goes_on {
+                    // What comes behind a gap is not written: the client would not know of it.
+                    self.connection.discard_backlog();
+                    self.end(Disconnect::FramesLost);
                 }
                 self.settle();
                 self.meter_read(bytes_behind_handshake, now(), cx);

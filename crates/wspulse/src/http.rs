@@ -1,6 +1,7 @@
 //! From HTTP requests to connections.
 
 pub(crate) mod authority;
+mod exchange;
 mod handshake;
 mod response;
 mod service;
@@ -8,4 +9,5 @@ mod service;
 /// Of the crate `http`, for a [`Rejection`](crate::Rejection): whoever needs no more of it need not
 /// depend on it.
 pub use ::http::{StatusCode, header};
+pub(crate) use exchange::Exchange;
 pub use service::{Accepted, Handshake, Response};

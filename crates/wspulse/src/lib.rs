@@ -92,6 +92,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod throttle;
+mod token;
 mod transport;
 mod turns;
 mod yielding;

@@ -19,7 +19,7 @@ use crate::queued_bytes::QueuedBytes;
 use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
-use acknowledge::Receipts;
+use acknowledge::Promise;
 use offer::offer;
 pub(crate) use offer::{Offered, Outcome};
 
@@ -46,8 +46,8 @@ struct Inner {
     /// A frame is lost that was promised to be delivered: nothing may follow it. The end is on its
     /// way.
     has_gap: bool,
-    /// Boxed, since there are none most of the time.
-    receipts: Option<Box<Receipts>>,
+    /// Boxed, since there is none most of the time.
+    promise: Option<Box<Promise>>,
 }
 
 /// What a task finds in its mailbox.
@@ -123,7 +123,7 @@ impl Mailbox {
                 peer_addr,
                 succession: Succession::Nobody,
                 has_gap: false,
-                receipts: None,
+                promise: None,
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -344,9 +344,7 @@ impl Mailbox {
         if let Some(queued_bytes) = queued_bytes {
             queued_bytes.release(inner.queue.held_bytes());
         }
-        if let Some(mut receipts) = inner.receipts.take() {
-            receipts.close();
-        }
+        inner.close_receipts();
         inner.queue.discard()
     }
 

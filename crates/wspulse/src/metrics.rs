@@ -128,6 +128,8 @@ impl fmt::Display for DropReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallbackKind {
+    /// The connect function.
+    ConnectFunction,
     /// `on_connect`.
     Connect,
     /// `on_message`, or the codec on its behalf.
@@ -143,9 +145,10 @@ pub enum CallbackKind {
 }
 
 impl CallbackKind {
-    /// The callback's name on the builder.
+    /// The callback's name on the builder; the connect function, which has none there, is `connect`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ConnectFunction => "connect",
             Self::Connect => "on_connect",
             Self::Message => "on_message",
             Self::Undecodable => "on_undecodable",

@@ -58,8 +58,18 @@ pub(crate) struct Arrival<'a> {
     pub(crate) id: &'a Arc<str>,
     /// The application has given the id: it is not a random one.
     pub(crate) is_named: bool,
+    /// What the client speaks, which its session must be of as well.
+    pub(crate) speaks: Speaks,
     /// The transport on its way.
     pub(crate) upgrade: Upgrade,
+}
+
+/// What a client and its session speak.
+pub(crate) enum Speaks {
+    /// WebSocket, and nothing beside.
+    Plain,
+    /// `wspulse.1`; and this is the session whose token the client has, if it has one.
+    Exchange { resumes: Option<Arc<ConnectionShared>> },
 }
 
 /// Why a client is not let in.
@@ -137,7 +147,7 @@ impl Registry {
         meter: &Meter,
         create: impl FnOnce(usize) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
-        let Arrival { id, is_named, upgrade } = arrival;
+        let Arrival { id, is_named, speaks, upgrade } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         let inner = &mut *self.inner.lock();
         if !inner.is_open {
@@ -145,13 +155,7 @@ impl Registry {
         }
         let existing = inner.connections.get(id);
         if let Some(connection) = existing {
-            let resumes = match (connection.mailbox.state(), policy) {
-                (ConnectionState::Suspended, _)
-                | (ConnectionState::Connected, DuplicatePolicy::Resume) => true,
-                (ConnectionState::Connected, DuplicatePolicy::Replace)
-                | (ConnectionState::Closed, _) => false,
-            };
-            if resumes {
+            if speaks.may_resume(connection, policy) {
                 inner.places.keep(connection.task_key, group);
                 let displaced = connection.mailbox.attach(upgrade);
                 let connection = Arc::clone(connection);
@@ -176,6 +180,9 @@ impl Registry {
         let connection = Arc::new(connection);
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
+        if let Speaks::Exchange { .. } = speaks {
+            connection.mailbox.begin_exchange();
+        }
         let waves = inner.join(&connection, meter);
         if let Some(old) = replaced {
             let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
@@ -278,6 +285,33 @@ impl Registry {
 
     pub(crate) fn room_count(&self) -> usize {
         self.inner.lock().rooms.len()
+    }
+}
+
+impl Speaks {
+    /// The id of the session that the client has the token of, or a random one.
+    pub(crate) fn session_id(&self) -> Arc<str> {
+        match self {
+            Self::Exchange { resumes: Some(session) } => Arc::clone(&session.id),
+            Self::Exchange { resumes: None } | Self::Plain => {
+                uuid::Uuid::new_v4().to_string().into()
+            }
+        }
+    }
+
+    /// Whether the client gets this session, which has the id that it was admitted with.
+    fn may_resume(&self, session: &Arc<ConnectionShared>, policy: DuplicatePolicy) -> bool {
+        match (self, session.mailbox.state(), policy) {
+            (_, ConnectionState::Closed, _) => false,
+            // Whoever has the token is whom the session waits for, be it suspended or not.
+            (Self::Exchange { resumes }, _, _) => {
+                resumes.as_ref().is_some_and(|resumes| Arc::ptr_eq(resumes, session))
+            }
+            (Self::Plain, _, _) if session.mailbox.proof().is_some() => false,
+            (Self::Plain, ConnectionState::Suspended, _)
+            | (Self::Plain, ConnectionState::Connected, DuplicatePolicy::Resume) => true,
+            (Self::Plain, ConnectionState::Connected, DuplicatePolicy::Replace) => false,
+        }
     }
 }
 

@@ -32,6 +32,7 @@ use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
 use crate::sync::Mutex;
 use crate::throttle::Throttle;
+use crate::token::{Proof, TokenKey};
 use crate::turns::Turns;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -57,6 +58,7 @@ struct Inner {
     /// Every task that this server spawned.
     tasks: TaskTracker,
     runtimes: Runtimes,
+    token_key: TokenKey,
     unknown_addresses: Mutex<Throttle>,
     turns: Turns,
     other_rooms: Mutex<Throttle>,
@@ -149,6 +151,7 @@ impl Server {
                 queued_bytes,
                 tasks: TaskTracker::new(),
                 runtimes: Runtimes::new(),
+                token_key: TokenKey::random(),
                 unknown_addresses: Mutex::default(),
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
@@ -339,6 +342,10 @@ impl Server {
 
     pub(crate) fn codec(&self) -> &dyn Codec {
         &*self.inner.options.codec
+    }
+
+    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
+        self.inner.token_key.token(id, proof)
     }
 
     pub(crate) fn turns(&self) -> &Turns {

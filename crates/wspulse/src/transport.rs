@@ -1,7 +1,8 @@
-//! Byte streams that carry WebSocket frames, and how they come out of an HTTP upgrade.
+//! Byte streams that carry WebSocket frames.
 
 mod caught;
 mod farewell;
+mod upgraded;
 
 use std::any::Any;
 use std::error::Error;
@@ -10,9 +11,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -21,12 +19,11 @@ use wspulse_core::websocket::Decoder;
 
 use crate::handler::BoxFuture;
 use crate::runtimes::Home;
-#[cfg(feature = "rustls")]
-use crate::serve::tls::TlsStream;
 use crate::turns::LastTurn;
 
 use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
+pub(crate) use upgraded::{FromHyper, Unwrap};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.
 pub(crate) struct Transport {
@@ -35,10 +32,13 @@ pub(crate) struct Transport {
     pub(crate) lane: ControlLane,
     /// Boxed, since there are none most of the time.
     pub(crate) unread: Option<Box<Unread>>,
-    /// Bytes were written that the stream may still hold back.
-    pub(crate) needs_flush: bool,
+    /// How many bytes the stream has taken since it was last flushed to the end: it may still hold
+    /// them back. It stops at the highest number.
+    pub(crate) bytes_unflushed: u32,
     /// An undecodable message has come, and was logged at WARN.
     pub(crate) undecodable_seen: bool,
+    /// Something has come on it: the client has the token that it began with.
+    pub(crate) is_confirmed: bool,
     pub(crate) last_turn: LastTurn,
 }
 
@@ -61,6 +61,9 @@ impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
 pub(crate) struct Upgrade {
     pub(crate) stream: BoxFuture<Result<Upgradable, UpgradeError>>,
     pub(crate) peer_addr: Option<SocketAddr>,
+    /// How many frames of its session the client has received, if it speaks `wspulse.1` and comes
+    /// back.
+    pub(crate) received: Option<u64>,
 }
 
 /// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
@@ -76,16 +79,15 @@ pub(crate) type StreamSender = oneshot::Sender<Upgradable>;
 
 impl Upgrade {
     /// The stream of a request that hyper serves, also under axum.
-    pub(crate) fn from_hyper(on_upgrade: OnUpgrade, peer_addr: Option<SocketAddr>) -> Self {
-        let stream = async move { Ok(Upgradable::from_hyper(on_upgrade.await?)) };
-        Self { stream: Box::pin(stream), peer_addr }
+    pub(crate) fn from_hyper(from_hyper: FromHyper, peer_addr: Option<SocketAddr>) -> Self {
+        Self { stream: Box::pin(from_hyper.stream()), peer_addr, received: None }
     }
 
     /// A stream that will come through the sender.
     pub(crate) fn by_hand(peer_addr: Option<SocketAddr>) -> (StreamSender, Self) {
         let (sender, receiver) = oneshot::channel();
         let stream = async move { Ok(receiver.await?) };
-        (sender, Self { stream: Box::pin(stream), peer_addr })
+        (sender, Self { stream: Box::pin(stream), peer_addr, received: None })
     }
 }
 
@@ -103,24 +105,6 @@ impl Upgradable {
         Self { stream: Stream::new(stream), unread: Unread::some(unread) }
     }
 
-    /// Gets the plain socket back out of hyper's wrapping. hyper's read buffer is not kept: it
-    /// would cost 8 KiB for the life of the connection.
-    fn from_hyper(upgraded: Upgraded) -> Self {
-        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return Self::new(parts.io.into_inner(), &parts.read_buf),
-            Err(upgraded) => upgraded,
-        };
-        #[cfg(feature = "rustls")]
-        let upgraded = match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-            Ok(parts) => return Self::new(parts.io.into_inner(), &parts.read_buf),
-            Err(upgraded) => upgraded,
-        };
-        match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => Self::new(parts.io.into_inner(), &parts.read_buf),
-            Err(upgraded) => Self::new(TokioIo::new(upgraded), &[]),
-        }
-    }
-
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.stream {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
@@ -136,15 +120,22 @@ impl Transport {
             decoder,
             lane: ControlLane::default(),
             unread: upgradable.unread,
-            needs_flush: false,
+            bytes_unflushed: 0,
             undecodable_seen: false,
+            is_confirmed: false,
             last_turn: LastTurn::never(home),
         }
     }
 
     /// Whether nothing is left to be written or flushed but what waits in the queue.
     pub(crate) const fn is_flushed(&self) -> bool {
-        self.lane.is_empty() && !self.needs_flush
+        self.lane.is_empty() && self.bytes_unflushed == 0
+    }
+
+    /// The stream has taken so many bytes.
+    pub(crate) fn note_taken(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes_unflushed = self.bytes_unflushed.saturating_add(bytes);
     }
 }
 

@@ -169,6 +169,49 @@ async fn a_parameter_that_is_no_utf8_is_400_where_the_connect_function_passes_it
     assert_eq!(answer.summary(), (400, "query parameter \"id\" is no UTF-8\n"));
 }
 
+/// What an application makes of the errors of its connect function.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: the secret is 42")]
+struct Wrapped(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>);
+
+fn wrapping(wrap: fn(QueryError) -> Rejection) -> ServerBuilder {
+    Server::builder_sync(move |request| {
+        let id = request.try_query("id").map_err(wrap)?.unwrap_or_default();
+        Ok(Admission::room("lobby").id(&*id))
+    })
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_no_utf8_is_400_also_inside_of_the_applications_own_errors() {
+    let wraps: [fn(QueryError) -> Rejection; 4] = [
+        |error| Wrapped("once", error.into()).into(),
+        |error| Wrapped("twice", Wrapped("once", error.into()).into()).into(),
+        |error| Box::<dyn std::error::Error + Send + Sync>::from(error).into(),
+        |error| std::io::Error::other(Wrapped("in another", error.into())).into(),
+    ];
+    for wrap in wraps {
+        let server = wrapping(wrap).reject_errors_with(StatusCode::UNAUTHORIZED);
+        let answer = Answer::to(&server.build().unwrap(), request_parts("/ws?id=%FF")).await;
+        assert_eq!(answer.summary(), (400, "query parameter \"id\" is no UTF-8\n"));
+    }
+}
+
+#[tokio::test]
+async fn what_the_application_says_around_a_bad_parameter_goes_to_the_log_alone() {
+    let logs = Logs::capture();
+    let server = wrapping(|error| Wrapped("once", error.into()).into()).build().unwrap();
+    let answer = Answer::to(&server, request_parts("/ws?id=%FF")).await;
+    assert!(!format!("{answer:?}").contains("42"));
+    assert!(logs.one("INFO", "client refused").contains("the secret is 42"));
+}
+
+#[tokio::test]
+async fn a_status_that_the_application_decided_for_a_bad_parameter_stays() {
+    let server = wrapping(|error| Rejection::with_status(StatusCode::CONFLICT, error.to_string()));
+    let answer = Answer::to(&server.build().unwrap(), request_parts("/ws?id=%FF")).await;
+    assert_eq!(answer.summary(), (409, "query parameter \"id\" is no UTF-8\n"));
+}
+
 #[tokio::test]
 async fn a_server_without_a_connect_function_lets_in_whom_the_application_admits_and_nobody_else() {
     let server = Server::builder_without_connect().build().unwrap();

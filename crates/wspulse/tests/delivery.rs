@@ -419,3 +419,16 @@ fn a_promise_needs_sessions_that_resume() {
         assert_eq!(builder.build().unwrap_err().option(), "delivery_window");
     }
 }
+
+/// Its thread would never have come back.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_hangs_up_on_a_session_that_ends_is_let_go() {
+    let mut stage = stage();
+    let (ann, connection) = stage.join("ann").await;
+    connection.send(numbered(1)).unwrap();
+    idle().await;
+    connection.close();
+    drop(ann);
+    assert!(matches!(stage.disconnected().await, Disconnect::Closed));
+    stage.server.close().await;
+}

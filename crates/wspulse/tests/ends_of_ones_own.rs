@@ -87,6 +87,24 @@ async fn an_application_that_agrees_with_a_clients_close_is_told_of_that_close_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_application_that_agrees_with_a_code_of_its_own_is_told_of_the_clients_close_too() {
+    let (server, mut ends) = server(|builder| {
+        builder.resume_window(Duration::from_mins(1)).on_transport_drop(|conn, cause| {
+            if cause.is_normal() {
+                conn.close_with(code(4001), "left");
+            }
+        })
+    });
+    let mut ann = join(&server, "ann").await;
+    ann.close(None).await.expect("connected");
+    let end = ends.recv().await.expect("an end");
+    assert!(
+        matches!(end, Disconnect::TransportLost(TransportLost::PeerClosed(None))),
+        "told: {end}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broadcast_tells_how_many_members_it_has_reached() {
     let (server, _ends) = server(|builder| builder.max_queued_bytes(1000));
     assert_eq!(server.broadcast("lobby", Frame::new("nobody")).expect("open"), 0);

@@ -36,6 +36,10 @@ fn malformed_hosts_are_refused() {
         "[::1]:x",
         "[::1]:+80",
         "[::1%25eth0]",
+        // RFC 3986 §3.2.2: an address of a version that nobody knows is answered by an error.
+        "[v1.fe]",
+        "[v1.fe]:80",
+        "[V1.fe]",
         "[::1][::1]",
         "user@host",
         "user@[::1]",

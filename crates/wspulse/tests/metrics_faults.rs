@@ -122,14 +122,23 @@ async fn a_panic_is_counted_with_the_callback_that_it_came_from() {
 #[test]
 fn the_labels_of_callbacks_are_their_names_on_the_builder() {
     let kinds = [
+        CallbackKind::ConnectFunction,
         CallbackKind::Connect,
         CallbackKind::Message,
+        CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
         CallbackKind::Disconnect,
     ];
-    let names =
-        ["on_connect", "on_message", "on_transport_drop", "on_transport_restore", "on_disconnect"];
+    let names = [
+        "connect",
+        "on_connect",
+        "on_message",
+        "on_undecodable",
+        "on_transport_drop",
+        "on_transport_restore",
+        "on_disconnect",
+    ];
     assert_eq!(kinds.map(CallbackKind::as_str), names);
 }
 

@@ -5,19 +5,25 @@
 mod support_serve;
 mod support_sessions;
 
-use std::pin::pin;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use support_serve::{read_to_end, serve_in_memory};
+use support_serve::{memory_listener, read_response, read_to_end, serve_in_memory};
 use support_sessions::{Client, WINDOW, assert_passed, dial, number, numbered, open_house};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{consume_budget, yield_now};
 use tokio::time::{Instant, advance};
-use wspulse::testing::{Received, TestClient};
+use wspulse::serve::Listener;
+use wspulse::testing::{Received, TestClient, request_parts};
 use wspulse::{Connection, ConnectionState, Server, ServerBuilder};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -144,4 +150,111 @@ async fn a_request_is_given_up_although_its_handler_spends_every_budget() {
     }
     advance(60 * SECOND).await;
     assert_eq!(soon(read_to_end(&mut client)).await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_are_accepted_although_the_shutdown_signal_spends_every_budget() {
+    let app = Router::new().route("/", get(|| async { "hello" }));
+    let (dialler, _serving) = serve_in_memory(app, |serve| serve.with_graceful_shutdown(spend()));
+    let mut client = dialler.dial();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(soon(read_response(&mut client)).await.1, "hello");
+}
+
+/// Spends every budget, and accepts nobody.
+struct Busy;
+
+impl Listener for Busy {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, Option<SocketAddr>)> {
+        spend().await;
+        Err(io::ErrorKind::Other.into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_signal_is_heard_although_the_listener_spends_every_budget() {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = wspulse::serve(Busy, Router::new());
+    let serving =
+        tokio::spawn(
+            async move { serve.with_graceful_shutdown(async { drop(stopped.await) }).await },
+        );
+    yield_now().await;
+    stop.send(()).unwrap();
+    soon(serving).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_signal_is_heard_while_clients_always_wait_to_be_accepted() {
+    let (dialler, listener) = memory_listener();
+    let serve = wspulse::serve(listener, Router::new());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving =
+        tokio::spawn(
+            async move { serve.with_graceful_shutdown(async { drop(stopped.await) }).await },
+        );
+    let _clients: Vec<_> = (0..ITEMS).map(|_| dialler.dial()).collect();
+    stop.send(()).unwrap();
+    soon(serving).await.unwrap().unwrap();
+}
+
+/// Says Pongs for ever, and counts in its drop.
+struct Endless(Arc<AtomicUsize>);
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        buffer.put_slice(&[0x8a, 0x80, 0, 0, 0, 0]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// 1 is connected, and 4 are ending.
+#[tokio::test(start_paused = true)]
+async fn who_replaces_himself_is_cut_off_although_what_he_still_sends_spends_every_budget() {
+    let dropped = Arc::<AtomicUsize>::default();
+    let server = open_house().build().unwrap();
+    for _ in 0..10 {
+        let handshake = server.handshake(request_parts("/ws?id=ann")).unwrap();
+        let accepted = soon(handshake.connect()).await.unwrap();
+        accepted.attach(Endless(Arc::clone(&dropped)), &[]);
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    }
+    soon(async {
+        while dropped.load(SeqCst) < 5 {
+            yield_now().await;
+        }
+    })
+    .await;
 }

@@ -52,6 +52,10 @@ impl Tls {
 }
 
 impl Roots {
+    #[cfg_attr(
+        not(feature = "native-roots"),
+        expect(clippy::unnecessary_wraps, reason = "the platform's list may fail")
+    )]
     fn load(self) -> Result<RootCertStore, ConfigError> {
         match self {
             Self::Webpki => Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }),

@@ -105,6 +105,10 @@ impl JsonError {
 }
 
 impl Codec for JsonCodec {
+    fn name(&self) -> Option<&str> {
+        Some("json")
+    }
+
     fn kind(&self, _frame: &Frame) -> MessageKind {
         MessageKind::Text
     }

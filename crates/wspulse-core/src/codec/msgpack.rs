@@ -90,6 +90,10 @@ pub enum MessagePackError {
 }
 
 impl Codec for MessagePackCodec {
+    fn name(&self) -> Option<&str> {
+        Some("msgpack")
+    }
+
     fn kind(&self, _frame: &Frame) -> MessageKind {
         MessageKind::Binary
     }

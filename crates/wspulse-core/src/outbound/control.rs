@@ -1,8 +1,11 @@
-//! Control frames (RFC 6455 §5.5), written ahead of waiting data.
+//! Control frames (RFC 6455 §5.5) and the control messages of `wspulse.1`, written ahead of waiting
+//! data.
 
 use smallvec::SmallVec;
 
 use crate::close::CloseFrame;
+use crate::encoded::{EncodedFrame, MessageKind};
+use crate::protocol::Control;
 
 /// The control frames that a transport owes its peer.
 ///
@@ -17,9 +20,14 @@ struct Lane {
     /// The frame that is being written, and how much of it is.
     current: SmallVec<[u8; CURRENT_BYTES]>,
     written: usize,
+    /// What a transport of `wspulse.1` begins with.
+    hello: Option<Box<str>>,
     pongs: Vec<Vec<u8>>,
     /// The payload of the Ping.
     ping: Option<PingPayload>,
+    /// The newest count that is owed to a client of `wspulse.1`.
+    ack: Option<u64>,
+    asks: bool,
     /// The payload of the Close frame.
     close: Option<Vec<u8>>,
 }
@@ -69,6 +77,22 @@ impl ControlLane {
         self.lane().ping = Some(payload);
     }
 
+    /// Owes the first message of a transport of `wspulse.1`: this text, ahead of everything else.
+    pub fn queue_hello(&mut self, text: impl Into<Box<str>>) {
+        self.lane().hello = Some(text.into());
+    }
+
+    /// Owes a client of `wspulse.1` the number of its messages that are handled, instead of one
+    /// that is owed already.
+    pub fn queue_ack(&mut self, count: u64) {
+        self.lane().ack = Some(count);
+    }
+
+    /// Owes a client of `wspulse.1` the question how far it has got.
+    pub fn queue_ask(&mut self) {
+        self.lane().asks = true;
+    }
+
     /// Owes a Close frame, `None` for an empty one, and nothing behind it.
     pub fn queue_close(&mut self, frame: Option<CloseFrame>) {
         let payload = frame.map_or_else(Vec::new, |frame| {
@@ -114,7 +138,7 @@ impl ControlLane {
         }
         lane.current.clear();
         lane.written = 0;
-        if lane.pongs.is_empty() && lane.ping.is_none() && lane.close.is_none() {
+        if lane.owes_nothing() {
             self.0 = None;
         }
         bytes - rest
@@ -126,7 +150,16 @@ impl ControlLane {
 }
 
 impl Lane {
+    fn owes_nothing(&self) -> bool {
+        let Self { current: _, written: _, hello, pongs, ping, ack, asks, close } = self;
+        let owes_control = !pongs.is_empty() || ping.is_some() || close.is_some();
+        !owes_control && hello.is_none() && ack.is_none() && !asks
+    }
+
     fn stage(&mut self) {
+        if let Some(text) = self.hello.take() {
+            self.encode_text(text.as_bytes());
+        }
         if !self.pongs.is_empty() {
             for payload in std::mem::take(&mut self.pongs) {
                 self.encode(OPCODE_PONG, &payload);
@@ -135,9 +168,23 @@ impl Lane {
         if let Some(payload) = self.ping.take() {
             self.encode(OPCODE_PING, payload.as_bytes());
         }
+        if let Some(count) = self.ack.take()
+            && let Some(text) = Control::Ack(count).to_text()
+        {
+            self.encode_text(text.as_bytes());
+        }
+        if std::mem::take(&mut self.asks)
+            && let Some(text) = Control::Ask.to_text()
+        {
+            self.encode_text(text.as_bytes());
+        }
         if let Some(payload) = self.close.take() {
             self.encode(OPCODE_CLOSE, &payload);
         }
+    }
+
+    fn encode_text(&mut self, text: &[u8]) {
+        self.current.extend_from_slice(EncodedFrame::from_payload(MessageKind::Text, text).wire());
     }
 
     fn encode(&mut self, opcode: u8, payload: &[u8]) {

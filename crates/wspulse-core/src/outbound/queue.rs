@@ -246,7 +246,8 @@ impl OutboundQueue {
     pub fn rewind(&mut self) -> Option<Remainder> {
         let remainder = self.rewind_front();
         if let Some(retained) = &mut self.retained {
-            let (frames, bytes) = retained.rewind();
+            let is_begun = remainder.as_ref().is_some_and(|begun| !begun.is_dropped());
+            let (frames, bytes) = retained.rewind(is_begun);
             let newer = mem::replace(&mut self.waiting, frames);
             self.waiting.append(newer);
             self.pending_bytes += bytes;
@@ -346,7 +347,8 @@ impl OutboundQueue {
 }
 
 impl Writing {
-    const BETWEEN_FRAMES: Self = Self::Between { front_bytes_written: 0, front_losses: 0 };
+    pub(super) const BETWEEN_FRAMES: Self =
+        Self::Between { front_bytes_written: 0, front_losses: 0 };
 
     const fn front_losses(self) -> u8 {
         match self {

@@ -5,7 +5,7 @@ use std::mem;
 
 use super::backlog::Backlog;
 use super::batch::Kept;
-use super::queue::OutboundQueue;
+use super::queue::{OutboundQueue, Writing};
 use super::room::Load;
 use crate::callbacks::Resumed;
 use crate::encoded::EncodedFrame;
@@ -40,6 +40,8 @@ pub(super) struct Retained {
     replaying: usize,
     replaying_bytes: usize,
     acknowledged: u64,
+    /// The last transport was lost in the middle of the first frame that none has taken whole.
+    begun: bool,
     /// The next frame waits for an acknowledgement.
     stalled: bool,
     /// For the next batch, so that a busy queue allocates nothing for each.
@@ -55,6 +57,7 @@ impl Retained {
             replaying: 0,
             replaying_bytes: 0,
             acknowledged: 0,
+            begun: false,
             stalled: false,
             spare: None,
         }
@@ -134,8 +137,9 @@ impl Retained {
     }
 
     /// The transport is gone: all of it is to be written again.
-    pub(super) fn rewind(&mut self) -> (Backlog, usize) {
+    pub(super) fn rewind(&mut self, begun: bool) -> (Backlog, usize) {
         self.stalled = false;
+        self.begun = begun && self.replaying == 0;
         self.replaying += self.frames.len();
         self.replaying_bytes += self.bytes;
         (Backlog::from(mem::take(&mut self.frames)), mem::take(&mut self.bytes))
@@ -220,6 +224,44 @@ impl OutboundQueue {
         Ok(freed)
     }
 
+    /// The client comes back and says that it has the frames up to this number. To be called after
+    /// [`rewind`](Self::rewind): the others are written again.
+    ///
+    /// # Errors
+    ///
+    /// [`NotKept`] if frames behind that number are not kept any more, or were never written:
+    /// nothing is changed.
+    pub fn resume_at(&mut self, number: u64) -> Result<ResumedAt, NotKept> {
+        let (oldest, written) = (self.written_to_transport(), self.sent);
+        let Some(retained) = &mut self.retained else {
+            return Err(NotKept { number, oldest: written, newest: written });
+        };
+        let newest = written + u64::from(retained.begun);
+        if !(oldest..=newest).contains(&number) {
+            return Err(NotKept { number, oldest, newest });
+        }
+        let mut freed = Acknowledged::default();
+        while oldest + (freed.frames as u64) < number.min(written)
+            && let Some(frame) = self.waiting.pop()
+        {
+            freed.frames += 1;
+            freed.bytes += frame.wire_bytes();
+        }
+        retained.replaying -= freed.frames;
+        retained.replaying_bytes -= freed.bytes;
+        // What the last transport had begun was written to its end while it was parted with.
+        let finished = if number > written { self.waiting.pop() } else { None };
+        if let Some(frame) = &finished {
+            freed.frames += 1;
+            freed.bytes += frame.wire_bytes();
+            self.sent += 1;
+            self.writing = Writing::BETWEEN_FRAMES;
+        }
+        retained.acknowledged += freed.frames as u64;
+        self.pending_bytes -= freed.bytes;
+        Ok(ResumedAt { freed, finished })
+    }
+
     /// Forgets the frames up to this number, for a peer that acknowledges nothing: they will not be
     /// written again.
     pub fn presume(&mut self, number: u64) -> Acknowledged {
@@ -227,6 +269,11 @@ impl OutboundQueue {
         let newer = usize::try_from(newer).unwrap_or(usize::MAX);
         let Some(retained) = &mut self.retained else { return Acknowledged::default() };
         retained.forget(retained.frames.len().saturating_sub(newer))
+    }
+
+    /// Whether frames wait that are to be written, now or later.
+    pub const fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Nothing can be done for what waits until something is acknowledged: it is not
@@ -241,6 +288,27 @@ impl OutboundQueue {
     pub fn written_to_transport(&self) -> u64 {
         self.sent - self.retained.as_ref().map_or(0, |retained| retained.replaying as u64)
     }
+}
+
+/// Where a client goes on.
+#[derive(Debug)]
+pub struct ResumedAt {
+    /// What it has received.
+    pub freed: Acknowledged,
+    /// The newest of that, if no transport was known to have taken it whole before.
+    pub finished: Option<EncodedFrame>,
+}
+
+/// A client cannot go on where it says that it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client has {number} frames; it must be {oldest} to {newest}")]
+pub struct NotKept {
+    /// How many it says to have.
+    pub number: u64,
+    /// How many it had acknowledged before.
+    pub oldest: u64,
+    /// How many were written.
+    pub newest: u64,
 }
 
 /// An acknowledgement of what was not written.

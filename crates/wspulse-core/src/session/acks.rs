@@ -1,12 +1,13 @@
 //! What the session keeps of what is on its way: whether to ask the peer how far it has got, and how
 //! long it takes to answer.
 //!
-//! The question is a Ping that names the newest frame written before it; a WebSocket endpoint
-//! answers with the same payload (RFC 6455 §5.5.3), and as all of it goes in order, what was before
-//! the Ping has arrived.
+//! With a client that speaks `wspulse.1` the question is a message of its own. With any other it is
+//! a Ping that names the newest frame written before it; a WebSocket endpoint answers with the same
+//! payload (RFC 6455 §5.5.3), and as all of it goes in order, what was before the Ping has arrived.
 
 use std::time::{Duration, Instant};
 
+use super::exchange::Exchange;
 use super::state::State;
 use super::{Action, Session};
 use crate::clock::{after, put_off};
@@ -23,7 +24,7 @@ pub struct AskConfig {
     pub time: Duration,
 }
 
-/// All but the last of one transport.
+/// All but the last two of one transport.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     /// Written whole since the newest question.
@@ -35,6 +36,7 @@ pub(super) struct Acks {
     peer: Peer,
     /// Tells the questions of this transport from those of another.
     nonce: u64,
+    pub(super) exchange: Option<Exchange>,
 }
 
 /// Whether questions are answered. A gateway may keep them to itself.
@@ -196,11 +198,14 @@ impl Session {
     pub(super) fn begin_asking(&mut self) {
         if self.config.ask.is_some() && matches!(self.state, State::Connected(_)) {
             let acks = self.acks.get_or_insert_default();
+            let exchange = acks.exchange.take();
             let peer = match acks.peer {
+                // Whoever speaks the protocol answers, or is gone.
+                _ if exchange.is_some() => Peer::Answers,
                 Peer::Unknown | Peer::Answers => Peer::Unknown,
                 Peer::Silent => Peer::Silent,
             };
-            **acks = Acks { peer, ..Acks::default() };
+            **acks = Acks { peer, exchange, ..Acks::default() };
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Action {
         /// It is the first time for this session.
         is_news: bool,
     },
+    /// Owe a client of `wspulse.1` the number of its messages that are handled.
+    Answer(u64),
     /// Count a peer that was silent for too long; its transport is dismissed next.
     PongTimeout,
     /// Count a peer that left a message incomplete for too long; its transport is dismissed next.

@@ -16,7 +16,8 @@ pub struct SessionConfig {
     /// How long a socket may take for one frame, an upgrade to come about, and a close to be
     /// answered.
     pub write_wait: Duration,
-    /// How many bytes a second a socket must take of a frame that takes longer than that.
+    /// How many bytes a second a socket must take of a frame that takes longer than that, and pass
+    /// on of what it holds back.
     pub write_rate_min: u32,
     /// How long a session without a transport waits for the next one; zero: it ends at once.
     pub resume_window: Duration,

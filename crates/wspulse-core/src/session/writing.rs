@@ -9,6 +9,10 @@ use super::{Action, Session};
 use crate::clock::after;
 use crate::disconnect::{Dismissal, TransportLost};
 
+/// For how many of the bytes that a socket holds back it has time. Streams for TLS hold 64 KiB, and
+/// most buffers less than this; without a bound, one that is never empty would have ever more time.
+const BYTES_HELD_MAX: usize = 256 * 1024;
+
 /// What the socket last said to a write.
 #[derive(Debug)]
 pub(super) enum Writing {
@@ -63,20 +67,31 @@ pub struct Taken {
     pub frames: usize,
     /// All bytes, those of frames that are not whole included.
     pub bytes: usize,
+    /// How many of these and of earlier bytes the socket may still hold back, as one does that
+    /// encrypts or gathers: it has taken them and not passed them on.
+    pub bytes_held: usize,
 }
 
 impl Session {
     /// The socket takes nothing for now, although there is something to write. A whole frame renews
     /// the time that it has. A part of one buys as much time as it may take at the least rate, up
     /// to the whole: a steady reader above that rate is never given up, a slower one is.
+    ///
+    /// What the socket holds back has its time at the least rate too, on top: it may leave without
+    /// anybody being told, so nothing else can stand for it.
     pub fn handle_write_blocked(&mut self, taken: Taken, now: Instant) {
         let State::Connected(link) = &mut self.state else { return };
-        let renewed = after(now, self.config.write_wait);
+        let rate = self.config.write_rate_min;
+        let held = match taken.bytes_held {
+            0 => Duration::ZERO,
+            bytes => time_for(bytes.min(BYTES_HELD_MAX), rate),
+        };
+        let renewed = after(now, self.config.write_wait.saturating_add(held));
         match &mut link.writing {
             writing @ Writing::Flowing => *writing = Writing::Blocked { deadline: renewed },
             Writing::Blocked { deadline } if taken.frames > 0 => *deadline = renewed,
             Writing::Blocked { deadline } => {
-                let bought = time_for(taken.bytes, self.config.write_rate_min);
+                let bought = time_for(taken.bytes, rate);
                 *deadline = after(*deadline, bought).min(renewed);
             }
             Writing::Failed { .. } => {}

@@ -65,6 +65,17 @@ pub enum ProtocolError {
         /// The limit in frames.
         limit: usize,
     },
+    /// A text that begins like a control message of `wspulse.1`, and is none.
+    #[error("no control message of wspulse.1")]
+    NotControl,
+    /// A client of `wspulse.1` has acknowledged frames that were never written.
+    #[error("frame {number} was acknowledged, but only {written} were written")]
+    NotWritten {
+        /// The number that was acknowledged.
+        number: u64,
+        /// The newest that was written.
+        written: u64,
+    },
 }
 
 impl ProtocolError {
@@ -87,6 +98,8 @@ impl ProtocolError {
                 (CloseCode::PROTOCOL_ERROR, "bad close code")
             }
             Self::LengthOverflow { .. } => (CloseCode::PROTOCOL_ERROR, "bad frame length"),
+            Self::NotControl => (CloseCode::PROTOCOL_ERROR, "no control message"),
+            Self::NotWritten { .. } => (CloseCode::PROTOCOL_ERROR, "acknowledged too much"),
             Self::InvalidUtf8 => (CloseCode::INVALID_PAYLOAD, "invalid UTF-8"),
             Self::MessageTooBig { .. } => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
             Self::TooManyFragments { .. } => (CloseCode::POLICY_VIOLATION, "too many fragments"),

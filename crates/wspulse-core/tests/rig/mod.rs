@@ -106,6 +106,7 @@ impl Rig {
                 Action::Discarded(messages) => self.discarded += messages,
                 action @ (Action::Ping
                 | Action::Presume { .. }
+                | Action::Answer(_)
                 | Action::PongTimeout
                 | Action::MessageTimeout
                 | Action::Dismiss(..)
@@ -222,6 +223,7 @@ impl Rig {
                 Action::Call(_) => "Call",
                 Action::Ping => "Ping",
                 Action::Presume { .. } => "Presume",
+                Action::Answer(_) => "Answer",
                 Action::PongTimeout => "PongTimeout",
                 Action::MessageTimeout => "MessageTimeout",
                 Action::Dismiss(Dismissal::Close(_), _) => "Close",
@@ -243,6 +245,7 @@ impl Rig {
             Action::Call(_)
             | Action::Ping
             | Action::Presume { .. }
+            | Action::Answer(_)
             | Action::PongTimeout
             | Action::MessageTimeout
             | Action::Dismiss(..)

@@ -18,7 +18,7 @@ impl Driver {
             match action {
                 Action::Call(event) => self.start_callback(&event, env),
                 Action::Ping => self.send_ping(env),
-                Action::Presume { .. } => panic!("nothing is kept here"),
+                Action::Presume { .. } | Action::Answer(_) => panic!("nothing is kept here"),
                 // Only to be counted; the loss that follows is checked like any other.
                 Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),

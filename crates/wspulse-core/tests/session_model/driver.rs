@@ -315,11 +315,10 @@ impl Driver {
         self.told.ended_suspended = self.told.suspended_until.take().is_some();
         let expected = match (&disconnect, &self.told.last_loss) {
             // The application agrees with a peer that has taken its leave.
-            (Disconnect::Closed, Some(cause @ TransportLost::PeerClosed(_)))
-                if self.told.ended_suspended =>
-            {
-                Disconnect::TransportLost(cause.clone())
-            }
+            (
+                Disconnect::Closed | Disconnect::ClosedWith(_),
+                Some(cause @ TransportLost::PeerClosed(_)),
+            ) if self.told.ended_suspended => Disconnect::TransportLost(cause.clone()),
             (disconnect, _) => Disconnect::clone(disconnect),
         };
         self.told.end = Some((disconnect.clone(), deadline));

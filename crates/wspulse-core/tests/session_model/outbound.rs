@@ -54,7 +54,7 @@ impl Driver {
                     link.blocked_since = Some(env.now);
                 }
                 self.session.handle_write_blocked(
-                    Taken { frames: usize::from(took_frame), bytes: 0 },
+                    Taken { frames: usize::from(took_frame), bytes: 0, ..Taken::default() },
                     env.now,
                 );
                 return;

@@ -336,9 +336,10 @@ impl World {
     }
 
     fn any_end(&mut self) -> Disconnect {
-        match self.env.up_to(2) {
+        match self.env.up_to(3) {
             0 => Disconnect::Closed,
-            1 => Disconnect::Kicked(CloseFrame::new(CloseCode::NORMAL, "kicked")),
+            1 => Disconnect::ClosedWith(CloseFrame::new(CloseCode::NORMAL, "left")),
+            2 => Disconnect::Kicked(CloseFrame::new(CloseCode::NORMAL, "kicked")),
             _ => Disconnect::ServerClosed,
         }
     }

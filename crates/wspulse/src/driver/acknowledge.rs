@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use wspulse_core::Escaped;
-use wspulse_core::outbound::PingPayload;
+use wspulse_core::outbound::{NotWritten, PingPayload};
 
 use super::Driver;
 use crate::connection::ConnectionShared;
@@ -40,7 +40,12 @@ impl Nonce {
 impl Driver {
     /// Owes the peer a Ping, which asks how far it has got if anything is kept.
     pub(super) fn queue_ping(&mut self, now: Instant) {
+        let exchanges = self.session.exchanges();
         let Some(transport) = &mut self.transport else { return };
+        if exchanges {
+            transport.lane.queue_ping(PingPayload::Empty);
+            return self.ask_client(now);
+        }
         let Some(nonce) = self.session.questions_nonce() else {
             return transport.lane.queue_ping(PingPayload::Empty);
         };
@@ -50,12 +55,16 @@ impl Driver {
     }
 
     /// The peer has all frames up to this one, it says.
-    pub(super) fn acknowledge(&mut self, number: u64, now: Instant) {
+    ///
+    /// # Errors
+    ///
+    /// [`NotWritten`] for one of the future. From a peer that answers Pings it is no answer to
+    /// anything that was asked, but life, as every byte is.
+    pub(super) fn acknowledge(&mut self, number: u64, now: Instant) -> Result<(), NotWritten> {
         let ConnectionShared { mailbox, server, .. } = &*self.connection;
-        // One of the future is no answer to anything that was asked. It is life, as every byte is.
-        if mailbox.acknowledge(number, server.queued_bytes()).is_ok() {
-            self.session.handle_acknowledged(number, now);
-        }
+        mailbox.acknowledge(number, server.queued_bytes())?;
+        self.session.handle_acknowledged(number, now);
+        Ok(())
     }
 
     /// The peer does not answer: what was written up to this frame is taken for arrived.
@@ -73,10 +82,13 @@ impl Driver {
         }
     }
 
-    /// Frames wait, and as much is on its way as may be. Tells whether there is more to write because
-    /// of that.
+    /// There is nothing that may be written now: if frames wait, as much is on its way as may be.
+    /// Tells whether there is more to write because of that.
     #[cold]
     pub(super) fn relieve_window(&mut self, now: Instant) -> bool {
+        if !self.connection.mailbox.has_waiting() {
+            return false;
+        }
         if self.session.may_presume() {
             let ConnectionShared { mailbox, server, .. } = &*self.connection;
             mailbox.presume_all(server.queued_bytes());

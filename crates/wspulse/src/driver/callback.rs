@@ -24,6 +24,21 @@ pub(super) struct RunningCallback {
     event: EventName,
 }
 
+impl RunningCallback {
+    /// Drops it. What it holds is the application's as well: it may panic, and hold the thread, which
+    /// the callback has held since `held_since`.
+    pub(super) fn discard(
+        self,
+        connection: &ConnectionShared,
+        held_since: std::time::Instant,
+    ) -> Result<(), PanicError> {
+        let Self { kind, future, event } = self;
+        let dropped = panics::catch(|| drop(future));
+        watch::check(connection, kind, &event, held_since.elapsed());
+        dropped
+    }
+}
+
 /// A time in which a connection's callbacks are run, as many as there are.
 pub(super) struct Turn<'a> {
     pub(super) connection: &'a Arc<ConnectionShared>,
@@ -161,7 +176,9 @@ impl<'a> Turn<'a> {
             CallbackKind::Message | CallbackKind::Undecodable => {
                 self.session.handle_message_panicked(panic, now);
             }
-            CallbackKind::Connect
+            // The connect function comes before there is a turn.
+            CallbackKind::ConnectFunction
+            | CallbackKind::Connect
             | CallbackKind::TransportDrop
             | CallbackKind::TransportRestore
             | CallbackKind::Disconnect => {}
@@ -211,13 +228,12 @@ impl Driver {
         let catching = Catching::begin();
         let polled_at = std::time::Instant::now();
         let polled = catching.catch(|| running.future.as_mut().poll(cx));
-        watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
         if matches!(polled, Ok(Poll::Pending)) {
+            watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
             return false;
         }
-        // What it holds is the application's as well.
         let callback = self.callback.take();
-        let dropped = catching.catch(|| drop(callback));
+        let dropped = callback.map_or(Ok(()), |done| done.discard(&self.connection, polled_at));
         drop((catching, inside));
         match (polled, dropped) {
             (Ok(_), Ok(())) => self.turn().returned(now()),
@@ -238,17 +254,18 @@ impl Driver {
 
     /// Drops a callback that has outlasted the server's drain timeout.
     pub(super) fn give_up_callback(&mut self) {
-        let Some(RunningCallback { kind, future, .. }) = self.callback.take().map(|boxed| *boxed)
-        else {
+        let Some(running) = self.callback.take() else {
             return;
         };
+        let kind = running.kind;
         tracing::warn!(
             id = %Escaped::new(&self.connection.id),
             room = %Escaped::new(&self.connection.room),
             callback = kind.as_str(),
             "callback outlasted the drain_timeout of the closing server and was cancelled"
         );
-        if let Err(panic) = panics::catch(|| drop(future)) {
+        let dropped = running.discard(&self.connection, std::time::Instant::now());
+        if let Err(panic) = dropped {
             report_panic(&self.connection, kind, &panic);
         }
         self.session.handle_callback_given_up(now());

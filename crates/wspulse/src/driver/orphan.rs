@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use wspulse_core::session::{Predecessor, Session};
 use wspulse_core::{Disconnect, Escaped, TransportLost};
 
-use super::callback::{RunningCallback, report_panic};
+use super::callback::report_panic;
 use super::{Driver, now};
 use crate::mailbox::Mail;
 use crate::panics;
@@ -57,10 +57,11 @@ impl Driver {
     fn end_early(&mut self) {
         let server = self.connection.server.clone();
         server.end(&self.connection, Disconnect::ServerClosed);
-        if let Some(RunningCallback { kind, future, .. }) = self.callback.take().map(|boxed| *boxed)
-            && let Err(panic) = panics::catch(|| drop(future))
-        {
-            report_panic(&self.connection, kind, &panic);
+        if let Some(running) = self.callback.take() {
+            let kind = running.kind;
+            if let Err(panic) = running.discard(&self.connection, std::time::Instant::now()) {
+                report_panic(&self.connection, kind, &panic);
+            }
         }
         self.timer = None;
         let (transport, upgrade) = (self.transport.take(), self.upgrade.take());

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
 use wspulse_core::codec::{DecodeError, InboundMessage};
-use wspulse_core::outbound::ControlLane;
+use wspulse_core::outbound::{ControlLane, NotWritten};
+use wspulse_core::protocol::Control;
 use wspulse_core::session::Pace;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, Escaped, PanicError, TransportLost};
@@ -147,7 +148,10 @@ impl Driver {
         let Some(transport) = &mut self.transport else {
             return Fed::More;
         };
-        let nonce = self.session.questions_nonce().map(Nonce::new);
+        let exchanges = self.session.exchanges();
+        let nonce = self.session.questions_nonce().filter(|_| !exchanges).map(Nonce::new);
+        let was_confirmed = transport.is_confirmed;
+        let is_news;
         let (fed, pace, close, acknowledged) = {
             let mut inbound = Inbound {
                 turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
@@ -157,13 +161,27 @@ impl Driver {
                 pace: Pace::Within,
                 close: None,
                 nonce,
+                exchanges,
+                has_come: false,
                 acknowledged: None,
+                is_violated: false,
             };
             let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
+            transport.is_confirmed |= inbound.has_come;
+            is_news = inbound.has_come && exchanges && !was_confirmed;
+            if inbound.is_violated {
+                return Fed::Violation(ProtocolError::NotControl);
+            }
             (fed, inbound.pace, inbound.close.take(), inbound.acknowledged)
         };
-        if let Some(number) = acknowledged {
-            self.acknowledge(number, now);
+        if is_news {
+            self.confirm();
+        }
+        if let Some(number) = acknowledged
+            && let Err(NotWritten { number, written }) = self.acknowledge(number, now)
+            && exchanges
+        {
+            return Fed::Violation(ProtocolError::NotWritten { number, written });
         }
         let Some(transport) = &mut self.transport else {
             return Fed::More;
@@ -221,6 +239,12 @@ struct Inbound<'a> {
     pace: Pace,
     close: Option<PeerClose>,
     nonce: Option<Nonce>,
+    /// The peer speaks `wspulse.1`.
+    exchanges: bool,
+    /// A message of it has come.
+    has_come: bool,
+    /// It has said something that it must not.
+    is_violated: bool,
     /// The newest frame that the peer has said to have.
     acknowledged: Option<u64>,
 }
@@ -229,6 +253,11 @@ impl Inbound<'_> {
     #[inline]
     fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
         let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
+        if self.exchanges
+            && let Some(flow) = self.exchange(&message)
+        {
+            return flow;
+        }
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| {
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
@@ -247,6 +276,27 @@ impl Inbound<'_> {
                 self.deliver_undecodable(error)
             }
         }
+    }
+
+    /// Counts a message of a client that speaks `wspulse.1`, unless it is a control message.
+    #[inline(never)]
+    fn exchange(&mut self, message: &InboundMessage<'_>) -> Option<Flow> {
+        self.has_come = true;
+        if !Control::is_meant(message) {
+            self.turn.session.count_received();
+            return None;
+        }
+        match Control::parse(message.as_bytes()) {
+            Ok(Control::Ask) => self.turn.session.handle_client_asked(),
+            Ok(Control::Ack(number)) => self.acknowledged = self.acknowledged.max(Some(number)),
+            // Of a later version, or not for servers.
+            Ok(_) => {}
+            Err(_) => {
+                self.is_violated = true;
+                return Some(Flow::Pause);
+            }
+        }
+        Some(Flow::Continue)
     }
 
     #[cold]

@@ -7,6 +7,7 @@ use wspulse_core::Escaped;
 
 use crate::connection::ConnectionShared;
 use crate::metrics::{CallbackBlocked, CallbackKind};
+use crate::server::Server;
 use crate::sync::{AtomicUsize, Mutex};
 use crate::throttle::Throttle;
 
@@ -109,7 +110,6 @@ pub(super) fn check(
     }
 }
 
-#[cold]
 fn tell(
     connection: &ConnectionShared,
     callback: CallbackKind,
@@ -118,10 +118,27 @@ fn tell(
     calls: usize,
 ) {
     let ConnectionShared { server, room, id, .. } = connection;
-    let blocked = CallbackBlocked { room, id, callback, event, held, calls };
-    server.metrics().record(|hooks| hooks.callback_blocked(&blocked));
+    report(server, &CallbackBlocked { room, id, callback, event, held, calls });
+}
+
+/// Runs a part of the connect function: its call, a poll of its future, or the drop of that.
+pub(crate) fn run_connect<R>(server: &Server, run: impl FnOnce() -> R) -> R {
+    let begun_at = Instant::now();
+    let returned = run();
+    let held = begun_at.elapsed();
+    if held > HELD_MAX {
+        let callback = CallbackKind::ConnectFunction;
+        report(server, &CallbackBlocked { room: "", id: "", callback, event: "", held, calls: 1 });
+    }
+    returned
+}
+
+#[cold]
+fn report(server: &Server, blocked: &CallbackBlocked<'_>) {
+    server.metrics().record(|hooks| hooks.callback_blocked(blocked));
     let due = server.blocking().log.lock().due();
     let Some(not_logged) = due else { return };
+    let &CallbackBlocked { room, id, callback, event, held, calls } = blocked;
     tracing::warn!(
         id = %Escaped::new(id),
         room = %Escaped::new(room),

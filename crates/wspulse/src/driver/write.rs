@@ -73,7 +73,11 @@ impl Driver {
                 && let Some(nonce) = self.session.questions_nonce()
             {
                 // It goes in front of this batch, for what was written before.
-                transport.lane.queue_ping(Nonce::new(nonce).question(batch.number()));
+                if self.session.exchanges() {
+                    transport.lane.queue_ask();
+                } else {
+                    transport.lane.queue_ping(Nonce::new(nonce).question(batch.number()));
+                }
                 self.session.handle_asked(batch.number(), now());
             }
             let bytes_before = taken.bytes;
@@ -107,6 +111,7 @@ impl Driver {
                     return if self.transport.is_some() { Written::Failed } else { Written::Lost };
                 }
                 Poll::Pending => {
+                    taken.bytes_held = transport.bytes_unflushed as usize;
                     self.session.handle_write_blocked(taken, now());
                     return Written::Blocked;
                 }
@@ -135,12 +140,17 @@ fn poll_write_batch(
 ) -> Poll<io::Result<()>> {
     let write_bytes_max = connection.server.options().write_bytes_max;
     while !(batch.is_empty() && transport.lane.is_empty()) {
-        let written = ready!(poll_write_some(transport, batch, write_bytes_max, cx))?;
+        let Poll::Ready(written) = poll_write_some(transport, batch, write_bytes_max, cx) else {
+            // One that holds nothing back says so at once; another says whether all has gone.
+            let _ = poll_flush(transport, cx)?;
+            return Poll::Pending;
+        };
+        let written = written?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         *bytes_taken += written;
-        transport.needs_flush = true;
+        transport.note_taken(written);
         let (mut messages, mut payload_bytes) = (0, 0);
         advance(&mut transport.lane, batch, written, |frame| {
             messages += 1;
@@ -150,9 +160,13 @@ fn poll_write_batch(
             record_sent(connection, messages, payload_bytes, batch.len());
         }
     }
-    if transport.needs_flush {
+    poll_flush(transport, cx)
+}
+
+fn poll_flush(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    if transport.bytes_unflushed > 0 {
         ready!(Pin::new(&mut transport.stream).poll_flush(cx))?;
-        transport.needs_flush = false;
+        transport.bytes_unflushed = 0;
     }
     Poll::Ready(Ok(()))
 }

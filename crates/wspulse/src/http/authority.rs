@@ -19,6 +19,8 @@ impl<'a> HostAndPort<'a> {
         let host_bytes = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, _) = rest.split_once(']')?;
+                // RFC 3986 §3.2.2 leaves room for other addresses, `[v1.fe]`, and has those refused
+                // whose version one does not know. There is none yet.
                 address.parse::<Ipv6Addr>().ok()?;
                 address.len() + "[]".len()
             }

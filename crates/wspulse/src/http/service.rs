@@ -8,22 +8,23 @@ use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
 use http::{Request, StatusCode, request};
-use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
+use super::exchange::Exchange;
 use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
 use crate::address::PeerAddr;
 use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::driver::watch::run_connect;
 use crate::handler::BoxFuture;
 use crate::metrics::UpgradeRefused;
 use crate::panics;
 use crate::server::Server;
-use crate::transport::{StreamSender, Upgradable, Upgrade};
+use crate::transport::{FromHyper, StreamSender, Upgradable, Upgrade};
 
 impl Server {
     /// Makes the request of a WebSocket client a connection, asking the connect function, and
@@ -33,12 +34,12 @@ impl Server {
     /// with upgrades, as under axum.
     pub async fn serve<B>(&self, request: Request<B>) -> Response {
         let (mut parts, _) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let stream = FromHyper::take(&mut parts);
         let result = async {
             let handshake = self.check(parts)?;
-            let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
+            let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
-            let upgrade = Upgrade::from_hyper(on_upgrade, pending.peer_addr);
+            let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
             pending.register(admission, upgrade)
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
@@ -51,10 +52,10 @@ impl Server {
     /// The request must be one that hyper serves with upgrades, as under axum.
     pub fn upgrade<B>(&self, request: Request<B>, admission: Admission) -> Response {
         let (mut parts, _) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let stream = FromHyper::take(&mut parts);
         let result = self.check(parts).and_then(|handshake| {
-            let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
-            let upgrade = Upgrade::from_hyper(on_upgrade, handshake.pending.peer_addr);
+            let stream = stream.ok_or_else(no_upgrade)?;
+            let upgrade = Upgrade::from_hyper(stream, handshake.pending.peer_addr);
             handshake.pending.register(admission, upgrade)
         });
         result.unwrap_or_else(|refused| self.count_refusal(refused))
@@ -154,19 +155,24 @@ impl Handshake {
     async fn ask(self) -> Result<(Pending, Admission), Response> {
         check_runtime()?;
         let Self { request, pending } = self;
-        let connect = pending.server.connect_fn();
-        let future = panics::catch(|| connect(request)).map_err(|panic| internal(&panic))?;
-        let mut future = Connecting(Some(future));
-        let answer = std::future::poll_fn(|cx| match panics::catch(|| future.poll(cx)) {
-            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(panic) => Poll::Ready(Err(internal(&panic))),
+        let server = &pending.server;
+        let connect = server.connect_fn();
+        let future = run_connect(server, || panics::catch(|| connect(request)));
+        let future = Some(future.map_err(|panic| internal(&panic))?);
+        let mut future = Connecting { future, server };
+        let answer = std::future::poll_fn(|cx| {
+            match run_connect(server, || panics::catch(|| future.poll(cx))) {
+                Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+                Ok(Poll::Pending) => Poll::Pending,
+                Err(panic) => Poll::Ready(Err(internal(&panic))),
+            }
         });
         let connect_timeout = pending.server.options().connect_timeout;
         let Ok(answer) = timeout(connect_timeout, answer).await else {
             tracing::warn!("connect function outlasted connect_timeout");
             return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
         };
+        drop(future);
         match answer? {
             Ok(admission) => Ok((pending, admission)),
             Err(rejection) => {
@@ -181,21 +187,25 @@ impl Handshake {
 
 /// The connect function's future. What it holds is the application's as well, and may panic when it
 /// is dropped, be it because it took too long or because the client has gone.
-struct Connecting(Option<BoxFuture<Result<Admission, Rejection>>>);
+struct Connecting<'a> {
+    future: Option<BoxFuture<Result<Admission, Rejection>>>,
+    server: &'a Server,
+}
 
-impl Connecting {
+impl Connecting<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admission, Rejection>> {
-        match &mut self.0 {
+        match &mut self.future {
             Some(future) => future.as_mut().poll(cx),
             None => Poll::Pending,
         }
     }
 }
 
-impl Drop for Connecting {
+impl Drop for Connecting<'_> {
     fn drop(&mut self) {
-        let future = self.0.take();
-        if let Err(panic) = panics::catch(|| drop(future)) {
+        let future = self.future.take();
+        let dropped = run_connect(self.server, || panics::catch(|| drop(future)));
+        if let Err(panic) = dropped {
             // The client has its answer, or is gone.
             drop(internal(&panic));
         }
@@ -211,9 +221,16 @@ impl Pending {
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
         check_runtime()?;
-        let protocol = self.chosen_protocol(&admission);
+        let mut protocol = self.chosen_protocol(&admission);
+        let exchange = match &protocol {
+            Some(_) => None,
+            None => Exchange::negotiate(&self.server, &self.protocols),
+        };
+        if let Some((_, subprotocol)) = &exchange {
+            protocol = Some(subprotocol.clone());
+        }
         // Registered before the 101 leaves: whoever has read it is found.
-        self.server.register(admission, upgrade)?;
+        self.server.register(admission, exchange.map(|(exchange, _)| exchange), upgrade)?;
         Ok(switching_protocols(self.accept_key, protocol))
     }
 

@@ -1,12 +1,14 @@
 //! What has arrived, and who waits to hear that.
 
 use tokio::sync::oneshot;
-use wspulse_core::outbound::{Acknowledged, NotWritten};
+use wspulse_core::EncodedFrame;
+use wspulse_core::outbound::{Acknowledged, NotKept, NotWritten, ResumedAt};
 
 use super::{Inner, Mailbox};
 use crate::connection::ConnectionState;
 use crate::error::NotAcknowledged;
 use crate::queued_bytes::QueuedBytes;
+use crate::token::Proof;
 
 impl Mailbox {
     /// Who wants to hear that all has arrived which is held now; `None` if nothing is.
@@ -20,12 +22,52 @@ impl Mailbox {
             _ if held == 0 => Ok(None),
             ConnectionState::Closed => Err(NotAcknowledged::Closed),
             ConnectionState::Connected | ConnectionState::Suspended => {
-                Ok(Some(inner.receipts.get_or_insert_default().wait_for(held)))
+                Ok(Some(inner.promise.get_or_insert_default().receipts.wait_for(held)))
             }
         }
     }
 
+    /// The client speaks `wspulse.1`.
+    pub(crate) fn begin_exchange(&self) {
+        self.inner.lock().promise.get_or_insert_default().proof = Some(Proof::new());
+    }
+
+    /// By what the client's token is told, if it speaks `wspulse.1`.
+    pub(crate) fn proof(&self) -> Option<Proof> {
+        self.inner.lock().promise.as_ref()?.proof
+    }
+
     // What follows is for the connection's task alone.
+
+    /// Another token is about to be sent: that of the proof that is returned.
+    pub(crate) fn renew_proof(&self) -> Option<Proof> {
+        let mut inner = self.inner.lock();
+        let proof = inner.promise.as_mut()?.proof.as_mut()?;
+        proof.renew();
+        Some(*proof)
+    }
+
+    /// The client has shown that it has the newest token.
+    pub(crate) fn confirm_proof(&self) {
+        if let Some(promise) = &mut self.inner.lock().promise
+            && let Some(proof) = &mut promise.proof
+        {
+            proof.confirm();
+        }
+    }
+
+    /// A client comes back that has the frames up to this number.
+    pub(crate) fn resume_at(
+        &self,
+        number: u64,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Option<EncodedFrame>, NotKept> {
+        let mut inner = self.inner.lock();
+        let ResumedAt { freed, finished } = inner.queue.resume_at(number)?;
+        inner.settle_receipts(freed.frames, Ok(()));
+        release(freed, queued_bytes);
+        Ok(finished)
+    }
 
     /// The number of the newest frame that the current transport has taken whole.
     pub(crate) fn written_to_transport(&self) -> u64 {
@@ -57,6 +99,11 @@ impl Mailbox {
         release(freed, queued_bytes);
     }
 
+    /// Whether frames wait that are to be written, now or later.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.inner.lock().queue.has_waiting()
+    }
+
     /// What waits must wait for an acknowledgement.
     pub(crate) fn stall(&self) {
         self.inner.lock().queue.stall();
@@ -76,10 +123,31 @@ fn release(freed: Acknowledged, queued_bytes: Option<&QueuedBytes>) {
 
 impl Inner {
     fn settle_receipts(&mut self, frames: usize, outcome: Result<(), NotAcknowledged>) {
-        if let Some(receipts) = &mut self.receipts {
-            receipts.settle(frames, outcome);
-            self.receipts.take_if(|receipts| receipts.is_empty());
+        if let Some(promise) = &mut self.promise {
+            promise.receipts.settle(frames, outcome);
+            self.promise.take_if(|promise| promise.is_empty());
         }
+    }
+
+    /// Nothing more will be acknowledged.
+    pub(super) fn close_receipts(&mut self) {
+        if let Some(promise) = &mut self.promise {
+            promise.receipts.close();
+        }
+    }
+}
+
+/// What only a promise of delivery needs.
+#[derive(Default)]
+pub(super) struct Promise {
+    receipts: Receipts,
+    /// Of a client that speaks `wspulse.1`.
+    proof: Option<Proof>,
+}
+
+impl Promise {
+    const fn is_empty(&self) -> bool {
+        self.receipts.is_empty() && self.proof.is_none()
     }
 }
 

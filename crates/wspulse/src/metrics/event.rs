@@ -166,9 +166,9 @@ events! {
     }
     /// A callback held its thread for more than 100 ms.
     CallbackBlocked<'a> {
-        /// The room of the connection.
+        /// The room of the connection; empty for the connect function, which is yet to say it.
         room: &'a str,
-        /// The connection's id.
+        /// The connection's id; empty for the connect function.
         id: &'a str,
         /// Which callback.
         callback: CallbackKind,

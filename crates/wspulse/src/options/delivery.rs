@@ -20,6 +20,10 @@ pub enum Delivery {
     /// before anything new, when its session resumes. A client may get the last frames before a cut
     /// twice. Any client will do: what acknowledges is the Pong that RFC 6455 §5.5.3 has it send.
     AtLeastOnce,
+    /// Each frame arrives once, in both directions and in order, with clients that speak the
+    /// protocol `wspulse.1` (`docs/protocol.md` in the repository), as this project's own do. To any
+    /// other client it is [`AtLeastOnce`](Self::AtLeastOnce).
+    ExactlyOnce,
 }
 
 /// The options of a promise of delivery.
@@ -59,8 +63,13 @@ impl DeliveryOptions {
     pub(crate) const fn window(&self) -> Option<Window> {
         match self.level {
             Delivery::AtMostOnce => None,
-            Delivery::AtLeastOnce => Some(self.window),
+            Delivery::AtLeastOnce | Delivery::ExactlyOnce => Some(self.window),
         }
+    }
+
+    /// Whether a protocol is offered by which nothing arrives twice.
+    pub(crate) fn offers_exchange(&self) -> bool {
+        self.level == Delivery::ExactlyOnce
     }
 
     /// When to ask for acknowledgements, if anything is kept.
@@ -74,8 +83,8 @@ impl DeliveryOptions {
     }
 
     pub(crate) fn check(&self, resume_window: Duration) -> Result<(), ConfigError> {
-        if self.level == Delivery::AtLeastOnce && resume_window.is_zero() {
-            let rule = "AtLeastOnce needs a resume_window";
+        if self.is_promised() && resume_window.is_zero() {
+            let rule = "it needs a resume_window";
             return Err(ConfigError::new("delivery", self.level, rule));
         }
         if !(1..=WINDOW_FRAMES_MAX).contains(&self.window.frames) {

@@ -20,6 +20,7 @@ use super::listener::Listener;
 use super::options::ServeOptions;
 use super::pending::Pending;
 use super::socket::SocketOptions;
+use crate::budget::poll_unbudgeted;
 use crate::handler::BoxFuture;
 use crate::throttle::Throttle;
 
@@ -40,6 +41,8 @@ pub(super) struct AcceptLoop<L, S> {
     /// Cancelled when connections are to come to their end.
     shutdown: CancellationToken,
     too_many_pending: Throttle,
+    /// Whether the next poll looks at the listener before the signal.
+    listener_first: bool,
 }
 
 impl<L, S, B> AcceptLoop<L, S>
@@ -56,13 +59,14 @@ where
         Self {
             listener: PatientListener::new(listener),
             service,
-            http: Arc::new(Http1::new(options)),
+            http: Arc::new(Http1::new::<L>(options)),
             socket: options.socket,
             pending: Pending::new(options.pending_per_addr_max),
             drain_timeout: options.drain_timeout,
             tasks: JoinSet::new(),
             shutdown: CancellationToken::new(),
             too_many_pending: Throttle::default(),
+            listener_first: false,
         }
     }
 
@@ -87,18 +91,29 @@ where
 
     /// The next connection, or `None` once it is time to stop. Meanwhile, tasks that have ended
     /// are forgotten.
+    ///
+    /// Signal and listener are the application's: either may spend the task's budget in every poll,
+    /// and neither may be polled without one. So they take turns at being first.
     async fn next(
         &mut self,
         signal: &mut BoxFuture<()>,
     ) -> Option<(L::Stream, Option<SocketAddr>)> {
-        let Self { listener, tasks, .. } = self;
+        let Self { listener, tasks, listener_first, .. } = self;
         let mut accepting = pin!(listener.accept());
         std::future::poll_fn(|cx| {
+            while let Poll::Ready(Some(ended)) = poll_unbudgeted(cx, |cx| tasks.poll_join_next(cx))
+            {
+                log_panic(ended);
+            }
+            *listener_first = !*listener_first;
+            if *listener_first && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
+                return Poll::Ready(Some(accepted));
+            }
             if signal.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            while let Poll::Ready(Some(ended)) = tasks.poll_join_next(cx) {
-                log_panic(ended);
+            if *listener_first {
+                return Poll::Pending;
             }
             accepting.as_mut().poll(cx).map(Some)
         })

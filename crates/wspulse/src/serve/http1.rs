@@ -19,9 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use wspulse_core::Escaped;
 
+use super::listener::Listener;
 use super::options::ServeOptions;
 use crate::address::PeerAddr;
 use crate::budget::poll_unbudgeted;
+use crate::transport::Unwrap;
 
 /// hyper's own default, which it keeps on the stack as long as nothing else is asked for.
 const HYPER_HEADERS_MAX: usize = 100;
@@ -32,10 +34,12 @@ const HYPER_BUFFER_BYTES_MIN: usize = 8192;
 pub(super) struct Http1 {
     builder: http1::Builder,
     request_timeout: Option<Duration>,
+    /// For WebSockets to have `TCP_NODELAY` where the other connections have not.
+    unwrap: Option<Unwrap>,
 }
 
 impl Http1 {
-    pub(super) fn new(options: &ServeOptions) -> Self {
+    pub(super) fn new<L: Listener>(options: &ServeOptions) -> Self {
         let header_bytes_max = options.request_header_bytes_max;
         let mut builder = http1::Builder::new();
         builder
@@ -46,7 +50,8 @@ impl Http1 {
         if options.request_headers_max != HYPER_HEADERS_MAX {
             builder.max_headers(options.request_headers_max);
         }
-        Self { builder, request_timeout: options.request_timeout }
+        let unwrap = (!options.socket.nodelay).then(Unwrap::of::<L>);
+        Self { builder, request_timeout: options.request_timeout, unwrap }
     }
 
     /// Serves a connection until its end, a WebSocket, or the deadline of its latest request. Once
@@ -66,9 +71,12 @@ impl Http1 {
     {
         let deadline = Arc::new(RequestDeadline::new(self.request_timeout));
         let service = service_fn({
-            let deadline = Arc::clone(&deadline);
+            let (deadline, unwrap) = (Arc::clone(&deadline), self.unwrap);
             move |mut request: Request<Incoming>| {
                 deadline.renew();
+                if let Some(unwrap) = unwrap {
+                    request.extensions_mut().insert(unwrap);
+                }
                 if let Some(address) = peer_addr {
                     request.extensions_mut().insert(PeerAddr(address));
                 }

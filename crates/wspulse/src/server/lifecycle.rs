@@ -1,5 +1,6 @@
 //! How connections begin and end, and the tasks that a closing server waits for.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -11,17 +12,21 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::Disconnect;
+use wspulse_core::protocol::ResumeOffer;
 
 use super::Server;
 use crate::address::AddressGroup;
+use crate::budget::poll_unbudgeted;
 use crate::connect::Admission;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::driver::Driver;
 use crate::driver::watch::Blocking;
+use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
-use crate::registry::{Arrival, EndRule, Refused, Registered};
+use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
+use crate::token::TokenKey;
 use crate::transport::{Upgrade, turn_away};
 
 impl Server {
@@ -85,17 +90,31 @@ impl Server {
     }
 
     /// Registers a client whose transport is on its way: from now on it is found.
-    pub(crate) fn register(&self, admission: Admission, upgrade: Upgrade) -> Result<(), Refused> {
+    pub(crate) fn register(
+        &self,
+        admission: Admission,
+        exchange: Option<Exchange>,
+        mut upgrade: Upgrade,
+    ) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let Admission { room, id, data, protocol: _ } = admission;
-        let is_named = id.is_some();
         let wanted_room = Arc::clone(&room);
-        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
+        let speaks = match exchange {
+            None => Speaks::Plain,
+            Some(Exchange { resume }) => {
+                let found = resume.and_then(|offer| self.find_session(&offer, id.as_deref()));
+                upgrade.received = found.as_ref().map(|(_, received)| *received);
+                Speaks::Exchange { resumes: found.map(|(session, _)| session) }
+            }
+        };
+        // A session that is found by its token comes back under its id, whoever has given it that.
+        let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
+        let id = id.unwrap_or_else(|| speaks.session_id());
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, upgrade },
+            Arrival { id: &id, is_named, speaks, upgrade },
             options.duplicates,
             self.end_deadline(),
             &self.inner.meter,
@@ -114,7 +133,9 @@ impl Server {
         )?;
         self.deliver_lifecycle();
         match registered {
-            Registered::New { connection, predecessor, upgrade, waves } => {
+            Registered::New { connection, predecessor, mut upgrade, waves } => {
+                // Its session may have ended while this was looked at.
+                upgrade.received = None;
                 self.inner.runtimes.note_current();
                 self.spawn(Driver::new(connection, upgrade, predecessor));
                 if let Some(waves) = waves {
@@ -131,6 +152,22 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// The session whose token a client offers, and how many of its frames the client has; if the
+    /// application has admitted it under an id, the session must have that one.
+    fn find_session(
+        &self,
+        offer: &ResumeOffer,
+        admitted_id: Option<&str>,
+    ) -> Option<(Arc<ConnectionShared>, u64)> {
+        let id = match admitted_id {
+            Some(id) => Cow::Borrowed(id),
+            None => Cow::Owned(TokenKey::id_of(&offer.token)?),
+        };
+        let session = self.inner.registry.find(&id)?;
+        let proof = session.mailbox.proof()?;
+        self.inner.token_key.is_valid(&offer.token, &id, proof).then_some((session, offer.count))
     }
 
     /// Ends a connection and tells whether this call was the one that did.
@@ -172,7 +209,10 @@ impl Server {
             // What is said comes first, if both are there.
             poll_fn(|cx| match farewell.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => Pin::new(&mut place.cut).poll(cx).map(|_| ()),
+                // A peer that never stops sending spends the budget of every poll.
+                Poll::Pending => {
+                    poll_unbudgeted(cx, |cx| Pin::new(&mut place.cut).poll(cx)).map(|_| ())
+                }
             })
             .await;
         });

@@ -1,0 +1,100 @@
+//! What a session counts with a client that speaks `wspulse.1`: the messages that have come, so
+//! that none is taken twice, and what to tell the client of them.
+
+use super::{Action, Session};
+
+/// Of the whole session, from transport to transport.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    /// Data messages that were taken over from a transport.
+    received: u64,
+    /// The client has asked, and is to hear once so many are handled.
+    answer_at: Option<u64>,
+}
+
+impl Session {
+    /// The client speaks `wspulse.1`. To be told before the first transport.
+    pub fn begin_exchange(&mut self) {
+        self.acks.get_or_insert_default().exchange = Some(Exchange::default());
+    }
+
+    /// Whether the client speaks `wspulse.1`.
+    #[inline]
+    pub fn exchanges(&self) -> bool {
+        self.acks.as_ref().is_some_and(|acks| acks.exchange.is_some())
+    }
+
+    /// A data message has come, which is about to be handed in or found to be none.
+    pub fn count_received(&mut self) {
+        if let Some(exchange) = self.exchange_mut() {
+            exchange.received += 1;
+        }
+    }
+
+    /// How many of the client's data messages have come.
+    pub fn received(&self) -> u64 {
+        self.exchange().map_or(0, |exchange| exchange.received)
+    }
+
+    /// Of how many of them the callback has returned.
+    pub fn handled(&self) -> u64 {
+        self.received().saturating_sub(self.callbacks.unhandled().into())
+    }
+
+    /// The client asks how far its messages have got.
+    pub fn handle_client_asked(&mut self) {
+        let (received, handled) = (self.received(), self.handled());
+        if let Some(exchange) = self.exchange_mut() {
+            if handled < received {
+                exchange.answer_at.get_or_insert(received);
+            }
+            self.actions.push_back(Action::Answer(handled));
+        }
+    }
+
+    /// A callback has returned: the client may wait to hear of it.
+    #[inline]
+    pub(super) fn answer_if_due(&mut self) {
+        if self.acks.is_some() {
+            self.answer();
+        }
+    }
+
+    fn answer(&mut self) {
+        let handled = self.handled();
+        if let Some(exchange) = self.exchange_mut()
+            && exchange.answer_at.take_if(|at| *at <= handled).is_some()
+        {
+            self.actions.push_back(Action::Answer(handled));
+        }
+    }
+
+    /// The end has come while there is a transport: the client hears how far its messages got.
+    pub(super) fn answer_finally(&mut self) {
+        if self.exchanges() {
+            self.actions.push_back(Action::Answer(self.handled()));
+        }
+    }
+
+    /// A transport begins, on which nothing was asked.
+    pub(super) fn forget_client_asked(&mut self) {
+        if let Some(exchange) = self.exchange_mut() {
+            exchange.answer_at = None;
+        }
+    }
+
+    /// Messages that were taken over are thrown away: the client is to send them again.
+    pub(super) fn take_back(&mut self, messages: usize) {
+        if let Some(exchange) = self.exchange_mut() {
+            exchange.received -= messages as u64;
+        }
+    }
+
+    fn exchange(&self) -> Option<&Exchange> {
+        self.acks.as_ref()?.exchange.as_ref()
+    }
+
+    fn exchange_mut(&mut self) -> Option<&mut Exchange> {
+        self.acks.as_mut()?.exchange.as_mut()
+    }
+}
