@@ -55,6 +55,15 @@ pub struct ServerOptions {
     /// that reads nothing.
     #[arg(long)]
     kernel_bytes: Option<usize>,
+    /// How long a closing server waits.
+    #[arg(long, default_value_t = 10_000)]
+    drain_ms: u64,
+    /// How long the connect function takes for ids that begin with `late-`.
+    #[arg(long, default_value_t = 0)]
+    connect_ms: u64,
+    /// Has `wspulse::serve` accept, not hyper alone.
+    #[arg(long)]
+    serve: bool,
     /// A client that is back before its loss was noticed takes its session over.
     #[arg(long)]
     take_over: bool,
@@ -71,6 +80,19 @@ pub async fn run(options: ServerOptions) -> Result<(), Box<dyn Error>> {
     let server = room_server(&options, &ledger)?;
     let listener = listen(options.bind)?;
     println!("LISTENING {}", listener.local_addr()?.port());
+    if options.serve {
+        // Accepted sockets inherit it.
+        if let Some(bytes) = options.kernel_bytes {
+            SockRef::from(&listener).set_send_buffer_size(bytes)?;
+        }
+        let serve = wspulse::serve(listener, server.clone())
+            .handshake_timeout(millis(options.header_ms))
+            .max_pending_per_addr(4096);
+        return tokio::select! {
+            result = serve.into_future() => Ok(result?),
+            done = obey::obey(&server, &ledger) => done,
+        };
+    }
     tokio::select! {
         () = accept(&server, &listener, &options) => Ok(()),
         done = obey::obey(&server, &ledger) => done,
@@ -82,10 +104,17 @@ fn room_server(options: &ServerOptions, ledger: &Ledger) -> Result<Server, Confi
     let admitting = ledger.clone();
     let duplicates =
         if options.take_over { DuplicatePolicy::Resume } else { DuplicatePolicy::Replace };
-    Server::builder_sync(move |request| {
-        let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
-        let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
-        Ok(Admission::room(room).id(id).data(admitting.next_serial()))
+    let connect_time = millis(options.connect_ms);
+    Server::builder(move |request| {
+        let admitting = admitting.clone();
+        async move {
+            let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
+            let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
+            if id.starts_with("late-") {
+                tokio::time::sleep(connect_time).await;
+            }
+            Ok(Admission::room(room).id(id).data(admitting.next_serial()))
+        }
     })
     .on_connect(move |conn| connected.connected(conn))
     .on_message(|conn, frame| received(&conn, frame))
@@ -101,6 +130,7 @@ fn room_server(options: &ServerOptions, ledger: &Ledger) -> Result<Server, Confi
     .heartbeat(millis(options.ping_ms), millis(options.pong_ms))
     .write_wait(millis(options.write_wait_ms))
     .resume_window(millis(options.resume_window_ms))
+    .drain_timeout(millis(options.drain_ms))
     .duplicates(duplicates)
     .metrics(ledger.clone())
     .build()

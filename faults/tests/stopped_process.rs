@@ -1,5 +1,5 @@
 //! A server process that is stopped for longer than its deadlines, and continued: nobody is thrown
-//! out for that, and nothing is lost.
+//! out or turned away for that, and nothing is lost.
 
 mod support;
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use wspulse::Frame;
 use wspulse::testing::{Received, request_head};
+use wspulse::{CloseCode, Frame};
 use wspulse_faults::Attacked;
 use wspulse_faults::clients::{Peer, join, join_with_small_buffer, number, reset, target, within};
 use wspulse_faults::control::Numbered;
@@ -166,4 +166,83 @@ async fn a_thousand_clients_of_a_process_that_was_stopped_lose_nothing() {
     let by_clients = counters.lost_to("transport failed: ConnectionReset")
         + counters.lost_to("peer ended the stream without a close frame");
     assert_eq!(by_clients, counters.lost.values().sum::<u64>(), "{counters:#?}");
+}
+
+/// What half a request still lacks comes so long after the stop.
+const SHORTLY: Duration = Duration::from_secs(1);
+
+/// Begins a request before the stop and ends it after.
+async fn ask_in_halves(address: SocketAddr, id: &str, continued_at: Instant) {
+    let mut peer = Peer::new(TcpStream::connect(address).await.expect("the kernel accepts"));
+    let head = request_head(&target("stopped", id));
+    let (before, after) = head.as_bytes().split_at(head.len() / 2);
+    peer.write_raw(before).await.expect("the kernel takes it");
+    sleep_until(continued_at + SHORTLY).await;
+    peer.write_raw(after).await.expect("it was not cut off");
+    within(peer.read_response_head()).await.expect("let in");
+    echoes(&mut peer, "here").await;
+}
+
+/// Asks before the stop, and is still being decided upon when it begins.
+async fn ask_in_early(address: SocketAddr, id: &str) {
+    let mut peer = ask_in(address, id).await;
+    within(peer.read_response_head()).await.expect("let in");
+    echoes(&mut peer, "here").await;
+}
+
+/// Reads what was accepted before the server closed, and its farewell.
+async fn read_to_the_end(mut peer: Peer, continued_at: Instant) {
+    sleep_until(continued_at).await;
+    for expected in 0..FRAMES {
+        let frame = within(peer.frame()).await;
+        let frame = frame.unwrap_or_else(|error| panic!("{error} instead of frame {expected}"));
+        assert_eq!(number(&frame), expected);
+        sleep(SLOWLY / 2).await;
+    }
+    let close = within(peer.closed()).await.expect("a farewell").expect("with a code");
+    assert_eq!(close.code(), CloseCode::GOING_AWAY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes a minute: run by `.ci/run faults`"]
+async fn clients_that_come_or_are_told_to_go_while_the_process_is_stopped_are_let_in_and_told() {
+    process::require_descriptors(2500);
+    let entrance = server(&["--serve", "--connect-ms", "2000"]);
+    let mut closing = server(&["--serve", "--kernel-bytes", "65536", "--drain-ms", "30000"]);
+    let mut slow = Vec::new();
+    for index in 0..CLIENTS {
+        let id = format!("slow-{index}");
+        let peer = join_with_small_buffer(closing.address(), "stopped", &id).await;
+        slow.push(peer.expect("let in"));
+        let large = Numbered { first: 0, count: FRAMES, pad_bytes: 32 * 1024 };
+        assert_eq!(closing.send(&id, large), FRAMES);
+    }
+    let stopped_at = Instant::now() + SHORTLY;
+    let continued_at = stopped_at + STOP;
+    let mut clients = JoinSet::new();
+    for peer in slow {
+        clients.spawn(read_to_the_end(peer, continued_at));
+    }
+    let address = entrance.address();
+    for index in 0..CLIENTS {
+        clients.spawn(async move {
+            ask_in_halves(address, &format!("half-{index}"), continued_at).await;
+        });
+        clients.spawn(async move { ask_in_early(address, &format!("late-{index}")).await });
+    }
+    closing.start_closing();
+    sleep_until(stopped_at).await;
+    for server in [&entrance, &closing] {
+        signal(server, "-STOP");
+    }
+    sleep_until(continued_at).await;
+    for server in [&entrance, &closing] {
+        signal(server, "-CONT");
+    }
+    while let Some(client) = clients.join_next().await {
+        client.expect("a client that was let in or told");
+    }
+    let counters = closing.wait_closed();
+    println!("{counters:?}");
+    assert_eq!((counters.account.dropped, counters.account.unaccounted), (0, 0));
 }

@@ -7,16 +7,14 @@ const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// What a server that stood still and its peers need to catch up: for a round trip, or a handshake
 /// that has waited meanwhile.
-pub(crate) const CATCH_UP: Duration = Duration::from_secs(5);
+pub const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// A deadline of something that has `time`, after `missed` of it was lost: it ends later by that,
 /// and not before there was time to catch up.
-pub(crate) fn put_off(
-    deadline: Instant,
-    missed: Duration,
-    time: Duration,
-    now: Instant,
-) -> Instant {
+///
+/// For whoever keeps deadlines outside of a session, as
+/// [`Session::handle_stall`](crate::session::Session::handle_stall) does inside.
+pub fn put_off(deadline: Instant, missed: Duration, time: Duration, now: Instant) -> Instant {
     after(deadline, missed).max(after(now, time.min(CATCH_UP)))
 }
 

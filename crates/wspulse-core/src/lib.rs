@@ -7,7 +7,7 @@
 //! crate alone.
 
 mod callbacks;
-mod clock;
+pub mod clock;
 mod close;
 pub mod codec;
 mod disconnect;

@@ -5,10 +5,9 @@ mod rig;
 use std::time::Duration;
 
 use rig::{MOMENT, PING, PONG, Rig, WINDOW, WRITE_WAIT, config, just_before};
-use wspulse_core::TransportLost;
-use wspulse_core::session::SessionConfig;
-use wspulse_core::session::Taken;
+use wspulse_core::session::{Pace, SessionConfig, Taken};
 use wspulse_core::websocket::Progress;
+use wspulse_core::{InboundRate, OverRate, TransportLost};
 
 const STOP: Duration = Duration::from_secs(35);
 
@@ -88,6 +87,21 @@ fn a_message_that_has_begun_has_time_to_be_completed() {
     assert!(rig.session.is_connected());
     rig.pass(MOMENT);
     assert!(rig.session.is_suspended());
+}
+
+/// All that came in the meantime is read at one instant.
+#[test]
+fn what_a_peer_sent_at_its_rate_meanwhile_is_not_too_much_at_once() {
+    let rate = InboundRate::new(OverRate::Close).messages(2, 4).bytes(100, 200);
+    let mut rig = Rig::connected_with(SessionConfig { inbound_rate: Some(rate), ..config() });
+    rig.stall();
+    let meanwhile = STOP + PING;
+    for _ in 0..2 * meanwhile.as_secs() + 4 {
+        assert_eq!(rig.session.admit_message(rig.now), Pace::Within);
+        assert_eq!(rig.session.admit_bytes(50, rig.now), Pace::Within);
+    }
+    assert_eq!(rig.session.admit_message(rig.now), Pace::Over);
+    assert_eq!(rig.session.admit_bytes(50, rig.now), Pace::Over);
 }
 
 #[test]

@@ -272,7 +272,8 @@ impl ServerBuilder {
 
     /// How long the connect function may take before the request is answered 503. Default 10 s, at
     /// most 5 min. It is then dropped where it waits; one that blocks its thread instead cannot be
-    /// interrupted.
+    /// interrupted. Of a time in which the server's process was stopped, or its machine was
+    /// suspended, a few seconds count at the most.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
         self
@@ -280,7 +281,8 @@ impl ServerBuilder {
 
     /// How long [`Server::close`] waits for frames to be written and for callbacks to return before
     /// it gives them up. Default 10 s, at most 1 h. Each `on_disconnect` may take as long once more,
-    /// from its start.
+    /// from its start. Of a time in which the server's process was stopped, or its machine was
+    /// suspended, a few seconds count at the most.
     pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.options.drain_timeout = timeout;
         self

@@ -23,7 +23,9 @@ use wspulse_core::{Disconnect, Dismissal, TransportLost};
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{Collected, End, Mail};
 use crate::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended};
+use crate::options::Options;
 use crate::registry::EndRule;
+use crate::running_time::heard;
 use crate::transport::{Farewell, Transport, Upgrade};
 use callback::RunningCallback;
 use write::Written;
@@ -165,12 +167,15 @@ impl Driver {
             }
         }
         if let Some(End { disconnect, deadline }) = end {
+            let Options { write_wait, drain_timeout, .. } = self.connection.server.options();
+            let deadline = heard(deadline, *write_wait.max(drain_timeout));
             self.session.handle_end(disconnect, deadline.into_std());
             self.connection.ended.notify_waiters();
         }
         // After the end, which may have come earlier and with a later deadline.
         if let Some(deadline) = callback_deadline {
-            self.callback_deadline = callback_deadline;
+            let deadline = heard(deadline, self.connection.server.options().drain_timeout);
+            self.callback_deadline = Some(deadline);
             self.session.handle_drain_limited(deadline.into_std());
         }
         self.settle();

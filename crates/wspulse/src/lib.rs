@@ -84,6 +84,7 @@ mod reentrancy;
 mod registry;
 mod room;
 pub mod router;
+mod running_time;
 mod runtimes;
 pub mod serve;
 mod server;

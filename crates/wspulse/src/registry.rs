@@ -154,13 +154,13 @@ impl Registry {
             return Err(Refused::ServerClosed);
         }
         let existing = inner.connections.get(id);
-        if let Some(connection) = existing {
-            if speaks.may_resume(connection, policy) {
-                inner.places.keep(connection.task_key, group);
-                let displaced = connection.mailbox.attach(upgrade);
-                let connection = Arc::clone(connection);
-                return Ok(Registered::Attached { connection, displaced });
-            }
+        if let Some(connection) = existing
+            && speaks.may_resume(connection, policy)
+        {
+            inner.places.keep(connection.task_key, group);
+            let displaced = connection.mailbox.attach(upgrade);
+            let connection = Arc::clone(connection);
+            return Ok(Registered::Attached { connection, displaced });
         }
         let replaced = existing.cloned();
         let ending = inner.ending.get(id).map_or(0, |ending| ending.tasks);

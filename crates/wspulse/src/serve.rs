@@ -75,6 +75,9 @@ where
 /// one, for ever: errors in accepting are logged, waited out and outlived, whether it is a single
 /// connection that failed or all file descriptors that are in use.
 ///
+/// Its times count while the server runs: of one in which its process was stopped, or its machine
+/// was suspended, a few seconds count at the most.
+///
 /// # Errors
 ///
 /// Awaiting it returns [`ConfigError`], naming the option, its value and the rule, for the first

@@ -290,7 +290,7 @@ impl Server {
     /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
     /// it. So closing takes at most two drain timeouts; where connections of one id wait for each
     /// other's `on_disconnect`, one more for each of them but the first. They are five at the most,
-    /// so it is never more than six.
+    /// so it is never more than six. Time in which the process was stopped comes on top.
     ///
     /// Called inside one of this server's own callbacks it only starts closing: the callback that
     /// it would wait for is its caller.

@@ -2,13 +2,16 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::budget::poll_unbudgeted;
+use crate::running_time::{Look, Lookout, put_off};
+use crate::sync::Mutex;
 
 /// The drain deadline, once the server closes.
 #[derive(Default)]
@@ -20,15 +23,33 @@ pub(crate) struct DrainDeadline {
 /// would not replay.
 #[derive(Default)]
 struct Closing {
-    deadline: OnceLock<Instant>,
+    drain: Mutex<Option<Drain>>,
     is_known: Notify,
+}
+
+/// One deadline for all: a farewell that begins after a stop has what is left to the others.
+#[derive(Clone, Copy)]
+struct Drain {
+    deadline: Instant,
+    /// What there was to begin with.
+    time: Duration,
+    /// What was missed before is counted. All who wait tell of the same stop, each after its own
+    /// share of it.
+    counted_until: Instant,
 }
 
 impl DrainDeadline {
     /// The server closes. Only the first call counts.
     pub(crate) fn set(&self, deadline: Instant) {
-        self.closing.deadline.get_or_init(|| deadline);
+        let now = Instant::now();
+        let time = deadline.saturating_duration_since(now);
+        self.closing.drain.lock().get_or_insert(Drain { deadline, time, counted_until: now });
         self.closing.is_known.notify_waiters();
+    }
+
+    /// Whoever has a deadline of its own has noticed that the server stood still.
+    pub(crate) fn handle_stop(&self, missed: Duration) {
+        self.closing.handle_stop(missed);
     }
 
     /// Runs `farewell`, which knows a deadline of its own, no longer than the closing server waits.
@@ -51,23 +72,46 @@ impl DrainDeadline {
 }
 
 impl Closing {
+    fn deadline(&self) -> Option<Instant> {
+        self.drain.lock().map(|drain| drain.deadline)
+    }
+
+    fn handle_stop(&self, missed: Duration) {
+        if let Some(drain) = &mut *self.drain.lock() {
+            let now = Instant::now();
+            let uncounted = now.saturating_duration_since(drain.counted_until);
+            drain.deadline = put_off(drain.deadline, missed.min(uncounted), drain.time);
+            drain.counted_until = now;
+        }
+    }
+
     /// Never, if every handle to the server is gone: nobody can close it any more.
     async fn reached(&self) {
         loop {
             // Made before the look, so that no call in between is missed.
             let known = self.is_known.notified();
-            if let Some(deadline) = self.deadline.get() {
-                return sleep_until(*deadline).await;
+            if self.deadline().is_some() {
+                let mut lookout = Lookout::new(Instant::now());
+                return poll_fn(|cx| self.poll_reached(&mut lookout, cx)).await;
             }
             known.await;
         }
+    }
+
+    fn poll_reached(&self, lookout: &mut Lookout, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(deadline) = self.deadline() {
+            match ready!(lookout.poll(deadline, cx)) {
+                Look::Missed(missed) => self.handle_stop(missed),
+                Look::Ran if Instant::now() >= deadline => return Poll::Ready(()),
+                Look::Ran => {}
+            }
+        }
+        Poll::Pending
     }
 }
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use std::time::Duration;
-
     use tokio::task::{consume_budget, yield_now};
     use tokio::time::advance;
 
@@ -86,7 +130,7 @@ mod tests {
         let farewell = tokio::spawn(drain.bound(spend()));
         yield_now().await;
         drain.set(Instant::now() + Duration::from_secs(1));
-        advance(Duration::from_secs(2)).await;
+        advance(Duration::from_secs(1)).await;
         for _ in 0..10 {
             yield_now().await;
         }

@@ -11,7 +11,7 @@ use axum::Router;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, advance, sleep};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tungstenite::Message;
@@ -170,4 +170,18 @@ async fn a_client_that_is_slow_with_its_handshake_keeps_nobody_waiting() {
     let stream = handshake(connector(OLD, &[]), "old.example", quick).await;
     assert_echoes(stream.expect("a handshake")).await;
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_handshake_the_server_stood_still_in_is_echoed() {
+    let (dialler, listener) = memory_listener();
+    let listener = TlsListener::new(listener, server_config(OLD));
+    tokio::spawn(wspulse::serve(listener, echo()).into_future());
+    let stream = dialler.dial_from("192.0.2.7:1");
+    // In one step, it is a stop of the server.
+    sleep(Duration::from_secs(1)).await;
+    advance(Duration::from_secs(35)).await;
+    sleep(Duration::from_secs(1)).await;
+    let stream = handshake(connector(OLD, &[]), "old.example", stream).await;
+    assert_echoes(stream.expect("a handshake")).await;
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Session;
 use super::state::State;
+use super::{Session, SessionConfig};
 use crate::clock::{after, put_off};
 use crate::rate::{InboundRate, OverRate, Rate, TokenBucket};
 use crate::websocket::Progress;
@@ -24,6 +24,14 @@ struct Meter {
     bytes: Option<TokenBucket>,
     over: OverRate,
     pause: Option<Pause>,
+    excused: Excused,
+}
+
+/// What may come beyond the rate, since it came while the driver stood still and is read at once.
+#[derive(Debug, Default)]
+struct Excused {
+    messages: u32,
+    bytes: u32,
 }
 
 /// Nothing is read for now.
@@ -143,6 +151,7 @@ impl InboundWatch {
             bytes: rate.byte_rate().map(full),
             over: rate.over(),
             pause: None,
+            excused: Excused::default(),
         };
         Self { meter: Some(meter), message_deadline: None }
     }
@@ -197,8 +206,13 @@ impl InboundWatch {
         if self.is_paused() { None } else { self.message_deadline }
     }
 
-    /// Nothing could be read for the time that was missed.
-    pub(super) fn handle_stall(&mut self, missed: Duration, time: Duration, now: Instant) {
+    /// Nothing could be read for the time that was missed, nor perhaps for one ping interval before
+    /// that was noticed.
+    pub(super) fn handle_stall(&mut self, missed: Duration, config: &SessionConfig, now: Instant) {
+        let time = config.message_timeout;
+        if let Some(meter) = &mut self.meter {
+            meter.excuse(missed.saturating_add(config.heartbeat.ping_interval));
+        }
         if let Some(deadline) = &mut self.message_deadline {
             *deadline = put_off(*deadline, missed, time, now);
         }
@@ -227,10 +241,22 @@ impl InboundWatch {
 }
 
 impl Meter {
+    /// A peer may have sent at its rate for so long, all of which is read now.
+    fn excuse(&mut self, time: Duration) {
+        let sent = |bucket: &Option<TokenBucket>| {
+            let per_second = bucket.as_ref().map_or(0, |bucket| bucket.rate().per_second);
+            let units = time.as_millis() * u128::from(per_second) / 1000;
+            u32::try_from(units).unwrap_or(u32::MAX)
+        };
+        let Excused { messages, bytes } = &mut self.excused;
+        *messages = sent(&self.messages).max(*messages);
+        *bytes = sent(&self.bytes).max(*bytes);
+    }
+
     fn admit_bytes(&mut self, bytes: u32, now: Instant) -> Pace {
         match &mut self.bytes {
             Some(bucket) if self.over == OverRate::Close && bucket.available(now) < bytes => {
-                Pace::Over
+                spend(&mut self.excused.bytes, bytes)
             }
             Some(bucket) => {
                 bucket.take(bytes, now);
@@ -243,7 +269,7 @@ impl Meter {
     fn admit_message(&mut self, now: Instant) -> Pace {
         match &mut self.messages {
             Some(bucket) if self.over == OverRate::Close && bucket.available(now) == 0 => {
-                Pace::Over
+                spend(&mut self.excused.messages, 1)
             }
             Some(bucket) => {
                 bucket.take(1, now);
@@ -267,6 +293,17 @@ impl Meter {
                 Pace::Last
             }
         }
+    }
+}
+
+/// What is over the rate is told, unless it is excused.
+const fn spend(excused: &mut u32, units: u32) -> Pace {
+    match excused.checked_sub(units) {
+        Some(rest) => {
+            *excused = rest;
+            Pace::Within
+        }
+        None => Pace::Over,
     }
 }
 

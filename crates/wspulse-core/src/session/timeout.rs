@@ -33,12 +33,12 @@ impl Session {
     /// what has come meanwhile before anybody is judged. To be told before
     /// [`handle_timeout`](Self::handle_timeout), for delays that are more than a busy moment.
     pub fn handle_stall(&mut self, missed: Duration, now: Instant) {
-        let SessionConfig { write_wait, resume_window, message_timeout, .. } = *self.config;
+        let SessionConfig { write_wait, resume_window, .. } = *self.config;
         if let Some(deadline) = &mut self.upgrade_deadline {
             *deadline = put_off(*deadline, missed, write_wait, now);
         }
         if let Some(watch) = &mut self.inbound {
-            watch.handle_stall(missed, message_timeout, now);
+            watch.handle_stall(missed, &self.config, now);
         }
         if let Some(acks) = &mut self.acks {
             acks.handle_stall(missed, self.config.heartbeat.pong_timeout, now);

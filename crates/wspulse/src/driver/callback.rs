@@ -16,12 +16,15 @@ use crate::handler::{BoxFuture, Outcome};
 use crate::metrics::{CallbackKind, CallbackPanicked};
 use crate::panics::{self, Catching};
 use crate::reentrancy::InCallback;
+use crate::running_time::LATE_MAX;
 
 /// A callback that has not returned yet.
 pub(super) struct RunningCallback {
     pub(super) kind: CallbackKind,
     pub(super) future: BoxFuture<()>,
     event: EventName,
+    /// It has held its thread, for longer than a busy moment.
+    has_held: bool,
 }
 
 impl RunningCallback {
@@ -32,7 +35,7 @@ impl RunningCallback {
         connection: &ConnectionShared,
         held_since: std::time::Instant,
     ) -> Result<(), PanicError> {
-        let Self { kind, future, event } = self;
+        let Self { kind, future, event, has_held: _ } = self;
         let dropped = panics::catch(|| drop(future));
         watch::check(connection, kind, &event, held_since.elapsed());
         dropped
@@ -151,7 +154,8 @@ impl<'a> Turn<'a> {
     ) {
         match called {
             Ok(Outcome::Pending(future)) => {
-                *self.running = Some(Box::new(RunningCallback { kind, future, event }));
+                *self.running =
+                    Some(Box::new(RunningCallback { kind, future, event, has_held: false }));
             }
             Ok(Outcome::Done) => self.returned(now),
             Err(panic) => self.panicked(kind, panic, now),
@@ -227,9 +231,20 @@ impl Driver {
         let inside = InCallback::enter(&self.connection.server);
         let catching = Catching::begin();
         let polled_at = std::time::Instant::now();
+        // By the clock of the deadline.
+        let begun = self.callback_deadline.map(|_| Instant::now());
         let polled = catching.catch(|| running.future.as_mut().poll(cx));
         if matches!(polled, Ok(Poll::Pending)) {
             watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
+            // Once may be a stop. Twice it is code that blocks, which would be spared for ever.
+            let holds = begun.is_some_and(|begun| begun.elapsed() > LATE_MAX);
+            let blocks = holds && std::mem::replace(&mut running.has_held, true);
+            drop((catching, inside));
+            if blocks && self.callback_deadline.is_some_and(|at| Instant::now() >= at) {
+                self.give_up_callback();
+                self.settle();
+                return true;
+            }
             return false;
         }
         let callback = self.callback.take();

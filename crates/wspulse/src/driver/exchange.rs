@@ -52,9 +52,9 @@ impl Driver {
         let token = server.token(id, mailbox.renew_proof()?);
         let mut hello = Hello::new(&**id, token);
         if resumes {
-            let resumed = mailbox.resumed();
+            let missed = mailbox.resumed();
             hello.session = SessionKind::Resumed;
-            hello.replay = (resumed.replayed + resumed.waited) as u64;
+            hello.replay = (missed.replayed + missed.waited) as u64;
         }
         hello.received = self.session.received();
         hello.handled = self.session.handled();

@@ -48,6 +48,10 @@ impl Driver {
         if !self.session.wants_inbound() {
             return false;
         }
+        if self.session.meters_reads() {
+            // All that came meanwhile is read at once, and is not too fast for that.
+            self.notice_stop();
+        }
         let is_starved = self.is_starved();
         let Some(transport) = &mut self.transport else {
             return false;

@@ -8,14 +8,7 @@ use wspulse_core::session::Deadlines;
 
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
-
-/// A turn that comes later than this is no busy moment: the process was stopped, its machine was
-/// suspended, or its threads were blocked. Peers are not to blame for that.
-const LATE_MAX: Duration = Duration::from_secs(1);
-
-/// How often the time is looked at without a heartbeat, as while a client is waited for: a stop in
-/// the middle of a long wait shows only by a turn that comes late.
-const LOOK: Duration = Duration::from_secs(5);
+use crate::running_time::{LATE_MAX, LOOK, late, put_off};
 
 impl Driver {
     /// Pings if that is due, in time for what this round writes.
@@ -55,6 +48,11 @@ impl Driver {
             // It was polled by this task, whose waker stays the same: it will be heard.
             return Poll::Pending;
         }
+        // The timer may fire only now, or be moved before it does.
+        if self.notice_stop() {
+            return Poll::Ready(());
+        }
+        let schedule = self.connection.server.ping_schedule();
         let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key));
         // While a transport comes up no wait is long, and every connection begins so.
         let look = || self.upgrade.is_none().then(|| Instant::now() + LOOK);
@@ -87,17 +85,26 @@ impl Driver {
         Poll::Ready(())
     }
 
+    /// Tells whether the server stood still, and has put everything off then. The timer tells of it
+    /// although it has not fired yet: something else may have woken the task.
+    pub(super) fn notice_stop(&mut self) -> bool {
+        let missed = self.timer.as_ref().map_or(Duration::ZERO, |timer| late(timer.deadline()));
+        if missed > LATE_MAX {
+            self.handle_stop(missed);
+        }
+        missed > LATE_MAX
+    }
+
     /// Puts everything off by the time that was missed, and forgets the timer that told of it.
     #[cold]
     fn handle_stop(&mut self, missed: Duration) {
         self.timer = None;
         self.session.handle_stall(missed, now());
-        if let Some(deadline) = self.callback_deadline {
+        if let Some(deadline) = &mut self.callback_deadline {
+            let server = &self.connection.server;
+            server.handle_stop(missed);
+            *deadline = put_off(*deadline, missed, server.options().drain_timeout);
             self.session.handle_drain_limited(deadline.into_std());
         }
     }
-}
-
-fn late(deadline: Instant) -> Duration {
-    Instant::now().saturating_duration_since(deadline)
 }

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use http::header::HeaderValue;
 use http::{Request, StatusCode, request};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
@@ -23,6 +22,7 @@ use crate::driver::watch::run_connect;
 use crate::handler::BoxFuture;
 use crate::metrics::UpgradeRefused;
 use crate::panics;
+use crate::running_time::RunningTimer;
 use crate::server::Server;
 use crate::transport::{FromHyper, StreamSender, Upgradable, Upgrade};
 
@@ -168,7 +168,7 @@ impl Handshake {
             }
         });
         let connect_timeout = pending.server.options().connect_timeout;
-        let Ok(answer) = timeout(connect_timeout, answer).await else {
+        let Ok(answer) = RunningTimer::after(connect_timeout).bound(answer).await else {
             tracing::warn!("connect function outlasted connect_timeout");
             return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
         };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -22,6 +22,7 @@ use super::pending::Pending;
 use super::socket::SocketOptions;
 use crate::budget::poll_unbudgeted;
 use crate::handler::BoxFuture;
+use crate::running_time::RunningTimer;
 use crate::throttle::Throttle;
 
 /// After one connection that failed there is hardly a pause.
@@ -83,7 +84,7 @@ where
                 log_panic(ended);
             }
         };
-        if timeout(drain_timeout, drained).await.is_err() {
+        if RunningTimer::after(drain_timeout).bound(drained).await.is_err() {
             tracing::warn!("requests that outlasted drain_timeout are cut off");
             tasks.shutdown().await;
         }

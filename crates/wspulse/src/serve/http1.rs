@@ -2,19 +2,19 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use wspulse_core::Escaped;
@@ -23,6 +23,7 @@ use super::listener::Listener;
 use super::options::ServeOptions;
 use crate::address::PeerAddr;
 use crate::budget::poll_unbudgeted;
+use crate::running_time::RunningTimer;
 use crate::transport::Unwrap;
 
 /// hyper's own default, which it keeps on the stack as long as nothing else is asked for.
@@ -43,7 +44,7 @@ impl Http1 {
         let header_bytes_max = options.request_header_bytes_max;
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
+            .timer(HeadTimer)
             .header_read_timeout(options.handshake_timeout)
             .max_header_size(header_bytes_max)
             .max_buf_size(header_bytes_max.max(HYPER_BUFFER_BYTES_MIN));
@@ -87,8 +88,8 @@ impl Http1 {
         let mut connection = pin!(connection.with_upgrades());
         let mut shutdown = pin!(shutdown.cancelled());
         let mut is_last = false;
-        let mut timer = None;
         let ended = std::future::poll_fn(|cx| {
+            let polled_at = Instant::now();
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(End::Http));
@@ -99,12 +100,7 @@ impl Http1 {
                 is_last = true;
                 connection.as_mut().graceful_shutdown();
             }
-            let Some(deadline) = deadline.get() else { return Poll::Pending };
-            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if timer.deadline() != deadline {
-                timer.as_mut().reset(deadline);
-            }
-            ready!(poll_unbudgeted(cx, |cx| timer.as_mut().poll(cx)));
+            ready!(deadline.poll_reached(polled_at.elapsed(), cx));
             Poll::Ready(Err(End::Overdue))
         });
         // At DEBUG, since clients can cause them at will.
@@ -137,21 +133,55 @@ where
 /// When the latest request of a connection is given up; shared by the two futures of its task.
 struct RequestDeadline {
     timeout: Option<Duration>,
-    deadline: Mutex<Option<Instant>>,
+    timer: Mutex<Option<RunningTimer>>,
 }
 
 impl RequestDeadline {
-    fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout, deadline: Mutex::new(None) }
+    const fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout, timer: Mutex::new(None) }
     }
 
     fn renew(&self) {
         if let Some(timeout) = self.timeout {
-            *self.deadline.lock() = Some(Instant::now() + timeout);
+            *self.timer.lock() = Some(RunningTimer::after(timeout));
         }
     }
 
-    fn get(&self) -> Option<Instant> {
-        *self.deadline.lock()
+    fn poll_reached(&self, held: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.timer.lock() {
+            Some(timer) => timer.poll_elapsed(held, cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Times the heads of requests, and the TLS handshakes before them. hyper reads before it asks the
+/// timer, so what has come during a stop is seen before its client is judged.
+#[derive(Debug)]
+struct HeadTimer;
+
+impl Timer for HeadTimer {
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Sleep>> {
+        Box::pin(HeadSleep(RunningTimer::after(time)))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.sleep(deadline.saturating_duration_since(self.now()))
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
+struct HeadSleep(RunningTimer);
+
+impl Sleep for HeadSleep {}
+
+impl Future for HeadSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_elapsed(Duration::ZERO, cx)
     }
 }

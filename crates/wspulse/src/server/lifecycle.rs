@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -216,6 +216,11 @@ impl Server {
             })
             .await;
         });
+    }
+
+    /// A task of the closing server has noticed that it stood still.
+    pub(crate) fn handle_stop(&self, missed: Duration) {
+        self.inner.drain_deadline.handle_stop(missed);
     }
 
     /// Spawns a task that [`close`](Self::close) waits for.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::consume_budget;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::Remainder;
 use wspulse_core::websocket::{Decoder, Flow, Sink};
 use wspulse_core::{CloseFrame, Dismissal};
 
 use super::{Transport, Upgrade};
+use crate::running_time::RunningTimer;
 use crate::runtimes::Home;
 
 /// What is still to be said on a transport that its session has parted with.
@@ -28,7 +29,7 @@ impl Farewell {
     /// frame or the end of its stream, and drops the transport, at the deadline at the latest.
     pub(crate) async fn say(mut self) {
         // Whatever fails or takes too long, the transport is dropped all the same.
-        let _ = timeout_at(self.deadline, self.take_leave()).await;
+        let _ = RunningTimer::until(self.deadline).bound(self.take_leave()).await;
     }
 
     async fn take_leave(&mut self) -> io::Result<()> {
@@ -48,9 +49,10 @@ impl Farewell {
         self.transport.stream.shutdown().await?;
         // A socket closed with unread bytes is reset, and a reset overtakes the close frame.
         if peer_is_done {
-            self.deadline = self.deadline.min(Instant::now() + LINGER);
+            // To linger no longer is no failure.
+            return RunningTimer::after(LINGER).bound(self.drain()).await.unwrap_or(Ok(()));
         }
-        timeout_at(self.deadline, self.drain()).await?
+        self.drain().await
     }
 
     async fn write(&mut self) -> io::Result<()> {
@@ -107,12 +109,14 @@ pub(crate) async fn turn_away(
     decoder: Decoder,
     deadline: Instant,
 ) {
-    if let Ok(Ok(upgradable)) = timeout_at(deadline, upgrade.stream).await {
+    let told = async {
+        let upgradable = upgrade.stream.await.ok()?;
         let transport = Transport::new(upgradable, decoder, Home::current());
         let dismissal = Dismissal::Close(close);
-        let farewell = Farewell { transport, remainder: None, dismissal, deadline };
-        farewell.say().await;
-    }
+        let mut farewell = Farewell { transport, remainder: None, dismissal, deadline };
+        farewell.take_leave().await.ok()
+    };
+    let _ = RunningTimer::until(deadline).bound(told).await;
 }
 
 /// The peer's close frame.
