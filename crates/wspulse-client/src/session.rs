@@ -259,7 +259,7 @@ impl<W> Session<W> {
                     self.violate(now, "acknowledged what was not sent");
                     return;
                 }
-                live.handle_answer();
+                live.handle_answer(count);
                 self.settle_through(count);
             }
             // `Control::Unknown`, and whatever the core may come to know: a later version's.

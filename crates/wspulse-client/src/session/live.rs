@@ -18,7 +18,7 @@ const ASK_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Live {
     pub(super) watch: Watch,
     owes_answer: bool,
-    /// An `ask` has no answer yet; at most one is on its way.
+    /// An `ask` is not fully answered yet; at most one is on its way.
     is_asking: bool,
     /// The last message before the last `ask`: the answers will tell of all up to it.
     asked_through: u64,
@@ -42,8 +42,13 @@ impl Live {
         self.owes_answer = true;
     }
 
-    pub(super) const fn handle_answer(&mut self) {
-        self.is_asking = false;
+    /// The server has handled so many. If that is not all that it was asked about, a second answer
+    /// follows once it is, and only then the next question: messages are handled in order, so
+    /// nothing could be learned before.
+    pub(super) const fn handle_answer(&mut self, count: u64) {
+        if count >= self.asked_through {
+            self.is_asking = false;
+        }
     }
 
     pub(super) fn poll_timeout(&self, sent: u64) -> Option<Instant> {
