@@ -250,6 +250,14 @@ impl Session {
     pub fn handle_callback_finished(&mut self, now: Instant) {
         let was_paused = !self.has_room();
         self.callbacks.finished();
+        if was_paused || self.acks.is_some() {
+            self.handle_room_and_answers(was_paused, now);
+        }
+    }
+
+    /// What few callbacks bring about by their return.
+    #[cold]
+    fn handle_room_and_answers(&mut self, was_paused: bool, now: Instant) {
         self.answer_if_due();
         if was_paused {
             self.resume_reading(now);

@@ -53,14 +53,7 @@ impl Session {
     }
 
     /// A callback has returned: the client may wait to hear of it.
-    #[inline]
     pub(super) fn answer_if_due(&mut self) {
-        if self.acks.is_some() {
-            self.answer();
-        }
-    }
-
-    fn answer(&mut self) {
         let handled = self.handled();
         if let Some(exchange) = self.exchange_mut()
             && exchange.answer_at.take_if(|at| *at <= handled).is_some()

@@ -2,12 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use wspulse_core::codec::InboundMessage;
 use wspulse_core::protocol::{COUNT_MAX, Control, Hello, SessionKind};
+use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
+use wspulse_core::{CloseFrame, PanicError};
 
 use super::Driver;
 use super::acknowledge::Nonce;
+use super::read::Inbound;
 use crate::connection::ConnectionShared;
 use crate::metrics::MessagesSent;
+use crate::panics;
 
 impl Driver {
     /// A transport has come, and the one before is parted with: goes on where the client says that
@@ -73,11 +78,72 @@ impl Driver {
             self.session.handle_asked(number, now);
         }
     }
+}
 
-    /// Something has come from the client, which has read the hello then.
-    #[cold]
-    pub(super) fn confirm(&self) {
-        self.connection.mailbox.confirm_proof();
+/// Decodes what a client that speaks `wspulse.1` has sent.
+#[inline(never)]
+pub(super) fn feed_exchange(
+    decoder: &mut Decoder,
+    chunk: &mut [u8],
+    inbound: &mut Inbound<'_>,
+    is_confirmed: &mut bool,
+) -> Result<Result<usize, ProtocolError>, PanicError> {
+    let mut exchanged = Exchanged { inbound, is_confirmed, is_violated: false };
+    let fed = panics::catch(|| decoder.feed(chunk, &mut exchanged))?;
+    Ok(if exchanged.is_violated { Err(ProtocolError::NotControl) } else { fed })
+}
+
+/// Tells the messages of the protocol from frames, and counts these.
+struct Exchanged<'a, 'b> {
+    inbound: &'a mut Inbound<'b>,
+    /// Something has come on this transport before.
+    is_confirmed: &'a mut bool,
+    /// The client has said something that it must not.
+    is_violated: bool,
+}
+
+impl Sink for Exchanged<'_, '_> {
+    fn message(&mut self, message: InboundMessage<'_>) -> Flow {
+        let Self { inbound, is_confirmed, is_violated } = self;
+        if !std::mem::replace(*is_confirmed, true) {
+            // It has read the hello.
+            inbound.turn.connection.mailbox.confirm_proof();
+        }
+        inbound.pace(|inbound| {
+            if !Control::is_meant(&message) {
+                inbound.turn.session.count_received();
+                return inbound.deliver(message);
+            }
+            match Control::parse(message.as_bytes()) {
+                Ok(Control::Ask) => inbound.turn.session.handle_client_asked(),
+                Ok(Control::Ack(number)) => {
+                    inbound.acknowledged = inbound.acknowledged.max(Some(number));
+                }
+                // Of a later version, or not for servers.
+                Ok(_) => {}
+                Err(_) => {
+                    *is_violated = true;
+                    return Flow::Pause;
+                }
+            }
+            Flow::Continue
+        })
+    }
+
+    fn ping(&mut self, payload: &[u8]) {
+        self.inbound.ping(payload);
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        self.inbound.pong(payload);
+    }
+
+    fn close(&mut self, frame: Option<CloseFrame>) {
+        self.inbound.close(frame);
+    }
+
+    fn flow_behind_control(&self) -> Flow {
+        self.inbound.flow_behind_control()
     }
 }
 

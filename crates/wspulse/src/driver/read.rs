@@ -11,13 +11,13 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, ReadBuf};
 use wspulse_core::codec::{DecodeError, InboundMessage};
 use wspulse_core::outbound::{ControlLane, NotWritten};
-use wspulse_core::protocol::Control;
 use wspulse_core::session::Pace;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, Escaped, PanicError, TransportLost};
 
 use super::acknowledge::Nonce;
 use super::callback::{Turn, report_panic};
+use super::exchange::feed_exchange;
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
@@ -154,8 +154,6 @@ impl Driver {
         };
         let exchanges = self.session.exchanges();
         let nonce = self.session.questions_nonce().filter(|_| !exchanges).map(Nonce::new);
-        let was_confirmed = transport.is_confirmed;
-        let is_news;
         let (fed, pace, close, acknowledged) = {
             let mut inbound = Inbound {
                 turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
@@ -165,22 +163,16 @@ impl Driver {
                 pace: Pace::Within,
                 close: None,
                 nonce,
-                exchanges,
-                has_come: false,
                 acknowledged: None,
-                is_violated: false,
             };
-            let fed = panics::catch(|| transport.decoder.feed(chunk, &mut inbound));
-            transport.is_confirmed |= inbound.has_come;
-            is_news = inbound.has_come && exchanges && !was_confirmed;
-            if inbound.is_violated {
-                return Fed::Violation(ProtocolError::NotControl);
-            }
+            let fed = if exchanges {
+                let is_confirmed = &mut transport.is_confirmed;
+                feed_exchange(&mut transport.decoder, chunk, &mut inbound, is_confirmed)
+            } else {
+                panics::catch(|| transport.decoder.feed(chunk, &mut inbound))
+            };
             (fed, inbound.pace, inbound.close.take(), inbound.acknowledged)
         };
-        if is_news {
-            self.confirm();
-        }
         if let Some(number) = acknowledged
             && let Err(NotWritten { number, written }) = self.acknowledge(number, now)
             && exchanges
@@ -234,8 +226,8 @@ impl Driver {
 struct PeerClose(Option<CloseFrame>);
 
 /// Takes what the decoder finds.
-struct Inbound<'a> {
-    turn: Turn<'a>,
+pub(super) struct Inbound<'a> {
+    pub(super) turn: Turn<'a>,
     lane: &'a mut ControlLane,
     undecodable_seen: &'a mut bool,
     now: Instant,
@@ -243,25 +235,31 @@ struct Inbound<'a> {
     pace: Pace,
     close: Option<PeerClose>,
     nonce: Option<Nonce>,
-    /// The peer speaks `wspulse.1`.
-    exchanges: bool,
-    /// A message of it has come.
-    has_come: bool,
-    /// It has said something that it must not.
-    is_violated: bool,
     /// The newest frame that the peer has said to have.
-    acknowledged: Option<u64>,
+    pub(super) acknowledged: Option<u64>,
 }
 
 impl Inbound<'_> {
+    /// Delivers a message if it is within the inbound rate.
     #[inline]
-    fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
-        if self.exchanges
-            && let Some(flow) = self.exchange(&message)
-        {
-            return flow;
+    pub(super) fn pace(&mut self, deliver: impl FnOnce(&mut Self) -> Flow) -> Flow {
+        match self.turn.session.admit_message(self.now) {
+            Pace::Within => deliver(self),
+            Pace::Last => {
+                self.pace = Pace::Last;
+                deliver(self);
+                Flow::Pause
+            }
+            Pace::Over => {
+                self.pace = Pace::Over;
+                Flow::Pause
+            }
         }
+    }
+
+    #[inline]
+    pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
+        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| {
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
@@ -280,27 +278,6 @@ impl Inbound<'_> {
                 self.deliver_undecodable(error)
             }
         }
-    }
-
-    /// Counts a message of a client that speaks `wspulse.1`, unless it is a control message.
-    #[inline(never)]
-    fn exchange(&mut self, message: &InboundMessage<'_>) -> Option<Flow> {
-        self.has_come = true;
-        if !Control::is_meant(message) {
-            self.turn.session.count_received();
-            return None;
-        }
-        match Control::parse(message.as_bytes()) {
-            Ok(Control::Ask) => self.turn.session.handle_client_asked(),
-            Ok(Control::Ack(number)) => self.acknowledged = self.acknowledged.max(Some(number)),
-            // Of a later version, or not for servers.
-            Ok(_) => {}
-            Err(_) => {
-                self.is_violated = true;
-                return Some(Flow::Pause);
-            }
-        }
-        Some(Flow::Continue)
     }
 
     #[cold]
@@ -346,18 +323,7 @@ impl Inbound<'_> {
 impl Sink for Inbound<'_> {
     #[inline]
     fn message(&mut self, message: InboundMessage<'_>) -> Flow {
-        match self.turn.session.admit_message(self.now) {
-            Pace::Within => self.deliver(message),
-            Pace::Last => {
-                self.pace = Pace::Last;
-                self.deliver(message);
-                Flow::Pause
-            }
-            Pace::Over => {
-                self.pace = Pace::Over;
-                Flow::Pause
-            }
-        }
+        self.pace(|inbound| inbound.deliver(message))
     }
 
     fn ping(&mut self, payload: &[u8]) {

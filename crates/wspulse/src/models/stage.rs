@@ -81,6 +81,7 @@ pub(super) fn join_with_capacity(
     let upgrade = Upgrade {
         stream: Box::pin(async move { Ok(Upgradable::new(stream, &[])) }),
         peer_addr: None,
+        received: None,
     };
     server.register(Admission::room(room).id(id), None, upgrade)?;
     Ok(Client(wire))
