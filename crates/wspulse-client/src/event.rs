@@ -94,7 +94,7 @@ impl fmt::Display for SessionStart {
 #[non_exhaustive]
 pub enum Cause {
     /// The server has closed it.
-    #[error("closed by the server: {code} {:?}", Escaped::display(reason))]
+    #[error("closed by the server: {code} {reason:?}")]
     #[non_exhaustive]
     Closed {
         /// The close code; 1005 for a close frame without one.
@@ -197,7 +197,7 @@ pub enum EndCause {
     #[error("closed by the application")]
     Closed,
     /// The server or its application has ended the session: 1000, or 4000 to 4999 but 4410.
-    #[error("ended by the server: {code} {:?}", Escaped::display(reason))]
+    #[error("ended by the server: {code} {reason:?}")]
     #[non_exhaustive]
     ClosedByServer {
         /// The close code.

@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use real::{Link, until};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use wspulse::{Admission, Delivery, Server};
-use wspulse_client::{Client, Event, Frame, SessionStart};
+use wspulse_client::{Client, Event, Frame, Messages, SendError, SessionStart};
 
 const FRAMES: u32 = 400;
 const CUTS: u32 = 60;
@@ -27,7 +28,7 @@ fn server(received: &Received) -> Server {
             async move {
                 received.lock().push(frame.to_json().unwrap());
                 // Some are slow, so that cuts find some received and not handled.
-                if received.lock().len() % 7 == 0 {
+                if received.lock().len().is_multiple_of(7) {
                     sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -40,68 +41,74 @@ fn server(received: &Received) -> Server {
         .unwrap()
 }
 
-async fn life(
-    seed: u64,
-    client: impl FnOnce(wspulse_client::ClientBuilder) -> wspulse_client::ClientBuilder,
-) {
-    println!("seed {seed}");
+/// Reads all that a client is told, and says how often its session was resumed.
+async fn read(mut messages: Messages, got: Received) -> u32 {
+    let mut resumed = 0;
+    while let Some(event) = messages.next().await {
+        if let Event::Message(frame) = event {
+            got.lock().push(frame.to_json().unwrap());
+        } else if let Event::Session { session, .. } = event {
+            if session == SessionStart::Resumed {
+                resumed += 1;
+            } else {
+                assert_eq!(resumed, 0, "the session was lost");
+            }
+        } else {
+            let is_about_transports = matches!(
+                event,
+                Event::Disconnected { .. } | Event::Reconnecting { .. } | Event::Ended { .. }
+            );
+            assert!(is_about_transports, "{event:?}");
+        }
+    }
+    resumed
+}
+
+/// Sends a frame every 10 ms, each by a task of its own that waits for it to be handled.
+fn send_all(client: &Client) -> Vec<JoinHandle<Result<(), SendError>>> {
+    let send = |number| {
+        let client = client.clone();
+        let after = Duration::from_millis(u64::from(number) * 10);
+        tokio::spawn(async move {
+            sleep(after).await;
+            client.send(Frame::new("n").json(&number).unwrap()).await
+        })
+    };
+    (0..FRAMES).map(send).collect()
+}
+
+async fn push_all(server: Server) {
+    for number in 0..FRAMES {
+        server.send("ann", Frame::new("n").json(&number).unwrap()).unwrap();
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn life(seed: u64) {
+    println!("WSPULSE_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let received = Received::default();
     let server = server(&received);
     let link = Link::default();
     let backoff = Duration::from_millis(50);
-    let builder = client(Client::builder("ws://server.example/ws")).backoff(backoff, backoff);
-    let (client, mut messages) = link.to(&server, builder).connect().unwrap();
+    let builder = Client::builder("ws://server.example/ws").backoff(backoff, backoff);
+    let (client, messages) = link.to(&server, builder).connect().unwrap();
     assert_eq!(client.connected().await.unwrap(), SessionStart::New);
 
     let got = Received::default();
-    let reader = tokio::spawn({
-        let got = got.clone();
-        async move {
-            let mut resumed = 0;
-            while let Some(event) = messages.next().await {
-                if std::env::var_os("WSPULSE_TRACE").is_some() {
-                    println!("{event:?}");
-                }
-                match event {
-                    Event::Message(frame) => got.lock().push(frame.to_json().unwrap()),
-                    Event::Session { session: SessionStart::Resumed, .. } => resumed += 1,
-                    Event::Session { session: SessionStart::New, .. } => {
-                        assert_eq!(resumed, 0, "the session was lost");
-                    }
-                    Event::Disconnected { .. }
-                    | Event::Reconnecting { .. }
-                    | Event::Ended { .. } => {}
-                    event => panic!("{event:?}"),
-                }
-            }
-            resumed
-        }
-    });
-    let sending: Vec<_> = (0..FRAMES)
-        .map(|number| {
-            let client = client.clone();
-            let frame = Frame::new("n").json(&number).unwrap();
-            let after = Duration::from_millis(u64::from(number) * 10);
-            tokio::spawn(async move {
-                sleep(after).await;
-                client.send(frame).await
-            })
-        })
-        .collect();
-    let pushing = tokio::spawn({
-        let server = server.clone();
-        async move {
-            for number in 0..FRAMES {
-                server.send("ann", Frame::new("n").json(&number).unwrap()).unwrap();
-                sleep(Duration::from_millis(10)).await;
-            }
-        }
-    });
+    let reading = tokio::spawn(read(messages, got.clone()));
+    let sending = send_all(&client);
+    let pushing = tokio::spawn(push_all(server.clone()));
     for _ in 0..CUTS {
         sleep(Duration::from_millis(random.random_range(1..120))).await;
         link.set_bytes(random.random_range(32..4096));
-        link.cut();
+        if random.random_ratio(1, 10) {
+            link.freeze();
+            // Long enough, mostly, for the client to notice the silence.
+            sleep(Duration::from_secs(random.random_range(1..60))).await;
+        } else {
+            link.cut();
+        }
     }
     for sent in sending {
         timeout(Duration::from_mins(5), sent).await.expect("settled").unwrap().unwrap();
@@ -112,7 +119,7 @@ async fn life(
     assert_eq!(*received.lock(), expected, "what the server has handled");
     assert_eq!(*got.lock(), expected, "what the client has got");
     client.close().await;
-    assert!(reader.await.unwrap() > 0, "no session was resumed");
+    assert!(reading.await.unwrap() > 0, "no session was resumed");
 }
 
 fn seeds() -> Vec<u64> {
@@ -125,7 +132,7 @@ fn seeds() -> Vec<u64> {
 #[tokio::test(start_paused = true)]
 async fn under_cuts_each_frame_arrives_once_and_in_order() {
     for seed in seeds() {
-        life(seed, |builder| builder).await;
+        life(seed).await;
     }
 }
 

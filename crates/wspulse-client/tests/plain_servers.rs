@@ -45,9 +45,9 @@ async fn frames_go_both_ways_and_the_client_comes_back() {
 /// The next event that is not about being disconnected.
 async fn next(messages: &mut Messages) -> Event {
     loop {
-        match messages.next().await.expect("an event before the end") {
-            Event::Disconnected { .. } | Event::Reconnecting { .. } => {}
-            event => return event,
+        let event = messages.next().await.expect("an event before the end");
+        if !matches!(event, Event::Disconnected { .. } | Event::Reconnecting { .. }) {
+            return event;
         }
     }
 }

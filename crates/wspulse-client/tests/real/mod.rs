@@ -20,6 +20,7 @@ use wspulse_client::ClientBuilder;
 #[derive(Clone, Default)]
 pub(crate) struct Link {
     cut: Arc<Notify>,
+    freeze: Arc<Notify>,
     /// So much fits into it in each direction.
     bytes: Arc<Mutex<Option<usize>>>,
 }
@@ -39,6 +40,11 @@ impl Link {
         self.cut.notify_waiters();
     }
 
+    /// Passes nothing on any more, without a word, until it is cut.
+    pub(crate) fn freeze(&self) {
+        self.freeze.notify_waiters();
+    }
+
     /// How much may be on its way from now on.
     pub(crate) fn set_bytes(&self, bytes: usize) {
         *self.bytes.lock() = Some(bytes);
@@ -54,10 +60,15 @@ impl Link {
             drop(serving.with_upgrades().await);
         });
         tokio::spawn(async move {
-            let cut = self.cut.notified();
+            let relay = async {
+                tokio::select! {
+                    _ = copy_bidirectional(&mut clients_end, &mut servers_end) => {}
+                    () = self.freeze.notified() => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                _ = copy_bidirectional(&mut clients_end, &mut servers_end) => {}
-                () = cut => {}
+                () = relay => {}
+                () = self.cut.notified() => {}
             }
         });
         near

@@ -60,7 +60,9 @@ impl Stage {
     }
 
     pub(crate) async fn nothing(&mut self, time: Duration) {
-        assert!(timeout(time, self.transports.recv()).await.is_err(), "the client connects");
+        // The way to the stage is gone once the client has ended.
+        let attempt = timeout(time, self.transports.recv()).await;
+        assert!(!matches!(attempt, Ok(Some(_))), "the client connects");
     }
 
     /// Opens the next transport with `wspulse.1+json`, and says hello.
@@ -126,10 +128,9 @@ impl Server {
     }
 
     pub(crate) async fn heard(&mut self) -> Value {
-        match self.any().await {
-            Message::Text(text) => serde_json::from_str(&text).unwrap(),
-            other => panic!("instead of a text: {other:?}"),
-        }
+        let message = self.any().await;
+        let Message::Text(text) = message else { panic!("instead of a text: {message:?}") };
+        serde_json::from_str(&text).unwrap()
     }
 
     pub(crate) async fn nothing(&mut self) {
@@ -172,9 +173,9 @@ pub(crate) fn hello(session: &str, token: &str, members: &[(&str, u64)]) -> Stri
 pub(crate) async fn next(messages: &mut Messages) -> Event {
     loop {
         let event = timeout(LONG, messages.next()).await.expect("an event in time");
-        match event.expect("an event before the end") {
-            Event::Disconnected { .. } | Event::Reconnecting { .. } => {}
-            event => return event,
+        let event = event.expect("an event before the end");
+        if !matches!(event, Event::Disconnected { .. } | Event::Reconnecting { .. }) {
+            return event;
         }
     }
 }
