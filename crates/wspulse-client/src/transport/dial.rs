@@ -1,5 +1,6 @@
 //! From a destination to a stream of bytes: by TCP, through proxies, by the application's own way.
 
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -148,11 +149,12 @@ impl Dialer {
 async fn connect<C, S>(mut connector: C, uri: Uri) -> Result<BoxedStream, Cause>
 where
     C: Service<Uri, Response = TokioIo<S>>,
-    C::Error: std::error::Error + Send + Sync + 'static,
+    C::Error: Error + Send + Sync + 'static,
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
-    std::future::poll_fn(|cx| connector.poll_ready(cx)).await.map_err(Cause::unreachable)?;
-    let stream = connector.call(uri).await.map_err(Cause::unreachable)?;
+    let failed = |error: C::Error| Cause::unreachable(ConnectError(error.into()));
+    std::future::poll_fn(|cx| connector.poll_ready(cx)).await.map_err(failed)?;
+    let stream = connector.call(uri).await.map_err(failed)?;
     Ok(BoxedStream::new(stream.into_inner()))
 }
 
@@ -160,6 +162,24 @@ where
 fn uri(scheme: &str, destination: &Destination) -> Option<Uri> {
     let authority = format!("{}:{}", destination.authority.host(), destination.port);
     Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build().ok()
+}
+
+/// What hyper-util's connectors fail with, whose texts leave their causes out.
+#[derive(Debug)]
+struct ConnectError(Box<dyn Error + Send + Sync>);
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let causes = std::iter::successors(self.0.source(), |error| (*error).source());
+        causes.into_iter().try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
