@@ -1,4 +1,4 @@
-//! The client of wspulse: a WebSocket that comes back, loses nothing and gets nothing twice.
+#![doc = include_str!("../README.md")]
 
 mod builder;
 mod callbacks;
@@ -18,6 +18,9 @@ pub use client::{Client, Messages};
 pub use error::{ConfigError, RequestError, SendError};
 pub use event::{Cause, EndCause, Event, SessionStart};
 pub use target::{Target, TargetError};
+/// What [`ClientBuilder::tls_config`] takes its configuration from.
+#[cfg(feature = "rustls")]
+pub use tokio_rustls::rustls;
 #[cfg(feature = "rustls")]
 pub use transport::Roots;
 pub use transport::{Address, ByteStream, Proxy};
