@@ -19,31 +19,40 @@ const ID_BYTES_MAX: usize = 512;
 /// A server's secret, made anew at each start.
 pub(crate) struct TokenKey([u8; 32]);
 
-/// Which token of which session a client may have.
+/// Which tokens of which session a client may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Proof {
     /// Tells this session from others that have had its id.
     session: u64,
-    /// How many tokens there were.
+    /// How many tokens were sent: the number of the newest. Nobody comes back 2^32 times.
     newest: u32,
-    /// The client has shown that it has the newest: no other is valid.
-    is_confirmed: bool,
+    /// The newest that the client is known to have; 0 for none. Those before are worthless.
+    confirmed: u32,
 }
 
 impl Proof {
     pub(crate) fn new() -> Self {
-        Self { session: Uuid::new_v4().as_u64_pair().1, newest: 0, is_confirmed: true }
+        Self { session: Uuid::new_v4().as_u64_pair().1, newest: 0, confirmed: 0 }
     }
 
     /// Another token is about to be sent.
     pub(crate) const fn renew(&mut self) {
-        // Nobody comes back so often; and were it so, an old token would be valid once more.
-        self.newest = self.newest.wrapping_add(1);
-        self.is_confirmed = false;
+        self.newest = self.newest.saturating_add(1);
     }
 
+    /// The client has the newest.
     pub(crate) const fn confirm(&mut self) {
-        self.is_confirmed = true;
+        self.confirmed = self.newest;
+    }
+
+    /// The client has come with this one.
+    pub(crate) fn confirm_number(&mut self, number: u32) {
+        self.confirmed = self.confirmed.max(number);
+    }
+
+    /// Whether some client is known to have read a hello of this session.
+    pub(crate) const fn is_claimed(&self) -> bool {
+        self.confirmed > 0
     }
 }
 
@@ -56,12 +65,12 @@ impl TokenKey {
         Self(key)
     }
 
-    /// The newest token of a session.
+    /// The newest token of a session: an id, a number, a MAC.
     pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
         let carried = if id.len() > ID_BYTES_MAX { "" } else { id };
         let mac = self.mac(id, proof.session, proof.newest).finalize().into_bytes();
         let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
-        format!("{}.{mac}", URL_SAFE_NO_PAD.encode(carried))
+        format!("{}.{}.{mac}", URL_SAFE_NO_PAD.encode(carried), proof.newest)
     }
 
     /// The id that a token is for, if it carries one.
@@ -70,16 +79,16 @@ impl TokenKey {
         String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok().filter(|id| !id.is_empty())
     }
 
-    /// Whether a token is one that the client of this session may have.
-    pub(crate) fn is_valid(&self, token: &str, id: &str, proof: Proof) -> bool {
-        let mac = token.split_once('.').and_then(|(_, mac)| URL_SAFE_NO_PAD.decode(mac).ok());
-        let Some(mac) = mac.filter(|mac| mac.len() == MAC_BYTES) else { return false };
-        // In constant time, both of them.
-        let is_one =
-            |number| self.mac(id, proof.session, number).verify_truncated_left(&mac).is_ok();
-        let is_newest = is_one(proof.newest);
-        let is_one_before = !proof.is_confirmed && is_one(proof.newest.wrapping_sub(1));
-        is_newest || is_one_before
+    /// The number of a token, if it is one that the client of this session may have.
+    pub(crate) fn check(&self, token: &str, id: &str, proof: Proof) -> Option<u32> {
+        let (_, rest) = token.split_once('.')?;
+        let (number, mac) = rest.split_once('.')?;
+        let number: u32 = number.parse().ok()?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok().filter(|mac| mac.len() == MAC_BYTES)?;
+        // In constant time.
+        self.mac(id, proof.session, number).verify_truncated_left(&mac).ok()?;
+        let is_valid = number > 0 && (proof.confirmed..=proof.newest).contains(&number);
+        is_valid.then_some(number)
     }
 
     fn mac(&self, id: &str, session: u64, number: u32) -> Hmac<Sha256> {
@@ -95,47 +104,62 @@ impl TokenKey {
 mod tests {
     use super::*;
 
+    /// A session that has sent one token.
+    fn begun() -> Proof {
+        let mut proof = Proof::new();
+        proof.renew();
+        proof
+    }
+
     #[test]
     fn a_token_is_valid_for_its_session_alone() {
         let key = TokenKey::random();
-        let (proof, other) = (Proof::new(), Proof::new());
+        let (proof, other) = (begun(), begun());
         let token = key.token("ann", proof);
-        assert!(key.is_valid(&token, "ann", proof));
-        assert!(!key.is_valid(&token, "ann", other), "another session of the same id");
-        assert!(!key.is_valid(&token, "bob", proof), "another id");
-        assert!(!TokenKey::random().is_valid(&token, "ann", proof), "another server");
+        assert_eq!(key.check(&token, "ann", proof), Some(1));
+        assert_eq!(key.check(&token, "ann", other), None, "another session of the same id");
+        assert_eq!(key.check(&token, "bob", proof), None, "another id");
+        assert_eq!(TokenKey::random().check(&token, "ann", proof), None, "another server");
         assert_eq!(TokenKey::id_of(&token).as_deref(), Some("ann"));
     }
 
     #[test]
-    fn the_token_before_is_valid_until_the_newest_is_confirmed() {
-        let (key, mut proof) = (TokenKey::random(), Proof::new());
+    fn tokens_are_valid_until_the_client_is_known_to_have_a_newer_one() {
+        let (key, mut proof) = (TokenKey::random(), begun());
         let first = key.token("ann", proof);
         proof.renew();
         let second = key.token("ann", proof);
-        assert!(key.is_valid(&first, "ann", proof) && key.is_valid(&second, "ann", proof));
-        proof.confirm();
-        assert!(!key.is_valid(&first, "ann", proof) && key.is_valid(&second, "ann", proof));
         proof.renew();
-        assert!(!key.is_valid(&first, "ann", proof) && key.is_valid(&second, "ann", proof));
+        let third = key.token("ann", proof);
+        let valid = |proof| [&first, &second, &third].map(|token| key.check(token, "ann", proof));
+        assert_eq!(valid(proof), [Some(1), Some(2), Some(3)]);
+        proof.confirm_number(2);
+        assert_eq!(valid(proof), [None, Some(2), Some(3)]);
+        proof.confirm_number(1);
+        assert_eq!(valid(proof), [None, Some(2), Some(3)]);
+        proof.confirm();
+        assert_eq!(valid(proof), [None, None, Some(3)]);
     }
 
     #[test]
     fn what_is_cut_or_changed_is_no_token() {
-        let (key, proof) = (TokenKey::random(), Proof::new());
+        let (key, proof) = (TokenKey::random(), begun());
         let token = key.token("ann", proof);
         let cut = &token[..token.len() - 2];
-        for wrong in [cut, "", ".", "YW5u", "YW5u.", &token.to_uppercase(), &format!("{token}AA")] {
-            assert!(!key.is_valid(wrong, "ann", proof), "{wrong}");
+        let another_number = token.replace(".1.", ".2.");
+        let upper = token.to_uppercase();
+        let longer = format!("{token}AA");
+        for wrong in [cut, "", ".", "..", "YW5u", "YW5u.1.", &another_number, &upper, &longer] {
+            assert_eq!(key.check(wrong, "ann", proof), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_long_id_is_not_carried_and_its_token_is_valid() {
-        let (key, proof) = (TokenKey::random(), Proof::new());
+        let (key, proof) = (TokenKey::random(), begun());
         let id = "x".repeat(ID_BYTES_MAX + 1);
         let token = key.token(&id, proof);
-        assert!(token.len() < 64 && key.is_valid(&token, &id, proof));
+        assert!(token.len() < 64 && key.check(&token, &id, proof).is_some());
         assert_eq!(TokenKey::id_of(&token), None);
     }
 }

@@ -219,13 +219,29 @@ async fn the_last_word_before_a_close_says_what_was_handled() {
 #[tokio::test(start_paused = true)]
 async fn without_a_token_a_client_gets_a_new_session_and_the_old_one_ends() {
     let mut stage = stage();
-    let (ann, _) = Speaker::begin(&stage.server, ANN).await;
+    let (mut ann, _) = Speaker::begin(&stage.server, ANN).await;
+    ann.say("a").await;
+    idle().await;
     drop(ann);
     dropped(&mut stage).await;
     let (_ann, hello) = Speaker::begin(&stage.server, ANN).await;
-    assert_eq!(hello.session, SessionKind::New);
+    assert_eq!((hello.session, hello.received), (SessionKind::New, 0));
     let disconnect = disconnected(&mut stage).await;
     assert!(matches!(disconnect, Disconnect::Duplicate), "{disconnect:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_first_hello_was_lost_is_for_the_client_that_comes_again() {
+    let mut stage = stage();
+    // It goes away before it has read anything.
+    drop(Speaker::dial(&stage.server, ANN, &[JSON]).await);
+    let connection = stage.connected().await;
+    connection.send(event("welcome")).unwrap();
+    dropped(&mut stage).await;
+    let (mut ann, hello) = Speaker::begin(&stage.server, ANN).await;
+    assert_eq!((hello.session, hello.replay), (SessionKind::New, 1));
+    assert_eq!(ann.hear().await, frame("welcome"));
+    assert_eq!(connection.state(), ConnectionState::Connected);
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,11 +54,14 @@ impl Driver {
     fn hello(&self, resumes: bool) -> Option<Hello> {
         let ConnectionShared { mailbox, server, id, .. } = &*self.connection;
         let options = server.options();
-        let token = server.token(id, mailbox.renew_proof()?);
-        let mut hello = Hello::new(&**id, token);
+        let proof = mailbox.renew_proof()?;
+        let mut hello = Hello::new(&**id, server.token(id, proof));
         if resumes {
             let missed = mailbox.resumed();
-            hello.session = SessionKind::Resumed;
+            // A client that has read no hello knows of no session.
+            if proof.is_claimed() {
+                hello.session = SessionKind::Resumed;
+            }
             hello.replay = (missed.replayed + missed.waited) as u64;
         }
         hello.received = self.session.received();

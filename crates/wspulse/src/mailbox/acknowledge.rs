@@ -37,6 +37,15 @@ impl Mailbox {
         self.inner.lock().promise.as_ref()?.proof
     }
 
+    /// The client has come back with the token of this number.
+    pub(crate) fn confirm_token(&self, number: u32) {
+        if let Some(promise) = &mut self.inner.lock().promise
+            && let Some(proof) = &mut promise.proof
+        {
+            proof.confirm_number(number);
+        }
+    }
+
     // What follows is for the connection's task alone.
 
     /// Another token is about to be sent: that of the proof that is returned.

@@ -103,7 +103,9 @@ impl Server {
         let speaks = match exchange {
             None => Speaks::Plain,
             Some(Exchange { resume }) => {
-                let found = resume.and_then(|offer| self.find_session(&offer, id.as_deref()));
+                let found = resume
+                    .and_then(|offer| self.find_session(&offer, id.as_deref()))
+                    .or_else(|| self.find_unclaimed(id.as_deref()?));
                 upgrade.received = found.as_ref().map(|(_, received)| *received);
                 Speaks::Exchange { resumes: found.map(|(session, _)| session) }
             }
@@ -167,7 +169,16 @@ impl Server {
         };
         let session = self.inner.registry.find(&id)?;
         let proof = session.mailbox.proof()?;
-        self.inner.token_key.is_valid(&offer.token, &id, proof).then_some((session, offer.count))
+        let number = self.inner.token_key.check(&offer.token, &id, proof)?;
+        session.mailbox.confirm_token(number);
+        Some((session, offer.count))
+    }
+
+    /// A session whose first hello nobody is known to have read: it is for the client that is
+    /// admitted under its id now, which has no token and no frame of it.
+    fn find_unclaimed(&self, id: &str) -> Option<(Arc<ConnectionShared>, u64)> {
+        let session = self.inner.registry.find(id)?;
+        (!session.mailbox.proof()?.is_claimed()).then_some((session, 0))
     }
 
     /// Ends a connection and tells whether this call was the one that did.
