@@ -10,8 +10,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tungstenite::protocol::WebSocketConfig;
 use wspulse_core::Frame;
-#[cfg(feature = "msgpack")]
-use wspulse_core::codec::MessagePackCodec;
 use wspulse_core::codec::{Codec, DecodeError, JsonCodec};
 
 use crate::callbacks::Callbacks;
@@ -110,7 +108,8 @@ impl ClientBuilder {
         // Random enough for delays and ids, and no dependency more.
         let seed = RandomState::new().build_hasher().finish();
         let backoff = self.options.backoff(seed);
-        let Options { session, inbox_events_max, reply_event, error_event, .. } = self.options;
+        let Options { mut session, inbox_events_max, reply_event, error_event, .. } = self.options;
+        session.codec = checked_name(&*self.codec)?;
         let shared = Arc::new(Shared {
             session: Session::new(session, backoff, now()).into(),
             changed: Notify::new(),
@@ -126,19 +125,10 @@ impl ClientBuilder {
         Ok(handles(shared))
     }
 
-    /// Frames in MessagePack instead of JSON.
-    #[cfg(feature = "msgpack")]
-    pub fn msgpack(mut self) -> Self {
-        self.codec = Arc::new(MessagePackCodec);
-        self.options.session.codec = Some("msgpack");
-        self
-    }
-
-    /// Frames in a format of the application's own. `wspulse.1` knows no name for it, so all
-    /// connections are plain ones.
+    /// How frames become messages; [`JsonCodec`] by default. The protocol is offered with the codec's
+    /// [name](Codec::name); with one that has none all connections are plain ones.
     pub fn codec(mut self, codec: impl Codec) -> Self {
         self.codec = Arc::new(codec);
-        self.options.session.codec = None;
         self
     }
 
@@ -352,6 +342,17 @@ impl ClientBuilder {
         });
         self
     }
+}
+
+/// The codec's name, which becomes a part of a subprotocol.
+fn checked_name(codec: &dyn Codec) -> Result<Option<String>, ConfigError> {
+    let Some(name) = codec.name() else { return Ok(None) };
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.is_empty() || !name.bytes().all(is_allowed) {
+        let rule = "its name must be made of letters, digits and `-`";
+        return Err(ConfigError::Option { option: "codec", rule });
+    }
+    Ok(Some(name.to_owned()))
 }
 
 impl fmt::Debug for ClientBuilder {

@@ -18,7 +18,8 @@ pub enum Event {
     Session {
         /// Whether the client has got its session back.
         session: SessionStart,
-        /// So many messages follow that were missed; 0 but for resumed sessions.
+        /// So many messages follow that were missed. Also a new session may begin with some: the
+        /// client's first `hello` was lost, and messages were sent behind it.
         replay: u64,
         /// The connection's id on the server; empty on a plain connection.
         id: String,

@@ -28,7 +28,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             session: SessionConfig {
-                codec: Some("json"),
+                codec: None,
                 connect_timeout: Duration::from_secs(10),
                 silence: Some(Duration::from_secs(30)),
                 probe_timeout: Duration::from_secs(5),

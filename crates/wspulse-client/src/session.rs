@@ -186,7 +186,7 @@ impl<W> Session<W> {
     fn connect(&mut self, now: Instant) {
         self.state = State::Connecting { until: now + self.config.connect_timeout };
         let mut protocols = Vec::new();
-        if let Some(codec) = self.config.codec {
+        if let Some(codec) = &self.config.codec {
             protocols.push(format!("{SUBPROTOCOL_PREFIX}{codec}"));
             if let Some(token) = &self.token {
                 let offer = ResumeOffer { token: token.clone(), count: self.received };
@@ -200,7 +200,7 @@ impl<W> Session<W> {
     pub(crate) fn handle_open(&mut self, now: Instant, chosen: Option<&str>) {
         let State::Connecting { until } = self.state else { return };
         let codec = chosen.and_then(|chosen| chosen.strip_prefix(SUBPROTOCOL_PREFIX));
-        if codec.is_some() && codec == self.config.codec {
+        if codec.is_some() && codec == self.config.codec.as_deref() {
             self.state = State::Greeting { until };
             return;
         }

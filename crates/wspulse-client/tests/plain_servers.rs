@@ -58,7 +58,7 @@ async fn messagepack_is_spoken_with_a_server_of_messagepack() {
     for delivery in [wspulse::Delivery::AtMostOnce, wspulse::Delivery::ExactlyOnce] {
         let server = echo().codec(MessagePackCodec).delivery(delivery).build().unwrap();
         let link = Link::default();
-        let builder = Client::builder("ws://server.example/ws").msgpack();
+        let builder = Client::builder("ws://server.example/ws").codec(MessagePackCodec);
         let (client, mut messages) = link.to(&server, builder).connect().unwrap();
         let found = client.connected().await.unwrap();
         assert_eq!(found == SessionStart::New, delivery == wspulse::Delivery::ExactlyOnce);

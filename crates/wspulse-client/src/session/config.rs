@@ -10,7 +10,7 @@ pub(crate) type IsFinalAnswer = Arc<dyn Fn(u16) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct SessionConfig {
     /// The codec's name in the subprotocol; none does not offer the protocol.
-    pub(crate) codec: Option<&'static str>,
+    pub(crate) codec: Option<String>,
     pub(crate) connect_timeout: Duration,
     /// After so long without a sign of life the server is asked for one.
     pub(crate) silence: Option<Duration>,

@@ -18,7 +18,7 @@ struct Live {
 impl Live {
     fn new() -> Self {
         let config = SessionConfig {
-            codec: Some("json"),
+            codec: Some("json".to_owned()),
             connect_timeout: Duration::from_secs(10),
             silence: Some(SILENCE),
             probe_timeout: PROBE,

@@ -20,7 +20,7 @@ struct Conversation {
 impl Conversation {
     fn new() -> Self {
         let config = SessionConfig {
-            codec: Some("json"),
+            codec: Some("json".to_owned()),
             connect_timeout: Duration::from_secs(10),
             silence: Some(Duration::from_secs(20)),
             probe_timeout: Duration::from_secs(5),
