@@ -1,9 +1,11 @@
 //! The task of a client: between its session and its transport.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use wspulse_core::CloseCode;
 use wspulse_core::codec::InboundMessage;
@@ -140,7 +142,7 @@ impl Driver {
             match effect {
                 Effect::Open { protocols } => {
                     let attempt = open(self.source.clone(), self.dialer.clone(), protocols);
-                    self.link = Link::Opening(Box::pin(attempt));
+                    self.link = Link::Opening(Box::pin(guard(attempt)));
                 }
                 Effect::Close { code, reason } => {
                     if let Link::Open(transport) = std::mem::replace(&mut self.link, Link::None) {
@@ -255,6 +257,16 @@ async fn open(
     protocols.extend(destination.protocols.iter().cloned());
     dialer.open(&destination, &protocols).await
 }
+
+/// An attempt runs functions of the application's own, and fails if they panic.
+async fn guard(attempt: impl Future<Output = Result<Opened, Cause>>) -> Result<Opened, Cause> {
+    let attempt = AssertUnwindSafe(attempt).catch_unwind();
+    attempt.await.unwrap_or_else(|_| Err(Cause::unreachable(Panicked)))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the application's own function has panicked")]
+struct Panicked;
 
 async fn sleep_until(deadline: Option<std::time::Instant>) {
     match deadline {

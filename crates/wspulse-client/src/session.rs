@@ -29,7 +29,7 @@ pub(crate) use self::config::SessionConfig;
 pub(crate) use self::effect::{Effect, Message, Outcome, Outgoing, Refused};
 use self::live::Live;
 use self::outbox::Outbox;
-use self::watch::{Verdict, Watch};
+use self::watch::Watch;
 use crate::event::{Cause, EndCause, Event, SessionStart};
 
 /// One client's session with one server, across all its transports.
@@ -90,7 +90,7 @@ impl<W> Session<W> {
             State::Waiting { until } | State::Connecting { until } | State::Greeting { until } => {
                 Some(*until)
             }
-            State::Live(live) => live.poll_timeout(self.outbox.sent()),
+            State::Live(live) => live.poll_timeout(),
             State::Plain(watch) => watch.poll_timeout(),
             State::Ended => None,
         }
@@ -152,35 +152,28 @@ impl<W> Session<W> {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        match &mut self.state {
-            State::Waiting { until } if now >= *until => self.connect(now),
+        self.let_time_pass(now);
+        // Whoever drives it would come back at once, again and again.
+        let is_waiting = matches!(self.state, State::Waiting { .. });
+        debug_assert!(is_waiting || self.poll_timeout().is_none_or(|at| at > now));
+    }
+
+    fn let_time_pass(&mut self, now: Instant) {
+        let lost = match &mut self.state {
+            State::Waiting { until } if now >= *until => return self.connect(now),
             State::Connecting { until } | State::Greeting { until } if now >= *until => {
-                self.effects.push_back(Effect::Abandon);
-                self.lose_transport(now, Cause::ConnectTimeout);
+                Some(Cause::ConnectTimeout)
             }
-            State::Live(live) => {
-                let verdict = live.watch.handle_timeout(now);
-                self.judge(verdict, now);
-            }
-            State::Plain(watch) => {
-                let verdict = watch.handle_timeout(now);
-                self.judge(verdict, now);
-            }
+            State::Live(live) => live.handle_timeout(now),
+            State::Plain(watch) => watch.handle_timeout(now),
             State::Waiting { .. }
             | State::Connecting { .. }
             | State::Greeting { .. }
-            | State::Ended => {}
-        }
-    }
-
-    fn judge(&mut self, verdict: Verdict, now: Instant) {
-        match verdict {
-            Verdict::Fine => {}
-            Verdict::Silent => {
-                self.effects.push_back(Effect::Abandon);
-                self.lose_transport(now, Cause::Silent);
-            }
-        }
+            | State::Ended => None,
+        };
+        let Some(cause) = lost else { return };
+        self.effects.push_back(Effect::Abandon);
+        self.lose_transport(now, cause);
     }
 
     fn connect(&mut self, now: Instant) {

@@ -143,6 +143,11 @@ pub(crate) struct Registered<'r> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        self.replies.waiting.lock().remove(&self.id);
+        // Once the reply has come the id is free, and may be another request's by now.
+        self.receiver.close();
+        let mut waiting = self.replies.waiting.lock();
+        if waiting.get(&self.id).is_some_and(oneshot::Sender::is_closed) {
+            waiting.remove(&self.id);
+        }
     }
 }

@@ -100,6 +100,7 @@ async fn the_target_is_renewed_for_each_attempt() {
     let (builder, mut stage) = stage::stage(Client::builder_with(move || {
         let number = count.fetch_add(1, Ordering::Relaxed);
         async move {
+            assert_ne!(number, 3, "on purpose");
             if number == 1 {
                 return Err("no token today".into());
             }
@@ -108,7 +109,7 @@ async fn the_target_is_renewed_for_each_attempt() {
         }
     }));
     let (_client, mut messages) = builder.connect().unwrap();
-    for number in [0, 2, 3] {
+    for number in [0, 2, 4] {
         let request = stage.request().await;
         assert!(request.head.starts_with(&format!("GET /{number} HTTP/1.1\r\n")));
         assert_eq!(request.header("authorization"), Some(&*format!("Bearer {number}")));
@@ -116,12 +117,13 @@ async fn the_target_is_renewed_for_each_attempt() {
         assert_eq!(request.protocols(), ["wspulse.1+json", "chat"]);
     }
     let mut causes = Vec::new();
-    while causes.len() < 2 {
+    while causes.len() < 4 {
         if let Some(Event::Disconnected { cause, .. }) = messages.next().await {
             causes.push(cause.to_string());
         }
     }
     assert_eq!(causes[1], "cannot connect: no token today");
+    assert_eq!(causes[3], "cannot connect: the application's own function has panicked");
 }
 
 #[tokio::test(start_paused = true)]

@@ -125,7 +125,10 @@ async fn life(seed: u64) {
 fn seeds() -> Vec<u64> {
     match std::env::var("WSPULSE_SEED") {
         Ok(seed) => vec![seed.parse().expect("WSPULSE_SEED is a number")],
-        Err(_) => (0..10).map(|_| rand::random()).collect(),
+        Err(_) => {
+            let count = std::env::var("WSPULSE_SEEDS").map_or(10, |count| count.parse().unwrap());
+            (0..count).map(|_| rand::random()).collect()
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use wspulse_core::protocol::Control;
 use super::effect::Outgoing;
 use super::outbox::Outbox;
 use super::watch::Watch;
+use crate::event::Cause;
 
 /// After so many messages the client asks, so that the outbox of one who only posts is emptied.
 const ASK_AFTER_MESSAGES: u64 = 64;
@@ -22,20 +23,28 @@ pub(super) struct Live {
     is_asking: bool,
     /// The last message before the last `ask`: the answers will tell of all up to it.
     asked_through: u64,
-    /// When the first message after that was sent.
-    unasked_since: Option<Instant>,
+    patience: Patience,
+}
+
+/// How long messages may go without a question that nobody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// There are none.
+    Unneeded,
+    Until(Instant),
+    /// The question goes out as soon as the socket takes it.
+    Over,
 }
 
 impl Live {
     pub(super) fn new<W>(watch: Watch, outbox: &Outbox<W>, now: Instant) -> Self {
         let asked_through = outbox.done();
-        Self {
-            watch,
-            owes_answer: false,
-            is_asking: false,
-            asked_through,
-            unasked_since: (outbox.sent() > asked_through).then_some(now),
-        }
+        let patience = if outbox.sent() > asked_through {
+            Patience::Until(now + ASK_AFTER)
+        } else {
+            Patience::Unneeded
+        };
+        Self { watch, owes_answer: false, is_asking: false, asked_through, patience }
     }
 
     pub(super) const fn owe_answer(&mut self) {
@@ -51,10 +60,19 @@ impl Live {
         }
     }
 
-    pub(super) fn poll_timeout(&self, sent: u64) -> Option<Instant> {
-        let ask_at = self.unasked_since.filter(|_| !self.is_asking && sent > self.asked_through);
-        let ask_at = ask_at.map(|since| since + ASK_AFTER);
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let ask_at = match self.patience {
+            Patience::Until(at) if !self.is_asking => Some(at),
+            Patience::Until(_) | Patience::Unneeded | Patience::Over => None,
+        };
         ask_at.into_iter().chain(self.watch.poll_timeout()).min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Cause> {
+        if matches!(self.patience, Patience::Until(at) if now >= at) {
+            self.patience = Patience::Over;
+        }
+        self.watch.handle_timeout(now)
     }
 
     pub(super) fn poll_transmit<W>(
@@ -74,19 +92,21 @@ impl Live {
         // The question comes behind all that can be written, but not behind too much.
         let may_write = self.is_asking || self.unasked(outbox) < ASK_AFTER_MESSAGES;
         if may_write && let Some(message) = outbox.transmit() {
-            self.unasked_since.get_or_insert(now);
+            if self.patience == Patience::Unneeded {
+                self.patience = Patience::Until(now + ASK_AFTER);
+            }
             return Some(Outgoing::Data(message));
         }
-        if self.wants_to_ask(outbox, now) { self.ask(outbox.sent()) } else { None }
+        if self.wants_to_ask(outbox) { self.ask(outbox.sent()) } else { None }
     }
 
-    fn wants_to_ask<W>(&self, outbox: &Outbox<W>, now: Instant) -> bool {
+    fn wants_to_ask<W>(&self, outbox: &Outbox<W>) -> bool {
         if self.is_asking || self.unasked(outbox) == 0 {
             return false;
         }
         outbox.awaited_through() > self.asked_through
             || self.unasked(outbox) >= ASK_AFTER_MESSAGES
-            || self.unasked_since.is_some_and(|since| now >= since + ASK_AFTER)
+            || self.patience == Patience::Over
     }
 
     /// How many messages were sent after the last question.
@@ -97,7 +117,7 @@ impl Live {
     fn ask(&mut self, sent: u64) -> Option<Outgoing> {
         self.is_asking = true;
         self.asked_through = sent;
-        self.unasked_since = None;
+        self.patience = Patience::Unneeded;
         Control::Ask.to_text().map(Outgoing::Control)
     }
 }

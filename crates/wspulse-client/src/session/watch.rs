@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::event::Cause;
+
 /// A timer that is heard so much too late tells that this process stood still, not the server.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -14,12 +16,6 @@ pub(super) struct Watch {
     /// When the sign of life must have come, once the server was asked for it.
     answer_deadline: Option<Instant>,
     owes_probe: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Fine,
-    Silent,
 }
 
 impl Watch {
@@ -42,18 +38,17 @@ impl Watch {
         Some(self.answer_deadline.unwrap_or(self.heard_at + silence))
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Verdict {
-        let Some(due) = self.poll_timeout().filter(|due| now >= *due) else {
-            return Verdict::Fine;
-        };
+    /// Asks for a sign of life once it is time, or finds that none has come.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Cause> {
+        let due = self.poll_timeout().filter(|due| now >= *due)?;
         let is_late = now.duration_since(due) > LATE;
         if self.answer_deadline.is_some() && !is_late {
-            return Verdict::Silent;
+            return Some(Cause::Silent);
         }
         // An answer may lie in the socket, which nobody has read meanwhile.
         self.owes_probe = true;
         self.answer_deadline = Some(now + self.probe_timeout);
-        Verdict::Fine
+        None
     }
 
     /// Whether a probe is to be written, which from now on is.
