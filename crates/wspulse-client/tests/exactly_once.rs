@@ -123,12 +123,10 @@ async fn life(seed: u64) {
 }
 
 fn seeds() -> Vec<u64> {
-    match std::env::var("WSPULSE_SEED") {
-        Ok(seed) => vec![seed.parse().expect("WSPULSE_SEED is a number")],
-        Err(_) => {
-            let count = std::env::var("WSPULSE_SEEDS").map_or(10, |count| count.parse().unwrap());
-            (0..count).map(|_| rand::random()).collect()
-        }
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    match number("WSPULSE_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("WSPULSE_SEEDS").unwrap_or(10)).map(|_| rand::random()).collect(),
     }
 }
 
