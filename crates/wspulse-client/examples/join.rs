@@ -42,8 +42,8 @@ fn show(event: &Event) {
             println!("{} {}", frame.event(), String::from_utf8_lossy(frame.payload()));
         }
         Event::Session { session, .. } => println!("-- connected: {session}"),
-        Event::Disconnected { cause, .. } => println!("-- {cause}"),
-        Event::Reconnecting { delay, .. } => println!("-- again in {delay:?}"),
+        Event::Disconnected { .. } => println!("-- disconnected"),
+        Event::Reconnecting { delay, cause, .. } => println!("-- {cause}; again in {delay:?}"),
         Event::Ended { cause, .. } => println!("-- the end: {cause}"),
         Event::Lost(frame) => println!("-- perhaps not said: {:?}", frame.payload()),
         Event::Unsent { frame, .. } => println!("-- not said: {:?}", frame.payload()),

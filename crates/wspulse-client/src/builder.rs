@@ -19,7 +19,7 @@ use crate::error::ConfigError;
 use crate::event::{Cause, EndCause, Event, SessionStart};
 use crate::inbox::Inbox;
 use crate::options::Options;
-use crate::session::Session;
+use crate::session::{Session, Sessions};
 use crate::shared::{Replies, Shared, Status, now};
 use crate::target::Target;
 use crate::transport::{Address, BoxedStream, ByteStream, Connector, Dialer, Proxies, Proxy};
@@ -109,7 +109,15 @@ impl ClientBuilder {
         let seed = RandomState::new().build_hasher().finish();
         let backoff = self.options.backoff(seed);
         let Options { mut session, inbox_events_max, reply_event, error_event, .. } = self.options;
-        session.codec = checked_name(&*self.codec)?;
+        session.codec = match session.sessions {
+            Sessions::Prefer => checked_name(&*self.codec)?,
+            Sessions::Never => None,
+            Sessions::Require => {
+                let rule = "sessions that are required take a codec that has a name";
+                let missing = ConfigError::Option { option: "codec", rule };
+                Some(checked_name(&*self.codec)?.ok_or(missing)?)
+            }
+        };
         let shared = Arc::new(Shared {
             session: Session::new(session, backoff, now()).into(),
             changed: Notify::new(),
@@ -132,7 +140,13 @@ impl ClientBuilder {
         self
     }
 
-    /// How long an attempt to connect may take, up to the server's `hello`. 10 s by default.
+    /// Whether to speak `wspulse.1`. With servers that do, by default.
+    pub fn sessions(mut self, sessions: Sessions) -> Self {
+        self.options.session.sessions = sessions;
+        self
+    }
+
+    /// How long an attempt to connect may take, up to the server's `hello`. 15 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.session.connect_timeout = timeout;
         self
@@ -140,7 +154,7 @@ impl ClientBuilder {
 
     /// How long to wait between attempts: a random time between 0 and a bound, which is `base`
     /// first, doubles from attempt to attempt up to `max`, and begins anew once the client was
-    /// connected. 1 s and 30 s by default.
+    /// connected. 500 ms and 30 s by default.
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         (self.options.backoff_base, self.options.backoff_max) = (base, max);
         self
@@ -274,7 +288,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Called when the connection is lost, or an attempt has failed.
+    /// Called when the connection is lost.
     pub fn on_disconnected(mut self, mut callback: impl FnMut(Cause) + Send + 'static) -> Self {
         self.callbacks.add(move |event| {
             let Event::Disconnected { cause } = event else { return Some(event) };
@@ -284,14 +298,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Called before the client waits for its next attempt, with its number and the time.
+    /// Called before the client waits for its next attempt, with its number, the time, and why
+    /// there is no connection.
     pub fn on_reconnecting(
         mut self,
-        mut callback: impl FnMut(u32, Duration) + Send + 'static,
+        mut callback: impl FnMut(u32, Duration, Cause) + Send + 'static,
     ) -> Self {
         self.callbacks.add(move |event| {
-            let Event::Reconnecting { attempt, delay } = event else { return Some(event) };
-            callback(attempt, delay);
+            let Event::Reconnecting { attempt, delay, cause } = event else { return Some(event) };
+            callback(attempt, delay, cause);
             None
         });
         self

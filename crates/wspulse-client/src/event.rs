@@ -39,19 +39,21 @@ pub enum Event {
         /// The frame, which has not left the client.
         frame: Frame,
     },
-    /// There is no connection: it is lost, or an attempt to make one has failed.
+    /// The connection is lost.
     #[non_exhaustive]
     Disconnected {
         /// Why.
         cause: Cause,
     },
-    /// The client will try to connect again.
+    /// The client will try to connect again: its connection is lost, or an attempt has failed.
     #[non_exhaustive]
     Reconnecting {
         /// The how manyth attempt since the server was last heard, from 1.
         attempt: u32,
         /// The time until then.
         delay: Duration,
+        /// Why there is no connection.
+        cause: Cause,
     },
     /// The client has ended; nothing follows.
     #[non_exhaustive]

@@ -17,6 +17,7 @@ pub use builder::ClientBuilder;
 pub use client::{Client, Messages};
 pub use error::{ConfigError, RequestError, SendError};
 pub use event::{Cause, EndCause, Event, SessionStart};
+pub use session::Sessions;
 pub use target::{Target, TargetError};
 /// What [`ClientBuilder::tls_config`] takes its configuration from.
 #[cfg(feature = "rustls")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ConfigError;
-use crate::session::{Backoff, SessionConfig};
+use crate::session::{Backoff, SessionConfig, Sessions};
 
 /// No time of a client's may be longer: what is meant to be never has an option that says so.
 const TIME_MAX: Duration = Duration::from_hours(24);
@@ -28,15 +28,16 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             session: SessionConfig {
+                sessions: Sessions::default(),
                 codec: None,
-                connect_timeout: Duration::from_secs(10),
+                connect_timeout: Duration::from_secs(15),
                 silence: Some(Duration::from_secs(30)),
                 probe_timeout: Duration::from_secs(5),
                 outbox_messages_max: 1024,
                 outbox_bytes_max: 1024 * 1024,
                 is_final_answer: Arc::new(is_final_answer),
             },
-            backoff_base: Duration::from_secs(1),
+            backoff_base: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
             attempts_max: None,
             inbox_events_max: 256,

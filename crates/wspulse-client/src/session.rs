@@ -26,6 +26,7 @@ use wspulse_core::{CloseCode, Frame};
 
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::config::SessionConfig;
+pub use self::config::Sessions;
 pub(crate) use self::effect::{Effect, Message, Outcome, Outgoing, Refused};
 use self::live::Live;
 use self::outbox::Outbox;
@@ -197,6 +198,9 @@ impl<W> Session<W> {
             self.state = State::Greeting { until };
             return;
         }
+        if self.config.sessions == Sessions::Require {
+            return self.violate(now, "no wspulse.1");
+        }
         self.forget_session();
         self.message_bytes_max = None;
         self.state = State::Plain(Watch::new(self.config.silence, self.config.probe_timeout, now));
@@ -301,26 +305,27 @@ impl<W> Session<W> {
     }
 
     fn lose_transport(&mut self, now: Instant, cause: Cause) {
-        let was_plain = match self.state {
+        let (was_open, was_plain) = match self.state {
             State::Waiting { .. } | State::Ended => return,
-            State::Plain(_) => true,
-            State::Connecting { .. } | State::Greeting { .. } | State::Live(_) => false,
+            State::Connecting { .. } => (false, false),
+            State::Greeting { .. } | State::Live(_) => (true, false),
+            State::Plain(_) => (true, true),
         };
         let is_session_over = cause.close_code() == Some(CloseCode::FRAMES_LOST.as_u16())
             || matches!(cause, Cause::MessageTooLong);
         if was_plain || is_session_over {
             self.forget_session();
         }
+        if was_open {
+            self.tell(Event::Disconnected { cause: cause.clone() });
+        }
         if let Some(end) = self.final_end(&cause) {
-            self.tell(Event::Disconnected { cause });
             return self.end(end);
         }
-        let least = cause.least_delay();
-        self.tell(Event::Disconnected { cause: cause.clone() });
-        match self.backoff.next(least) {
+        match self.backoff.next(cause.least_delay()) {
             Some((attempt, delay)) => {
                 self.state = State::Waiting { until: now + delay };
-                self.tell(Event::Reconnecting { attempt, delay });
+                self.tell(Event::Reconnecting { attempt, delay, cause });
             }
             None => self.end(EndCause::Exhausted { cause }),
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use stage::{LONG, connect, hello, next};
 use tokio::time::Instant;
-use wspulse_client::{Cause, Client, EndCause, Event, Frame, SendError, SessionStart, Target};
+use wspulse_client::{
+    Cause, Client, EndCause, Event, Frame, SendError, SessionStart, Sessions, Target,
+};
 
 #[tokio::test(start_paused = true)]
 async fn some_answers_are_final() {
@@ -118,7 +120,7 @@ async fn the_target_is_renewed_for_each_attempt() {
     }
     let mut causes = Vec::new();
     while causes.len() < 4 {
-        if let Some(Event::Disconnected { cause, .. }) = messages.next().await {
+        if let Some(Event::Reconnecting { cause, .. }) = messages.next().await {
             causes.push(cause.to_string());
         }
     }
@@ -141,7 +143,7 @@ async fn a_subprotocol_of_the_applications_own_makes_a_plain_connection() {
 async fn a_subprotocol_that_was_not_offered_is_no_handshake() {
     let (_client, mut messages, mut stage) = connect(|builder| builder);
     drop(stage.request().await.accept("chat").await);
-    let Some(Event::Disconnected { cause, .. }) = messages.next().await else {
+    let Some(Event::Reconnecting { cause, .. }) = messages.next().await else {
         panic!("connected")
     };
     assert!(matches!(cause, Cause::Unreachable(_)), "{cause}");
@@ -226,4 +228,57 @@ async fn callbacks_are_called_in_place_of_the_stream() {
             "ended by the server: 4001 \"banned\"",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_may_be_required_or_refused() {
+    let (_client, mut messages, mut stage) = connect(|builder| builder.sessions(Sessions::Require));
+    let mut server = stage.request().await.accept("").await;
+    assert_eq!(server.closed().await, Some(1002));
+    let Some(Event::Reconnecting { cause, .. }) = messages.next().await else {
+        panic!("a plain connection")
+    };
+    assert!(matches!(cause, Cause::Violation("no wspulse.1")), "{cause}");
+    assert_eq!(stage.request().await.protocols(), ["wspulse.1+json"]);
+
+    let (_client, _messages, mut stage) = connect(|builder| builder.sessions(Sessions::Never));
+    assert!(stage.request().await.protocols().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_fails_is_no_connection_that_is_lost() {
+    let (_client, mut messages, mut stage) = connect(|builder| builder);
+    drop(stage.request().await);
+    drop(stage.welcome(&hello("new", "t1", &[])).await);
+    drop(stage.request().await);
+    stage.request().await;
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        let event = format!("{:?}", messages.next().await.unwrap());
+        told.push(event.split(' ').next().unwrap().to_owned());
+    }
+    let expected = ["Reconnecting", "Session", "Disconnected", "Reconnecting", "Reconnecting"];
+    assert_eq!(told, expected);
+}
+
+/// Whoever waits when the runtime of a client ends is told.
+#[test]
+fn a_runtime_that_ends_leaves_nobody_waiting() {
+    let runtime = |name| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name(name).enable_all().build().unwrap()
+    };
+    let (its, ours) = (runtime("its"), runtime("ours"));
+    let (client, mut messages, _stage) = its.block_on(async { connect(|builder| builder) });
+    let sending = ours.spawn({
+        let client = client.clone();
+        async move { client.send(Frame::new("waits")).await }
+    });
+    while client.post(Frame::new("behind")).is_err() {}
+    its.shutdown_background();
+    ours.block_on(async {
+        assert!(matches!(sending.await.unwrap(), Err(SendError::Closed { .. })));
+        client.ended().await;
+        while messages.next().await.is_some() {}
+    });
 }

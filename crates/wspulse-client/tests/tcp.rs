@@ -93,7 +93,7 @@ async fn exchange(builder: ClientBuilder) {
 
 async fn failure(mut messages: Messages) -> Cause {
     match messages.next().await {
-        Some(Event::Disconnected { cause, .. }) => cause,
+        Some(Event::Reconnecting { cause, .. }) => cause,
         event => panic!("{event:?}"),
     }
 }

@@ -7,8 +7,22 @@ use std::time::Duration;
 /// Whether the answer with this HTTP status ends the client.
 pub(crate) type IsFinalAnswer = Arc<dyn Fn(u16) -> bool + Send + Sync>;
 
+/// Whether a client speaks `wspulse.1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Sessions {
+    /// With servers that do; to others it is a plain client.
+    #[default]
+    Prefer,
+    /// Always: a server that does not is left again.
+    Require,
+    /// Never: all connections are plain ones.
+    Never,
+}
+
 #[derive(Clone)]
 pub(crate) struct SessionConfig {
+    pub(crate) sessions: Sessions,
     /// The codec's name in the subprotocol; none does not offer the protocol.
     pub(crate) codec: Option<String>,
     pub(crate) connect_timeout: Duration,
@@ -40,6 +54,7 @@ impl SessionConfig {
 impl fmt::Debug for SessionConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionConfig")
+            .field("sessions", &self.sessions)
             .field("codec", &self.codec)
             .field("connect_timeout", &self.connect_timeout)
             .field("silence", &self.silence)

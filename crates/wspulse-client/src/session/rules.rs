@@ -18,6 +18,7 @@ struct Live {
 impl Live {
     fn new() -> Self {
         let config = SessionConfig {
+            sessions: Sessions::Prefer,
             codec: Some("json".to_owned()),
             connect_timeout: Duration::from_secs(10),
             silence: Some(SILENCE),

@@ -20,6 +20,7 @@ struct Conversation {
 impl Conversation {
     fn new() -> Self {
         let config = SessionConfig {
+            sessions: Sessions::Prefer,
             codec: Some("json".to_owned()),
             connect_timeout: Duration::from_secs(10),
             silence: Some(Duration::from_secs(20)),
