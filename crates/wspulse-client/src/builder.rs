@@ -29,7 +29,8 @@ use crate::transport::{Roots, Tls};
 /// A client that is being described. [`connect`](Self::connect) starts it.
 ///
 /// The callbacks (`on_*`) are called on the client's task, in order with each other; the events
-/// they are for are not in [`Messages`]. They must return at once: nothing is read meanwhile.
+/// they are for are not in [`Messages`]. They must return at once: nothing is read meanwhile. If
+/// they are all that you need, drop the [`Messages`]; one that is kept must be read.
 #[must_use = "a client that is not started does nothing"]
 pub struct ClientBuilder {
     from: From,

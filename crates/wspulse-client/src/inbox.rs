@@ -24,6 +24,18 @@ struct Queue {
     is_ended: bool,
 }
 
+impl Queue {
+    /// An attempt that nobody has heard of yet is old news once there is another: an outage is one
+    /// event in the inbox, however long it lasts, and does not fill it.
+    fn add(&mut self, event: Event) {
+        let is_attempt = |event: &Event| matches!(event, Event::Reconnecting { .. });
+        match self.events.back_mut() {
+            Some(last) if is_attempt(last) && is_attempt(&event) => *last = event,
+            Some(_) | None => self.events.push_back(event),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Reader {
     Busy,
@@ -42,9 +54,9 @@ impl Inbox {
         let mut queue = self.queue.lock();
         match std::mem::replace(&mut queue.reader, Reader::Busy) {
             Reader::Gone => queue.reader = Reader::Gone,
-            Reader::Busy => queue.events.push_back(event),
+            Reader::Busy => queue.add(event),
             Reader::Waiting(waker) => {
-                queue.events.push_back(event);
+                queue.add(event);
                 drop(queue);
                 waker.wake();
             }

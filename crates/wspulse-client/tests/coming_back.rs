@@ -110,7 +110,9 @@ async fn the_target_is_renewed_for_each_attempt() {
             Ok(target.header("Authorization", format!("Bearer {number}")).protocol("chat"))
         }
     }));
-    let (_client, mut messages) = builder.connect().unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let builder = builder.on_reconnecting(move |_, _, cause| tell.send(cause).unwrap());
+    let (_client, _messages) = builder.connect().unwrap();
     for number in [0, 2, 4] {
         let request = stage.request().await;
         assert!(request.head.starts_with(&format!("GET /{number} HTTP/1.1\r\n")));
@@ -118,14 +120,15 @@ async fn the_target_is_renewed_for_each_attempt() {
         assert_eq!(request.header("host"), Some("server.example"));
         assert_eq!(request.protocols(), ["wspulse.1+json", "chat"]);
     }
-    let mut causes = Vec::new();
-    while causes.len() < 4 {
-        if let Some(Event::Reconnecting { cause, .. }) = messages.next().await {
-            causes.push(cause.to_string());
-        }
+    for expected in [
+        "the server hung up before it had answered",
+        "no token today",
+        "the server hung up before it had answered",
+        "the application's own function has panicked",
+    ] {
+        let cause = told.recv().await.unwrap().to_string();
+        assert_eq!(cause, format!("cannot connect: {expected}"));
     }
-    assert_eq!(causes[1], "cannot connect: no token today");
-    assert_eq!(causes[3], "cannot connect: the application's own function has panicked");
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,6 +262,19 @@ async fn an_attempt_that_fails_is_no_connection_that_is_lost() {
     }
     let expected = ["Reconnecting", "Session", "Disconnected", "Reconnecting", "Reconnecting"];
     assert_eq!(told, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_outage_does_not_fill_the_inbox() {
+    let (_client, mut messages, mut stage) = connect(|builder| builder.inbox_events_max(2));
+    for _ in 0..100 {
+        drop(stage.request().await);
+    }
+    let _server = stage.welcome(&hello("new", "t1", &[])).await;
+    let Some(Event::Reconnecting { attempt: 100, .. }) = messages.next().await else {
+        panic!("not the last attempt")
+    };
+    assert!(matches!(messages.next().await, Some(Event::Session { .. })));
 }
 
 /// Whoever waits when the runtime of a client ends is told.
