@@ -166,3 +166,16 @@ async fn a_server_that_restarts_has_what_was_in_flight_told_as_lost_and_the_rest
     }
     assert_eq!(sessions, [SessionStart::New, SessionStart::New]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_slow_callback_is_told_on_a_link_that_holds() {
+    let received = Received::default();
+    let server = server(&received);
+    let builder = Client::builder("ws://server.example/ws");
+    let (client, messages) = Link::default().to(&server, builder).connect().unwrap();
+    drop(messages);
+    for sent in send_all(&client) {
+        timeout(Duration::from_mins(1), sent).await.expect("settled").unwrap().unwrap();
+    }
+    assert_eq!(received.lock().len(), FRAMES as usize);
+}
