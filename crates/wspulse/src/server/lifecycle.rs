@@ -26,8 +26,9 @@ use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
-use crate::token::TokenKey;
+use crate::token::{Proof, TokenKey};
 use crate::transport::{Upgrade, turn_away};
+use crate::turns::Turns;
 
 impl Server {
     /// The number of sessions that wait for their clients. It looks at every connection: for a
@@ -172,6 +173,15 @@ impl Server {
         let number = self.inner.token_key.check(&offer.token, &id, proof)?;
         session.mailbox.confirm_token(number);
         Some((session, offer.count))
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
+    }
+
+    /// The newest token of a session.
+    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
+        self.inner.token_key.token(id, proof)
     }
 
     /// A session whose first hello nobody is known to have read: it is for the client that is
