@@ -82,6 +82,7 @@ mod ping_schedule;
 mod queued_bytes;
 mod reentrancy;
 mod registry;
+mod restored;
 mod room;
 pub mod router;
 mod running_time;
@@ -108,6 +109,7 @@ pub use error::{
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
 pub use options::{Delivery, DuplicatePolicy};
+pub use restored::Restored;
 pub use room::Room;
 pub use router::Router;
 pub use serve::serve;
@@ -117,7 +119,7 @@ pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
     InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError, Rate,
-    Resumed, TransportLost,
+    TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

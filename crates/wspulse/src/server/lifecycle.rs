@@ -24,6 +24,7 @@ use crate::driver::watch::Blocking;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
+use crate::restored::Asked;
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
 use crate::token::TokenKey;
@@ -99,6 +100,7 @@ impl Server {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let Admission { room, id, data, protocol: _ } = admission;
+        upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
         let wanted_room = Arc::clone(&room);
         let speaks = match exchange {
             None => Speaks::Plain,
@@ -199,7 +201,8 @@ impl Server {
     }
 
     /// Tells a client whose transport was displaced by a newer one.
-    pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
+    pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
+        upgrade.asked = None;
         let close = Disconnect::Duplicate.close_frame();
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
