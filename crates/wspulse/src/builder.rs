@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::error::ConfigError;
 use crate::handler::{CallbackOutput, Callbacks, ConnectFn, outcome};
 use crate::metrics::MetricsCollector;
-use crate::options::{DuplicatePolicy, Options};
+use crate::options::{DuplicatePolicy, Options, RoomChange};
 use crate::restored::Restored;
 use crate::router::Router;
 use crate::server::Server;
@@ -268,7 +268,16 @@ impl ServerBuilder {
 
     /// What happens to a second connection with one id. Default: [`DuplicatePolicy::Replace`].
     pub const fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
-        self.options.duplicates = policy;
+        self.options.returns.duplicates = policy;
+        self
+    }
+
+    /// What happens to a client that comes back to its session with another room. Default:
+    /// [`RoomChange::Keep`]. A client that would not get its session in its own room either, as with
+    /// [`DuplicatePolicy::Replace`] and a session that is connected, begins a new one wherever it
+    /// says.
+    pub const fn room_changes(mut self, policy: RoomChange) -> Self {
+        self.options.returns.room_changes = policy;
         self
     }
 

@@ -108,7 +108,7 @@ pub use error::{
 };
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
-pub use options::{Delivery, DuplicatePolicy};
+pub use options::{Delivery, DuplicatePolicy, RoomChange};
 pub use restored::Restored;
 pub use room::Room;
 pub use router::Router;

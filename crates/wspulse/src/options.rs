@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 mod delivery;
+mod returns;
 mod session_limits;
 
 use std::fmt;
@@ -20,6 +21,8 @@ use crate::metrics::MetricsCollector;
 use admission::AdmissionOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
+pub(crate) use returns::ReturnRules;
+pub use returns::RoomChange;
 pub(crate) use session_limits::SessionLimits;
 
 /// The options as given, checked or not.
@@ -28,7 +31,7 @@ pub(crate) struct Options {
     pub(crate) metrics: Option<Arc<dyn MetricsCollector>>,
     pub(crate) check_origin: Option<OriginCheck>,
     pub(crate) peer_addr: Option<PeerAddrFn>,
-    pub(crate) duplicates: DuplicatePolicy,
+    pub(crate) returns: ReturnRules,
     pub(crate) heartbeat: HeartbeatConfig,
     pub(crate) write_wait: Duration,
     pub(crate) write_rate_min: u32,
@@ -81,7 +84,10 @@ impl Default for Options {
             metrics: None,
             check_origin: None,
             peer_addr: None,
-            duplicates: DuplicatePolicy::default(),
+            returns: ReturnRules {
+                duplicates: DuplicatePolicy::default(),
+                room_changes: RoomChange::default(),
+            },
             heartbeat: HeartbeatConfig {
                 ping_interval: Duration::from_secs(10),
                 pong_timeout: Duration::from_secs(30),
@@ -125,9 +131,9 @@ impl Options {
         self.admission.check()?;
         self.session_limits.check(self.message_bytes_max)?;
         self.delivery.check(self.resume_window)?;
-        if self.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
+        if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
-            return Err(ConfigError::new("duplicates", self.duplicates, rule));
+            return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
         }
         Ok(())
     }
@@ -192,7 +198,8 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Options");
         debug
-            .field("duplicates", &self.duplicates)
+            .field("duplicates", &self.returns.duplicates)
+            .field("room_changes", &self.returns.room_changes)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)
             .field("min_write_rate", &self.write_rate_min)

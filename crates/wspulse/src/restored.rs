@@ -94,6 +94,6 @@ impl fmt::Debug for Restored {
             .field("room", &self.room())
             .field("has_data", &self.asked.data.get().is_some())
             .field("peer_addr", &self.peer_addr)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

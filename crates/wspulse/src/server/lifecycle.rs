@@ -118,8 +118,8 @@ impl Server {
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, speaks, upgrade },
-            options.duplicates,
+            Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
+            options.returns,
             self.end_deadline(),
             &self.inner.meter,
             |task_key| ConnectionShared {
