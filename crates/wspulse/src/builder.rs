@@ -1,6 +1,7 @@
 //! The server's options, their defaults and their bounds.
 
 mod admission;
+mod announcements;
 mod session_limits;
 
 use std::fmt;

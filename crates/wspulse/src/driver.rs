@@ -4,6 +4,7 @@
 //! the decoder and the outbound queue, polls the callback that runs, and keeps one timer.
 
 mod acknowledge;
+mod announce;
 mod arrivals;
 mod callback;
 mod exchange;
@@ -210,15 +211,17 @@ impl Driver {
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(transport);
-                self.session.handle_attached(self.connection.mailbox.resumed(), now());
+                let missed = self.connection.mailbox.resumed();
+                self.session.handle_attached(missed, now());
                 if self.session.is_connected() {
                     let restores = self.session.restores_waiting();
                     self.arrivals.note_restore(Arrived { asked, peer_addr }, restores);
                 }
                 if goes_on {
-                    self.begin_to_ask(resumes);
+                    self.begin_to_ask(resumes.then_some(missed));
                 }
-                let before = self.connection.mailbox.set_connected(peer_addr);
+                let (before, kind) = self.connection.mailbox.set_connected(peer_addr);
+                self.announce_session(kind, missed);
                 if resumes {
                     let ConnectionShared { server, room, id, .. } = &*self.connection;
                     let was_suspended = before == ConnectionState::Suspended;

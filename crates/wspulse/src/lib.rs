@@ -62,6 +62,7 @@
 //! [`serve`](serve()), without cryptography; `testing`, clients for the tests of applications.
 
 mod address;
+mod announcement;
 mod budget;
 mod builder;
 mod connect;

@@ -11,6 +11,7 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, Remainder};
+use wspulse_core::protocol::SessionKind;
 use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, EncodedFrame, OutboundStats, Resumed};
 
@@ -46,6 +47,8 @@ struct Inner {
     /// A frame is lost that was promised to be delivered: nothing may follow it. The end is on its
     /// way.
     has_gap: bool,
+    /// What the next transport has of it: `New` until there was one.
+    kind: SessionKind,
     /// Boxed, since there is none most of the time.
     promise: Option<Box<Promise>>,
 }
@@ -123,6 +126,7 @@ impl Mailbox {
                 peer_addr,
                 succession: Succession::Nobody,
                 has_gap: false,
+                kind: SessionKind::New,
                 promise: None,
             }),
             discards_received: AtomicBool::new(false),
@@ -286,16 +290,19 @@ impl Mailbox {
         self.inner.lock().queue.resumed()
     }
 
-    /// Tells that the connection has a transport now, and returns what it was before. Without
-    /// effect after its end.
-    pub(crate) fn set_connected(&self, peer_addr: Option<SocketAddr>) -> ConnectionState {
+    /// Tells that the connection has a transport now, and returns what it was before and whether it
+    /// has had one. Its state stays what it is after its end.
+    pub(crate) fn set_connected(
+        &self,
+        peer_addr: Option<SocketAddr>,
+    ) -> (ConnectionState, SessionKind) {
         let mut inner = self.inner.lock();
         let before = inner.state;
         if peer_addr.is_some() {
             inner.peer_addr = peer_addr;
         }
         inner.set_state(ConnectionState::Connected);
-        before
+        (before, std::mem::replace(&mut inner.kind, SessionKind::Resumed))
     }
 
     /// Tells that the connection waits for a transport, and returns whether that is news. Without

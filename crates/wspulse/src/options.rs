@@ -15,6 +15,7 @@ use wspulse_core::HeartbeatConfig;
 use wspulse_core::codec::{Codec, JsonCodec};
 use wspulse_core::session::SessionConfig;
 
+use crate::announcement::Announcements;
 use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
@@ -45,6 +46,7 @@ pub(crate) struct Options {
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
+    pub(crate) announcements: Announcements,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -104,6 +106,7 @@ impl Default for Options {
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
+            announcements: Announcements::default(),
         }
     }
 }
@@ -131,6 +134,7 @@ impl Options {
         self.admission.check()?;
         self.session_limits.check(self.message_bytes_max)?;
         self.delivery.check(self.resume_window)?;
+        self.announcements.check(&*self.codec)?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
@@ -210,7 +214,8 @@ impl fmt::Debug for Options {
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
-            .field("delivery", &self.delivery);
+            .field("delivery", &self.delivery)
+            .field("announcements", &self.announcements);
         self.session_limits.fields(&mut debug);
         debug.finish_non_exhaustive()
     }

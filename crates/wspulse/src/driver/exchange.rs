@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::protocol::{COUNT_MAX, Control, Hello, SessionKind};
 use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
-use wspulse_core::{CloseFrame, PanicError};
+use wspulse_core::{CloseFrame, PanicError, Resumed};
 
 use super::Driver;
 use super::acknowledge::Nonce;
@@ -36,28 +36,28 @@ impl Driver {
         }
     }
 
-    /// Begins a transport with what the client must know first, and with questions of its own.
-    pub(super) fn begin_to_ask(&mut self, resumes: bool) {
+    /// Begins a transport with what the client must know first, and with questions of its own. What
+    /// was `missed` is there if a session resumes.
+    pub(super) fn begin_to_ask(&mut self, missed: Option<Resumed>) {
         if self.session.exchanges() {
-            let hello = self.hello(resumes);
+            let hello = self.hello(missed);
             if let Some(transport) = &mut self.transport
                 && let Some(text) =
                     hello.and_then(|hello| Control::Hello(Box::new(hello)).to_text())
             {
-                transport.lane.queue_hello(text);
+                transport.lane.queue_hello(&text);
             }
         } else if self.session.asks() {
             self.session.name_questions(Nonce::random());
         }
     }
 
-    fn hello(&self, resumes: bool) -> Option<Hello> {
+    fn hello(&self, missed: Option<Resumed>) -> Option<Hello> {
         let ConnectionShared { mailbox, server, id, .. } = &*self.connection;
         let options = server.options();
         let proof = mailbox.renew_proof()?;
         let mut hello = Hello::new(&**id, server.token(id, proof));
-        if resumes {
-            let missed = mailbox.resumed();
+        if let Some(missed) = missed {
             // A client that has read no hello knows of no session.
             if proof.is_claimed() {
                 hello.session = SessionKind::Resumed;
