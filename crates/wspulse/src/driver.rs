@@ -205,7 +205,7 @@ impl Driver {
                     self.dismiss(TransportLost::Superseded.dismissal(), deadline.into());
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
-                let goes_on = self.resume_at(received);
+                let lost = self.resume_at(received);
                 let decoder = self.connection.server.options().decoder();
                 let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
                 let bytes_behind_handshake =
@@ -217,7 +217,7 @@ impl Driver {
                     let restores = self.session.restores_waiting();
                     self.arrivals.note_restore(Arrived { asked, peer_addr }, restores);
                 }
-                if goes_on {
+                if lost.is_none() {
                     self.begin_to_ask(resumes.then_some(missed));
                 }
                 let (before, kind) = self.connection.mailbox.set_connected(peer_addr);
@@ -228,10 +228,10 @@ impl Driver {
                     let event = SessionResumed { room, id, was_suspended };
                     server.metrics().record(|hooks| hooks.session_resumed(&event));
                 }
-                if !goes_on {
+                if let Some(lost) = lost {
                     // What comes behind a gap is not written: the client would not know of it.
                     self.connection.discard_backlog();
-                    self.end(Disconnect::FramesLost);
+                    self.connection.end_for_gap(lost);
                 }
                 self.settle();
                 self.meter_read(bytes_behind_handshake, now(), cx);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wspulse_core::codec::InboundMessage;
+use wspulse_core::outbound::ResumedAt;
 use wspulse_core::protocol::{COUNT_MAX, Control, Hello, SessionKind};
 use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, PanicError, Resumed};
@@ -16,23 +17,30 @@ use crate::panics;
 
 impl Driver {
     /// A transport has come, and the one before is parted with: goes on where the client says that
-    /// it was. Tells whether that is possible.
-    pub(super) fn resume_at(&self, received: Option<u64>) -> bool {
-        let Some(number) = received else { return true };
+    /// it was. If that is not possible, tells how many frames it does not get.
+    pub(super) fn resume_at(&self, received: Option<u64>) -> Option<usize> {
+        let number = received?;
         let ConnectionShared { mailbox, server, room, id, .. } = &*self.connection;
         match mailbox.resume_at(number, server.queued_bytes()) {
-            Ok(None) => true,
-            Ok(Some(frame)) => {
-                let payload_bytes = frame.payload().len();
-                let capacity = server.options().send_buffer_frames;
-                server.metrics().record(|hooks| {
+            Ok(ResumedAt { freed, finished }) => {
+                if freed.frames > 0 {
+                    let age = self.session.oldest_age(super::now());
+                    self.connection.count_acknowledged(freed.frames, age);
+                }
+                if let Some(frame) = finished {
+                    let payload_bytes = frame.payload().len();
+                    let capacity = server.options().send_buffer_frames;
                     let sent =
                         MessagesSent { room, id, messages: 1, payload_bytes, waiting: 0, capacity };
-                    hooks.messages_sent(&sent);
-                });
-                true
+                    server.metrics().record(|hooks| hooks.messages_sent(&sent));
+                }
+                None
             }
-            Err(_) => false,
+            Err(_) => {
+                let stats = mailbox.stats();
+                let lost = stats.sent.saturating_sub(number) + stats.pending;
+                Some(usize::try_from(lost).unwrap_or(usize::MAX))
+            }
         }
     }
 
