@@ -21,27 +21,23 @@ impl Driver {
     pub(super) fn resume_at(&self, received: Option<u64>) -> Option<usize> {
         let number = received?;
         let ConnectionShared { mailbox, server, room, id, .. } = &*self.connection;
-        match mailbox.resume_at(number, server.queued_bytes()) {
-            Ok(ResumedAt { freed, finished }) => {
-                if freed.frames > 0 {
-                    let age = self.session.oldest_age(super::now());
-                    self.connection.count_acknowledged(freed.frames, age);
-                }
-                if let Some(frame) = finished {
-                    let payload_bytes = frame.payload().len();
-                    let capacity = server.options().send_buffer_frames;
-                    let sent =
-                        MessagesSent { room, id, messages: 1, payload_bytes, waiting: 0, capacity };
-                    server.metrics().record(|hooks| hooks.messages_sent(&sent));
-                }
-                None
-            }
-            Err(_) => {
-                let stats = mailbox.stats();
-                let lost = stats.sent.saturating_sub(number) + stats.pending;
-                Some(usize::try_from(lost).unwrap_or(usize::MAX))
-            }
+        let Ok(ResumedAt { freed, finished }) = mailbox.resume_at(number, server.queued_bytes())
+        else {
+            let stats = mailbox.stats();
+            let lost = stats.sent.saturating_sub(number) + stats.pending;
+            return Some(usize::try_from(lost).unwrap_or(usize::MAX));
+        };
+        if freed.frames > 0 {
+            let age = self.session.oldest_age(super::now());
+            self.connection.count_acknowledged(freed.frames, age);
         }
+        if let Some(frame) = finished {
+            let payload_bytes = frame.payload().len();
+            let capacity = server.options().send_buffer_frames;
+            let sent = MessagesSent { room, id, messages: 1, payload_bytes, waiting: 0, capacity };
+            server.metrics().record(|hooks| hooks.messages_sent(&sent));
+        }
+        None
     }
 
     /// Begins a transport with what the client must know first, and with questions of its own. What
