@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use wspulse::{Connection, ConnectionState, Frame, PayloadError, Resumed, SendError};
+use wspulse::{Connection, ConnectionState, Frame, PayloadError, Restored, SendError};
 
 use crate::cut::Network;
 
@@ -101,7 +101,7 @@ pub(crate) async fn joined(conn: Connection) {
 
 /// A session has got a new transport. All that was buffered for it goes out before this frame, so
 /// the page can count what was replayed.
-pub(crate) async fn came_back(conn: Connection, _: Resumed) {
+pub(crate) async fn came_back(conn: Connection, _: Restored) {
     send_session(&conn, "session.resumed").await;
     announce_members(&conn);
 }

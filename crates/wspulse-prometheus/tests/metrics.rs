@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use tower_service::Service;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
+    FramesAcknowledged, FramesLost, LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -237,6 +237,28 @@ fn a_dropped_frame_counts_in_all_and_by_its_reason() {
 }
 
 #[test]
+fn an_acknowledgement_counts_its_frames_and_one_age() {
+    let metrics = collector();
+    for age in [Some(Duration::from_millis(1250)), Some(Duration::from_millis(250)), None] {
+        metrics.frames_acknowledged(&FramesAcknowledged::new("lobby", "ann", 3, age));
+    }
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_frames_acknowledged_total 9");
+    assert_has(&page, "wspulse_acknowledgement_age_seconds_count 2");
+    assert_has(&page, "wspulse_acknowledgement_age_seconds_sum 1.5");
+    assert_has(&page, "wspulse_acknowledgement_age_seconds_bucket{le=\"0.25\"} 1");
+    assert_has(&page, "wspulse_acknowledgement_age_seconds_bucket{le=\"1.5\"} 2");
+}
+
+#[test]
+fn lost_frames_are_counted() {
+    let metrics = collector();
+    assert_has(&page(&metrics), "wspulse_frames_lost_total 0");
+    metrics.frames_lost(&FramesLost::new("lobby", "ann", 3));
+    assert_has(&page(&metrics), "wspulse_frames_lost_total 3");
+}
+
+#[test]
 fn no_reason_limit_or_callback_is_lost_among_the_others() {
     use wspulse::{CallbackKind, DropReason};
     let metrics = collector();
@@ -366,10 +388,11 @@ fn what_no_metric_could_be_called_is_no_namespace() {
 #[test]
 fn buckets_must_be_there_and_ascend() {
     type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [Set; 3] = [
+    let options: [Set; 4] = [
         Builder::connection_duration_buckets,
         Builder::broadcast_fanout_buckets,
         Builder::send_buffer_utilization_buckets,
+        Builder::acknowledgement_age_buckets,
     ];
     for set in options {
         let built = |bounds: &[f64]| set(PrometheusCollector::builder(), bounds.into()).build();

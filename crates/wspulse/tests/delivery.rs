@@ -45,7 +45,7 @@ async fn the_application_hears_what_a_client_that_comes_back_gets() {
     connection.send(numbered(3)).unwrap();
     let _ann = dial(&stage.server, "ann").await;
     let resumed = told.recv().await.unwrap();
-    assert_eq!((resumed.replayed, resumed.waited), (2, 1));
+    assert_eq!((resumed.replayed(), resumed.waited()), (2, 1));
 }
 
 async fn idle() {

@@ -24,6 +24,7 @@ use crate::driver::watch::Blocking;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
+use crate::restored::Asked;
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
 use crate::token::{Proof, TokenKey};
@@ -100,6 +101,7 @@ impl Server {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let Admission { room, id, data, protocol: _ } = admission;
+        upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
         let wanted_room = Arc::clone(&room);
         let speaks = match exchange {
             None => Speaks::Plain,
@@ -117,8 +119,8 @@ impl Server {
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, speaks, upgrade },
-            options.duplicates,
+            Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
+            options.returns,
             self.end_deadline(),
             &self.inner.meter,
             |task_key| ConnectionShared {
@@ -209,7 +211,8 @@ impl Server {
     }
 
     /// Tells a client whose transport was displaced by a newer one.
-    pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
+    pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
+        upgrade.asked = None;
         let close = Disconnect::Duplicate.close_frame();
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
