@@ -65,7 +65,7 @@ pub(crate) struct Upgrade {
     /// How many frames of its session the client has received, if it speaks `wspulse.1` and comes
     /// back.
     pub(crate) received: Option<u64>,
-    /// What the client was admitted with, once it was.
+    /// What the client was admitted with, if somebody is to be told of that.
     pub(crate) asked: Option<Asked>,
 }
 

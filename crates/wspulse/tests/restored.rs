@@ -175,6 +175,7 @@ async fn what_folded_restores_have_brought_is_let_go_and_so_is_what_was_told() {
         Ok(Admission::room("lobby").id("ann").data(data))
     })
     .resume_window(WINDOW)
+    .on_transport_restore(|_, _| ())
     .on_message(move |_, _| {
         let gate = Arc::clone(&key);
         async move { gate.acquire().await.unwrap().forget() }
@@ -195,4 +196,42 @@ async fn what_folded_restores_have_brought_is_let_go_and_so_is_what_was_told() {
     gate.add_permits(1);
     settle().await;
     assert_eq!(living(), 1);
+}
+
+struct Explosive;
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("data exploded");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_that_panics_when_it_is_let_go_costs_neither_the_callback_nor_the_session() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = Server::builder_sync(|request| {
+        let admission = Admission::room("lobby").id("ann");
+        Ok(if request.query("again").is_some() { admission.data(Explosive) } else { admission })
+    })
+    .resume_window(WINDOW)
+    .on_transport_restore(move |conn, restored| {
+        assert!(restored.data::<Explosive>().is_some());
+        tell.send(conn).unwrap();
+    })
+    .build()
+    .unwrap();
+    drop(dial(&server, "").await);
+    settle().await;
+    let mut ann = dial(&server, "again").await;
+    let connection = told.recv().await.unwrap();
+    connection.send(Frame::new("still here")).unwrap();
+    assert_eq!(ann.frame().await.unwrap().event(), "still here");
+    // One whose transport does not come about is let go as well.
+    let handshake = server.handshake(request_parts("/ws?again")).unwrap();
+    drop(ann);
+    settle().await;
+    drop(handshake.connect().await.unwrap());
+    settle().await;
+    let _ann = dial(&server, "again").await;
+    assert_eq!(told.recv().await.unwrap(), connection);
 }

@@ -101,7 +101,9 @@ impl Server {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let Admission { room, id, data, protocol: _ } = admission;
-        upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
+        if self.callbacks().transport_restore.is_some() {
+            upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
+        }
         let wanted_room = Arc::clone(&room);
         let speaks = match exchange {
             None => Speaks::Plain,
