@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use tower_service::Service;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesLost, LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
+    LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -234,28 +234,6 @@ fn a_dropped_frame_counts_in_all_and_by_its_reason() {
     let page = page(&metrics);
     assert_has(&page, "wspulse_frames_dropped_total 1");
     assert_has(&page, "wspulse_frames_dropped_by_reason_total{reason=\"evicted\"} 1");
-}
-
-#[test]
-fn an_acknowledgement_counts_its_frames_and_one_age() {
-    let metrics = collector();
-    for age in [Some(Duration::from_millis(1250)), Some(Duration::from_millis(250)), None] {
-        metrics.frames_acknowledged(&FramesAcknowledged::new("lobby", "ann", 3, age));
-    }
-    let page = page(&metrics);
-    assert_has(&page, "wspulse_frames_acknowledged_total 9");
-    assert_has(&page, "wspulse_acknowledgement_age_seconds_count 2");
-    assert_has(&page, "wspulse_acknowledgement_age_seconds_sum 1.5");
-    assert_has(&page, "wspulse_acknowledgement_age_seconds_bucket{le=\"0.25\"} 1");
-    assert_has(&page, "wspulse_acknowledgement_age_seconds_bucket{le=\"1.5\"} 2");
-}
-
-#[test]
-fn lost_frames_are_counted() {
-    let metrics = collector();
-    assert_has(&page(&metrics), "wspulse_frames_lost_total 0");
-    metrics.frames_lost(&FramesLost::new("lobby", "ann", 3));
-    assert_has(&page(&metrics), "wspulse_frames_lost_total 3");
 }
 
 #[test]
