@@ -325,9 +325,9 @@ mod tests {
     fn a_repeated_tail_is_twice_and_in_order() {
         let ledger = Ledger::default();
         ledger.opened();
-        [0, 1, 2].map(|tick| ledger.got(stamp(tick)));
+        (0..3).for_each(|tick| ledger.got(stamp(tick)));
         ledger.opened();
-        [1, 2, 3].map(|tick| ledger.got(stamp(tick)));
+        (1..4).for_each(|tick| ledger.got(stamp(tick)));
         let account = account(&ledger, 4);
         assert_eq!((account.lost, account.twice, account.disorder), (0, 2, 0));
     }
@@ -336,7 +336,9 @@ mod tests {
     fn what_comes_late_is_out_of_order() {
         let ledger = Ledger::default();
         ledger.opened();
-        [0, 2, 1].map(|tick| ledger.got(stamp(tick)));
+        for tick in [0, 2, 1] {
+            ledger.got(stamp(tick));
+        }
         let account = account(&ledger, 3);
         assert_eq!((account.lost, account.twice, account.disorder), (0, 0, 1));
     }
@@ -345,7 +347,7 @@ mod tests {
     fn what_was_sent_and_never_came_is_lost_to_the_end_of_its_link() {
         let ledger = Ledger::default();
         ledger.opened();
-        [(); 3].map(|()| ledger.next_number());
+        (0..3).for_each(|number| assert_eq!(ledger.next_number(), number));
         ledger.note_cause(Cause::Reset);
         ledger.opened();
         ledger.next_number();

@@ -56,6 +56,10 @@ pub(crate) fn broken(outcome: &Outcome) -> Vec<String> {
     // No silence is as long as a session waits.
     let ended = outcome.sent.ended.iter().filter(|_| outcome.is_ours);
     broken.extend(ended.map(|end| format!("{}: a session ended early: {end}", outcome.name)));
+    let lost: u64 = outcome.kinds.iter().map(|kind| kind.down.1.lost + kind.up.1.lost).sum();
+    if outcome.is_lossy && lost == 0 {
+        broken.push(format!("{}: nothing is lost, so nothing is shown", outcome.name));
+    }
     for kind in &outcome.kinds {
         if kind.sessions_lost > 0 {
             let (server, kind, lost) = (outcome.name, kind.name, kind.sessions_lost);

@@ -14,7 +14,10 @@ use tokio::time::sleep;
 
 use crate::clients::{Kind, Phase, Seat};
 use crate::ledger::{Account, Expected, Heard, Ledger};
-use crate::link::{self, Route, Weather, plan::Way};
+use crate::link::{
+    self, Route, Weather,
+    plan::{Way, between},
+};
 use crate::nginx::Nginx;
 use crate::options::{CLIENT_PAUSE, DIRECT_EVERY, NGINX_EVERY, RunOptions};
 use crate::server::{Level, Sent};
@@ -35,6 +38,8 @@ pub(crate) struct Scene {
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,
     pub(crate) is_ours: bool,
+    /// Where nothing is promised, bad links must have cost something.
+    pub(crate) is_lossy: bool,
     pub(crate) sent: Sent,
     pub(crate) clients: usize,
     /// Seconds since the start, and resident KiB.
@@ -138,6 +143,7 @@ impl Scene {
         let outcome = Outcome {
             name: self.name,
             is_ours: self.level.is_some(),
+            is_lossy: self.level == Some(Level::AtMostOnce),
             sent,
             clients: next,
             memory,
@@ -182,11 +188,9 @@ async fn watch_memory(
 async fn stop_now_and_then(pid: u32, options: &RunOptions, dice: &mut StdRng) -> Vec<Duration> {
     let mut left = options.bad_weather();
     let [run, stand] = options.stops();
-    let mut between =
-        |(low, high): (Duration, Duration)| low + (high - low).mul_f64(dice.random_range(0.0..1.0));
     let mut stops = Vec::new();
     loop {
-        let (runs, stands) = (between(run), between(stand));
+        let (runs, stands) = (between(dice, run), between(dice, stand));
         if runs + stands >= left {
             sleep(left).await;
             return stops;

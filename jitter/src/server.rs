@@ -40,6 +40,7 @@ pub(crate) struct ServerOptions {
 }
 
 /// The levels of delivery.
+#[allow(clippy::enum_variant_names, reason = "they are called so by the library")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Level {
     AtMostOnce,

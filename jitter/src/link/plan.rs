@@ -98,8 +98,9 @@ impl Severity {
     }
 }
 
-fn between(dice: &mut StdRng, (low, high): (Duration, Duration)) -> Duration {
-    low + (high - low).mul_f64(dice.random_range(0.0..1.0))
+/// A time between two.
+pub(crate) fn between(dice: &mut StdRng, (low, high): (Duration, Duration)) -> Duration {
+    low + high.saturating_sub(low).mul_f64(dice.random_range(0.0..1.0))
 }
 
 /// Short ones are as frequent as long ones, by orders of magnitude.

@@ -148,7 +148,7 @@ fn servers(run: &Run<'_>) -> String {
             outcome.clients,
             mib(memory().next()),
             mib(memory().max()),
-            mib(memory().last()),
+            mib(memory().next_back()),
             outcome.stops.len(),
             stopped.as_secs_f64()
                 / f64::from(u32::try_from(outcome.stops.len().max(1)).unwrap_or(1)),
@@ -170,6 +170,9 @@ fn servers(run: &Run<'_>) -> String {
 }
 
 fn millis(time: Duration) -> String {
+    if time < Duration::from_millis(10) {
+        return format!("{:.1} ms", time.as_secs_f64() * 1_000.0);
+    }
     format!("{} ms", grouped(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
