@@ -114,6 +114,15 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
             "at-least-once",
             "as wspulse, with acknowledgements by Ping and Pong",
         ),
+        Subject {
+            dialect: Dialect::Exchange,
+            ..variant(
+                "wspulse+exactly-once",
+                "--delivery",
+                "exactly-once",
+                "as wspulse, with clients that speak wspulse.1",
+            )
+        },
         built_in("limit", &["limit"], false, "a bare epoll loop: no sessions, no safety"),
     ])
 }

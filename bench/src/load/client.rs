@@ -30,6 +30,8 @@ pub(super) struct Client {
     /// What the socket has not taken yet.
     unsent: Vec<u8>,
     reading: bool,
+    /// Messages that have come, where the server asks for that.
+    received: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,8 @@ impl Client {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Version: 13\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\n{}\r\n",
+            dialect.protocol_line()
         );
         Ok(Self {
             socket: TcpStream::from_std(socket.into()),
@@ -96,6 +99,7 @@ impl Client {
             carry: Vec::new(),
             unsent: request.into_bytes(),
             reading: true,
+            received: 0,
         })
     }
 
@@ -235,12 +239,17 @@ impl Client {
         match step {
             Step::Nothing => {}
             Step::Joined => self.phase = Phase::Ready,
-            Step::Reply(text) => {
-                let mut frame = Vec::new();
-                wire::encode(wire::TEXT, &[&text], &mut frame);
-                self.write(&frame)?;
-            }
+            Step::Counted => self.received += 1,
+            Step::Acknowledge => self.say(format!("[\"ack\",{}]", self.received).as_bytes())?,
+            Step::Reply(text) => self.say(&text)?,
         }
+        Ok(())
+    }
+
+    fn say(&mut self, text: &[u8]) -> Result<(), Fault> {
+        let mut frame = Vec::new();
+        wire::encode(wire::TEXT, &[text], &mut frame);
+        self.write(&frame)?;
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ use super::wire;
 pub(crate) enum Dialect {
     /// The frames of wspulse with its JSON codec, opaque bytes for servers without frames.
     Raw,
+    /// As `Raw`, with the messages of `wspulse.1` beside.
+    Exchange,
     /// Engine.IO 4 and Socket.IO 5, text packets.
     SocketIo,
     /// Centrifugo's JSON protocol.
@@ -24,6 +26,10 @@ pub(super) enum Step {
     Reply(Vec<u8>),
     /// It is in its room now.
     Joined,
+    /// Say how many messages have come.
+    Acknowledge,
+    /// That was one of those.
+    Counted,
 }
 
 const RAW_BEFORE: &[u8] = br#"{"event":"m","payload":""#;
@@ -45,8 +51,16 @@ impl Dialect {
     /// The target of the request that opens a connection.
     pub(super) fn request_target(self, Identity { room, id }: &Identity) -> String {
         match self {
-            Self::Raw | Self::Centrifuge => format!("/ws?room={room}&id={id}"),
+            Self::Raw | Self::Exchange | Self::Centrifuge => format!("/ws?room={room}&id={id}"),
             Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}&id={id}"),
+        }
+    }
+
+    /// The subprotocol that a client offers, as a line of its request.
+    pub(super) const fn protocol_line(self) -> &'static str {
+        match self {
+            Self::Exchange => "Sec-WebSocket-Protocol: wspulse.1+json\r\n",
+            Self::Raw | Self::SocketIo | Self::Centrifuge => "",
         }
     }
 
@@ -54,7 +68,7 @@ impl Dialect {
     pub(super) fn open(self) -> Step {
         match self {
             Self::Raw => Step::Joined,
-            Self::SocketIo => Step::Nothing,
+            Self::SocketIo | Self::Exchange => Step::Nothing,
             Self::Centrifuge => Step::Reply(br#"{"id":1,"connect":{}}"#.to_vec()),
         }
     }
@@ -62,7 +76,9 @@ impl Dialect {
     /// Appends a message with this payload to a room, framed and masked.
     pub(super) fn encode(self, room: &str, payload: &[u8], out: &mut Vec<u8>) {
         match self {
-            Self::Raw => wire::encode(wire::TEXT, &[RAW_BEFORE, payload, RAW_AFTER], out),
+            Self::Raw | Self::Exchange => {
+                wire::encode(wire::TEXT, &[RAW_BEFORE, payload, RAW_AFTER], out);
+            }
             Self::SocketIo => {
                 wire::encode(wire::TEXT, &[SOCKETIO_BEFORE, payload, SOCKETIO_AFTER], out);
             }
@@ -88,13 +104,26 @@ impl Dialect {
                 on_delivery(framed.and_then(|m| m.strip_suffix(RAW_AFTER)).unwrap_or(message));
                 Ok(Step::Nothing)
             }
+            Self::Exchange => match message {
+                br#"["ask"]"# => Ok(Step::Acknowledge),
+                [b'[', ..] if message.starts_with(br#"["hello""#) => Ok(Step::Joined),
+                [b'[', ..] => Ok(Step::Nothing),
+                _ => {
+                    let framed = message.strip_prefix(RAW_BEFORE);
+                    on_delivery(framed.and_then(|m| m.strip_suffix(RAW_AFTER)).unwrap_or(message));
+                    Ok(Step::Counted)
+                }
+            },
             Self::SocketIo => read_socketio(message, on_delivery),
             Self::Centrifuge => {
                 let mut step = Step::Nothing;
                 for line in message.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                     match read_centrifuge(room, line, &mut on_delivery)? {
                         Step::Nothing => {}
-                        next @ (Step::Joined | Step::Reply(_)) => step = next,
+                        next @ (Step::Joined
+                        | Step::Reply(_)
+                        | Step::Acknowledge
+                        | Step::Counted) => step = next,
                     }
                 }
                 Ok(step)

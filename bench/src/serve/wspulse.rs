@@ -26,9 +26,11 @@ pub(crate) enum CodecChoice {
 
 /// What is promised of frames that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "as the library names them")]
 pub(crate) enum DeliveryChoice {
     AtMostOnce,
     AtLeastOnce,
+    ExactlyOnce,
 }
 
 /// The window of all peers that can resume.
@@ -83,6 +85,7 @@ fn server(
     let builder = match delivery {
         DeliveryChoice::AtMostOnce => builder,
         DeliveryChoice::AtLeastOnce => builder.delivery(Delivery::AtLeastOnce),
+        DeliveryChoice::ExactlyOnce => builder.delivery(Delivery::ExactlyOnce),
     };
     Ok(metrics.add_to(builder)?.build()?)
 }

@@ -3,7 +3,9 @@
 //! `fuzz/` feeds the targets with libFuzzer; this crate's test feeds them with the corpora. What
 //! judges is not written anew: the models and second decoders are those of `wspulse-core`'s tests.
 
+mod control;
 mod dice;
+mod exchange;
 mod handshake;
 mod inbound;
 mod json_codec;
@@ -43,6 +45,8 @@ mod socket;
 #[path = "../../../crates/wspulse-core/tests/session_model/world.rs"]
 mod world;
 
+pub use control::control;
+pub use exchange::exchange;
 pub use handshake::handshake;
 pub use inbound::inbound;
 pub use json_codec::json_codec;
@@ -56,7 +60,9 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus and of their fuzzer.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("control", control),
+    ("exchange", exchange),
     ("handshake", handshake),
     ("inbound", inbound),
     ("json_codec", json_codec),
