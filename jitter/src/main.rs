@@ -1,5 +1,6 @@
 //! Proves what is promised of delivery, over links that fail: `wspulse-jitter --help`.
 
+mod cast;
 mod clients;
 mod ledger;
 mod link;

@@ -15,6 +15,8 @@ pub(crate) use table::summary;
 /// All that is reported.
 pub(crate) struct Run<'a> {
     pub(crate) options: &'a RunOptions,
+    /// What this machine does not have, so that it is not shown.
+    pub(crate) missing: Vec<String>,
     pub(crate) seed: u64,
     pub(crate) took: Duration,
     pub(crate) outcomes: Vec<Outcome>,

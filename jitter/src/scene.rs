@@ -119,7 +119,7 @@ impl Scene {
             let kind = &groups[groups.len() - 1].kind;
             running.push((kind.name(), tokio::spawn(kind.run(seats))));
         }
-        all_in(&groups).await?;
+        all_in(&groups).await.map_err(|error| format!("{}: {error}", self.name))?;
         let began_at = Instant::now();
         let memory = tokio::spawn(watch_memory(server.pid(), began_at, phases.clone()));
         server.start_sending().await?;

@@ -69,6 +69,9 @@ pub(super) fn report(run: &Run<'_>) -> String {
         run.seed,
         summary(run),
     );
+    for what in &run.missing {
+        let _ = writeln!(text, "**Not shown:** {what}.\n");
+    }
     text.push_str(&legend(run));
     text.push_str(&losses(run));
     text.push_str(&servers(run));
