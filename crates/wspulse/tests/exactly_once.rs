@@ -164,6 +164,34 @@ async fn a_question_is_answered_at_once_and_again_when_a_slow_callback_has_retur
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_again_before_the_second_answer_is_answered_for_both() {
+    let gate = std::sync::Arc::new(Semaphore::new(0));
+    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
+    let server = configured(server)
+        .on_message({
+            let gate = gate.clone();
+            move |_: Connection, _: Frame| {
+                let gate = gate.clone();
+                async move { gate.acquire().await.unwrap().forget() }
+            }
+        })
+        .build()
+        .unwrap();
+    let (mut ann, _) = Speaker::begin(&server, ANN).await;
+    for _ in 0..3 {
+        ann.say("a").await;
+        ann.ask().await;
+        assert_eq!(ann.hear().await, Heard::Ack(0));
+    }
+    gate.add_permits(1);
+    assert_eq!(ann.hear().await, Heard::Ack(1));
+    gate.add_permits(1);
+    ann.hears_nothing().await;
+    gate.add_permits(1);
+    assert_eq!(ann.hear().await, Heard::Ack(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_a_slow_callback_is_received_and_not_handled() {
     let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
     let server = configured(server)
