@@ -10,6 +10,7 @@ use tokio::process::Command;
 use crate::clients::Kind;
 use crate::clients::plain::Plain;
 use crate::clients::protocol::Protocol;
+use crate::clients::rust::Rust;
 use crate::clients::script::Script;
 use crate::nginx::Nginx;
 use crate::options::{DIRECT_EVERY, RunOptions, TICKS_PER_SECOND};
@@ -45,7 +46,7 @@ pub(crate) fn scenes(options: &RunOptions) -> Result<Vec<Scene>, Box<dyn Error>>
 }
 
 fn ours(level: Level, options: &RunOptions) -> Result<Scene, Box<dyn Error>> {
-    let mut kinds: Vec<Box<dyn Kind>> = vec![Box::new(Plain), Box::new(Protocol)];
+    let mut kinds: Vec<Box<dyn Kind>> = vec![Box::new(Plain), Box::new(Protocol), Box::new(Rust)];
     if has_package() {
         let path = here("node/client.js");
         kinds.push(Box::new(Script { name: "node", path, speaks_protocol: true }));

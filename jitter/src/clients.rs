@@ -2,6 +2,7 @@
 
 pub(crate) mod plain;
 pub(crate) mod protocol;
+pub(crate) mod rust;
 pub(crate) mod script;
 
 use std::net::SocketAddr;
