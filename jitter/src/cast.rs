@@ -8,14 +8,17 @@ use clap::ValueEnum;
 use tokio::process::Command;
 
 use crate::clients::Kind;
+use crate::clients::page::{Browser, Page};
 use crate::clients::plain::Plain;
 use crate::clients::protocol::Protocol;
 use crate::clients::rust::Rust;
 use crate::clients::script::Script;
 use crate::nginx::Nginx;
-use crate::options::{DIRECT_EVERY, RunOptions, TICKS_PER_SECOND};
+use crate::options::{DIRECT_EVERY, Guest, RunOptions, TICKS_PER_SECOND};
 use crate::scene::Scene;
 use crate::server::Level;
+
+const BROWSERS: [Browser; 2] = [Browser::Chromium, Browser::Firefox];
 
 /// What was asked for and is not here.
 pub(crate) fn missing(options: &RunOptions) -> Vec<String> {
@@ -26,7 +29,11 @@ pub(crate) fn missing(options: &RunOptions) -> Vec<String> {
     if !has_package() {
         missing.push("clients in Node, whose package is not built".to_owned());
     }
-    if options.peers && !has_socketio() {
+    let wanted = BROWSERS.into_iter().filter(|_| options.is_with(Guest::Browsers));
+    for browser in wanted.filter(|browser| !has_program(browser.program())) {
+        missing.push(format!("clients in {}, which is not installed", browser.program()));
+    }
+    if options.is_with(Guest::Peers) && !has_socketio() {
         missing.push("Socket.IO, which is not installed".to_owned());
     }
     missing
@@ -39,7 +46,7 @@ pub(crate) fn scenes(options: &RunOptions) -> Result<Vec<Scene>, Box<dyn Error>>
     for level in levels {
         scenes.push(ours(level, options)?);
     }
-    if options.peers && has_socketio() {
+    if options.is_with(Guest::Peers) && has_socketio() {
         scenes.push(socketio(options));
     }
     Ok(scenes)
@@ -48,8 +55,14 @@ pub(crate) fn scenes(options: &RunOptions) -> Result<Vec<Scene>, Box<dyn Error>>
 fn ours(level: Level, options: &RunOptions) -> Result<Scene, Box<dyn Error>> {
     let mut kinds: Vec<Box<dyn Kind>> = vec![Box::new(Plain), Box::new(Protocol), Box::new(Rust)];
     if has_package() {
-        let path = here("node/client.js");
+        let path = here("javascript/client.js");
         kinds.push(Box::new(Script { name: "node", path, speaks_protocol: true }));
+    }
+    let browsers =
+        BROWSERS.into_iter().filter(|_| options.is_with(Guest::Browsers) && has_package());
+    for browser in browsers.filter(|browser| has_program(browser.program())) {
+        let package = here("../clients/typescript/dist/wspulse.min.js");
+        kinds.push(Box::new(Page { browser, package }));
     }
     let name = match level {
         Level::AtMostOnce => "AtMostOnce",
@@ -81,16 +94,16 @@ fn schedule(server: &mut Command, kinds: usize, options: &RunOptions) {
 }
 
 fn has_package() -> bool {
-    has_node() && here("../clients/typescript/dist/index.js").exists()
+    has_program("node") && here("../clients/typescript/dist/index.js").exists()
 }
 
 fn has_socketio() -> bool {
-    has_node() && here("peers/socketio/node_modules/socket.io-client").exists()
+    has_program("node") && here("peers/socketio/node_modules/socket.io-client").exists()
 }
 
-fn has_node() -> bool {
-    let version =
-        std::process::Command::new("node").arg("--version").stdout(Stdio::null()).status();
+fn has_program(program: &str) -> bool {
+    let mut command = std::process::Command::new(program);
+    let version = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     version.is_ok_and(|status| status.success())
 }
 

@@ -1,5 +1,6 @@
 //! The kinds of clients, behind one trait.
 
+pub(crate) mod page;
 pub(crate) mod plain;
 pub(crate) mod protocol;
 pub(crate) mod rust;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::link::plan::Severity;
 
@@ -25,12 +25,21 @@ pub(crate) struct RunOptions {
     /// Clients of each kind at each server.
     #[arg(long)]
     clients: Option<usize>,
-    /// Other servers beside, under the same links.
-    #[arg(long)]
-    pub(crate) peers: bool,
+    /// Who else takes part, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    with: Vec<Guest>,
     /// Where the report goes.
     #[arg(long, default_value = "target/jitter-report")]
     pub(crate) report: PathBuf,
+}
+
+/// Who takes part only if asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Guest {
+    /// Clients in pages of Chromium and Firefox.
+    Browsers,
+    /// Other servers, under the same links.
+    Peers,
 }
 
 /// Broadcasts per second.
@@ -45,6 +54,10 @@ pub(crate) const NGINX_EVERY: usize = 4;
 impl RunOptions {
     pub(crate) const fn name(&self) -> &'static str {
         if self.full { "full" } else { "short" }
+    }
+
+    pub(crate) fn is_with(&self, guest: Guest) -> bool {
+        self.with.contains(&guest)
     }
 
     /// How long links are cut.

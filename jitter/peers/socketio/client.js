@@ -2,7 +2,7 @@
 // server, and retries of what it sends.
 
 import { io } from "socket.io-client";
-import { stage } from "../../node/stage.js";
+import { stage } from "../../javascript/stage.js";
 
 stage((seat, told) => {
   const address = new URL(seat.url);

@@ -61,6 +61,7 @@ async fn live(seat: Seat) -> Result<(), String> {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "whatever else is told is a fault")]
 fn note(seat: &Seat, event: Event, had_session: &mut bool) -> Result<(), String> {
     match event {
         Event::Session { session, .. } => {

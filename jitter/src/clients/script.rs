@@ -25,6 +25,13 @@ pub(crate) struct Script {
 /// How long the script may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Clients of a script, as it is told of them.
+pub(super) struct Troupe {
+    /// The first line that it is told.
+    pub(super) cast: String,
+    ledgers: HashMap<usize, Arc<Ledger>>,
+}
+
 #[derive(Serialize)]
 struct Cast {
     pause_ms: u128,
@@ -53,6 +60,50 @@ impl Kind for Script {
     }
 }
 
+impl Troupe {
+    pub(super) fn new(seats: &[Seat]) -> Result<Self, String> {
+        let place = |seat: &Seat| Place { client: seat.client, url: seat.url() };
+        let pause_ms = seats.first().map_or(0, |seat| seat.pause.as_millis());
+        let cast = Cast { pause_ms, seats: seats.iter().map(place).collect() };
+        let cast = serde_json::to_string(&cast).map_err(|error| error.to_string())?;
+        let ledgers = seats.iter().map(|seat| (seat.client, Arc::clone(&seat.ledger))).collect();
+        Ok(Self { cast, ledgers })
+    }
+
+    /// Puts into a ledger what the script has said.
+    pub(super) fn note(&self, line: &str) -> Result<(), String> {
+        self.note_words(line).ok_or_else(|| format!("the script says {line:?}"))
+    }
+
+    fn note_words(&self, line: &str) -> Option<()> {
+        let mut words = line.split(' ');
+        let what = words.next()?;
+        let ledger = self.ledgers.get(&words.next()?.parse().ok()?)?;
+        match what {
+            "o" => ledger.opened(),
+            "c" => ledger.closed(),
+            "n" => ledger.began_session(),
+            "s" => _ = ledger.next_number(),
+            "g" => {
+                let mut number = || words.next()?.parse().ok();
+                ledger.got(Stamp(number()?, u8::try_from(number()?).ok()?, number()?));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// What a script is told in a phase.
+pub(super) const fn order(phase: Phase) -> Option<&'static str> {
+    match phase {
+        Phase::Join => None,
+        Phase::Talk => Some("talk"),
+        Phase::Listen => Some("listen"),
+        Phase::Leave => Some("leave"),
+    }
+}
+
 async fn run(mut command: Command, seats: Vec<Seat>) -> Result<(), String> {
     let told = |error: std::io::Error| format!("the script: {error}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -60,30 +111,22 @@ async fn run(mut command: Command, seats: Vec<Seat>) -> Result<(), String> {
     let mut stdin = child.stdin.take().ok_or("no standard input")?;
     let stdout = child.stdout.take().ok_or("no standard output")?;
     let mut phase = seats.first().ok_or("nobody to play")?.phase.clone();
-    let place = |seat: &Seat| Place { client: seat.client, url: seat.url() };
-    let pause_ms = seats[0].pause.as_millis();
-    let cast = Cast { pause_ms, seats: seats.iter().map(place).collect() };
-    let cast = serde_json::to_string(&cast).map_err(|error| error.to_string())?;
-    stdin.write_all(format!("{cast}\n").as_bytes()).await.map_err(told)?;
-    let ledgers: HashMap<usize, Arc<Ledger>> =
-        seats.iter().map(|seat| (seat.client, Arc::clone(&seat.ledger))).collect();
+    let troupe = Troupe::new(&seats)?;
+    stdin.write_all(format!("{}\n", troupe.cast).as_bytes()).await.map_err(told)?;
     let mut lines = BufReader::new(stdout).lines();
     loop {
         tokio::select! {
             line = lines.next_line() => match line.map_err(told)? {
-                Some(line) => note(&line, &ledgers).ok_or_else(|| format!("it says {line:?}"))?,
+                Some(line) => troupe.note(&line)?,
                 None => return Err("the script has ended".to_owned()),
             },
             changed = phase.changed() => {
                 changed.map_err(|error| error.to_string())?;
-                let order = match *phase.borrow_and_update() {
-                    Phase::Join => continue,
-                    Phase::Talk => "talk\n",
-                    Phase::Listen => "listen\n",
-                    Phase::Leave => "leave\n",
-                };
-                stdin.write_all(order.as_bytes()).await.map_err(told)?;
-                if order == "leave\n" {
+                let now = *phase.borrow_and_update();
+                if let Some(order) = order(now) {
+                    stdin.write_all(format!("{order}\n").as_bytes()).await.map_err(told)?;
+                }
+                if now == Phase::Leave {
                     break;
                 }
             }
@@ -92,23 +135,4 @@ async fn run(mut command: Command, seats: Vec<Seat>) -> Result<(), String> {
     let ended = timeout(PATIENCE, child.wait()).await;
     ended.map_err(|_| "the script does not end".to_owned())?.map_err(told)?;
     Ok(())
-}
-
-/// Puts into a ledger what the script has said.
-fn note(line: &str, ledgers: &HashMap<usize, Arc<Ledger>>) -> Option<()> {
-    let mut words = line.split(' ');
-    let what = words.next()?;
-    let ledger = ledgers.get(&words.next()?.parse().ok()?)?;
-    match what {
-        "o" => ledger.opened(),
-        "c" => ledger.closed(),
-        "n" => ledger.began_session(),
-        "s" => drop(ledger.next_number()),
-        "g" => {
-            let mut number = || words.next()?.parse().ok();
-            ledger.got(Stamp(number()?, u8::try_from(number()?).ok()?, number()?));
-        }
-        _ => return None,
-    }
-    Some(())
 }

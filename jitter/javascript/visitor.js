@@ -1,13 +1,8 @@
-// Clients of the package @wspulse/client, in Node.
+// A client of the package @wspulse/client, as any application would use it.
 
-import { createRequire } from "node:module";
-import { connect } from "../../clients/typescript/dist/index.js";
-import { stage } from "./stage.js";
-
-const { WebSocket } = createRequire(new URL("../../clients/typescript/package.json", import.meta.url))("ws");
-
-stage((seat, told) => {
-  const client = connect(seat.url, { WebSocket, reconnect: { base: 200, max: 1_000 } });
+/// What `stage` starts, by the package's `connect`.
+export const visitor = (connect, options) => (seat, told) => {
+  const client = connect(seat.url, { ...options, reconnect: { base: 200, max: 1_000 } });
   let [had, leaving] = [false, false];
   client.listen("session", ({ session }) => {
     if (session === "new" && had) told.anew();
@@ -23,4 +18,4 @@ stage((seat, told) => {
     client.close();
   };
   return { send: (number) => client.post({ event: "u", payload: number }), close };
-});
+};

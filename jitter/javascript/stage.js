@@ -1,5 +1,6 @@
-// What every client in Node has in common: told what to do by lines on standard input, it tells what
-// happens by lines on standard output. The first line says who the clients are.
+// What all clients in JavaScript have in common: told what to do by lines, they tell what happens by
+// lines. In Node these are standard input and output, in a page it is a WebSocket of its own, over a
+// link that is never cut. The first line says who the clients are.
 //
 //     o <client>                           its transport is ready
 //     c <client>                           it has lost it
@@ -7,13 +8,30 @@
 //     s <client>                           it has sent its next message
 //     g <client> <tick> <direct> <micros>  it has got a frame
 
-import { createInterface } from "node:readline";
+async function nodeWire() {
+  const { createInterface } = await import("node:readline");
+  const lines = createInterface({ input: process.stdin });
+  lines.on("close", () => process.exit(0));
+  return {
+    write: (line) => process.stdout.write(`${line}\n`),
+    read: (reader) => lines.on("line", reader),
+    end: () => process.exit(0),
+  };
+}
 
-const tell = (what, client, ...more) => process.stdout.write(`${[what, client, ...more].join(" ")}\n`);
+function pageWire() {
+  const socket = new WebSocket(`ws://${location.host}/control`);
+  return {
+    write: (line) => socket.send(line),
+    read: (reader) => (socket.onmessage = ({ data }) => reader(data)),
+    end: () => socket.close(),
+  };
+}
 
-/// Runs clients. `start(seat, told)` returns `{ send(number), close() }`; a `send` that returns false
-/// was not possible.
-export function stage(start) {
+/// Runs clients. `start(seat, told)` returns `{ send(number), close() }`.
+export async function stage(start) {
+  const wire = globalThis.document ? pageWire() : await nodeWire();
+  const tell = (what, client, ...more) => wire.write([what, client, ...more].join(" "));
   let clients = [];
   let talking = false;
   const obey = {
@@ -21,7 +39,7 @@ export function stage(start) {
     listen: () => (talking = false),
     leave: () => {
       for (const { close } of clients) close();
-      process.exit(0);
+      wire.end();
     },
   };
   const begin = ({ pause_ms, seats }) => {
@@ -43,11 +61,9 @@ export function stage(start) {
     }, pause_ms);
   };
   let begun = false;
-  const lines = createInterface({ input: process.stdin });
-  lines.on("line", (line) => {
+  wire.read((line) => {
     if (begun) return obey[line]?.();
     begun = true;
     begin(JSON.parse(line));
   });
-  lines.on("close", () => process.exit(0));
 }
