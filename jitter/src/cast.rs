@@ -13,10 +13,18 @@ use crate::clients::plain::Plain;
 use crate::clients::protocol::Protocol;
 use crate::clients::rust::Rust;
 use crate::clients::script::Script;
+use crate::ledger::Streams;
 use crate::nginx::Nginx;
 use crate::options::{DIRECT_EVERY, Guest, RunOptions, TICKS_PER_SECOND};
 use crate::scene::Scene;
 use crate::server::Level;
+
+/// Other servers.
+#[derive(Debug, Clone, Copy)]
+enum Peer {
+    Socketio,
+    Centrifuge,
+}
 
 const BROWSERS: [Browser; 2] = [Browser::Chromium, Browser::Firefox];
 
@@ -33,8 +41,9 @@ pub(crate) fn missing(options: &RunOptions) -> Vec<String> {
     for browser in wanted.filter(|browser| !has_program(browser.program())) {
         missing.push(format!("clients in {}, which is not installed", browser.program()));
     }
-    if options.is_with(Guest::Peers) && !has_socketio() {
-        missing.push("Socket.IO, which is not installed".to_owned());
+    let peers = Peer::ALL.into_iter().filter(|_| options.is_with(Guest::Peers));
+    for peer in peers.filter(|peer| !peer.is_here()) {
+        missing.push(format!("{peer:?}, which is not built"));
     }
     missing
 }
@@ -46,9 +55,8 @@ pub(crate) fn scenes(options: &RunOptions) -> Result<Vec<Scene>, Box<dyn Error>>
     for level in levels {
         scenes.push(ours(level, options)?);
     }
-    if options.is_with(Guest::Peers) && has_socketio() {
-        scenes.push(socketio(options));
-    }
+    let peers = Peer::ALL.into_iter().filter(|_| options.is_with(Guest::Peers));
+    scenes.extend(peers.filter(|each| each.is_here()).map(|each| peer(each, options)));
     Ok(scenes)
 }
 
@@ -73,17 +81,28 @@ fn ours(level: Level, options: &RunOptions) -> Result<Scene, Box<dyn Error>> {
     let mut server = Command::new(std::env::current_exe()?);
     server.args(["server", "--level", value.get_name()]);
     schedule(&mut server, kinds.len(), options);
-    Ok(Scene { name, level: Some(level), server, kinds })
+    Ok(Scene { name, level: Some(level), streams: Streams::One, server, kinds })
 }
 
-fn socketio(options: &RunOptions) -> Scene {
-    let path = here("peers/socketio/client.js");
+/// Another server, with its own client in Node.
+fn peer(peer: Peer, options: &RunOptions) -> Scene {
+    let path = here(peer.dir()).join("client.js");
     let client = Script { name: "its own", path, speaks_protocol: false };
     let kinds: Vec<Box<dyn Kind>> = vec![Box::new(client)];
-    let mut server = Command::new("node");
-    server.arg(here("peers/socketio/server.js"));
+    let (name, streams, mut server) = match peer {
+        Peer::Socketio => {
+            let mut server = Command::new("node");
+            server.arg(here(peer.dir()).join("server.js"));
+            ("Socket.IO 4.8", Streams::One, server)
+        }
+        // Direct sends are a channel of their own, and channels are recovered one by one.
+        Peer::Centrifuge => {
+            let server = Command::new(here(peer.dir()).join("bin/centrifuge"));
+            ("Centrifuge 0.40", Streams::Two, server)
+        }
+    };
     schedule(&mut server, kinds.len(), options);
-    Scene { name: "Socket.IO 4.8", level: None, server, kinds }
+    Scene { name, level: None, streams, server, kinds }
 }
 
 /// Tells a server what to send to whom.
@@ -97,8 +116,24 @@ fn has_package() -> bool {
     has_program("node") && here("../clients/typescript/dist/index.js").exists()
 }
 
-fn has_socketio() -> bool {
-    has_program("node") && here("peers/socketio/node_modules/socket.io-client").exists()
+impl Peer {
+    const ALL: [Self; 2] = [Self::Socketio, Self::Centrifuge];
+
+    const fn dir(self) -> &'static str {
+        match self {
+            Self::Socketio => "peers/socketio",
+            Self::Centrifuge => "peers/centrifuge",
+        }
+    }
+
+    /// Whether it is built.
+    fn is_here(self) -> bool {
+        let needed = match self {
+            Self::Socketio => ["node_modules/socket.io", "node_modules/socket.io-client"],
+            Self::Centrifuge => ["bin/centrifuge", "node_modules/centrifuge"],
+        };
+        has_program("node") && needed.iter().all(|path| here(self.dir()).join(path).exists())
+    }
 }
 
 fn has_program(program: &str) -> bool {

@@ -15,7 +15,7 @@ use rand::RngExt;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Response};
@@ -68,6 +68,13 @@ impl Seat {
     /// Where its link leads.
     pub(crate) fn url(&self) -> String {
         format!("ws://{}/ws?room={ROOM}&id={}", self.address, id(self.client))
+    }
+
+    /// When to say something; a client that could not does not make up for it.
+    fn pauses(&self) -> Interval {
+        let mut pauses = interval(self.pause);
+        pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pauses
     }
 
     pub(crate) fn is_talking(&self) -> bool {

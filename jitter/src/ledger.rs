@@ -36,6 +36,15 @@ impl Cause {
     }
 }
 
+/// What must come in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// Broadcasts and direct sends together.
+    One,
+    /// Each for itself.
+    Two,
+}
+
 /// The book of one client, kept by this program for all kinds of clients.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Pages>);
@@ -49,8 +58,11 @@ struct Pages {
     seen: Vec<u8>,
     /// One beyond the highest position that has come.
     beyond: usize,
-    /// The last position on the link that is open.
-    last_on_link: Option<usize>,
+    streams: Streams,
+    /// The same for each stream.
+    beyond_in: [usize; 2],
+    /// The last position on the link that is open, for each stream.
+    last_on_link: [Option<usize>; 2],
     /// Where each link began, and what had ended the one before.
     began: Vec<(usize, Cause)>,
     twice: u64,
@@ -80,7 +92,9 @@ impl Default for Pages {
             is_open: false,
             seen: Vec::new(),
             beyond: 0,
-            last_on_link: None,
+            streams: Streams::One,
+            beyond_in: [0; 2],
+            last_on_link: [None; 2],
             began: vec![(0, Cause::None)],
             twice: 0,
             disorder: 0,
@@ -127,6 +141,10 @@ impl Account {
 }
 
 impl Ledger {
+    pub(crate) fn new(streams: Streams) -> Self {
+        Self(Mutex::new(Pages { streams, ..Pages::default() }))
+    }
+
     /// The link does this to its connection.
     pub(crate) fn note_cause(&self, cause: Cause) {
         self.0.lock().cause = cause;
@@ -138,7 +156,7 @@ impl Ledger {
         pages.settle();
         pages.links += 1;
         pages.is_open = true;
-        pages.last_on_link = None;
+        pages.last_on_link = [None; 2];
         let (beyond, cause, sent) = (pages.beyond, pages.cause, pages.sent);
         if pages.links > 1 {
             pages.began.push((beyond, cause));
@@ -260,15 +278,20 @@ impl Pages {
         let is_new = self.seen[position] == 0;
         self.seen[position] = self.seen[position].saturating_add(1);
         // Repeated frames come in order as well, and before anything new.
-        let follows = self.last_on_link.is_none_or(|last| last < position);
-        if !follows || (is_new && position < self.beyond) {
+        let stream = match self.streams {
+            Streams::One => 0,
+            Streams::Two => usize::from(stamp.slot().is_direct),
+        };
+        let follows = self.last_on_link[stream].is_none_or(|last| last < position);
+        if !follows || (is_new && position < self.beyond_in[stream]) {
             self.disorder += 1;
         }
         if !is_new {
             self.twice += 1;
         }
         self.beyond = self.beyond.max(position + 1);
-        self.last_on_link = Some(position);
+        self.beyond_in[stream] = self.beyond_in[stream].max(position + 1);
+        self.last_on_link[stream] = Some(position);
         if let Some(catching_up) = &mut self.catching_up {
             if stamp.2 < catching_up.opened_at {
                 catching_up.last_missed_at = Some(micros());

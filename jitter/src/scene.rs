@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::clients::{Kind, Phase, Seat};
-use crate::ledger::{Account, Expected, Heard, Ledger};
+use crate::ledger::{Account, Expected, Heard, Ledger, Streams};
 use crate::link::{
     self, Route, Weather,
     plan::{Way, between},
@@ -29,6 +29,7 @@ pub(crate) struct Scene {
     pub(crate) name: &'static str,
     /// What it promises; `None` for other servers than ours, which are not judged.
     pub(crate) level: Option<Level>,
+    pub(crate) streams: Streams,
     pub(crate) server: Command,
     pub(crate) kinds: Vec<Box<dyn Kind>>,
 }
@@ -101,7 +102,7 @@ impl Scene {
             let mut seats = Vec::new();
             for client in next..next + options.clients() {
                 let behind = nginx.as_ref().filter(|_| client % NGINX_EVERY == 0);
-                let ledger = Arc::new(Ledger::default());
+                let ledger = Arc::new(Ledger::new(self.streams));
                 let route = Route {
                     to: behind.map_or(server.address(), Nginx::address),
                     seed: dice.random(),

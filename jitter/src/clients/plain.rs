@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Kind, Running, Seat, Socket, dial, message, stamp, wait};
@@ -47,7 +47,7 @@ async fn live(seat: Seat) {
 }
 
 async fn use_link(seat: &Seat, socket: &mut Socket) {
-    let mut pause = interval(seat.pause);
+    let mut pause = seat.pauses();
     let mut phase = seat.phase.clone();
     loop {
         tokio::select! {

@@ -121,7 +121,7 @@ impl Client {
     }
 
     async fn use_link(&mut self, transport: &mut Transport, is_chosen: bool) -> Stop {
-        let mut pause = interval(self.seat.pause);
+        let mut pause = self.seat.pauses();
         let mut look = interval(Duration::from_secs(1));
         let mut phase = self.seat.phase.clone();
         loop {

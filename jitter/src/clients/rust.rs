@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::interval;
 use wspulse_client::{Client, Event, Frame, Proxy, SessionStart};
 
 use super::{Kind, Running, Seat};
@@ -37,7 +36,7 @@ async fn live(seat: Seat) -> Result<(), String> {
         .proxy(Proxy::None)
         .backoff(Duration::from_millis(200), Duration::from_secs(1));
     let (client, mut events) = builder.connect().map_err(|error| error.to_string())?;
-    let mut pause = interval(seat.pause);
+    let mut pause = seat.pauses();
     let mut phase = seat.phase.clone();
     let mut had_session = false;
     loop {
