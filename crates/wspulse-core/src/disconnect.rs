@@ -97,6 +97,11 @@ const fn policy_violation(reason: &'static str) -> CloseFrame {
 
 const DUPLICATE: CloseFrame = CloseFrame::from_static(CloseCode::NORMAL, "duplicate connection id");
 
+/// For a client of `wspulse.1` whose transport makes room for a handshake that may be an older one of
+/// its own: it may come back, unlike one whose session somebody else has taken.
+pub const OVERTAKEN: CloseFrame =
+    CloseFrame::from_static(CloseCode::GOING_AWAY, "overtaken by another handshake");
+
 impl fmt::Display for TransportLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

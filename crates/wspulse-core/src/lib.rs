@@ -25,7 +25,9 @@ pub mod websocket;
 pub use callbacks::{Resumed, SessionEvent};
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 pub use codec::Codec;
-pub use disconnect::{Disconnect, DisconnectReason, Dismissal, PanicError, TransportLost};
+pub use disconnect::{
+    Disconnect, DisconnectReason, Dismissal, OVERTAKEN, PanicError, TransportLost,
+};
 pub use encoded::{EncodedFrame, MessageKind};
 pub use escaped::Escaped;
 pub use frame::{Frame, PayloadError};

@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
-use wspulse_core::{Disconnect, Dismissal, TransportLost};
+use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost};
 
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{Collected, End, Mail};
@@ -139,6 +139,17 @@ impl Driver {
         }
     }
 
+    /// How the transport is taken leave of that makes room for another. A client of `wspulse.1` that
+    /// comes with an older token than the one that was sent on it may be the same, by a handshake that
+    /// took longer than its next one.
+    fn supersession(&self, received: Option<u64>, token: u32) -> Dismissal {
+        let proof = self.connection.mailbox.proof().filter(|_| received.is_some());
+        match proof {
+            Some(proof) if !proof.is_newest(token) => Dismissal::Close(OVERTAKEN),
+            Some(_) | None => TransportLost::Superseded.dismissal(),
+        }
+    }
+
     fn tell_if_suspended(&self) {
         if self.session.is_suspended() && self.connection.mailbox.set_suspended() {
             let ConnectionShared { server, room, id, .. } = &*self.connection;
@@ -194,15 +205,15 @@ impl Driver {
         let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
             return;
         };
-        let (peer_addr, received, asked) =
-            (upgrade.peer_addr, upgrade.received, upgrade.asked.take());
+        let (peer_addr, received, token, asked) =
+            (upgrade.peer_addr, upgrade.received, upgrade.token, upgrade.asked.take());
         self.arrivals.take_upgrade();
         match result {
             Ok(upgradable) => {
                 let peer_addr = peer_addr.or_else(|| upgradable.peer_addr());
                 if self.transport.is_some() {
                     let deadline = now() + self.connection.server.session_config().write_wait;
-                    self.dismiss(TransportLost::Superseded.dismissal(), deadline.into());
+                    self.dismiss(self.supersession(received, token), deadline.into());
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
                 let lost = self.resume_at(received);

@@ -50,6 +50,11 @@ impl Proof {
         self.confirmed = self.confirmed.max(number);
     }
 
+    /// Whether no token was sent after the one of this number.
+    pub(crate) const fn is_newest(&self, number: u32) -> bool {
+        self.newest == number
+    }
+
     /// Whether some client is known to have read a hello of this session.
     pub(crate) const fn is_claimed(&self) -> bool {
         self.confirmed > 0

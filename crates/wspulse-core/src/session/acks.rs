@@ -194,8 +194,10 @@ impl Session {
         self.acks.as_ref()?.ask_at?.checked_sub(self.config.ask?.time)
     }
 
-    /// The question in hand was not answered in time.
-    pub(super) fn handle_unanswered(&mut self, now: Instant) {
+    /// The question in hand was not answered in time. A peer from which nothing more comes is given
+    /// up at `heard_out_at`.
+    fn handle_unanswered(&mut self, heard_out_at: Instant, now: Instant) {
+        let time = self.config.heartbeat.pong_timeout;
         let unasked_at = self.unasked_at();
         let Some(acks) = &mut self.acks else { return };
         let Some(question) = acks.question.take() else { return };
@@ -204,23 +206,33 @@ impl Session {
                 self.actions.push_back(Action::PongTimeout);
                 self.handle_transport_lost(TransportLost::PongTimeout, now);
             }
-            Peer::Unknown | Peer::Silent => {
+            // It may be gone, and with it what was on its way: its silence decides, which is told
+            // first. Only who is heard long after the question is known not to answer.
+            Peer::Unknown | Peer::Silent if heard_out_at >= after(now, time / 2) => {
                 let is_news = acks.peer == Peer::Unknown;
                 acks.peer = Peer::Silent;
                 acks.oldest_at = unasked_at;
                 self.actions.push_back(Action::Presume { number: question.number, is_news });
             }
+            Peer::Unknown | Peer::Silent => {
+                acks.question = Some(Question { deadline: heard_out_at, ..question });
+            }
         }
     }
 
     /// Does what is due of all this: whether to ask now.
-    pub(super) fn handle_ask_timeout(&mut self, is_reading: bool, now: Instant) {
+    pub(super) fn handle_ask_timeout(
+        &mut self,
+        is_reading: bool,
+        heard_out_at: Instant,
+        now: Instant,
+    ) {
         let Some(acks) = &self.acks else { return };
         if acks.deadline(is_reading).is_none_or(|deadline| now < deadline) {
             return;
         }
         if acks.question.is_some() {
-            self.handle_unanswered(now);
+            self.handle_unanswered(heard_out_at, now);
         } else {
             self.actions.push_back(Action::Ping);
         }

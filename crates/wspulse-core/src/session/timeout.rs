@@ -85,7 +85,8 @@ impl Session {
                 } else if link.heartbeat.poll_ping(config, now) {
                     self.actions.push_back(Action::Ping);
                 } else if self.acks.is_some() {
-                    self.handle_ask_timeout(!paused, now);
+                    let heard_out_at = link.heartbeat.pong_deadline(config);
+                    self.handle_ask_timeout(!paused, heard_out_at, now);
                 }
             }
             State::Suspended { grace_deadline, cause } => {

@@ -83,6 +83,7 @@ pub(super) fn join_with_capacity(
         peer_addr: None,
         received: None,
         asked: None,
+        token: 0,
     };
     server.register(Admission::room(room).id(id), None, upgrade)?;
     Ok(Client(wire))

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wspulse_core::Disconnect;
 use wspulse_core::protocol::ResumeOffer;
+use wspulse_core::{Disconnect, OVERTAKEN};
 
 use super::Server;
 use crate::address::AddressGroup;
@@ -30,6 +30,15 @@ use crate::sync::{self, AtomicUsize};
 use crate::token::{Proof, TokenKey};
 use crate::transport::{Upgrade, turn_away};
 use crate::turns::Turns;
+
+/// The session that a client comes back to.
+struct Found {
+    session: Arc<ConnectionShared>,
+    /// How many of its frames the client has.
+    received: u64,
+    /// The number of the token that the client has; 0 for none.
+    token: u32,
+}
 
 impl Server {
     /// The number of sessions that wait for their clients. It looks at every connection: for a
@@ -111,8 +120,9 @@ impl Server {
                 let found = resume
                     .and_then(|offer| self.find_session(&offer, id.as_deref()))
                     .or_else(|| self.find_unclaimed(id.as_deref()?));
-                upgrade.received = found.as_ref().map(|(_, received)| *received);
-                Speaks::Exchange { resumes: found.map(|(session, _)| session) }
+                upgrade.received = found.as_ref().map(|found| found.received);
+                upgrade.token = found.as_ref().map_or(0, |found| found.token);
+                Speaks::Exchange { resumes: found.map(|found| found.session) }
             }
         };
         // A session that is found by its token comes back under its id, whoever has given it that.
@@ -161,13 +171,9 @@ impl Server {
         Ok(())
     }
 
-    /// The session whose token a client offers, and how many of its frames the client has; if the
-    /// application has admitted it under an id, the session must have that one.
-    fn find_session(
-        &self,
-        offer: &ResumeOffer,
-        admitted_id: Option<&str>,
-    ) -> Option<(Arc<ConnectionShared>, u64)> {
+    /// The session whose token a client offers; if the application has admitted it under an id, the
+    /// session must have that one.
+    fn find_session(&self, offer: &ResumeOffer, admitted_id: Option<&str>) -> Option<Found> {
         let id = match admitted_id {
             Some(id) => Cow::Borrowed(id),
             None => Cow::Owned(TokenKey::id_of(&offer.token)?),
@@ -176,7 +182,7 @@ impl Server {
         let proof = session.mailbox.proof()?;
         let number = self.inner.token_key.check(&offer.token, &id, proof)?;
         session.mailbox.confirm_token(number);
-        Some((session, offer.count))
+        Some(Found { session, received: offer.count, token: number })
     }
 
     pub(crate) fn turns(&self) -> &Turns {
@@ -190,9 +196,10 @@ impl Server {
 
     /// A session whose first hello nobody is known to have read: it is for the client that is
     /// admitted under its id now, which has no token and no frame of it.
-    fn find_unclaimed(&self, id: &str) -> Option<(Arc<ConnectionShared>, u64)> {
+    fn find_unclaimed(&self, id: &str) -> Option<Found> {
         let session = self.inner.registry.find(id)?;
-        (!session.mailbox.proof()?.is_claimed()).then_some((session, 0))
+        let is_claimed = session.mailbox.proof()?.is_claimed();
+        (!is_claimed).then_some(Found { session, received: 0, token: 0 })
     }
 
     /// Ends a connection and tells whether this call was the one that did.
@@ -212,10 +219,14 @@ impl Server {
         ended
     }
 
-    /// Tells a client whose transport was displaced by a newer one.
+    /// Tells a client whose transport was displaced by a newer one. If it speaks `wspulse.1`, it may
+    /// be that very client, whose handshakes have overtaken one another: it may come back.
     pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
         upgrade.asked = None;
-        let close = Disconnect::Duplicate.close_frame();
+        let close = match upgrade.received {
+            Some(_) => OVERTAKEN,
+            None => Disconnect::Duplicate.close_frame(),
+        };
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
     }

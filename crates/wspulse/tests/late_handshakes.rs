@@ -1,0 +1,54 @@
+//! Exactly once, with a client whose handshakes overtake one another: it has given up an attempt, is
+//! back by the next one, and then the server comes to the first, as one that stood still may.
+
+mod support_exchange;
+
+use std::time::Duration;
+
+use support_exchange::{Heard, Speaker, frame};
+use tokio::time::sleep;
+use wspulse::{Admission, CloseCode, CloseFrame, Delivery, Frame, Server};
+use wspulse_core::protocol::SessionKind;
+
+fn server() -> Server {
+    let builder = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
+    let builder = builder.resume_window(Duration::from_mins(1)).delivery(Delivery::ExactlyOnce);
+    builder.build().unwrap()
+}
+
+async fn closed(client: &mut Speaker) -> CloseFrame {
+    loop {
+        if let Heard::Closed(close) = client.hear().await {
+            return close.expect("with a code");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_overtaken_by_its_own_older_handshake_may_come_back_and_misses_nothing() {
+    let server = server();
+    let (ann, first) = Speaker::begin(&server, "/ws").await;
+    drop(ann);
+    let (mut ann, second) = Speaker::resume(&server, "/ws", &first.token, 0).await;
+    server.send("ann", Frame::new("a")).unwrap();
+    assert_eq!(ann.hear().await, frame("a"));
+    let _late = Speaker::come_back(&server, "/ws", &first.token, 0).await;
+    // 1000 would be the end of it: the client would take it for another one's doing.
+    assert_eq!(closed(&mut ann).await.code(), CloseCode::GOING_AWAY);
+    server.send("ann", Frame::new("b")).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let (mut ann, third) = Speaker::resume(&server, "/ws", &second.token, 1).await;
+    assert_eq!((third.session, third.replay), (SessionKind::Resumed, 1));
+    assert_eq!(ann.hear().await, frame("b"));
+    ann.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_may_one_whose_first_handshake_of_all_was_late() {
+    let server = server();
+    let (mut ann, hello) = Speaker::begin(&server, "/ws").await;
+    let _late = Speaker::dial(&server, "/ws", &[support_exchange::JSON]).await;
+    assert_eq!(closed(&mut ann).await.code(), CloseCode::GOING_AWAY);
+    let (_ann, resumed) = Speaker::resume(&server, "/ws", &hello.token, 0).await;
+    assert_eq!(resumed.session, SessionKind::Resumed);
+}

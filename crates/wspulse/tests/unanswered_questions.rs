@@ -1,0 +1,65 @@
+//! At least once, where a question is not answered on a transport that has answered none before: what
+//! is on its way is taken for arrived only if the client is seen to live.
+
+mod support_sessions;
+
+use std::time::Duration;
+
+use support_sessions::{Client, Stage, WINDOW, number, numbered};
+use tokio::time::{sleep, timeout};
+use wspulse::{Connection, ConnectionState, Delivery, Frame};
+
+const PING: Duration = Duration::from_secs(10);
+const PONG: Duration = Duration::from_secs(30);
+
+fn stage() -> Stage {
+    Stage::new(|builder| {
+        builder.resume_window(WINDOW).heartbeat(PING, PONG).delivery(Delivery::AtLeastOnce)
+    })
+}
+
+async fn speak(client: &mut Client) {
+    client.send(&Frame::new("alive")).await.unwrap();
+}
+
+async fn acknowledged(connection: &Connection) -> (u64, u64) {
+    sleep(Duration::from_millis(1)).await;
+    let stats = connection.outbound_stats();
+    (stats.sent, stats.unacknowledged)
+}
+
+/// Its last message comes behind the question, so that the question's time is over before that of
+/// the silence, and what was on its way was lost without a word.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_falls_silent_right_after_it_was_asked_loses_no_frame() {
+    let mut stage = stage();
+    let (mut silent, connection) = stage.join("ann").await;
+    for n in 1..=3 {
+        connection.send(numbered(n)).unwrap();
+    }
+    sleep(Duration::from_millis(1_200)).await;
+    speak(&mut silent).await;
+    assert_eq!(stage.next().await.name(), "message");
+    stage.dropped().await;
+    let (mut ann, _) = stage.rejoin("ann").await;
+    for n in 1..=3 {
+        let frame = timeout(Duration::from_secs(1), ann.frame()).await;
+        assert_eq!(number(&frame.expect("it was not acknowledged").unwrap()), n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_speaks_seldom_and_never_answers_is_kept_all_the_same() {
+    let mut stage = stage();
+    let (mut ann, connection) = stage.join("ann").await;
+    connection.send(numbered(1)).unwrap();
+    sleep(Duration::from_secs(14)).await;
+    speak(&mut ann).await;
+    // The question's time is over.
+    sleep(Duration::from_secs(26)).await;
+    assert_eq!(acknowledged(&connection).await, (1, 1), "it may be gone as well");
+    speak(&mut ann).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(acknowledged(&connection).await, (1, 0), "nobody will ever know");
+    assert_eq!(connection.state(), ConnectionState::Connected);
+}
