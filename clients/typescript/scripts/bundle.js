@@ -1,0 +1,32 @@
+// The whole client in one minified file.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * Bundles the main entry, into a file if one is given, and says how long it is.
+ *
+ * @param {string} [outfile]
+ */
+export async function bundle(outfile) {
+  const { outputFiles } = await build({
+    entryPoints: [join(root, "src", "index.ts")],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    write: false,
+  });
+  const [output] = outputFiles;
+  if (!output) throw new Error("esbuild wrote nothing");
+  if (outfile !== undefined) {
+    mkdirSync(dirname(outfile), { recursive: true });
+    writeFileSync(outfile, output.contents);
+  }
+  return { bytes: output.contents.length, gzipped: gzipSync(output.contents, { level: 9 }).length };
+}

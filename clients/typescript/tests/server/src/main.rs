@@ -1,0 +1,88 @@
+//! The server that the client is tested against: one that promises exactly once, and one that
+//! does not. Prints both addresses in one line of JSON, and does what frames tell it by their event:
+//!
+//! | event | what happens |
+//! |---|---|
+//! | `note` | its payload is kept |
+//! | `notes` | the answer has all that was kept of this id |
+//! | `down` | so many frames `down` are sent, numbered |
+//! | `slow` | the callback takes so many milliseconds |
+//! | `refuse` | the answer is an error |
+//! | `close` | the connection is closed with this code |
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+use wspulse::{Admission, CloseCode, Connection, Delivery, Frame, Server};
+
+type Notes = Arc<Mutex<HashMap<String, Vec<Box<RawValue>>>>>;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (exactly, exactly_listener) = start(Delivery::ExactlyOnce).await?;
+    let (plain, plain_listener) = start(Delivery::AtMostOnce).await?;
+    println!(
+        r#"{{"exactly":"ws://{}","plain":"ws://{}"}}"#,
+        exactly_listener.local_addr()?,
+        plain_listener.local_addr()?
+    );
+    tokio::try_join!(async { wspulse::serve(exactly_listener, exactly).await }, async {
+        wspulse::serve(plain_listener, plain).await
+    },)?;
+    Ok(())
+}
+
+async fn start(delivery: Delivery) -> Result<(Server, TcpListener), Box<dyn Error>> {
+    let notes = Notes::default();
+    let server = Server::builder_sync(|request| {
+        let id = request.query("id").unwrap_or("ann".into());
+        Ok(Admission::room("lobby").id(&*id))
+    })
+    .on_message(move |connection, frame| {
+        let notes = Arc::clone(&notes);
+        async move {
+            if let Err(error) = received(&connection, &frame, &notes).await {
+                eprintln!("{}: {error}", frame.event());
+            }
+        }
+    })
+    .delivery(delivery)
+    .resume_window(Duration::from_secs(60))
+    .max_message_size(4096)
+    .build()?;
+    Ok((server, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?))
+}
+
+async fn received(
+    connection: &Connection,
+    frame: &Frame,
+    notes: &Notes,
+) -> Result<(), Box<dyn Error>> {
+    let notes = || notes.lock().unwrap_or_else(PoisonError::into_inner);
+    match frame.event() {
+        "note" => {
+            let note = frame.to_json()?;
+            notes().entry(connection.id().to_owned()).or_default().push(note);
+        }
+        "notes" => {
+            let answer = Frame::new("reply").with_id(frame.id());
+            let answer = answer.json(&notes().entry(connection.id().to_owned()).or_default())?;
+            connection.send(answer)?;
+        }
+        "down" => {
+            for number in 0..frame.to_json()? {
+                connection.send(Frame::new("down").json::<u64>(&number)?)?;
+            }
+        }
+        "slow" => tokio::time::sleep(Duration::from_millis(frame.to_json()?)).await,
+        "refuse" => connection.send(Frame::new("error").with_id(frame.id()).json("no")?)?,
+        "close" => connection.close_with(CloseCode::new(frame.to_json()?)?, "as you wish"),
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+// The client over real sockets, with a link that breaks again and again.
+
+import { afterEach, expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
+import { connect, type Client, type Options } from "../src/index.js";
+import { brokenLink, Peer } from "./peer.js";
+
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const stop of open.splice(0).reverse()) await stop();
+});
+
+const client = (port: number, options: Options = {}) => {
+  const client: Client = connect(`ws://127.0.0.1:${port}/`, {
+    WebSocket, reconnect: { base: 5, max: 20 }, ...options,
+  });
+  open.push(() => client.close());
+  return client;
+};
+
+/** Random numbers, the same for the same seed (mulberry32). */
+function random(seed: number) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const seeds = process.env["WSPULSE_SEED"]
+  ? [Number(process.env["WSPULSE_SEED"])]
+  : Array.from({ length: Number(process.env["WSPULSE_SEEDS"] ?? 5) }, () => (Math.random() * 1e9) | 0);
+
+test.each(seeds)("nothing is lost and nothing comes twice, both ways (WSPULSE_SEED=%i)", async (seed) => {
+  const draw = random(seed);
+  const peer = await Peer.start();
+  open.push(() => peer.stop());
+  peer.handlingMs = () => draw() * 4;
+  // The handshake has some 500 bytes: some links break in the middle of it.
+  const link = await brokenLink(peer.port, () => 300 + draw() * 3_000);
+  open.push(() => link.stop());
+  const ann = client(link.port, { sessions: "require" });
+  const got: unknown[] = [];
+  ann.on("down", (payload) => got.push(payload));
+  ann.listen("lost", () => expect.unreachable());
+  const sessions: string[] = [];
+  ann.listen("session", ({ session }) => sessions.push(session));
+  await vi.waitUntil(() => ann.state === "live", { timeout: 5_000, interval: 1 });
+
+  const all = Array.from({ length: 300 }, (_, n) => n);
+  const outcomes: Promise<string>[] = [];
+  for (const n of all) {
+    if (draw() < 0.3) outcomes.push(ann.send({ event: "up", payload: n }));
+    else ann.post({ event: "up", payload: n });
+    peer.send({ event: "down", payload: n });
+    if (draw() < 0.2) await new Promise((resolve) => setTimeout(resolve, draw() * 5));
+  }
+  outcomes.push(ann.send({ event: "up", payload: "last" }));
+  expect(new Set(await Promise.all(outcomes))).toEqual(new Set(["handled"]));
+  await vi.waitUntil(() => got.length >= all.length, { timeout: 10_000, interval: 5 });
+
+  expect(peer.handled.map((text) => (JSON.parse(text) as { payload: unknown }).payload))
+    .toEqual([...all, "last"]);
+  expect(got).toEqual(all);
+  // A first hello that is lost on its way leaves a session that nobody comes back to.
+  expect(sessions.filter((each) => each === "new")).toHaveLength(1);
+  expect(link.cuts()).toBeGreaterThan(5);
+  expect(ann.pending).toBe(0);
+}, 30_000);
