@@ -30,18 +30,20 @@ function openChat() {
   client.listen("session", ({ session, replay }) => {
     const frames = `${count(replay, "frame")} replayed`;
     if (session === "resumed") view.showNotice(`Resumed: ${frames}`, "good");
-    else if (lastSeq !== null) view.showNotice("A new session: what was said in between is not here.", "bad");
+    else if (lastSeq !== null) view.showNotice("A new session: something is missing here.", "bad");
     if (session === "new") lastSeq = null;
     replayed = replay;
     view.showStatus("live", session === "resumed" ? `Live again, ${frames}` : "Live");
   });
+  let lost = "";
+  client.listen("disconnect", (code, reason) => (lost = ending(code, reason)));
   client.listen("reconnect", (attempt, delay) => {
     const seconds = (delay / 1000).toFixed(1);
-    view.showStatus("waiting", `Connection lost. Attempt ${attempt} in ${seconds} s`, delay);
+    view.showStatus("waiting", `Connection lost: ${lost}. Attempt ${attempt} in ${seconds} s`, delay);
   });
   client.listen("end", (code, reason) => {
     if (user === null) return location.reload(); // We asked for it; see below.
-    view.showStatus("closed", `Closed by the server: ${code} “${reason}”`);
+    view.showStatus("closed", `Closed by the server: ${ending(code, reason)}`);
   });
 
   client.listen("message", ({ event, payload, id }) => {
@@ -65,6 +67,8 @@ function openChat() {
     }
   });
 }
+
+const ending = (code, reason) => (reason ? `${code} “${reason}”` : String(code));
 
 async function say(text) {
   const id = crypto.randomUUID();

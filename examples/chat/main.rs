@@ -62,15 +62,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Without buttons that cut the network, that listener would be the server's.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
+    // Every client is told (close code 1001) and every callback finishes. Plain HTTP connections
+    // are not waited for: browsers keep them open without a request on them.
+    let stopped = async {
+        stop_signal().await?;
+        server.close().await;
+        std::io::Result::Ok(())
+    };
     tokio::select! {
         result = wspulse::serve(listener, app) => result?,
         result = network.carry(pages, address) => result?,
-        // Every client is told (close code 1001) and every callback finishes. Plain HTTP
-        // connections are not waited for: browsers keep them open without a request on them.
-        stopped = stop_signal() => {
-            stopped?;
-            server.close().await;
-        }
+        result = stopped => result?,
     }
     Ok(())
 }

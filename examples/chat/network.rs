@@ -106,6 +106,9 @@ impl Network {
         let head = timeout(HEAD_WAIT, read_head(&mut page)).await??;
         let cable = self.cable(&head);
         is_up(&cable).await?;
+        if has_hung_up(&page) {
+            return Ok(());
+        }
         let cuts = cable.borrow().cuts;
         let mut server = TcpStream::connect(server).await?;
         server.write_all(&head).await?;
@@ -152,6 +155,11 @@ async fn read_head(page: &mut TcpStream) -> io::Result<Vec<u8>> {
         }
     }
     Ok(head)
+}
+
+/// Whether a page has given its request up while that waited; it sends nothing behind its head.
+fn has_hung_up(page: &TcpStream) -> bool {
+    !matches!(page.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// The value of `cable` in the query of a request.

@@ -77,12 +77,14 @@ impl Tab {
         self.client().await.minimize_window().await.expect("the window is minimized");
     }
 
-    /// Has the page say `NAME 0`, `NAME 1` and so on, until [`fall_silent`](Self::fall_silent).
+    /// Has the page say `NAME 0`, `NAME 1` and so on, until [`fall_silent`](Self::fall_silent). What
+    /// it notes is in the document, since in Firefox each script has variables of its own.
     pub(crate) async fn talk(&self, name: &str) {
         let script = format!(
-            "window.said = 0;
-            window.talking = setInterval(() => {{
-                document.getElementById('text').value = `{name} ${{said++}}`;
+            "const notes = document.body.dataset;
+            notes.said = 0;
+            notes.talking = setInterval(() => {{
+                document.getElementById('text').value = `{name} ${{notes.said++}}`;
                 document.getElementById('compose').requestSubmit();
             }}, 250)"
         );
@@ -91,11 +93,14 @@ impl Tab {
 
     /// Stops talking, waits until all that was said is handled, and tells how much it was.
     pub(crate) async fn fall_silent(&self) -> u64 {
-        let said = self.eval("clearInterval(talking); return said").await;
+        let stop = "const notes = document.body.dataset;
+            clearInterval(notes.talking);
+            return Number(notes.said)";
+        let said = self.eval(stop).await;
         let said = said.as_u64().expect("a number");
         let own = ".message.own[data-seq][data-tick=handled]";
         let condition = format!("document.querySelectorAll('{own}').length === {said}");
-        self.waits_until("all that was said is handled", &condition).await;
+        self.waits_until(&format!("all {said} that were said are handled"), &condition).await;
         said
     }
 
