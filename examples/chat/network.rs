@@ -57,6 +57,8 @@ struct Link {
     cuts: u64,
     /// The last cut was a reset.
     is_reset: bool,
+    /// How many connections it has had. A page has one at a time, the newest.
+    connections: u64,
 }
 
 type Cable = Arc<watch::Sender<Link>>;
@@ -105,12 +107,19 @@ impl Network {
     async fn connect(&self, mut page: TcpStream, server: SocketAddr) -> io::Result<()> {
         let head = timeout(HEAD_WAIT, read_head(&mut page)).await??;
         let cable = self.cable(&head);
+        let mut number = 0;
+        cable.send_modify(|link| {
+            link.connections += 1;
+            number = link.connections;
+        });
         is_up(&cable).await?;
-        if has_hung_up(&page) {
+        let mut server = TcpStream::connect(server).await?;
+        let Link { cuts, connections, .. } = *cable.borrow();
+        // Some browsers keep what their page has given up open for a while. If it came to the server
+        // behind its successor, the session would be taken from that.
+        if connections != number || has_hung_up(&page) {
             return Ok(());
         }
-        let cuts = cable.borrow().cuts;
-        let mut server = TcpStream::connect(server).await?;
         server.write_all(&head).await?;
         let (page_in, page_out) = page.split();
         let (server_in, server_out) = server.split();
