@@ -12,7 +12,7 @@ export interface Socket {
   onmessage: ((event: any) => void) | null;
   onclose: ((event: any) => void) | null;
   onerror: ((event: any) => void) | null;
-  // As the types of their bytes differ, so that no narrower one fits all.
+  // No narrower type fits all: they name their bytes differently.
   send(data: any): void;
   close(code?: number, reason?: string): void;
 }

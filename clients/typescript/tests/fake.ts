@@ -1,6 +1,7 @@
 // A WebSocket that a test plays the server of.
 
 import { vi } from "vitest";
+import { connect, type Options } from "../src/index.js";
 import type { Socket } from "../src/transport.js";
 
 export class FakeSocket implements Socket {
@@ -73,3 +74,23 @@ export function fakes() {
 
 /** Runs what waits, without letting time go by. */
 export const settle = () => vi.advanceTimersByTimeAsync(0);
+
+/** A client, the sockets that it makes, and what it tells. */
+export async function start(options: Options = {}) {
+  const { sockets, WebSocket, newest } = fakes();
+  const client = connect("ws://test", { WebSocket, ...options });
+  const told: unknown[][] = [];
+  for (const name of ["session", "disconnect", "reconnect", "lost", "end", "error"] as const) {
+    client.listen(name, (...args: unknown[]) => told.push([name, ...args]));
+  }
+  await settle();
+  return { client, sockets, newest, told };
+}
+
+export async function live(options: Options = {}, hello: object = {}) {
+  const started = await start(options);
+  started.newest().open();
+  started.newest().greet(hello);
+  started.told.length = 0;
+  return started;
+}

@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { connect, type Client, type Options } from "../src/index.js";
 import { brokenLink, Peer } from "./peer.js";
+import { random, seeds } from "./random.js";
 
 const open: (() => unknown)[] = [];
 afterEach(async () => {
@@ -18,21 +19,7 @@ const client = (port: number, options: Options = {}) => {
   return client;
 };
 
-/** Random numbers, the same for the same seed (mulberry32). */
-function random(seed: number) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const seeds = process.env["WSPULSE_SEED"]
-  ? [Number(process.env["WSPULSE_SEED"])]
-  : Array.from({ length: Number(process.env["WSPULSE_SEEDS"] ?? 5) }, () => (Math.random() * 1e9) | 0);
-
-test.each(seeds)("nothing is lost and nothing comes twice, both ways (WSPULSE_SEED=%i)", async (seed) => {
+test.each(seeds(Number(process.env["WSPULSE_SEEDS"] ?? 5)))("nothing is lost and nothing comes twice, both ways (WSPULSE_SEED=%i)", async (seed) => {
   const draw = random(seed);
   const peer = await Peer.start();
   open.push(() => peer.stop());
