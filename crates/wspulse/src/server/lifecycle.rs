@@ -27,7 +27,7 @@ use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
 use crate::restored::Asked;
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
-use crate::token::{Proof, TokenKey};
+use crate::token::{Proof, Token, TokenKey};
 use crate::transport::{Upgrade, turn_away};
 use crate::turns::Turns;
 
@@ -38,6 +38,14 @@ struct Found {
     received: u64,
     /// The number of the token that the client has; 0 for none.
     token: u32,
+}
+
+impl Found {
+    fn new(session: Arc<ConnectionShared>, received: u64, token: Token) -> Option<Self> {
+        let Token::Valid(token) = token else { return None };
+        session.mailbox.confirm_token(token);
+        Some(Self { session, received, token })
+    }
 }
 
 impl Server {
@@ -109,6 +117,7 @@ impl Server {
     ) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
+        let options = self.options();
         let Admission { room, id, data, protocol: _ } = admission;
         if self.callbacks().transport_restore.is_some() {
             upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
@@ -117,8 +126,16 @@ impl Server {
         let speaks = match exchange {
             None => Speaks::Plain,
             Some(Exchange { resume }) => {
-                let found = resume
-                    .and_then(|offer| self.find_session(&offer, id.as_deref()))
+                let offered = resume.and_then(|offer| self.find_offered(&offer, id.as_deref()));
+                if let Some((session, _, Token::Worthless)) = &offered {
+                    // The session's client has gone on since: its session is not to suffer.
+                    let close = Disconnect::FramesLost.close_frame();
+                    let decoder = options.decoder();
+                    self.part(session, turn_away(upgrade, close, decoder, self.end_deadline()));
+                    return Ok(());
+                }
+                let found = offered
+                    .and_then(|(session, received, token)| Found::new(session, received, token))
                     .or_else(|| self.find_unclaimed(id.as_deref()?));
                 upgrade.received = found.as_ref().map(|found| found.received);
                 upgrade.token = found.as_ref().map_or(0, |found| found.token);
@@ -128,7 +145,6 @@ impl Server {
         // A session that is found by its token comes back under its id, whoever has given it that.
         let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
         let id = id.unwrap_or_else(|| speaks.session_id());
-        let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
             Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
@@ -173,16 +189,19 @@ impl Server {
 
     /// The session whose token a client offers; if the application has admitted it under an id, the
     /// session must have that one.
-    fn find_session(&self, offer: &ResumeOffer, admitted_id: Option<&str>) -> Option<Found> {
+    fn find_offered(
+        &self,
+        offer: &ResumeOffer,
+        admitted_id: Option<&str>,
+    ) -> Option<(Arc<ConnectionShared>, u64, Token)> {
         let id = match admitted_id {
             Some(id) => Cow::Borrowed(id),
             None => Cow::Owned(TokenKey::id_of(&offer.token)?),
         };
         let session = self.inner.registry.find(&id)?;
         let proof = session.mailbox.proof()?;
-        let number = self.inner.token_key.check(&offer.token, &id, proof)?;
-        session.mailbox.confirm_token(number);
-        Some(Found { session, received: offer.count, token: number })
+        let token = self.inner.token_key.check(&offer.token, &id, proof)?;
+        Some((session, offer.count, token))
     }
 
     pub(crate) fn turns(&self) -> &Turns {
