@@ -94,7 +94,7 @@ export class Session<E extends Entry = Entry> {
   connect() {
     if (this.attached || this.state === "ended") return;
     this.state = "connecting";
-    const protocols = [this.offer];
+    const protocols = [this.offer, "wspulse.plain"];
     if (this.#token !== undefined) protocols.push(resumeOf(this.#token, this.#count));
     this.effects.push({ do: "connect", protocols });
   }

@@ -214,7 +214,7 @@ describe("receiving", () => {
       decode: (data) => ({ event: "raw", payload: data }),
     };
     const { client, newest, told } = await start({ codec });
-    expect(newest().protocols).toEqual(["wspulse.1+hex"]);
+    expect(newest().protocols).toEqual(["wspulse.1+hex", "wspulse.plain"]);
     newest().open("wspulse.1+hex");
     newest().greet();
     client.on("raw", (payload) => told.push([payload]));

@@ -111,17 +111,17 @@ describe("coming back", () => {
       await vi.advanceTimersToNextTimerAsync();
       return protocols;
     };
-    expect(await offers()).toEqual(["wspulse.1+json", "token"]);
+    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "token"]);
     expect(await offers()).toEqual(["token"]);
-    expect(await offers()).toEqual(["wspulse.1+json", "token"]);
+    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "token"]);
     newest().open("token");
     expect(client.state).toBe("plain");
     await offers();
     newest().open();
     newest().greet();
     await offers();
-    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.1.resume.t.0", "token"]);
-    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.1.resume.t.0", "token"]);
+    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "wspulse.1.resume.t.0", "token"]);
+    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "wspulse.1.resume.t.0", "token"]);
   });
 
   test("sessions may be required, or not wanted", async () => {

@@ -217,7 +217,7 @@ test("a server that has become a plain one ends the session", () => {
   ]);
   session.lost(1006, "");
   session.connect();
-  expect(effects("connect").map((e) => e.protocols)).toEqual([["wspulse.1+json"]]);
+  expect(effects("connect").map((e) => e.protocols)).toEqual([["wspulse.1+json", "wspulse.plain"]]);
 });
 
 test("the end tells of all that waits", () => {

@@ -43,7 +43,7 @@ class World {
     for (const effect of this.client.effects.splice(0)) {
       switch (effect.do) {
         case "connect": {
-          const found = /^wspulse\.1\.resume\.(.*)\.(\d+)$/.exec(effect.protocols[1] ?? "");
+          const found = /^wspulse\.1\.resume\.(.*)\.(\d+)$/.exec(effect.protocols[2] ?? "");
           this.offer = found ? { token: found[1]!, count: Number(found[2]) } : undefined;
           this.link = "opening";
           break;

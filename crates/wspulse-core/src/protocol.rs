@@ -14,6 +14,10 @@ use crate::encoded::MessageKind;
 /// In front of a codec's name, the subprotocol that is negotiated (RFC 6455 §1.9).
 pub const SUBPROTOCOL_PREFIX: &str = "wspulse.1+";
 
+/// The subprotocol that a server of this library chooses where it promises less: frames alone. Most
+/// WebSocket clients fail a handshake in which none of those is chosen that they offer.
+pub const PLAIN_SUBPROTOCOL: &str = "wspulse.plain";
+
 /// In front of a token and a count, what a client offers that has a session.
 const RESUME_PREFIX: &str = "wspulse.1.resume.";
 
@@ -38,7 +42,7 @@ pub enum Control {
 }
 
 /// What the server knows at the beginning of a transport.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, DeserializeDerive)]
+#[derive(Clone, PartialEq, Eq, Serialize, DeserializeDerive)]
 #[non_exhaustive]
 pub struct Hello {
     /// Whether this is the session whose token was offered.
@@ -69,6 +73,20 @@ pub enum SessionKind {
     New,
     /// It is the one that the client has had.
     Resumed,
+}
+
+impl fmt::Debug for Hello {
+    /// The token is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { session, id, received, handled, replay, .. } = self;
+        f.debug_struct("Hello")
+            .field("session", session)
+            .field("id", id)
+            .field("received", received)
+            .field("handled", handled)
+            .field("replay", replay)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Hello {

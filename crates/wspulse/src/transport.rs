@@ -18,6 +18,7 @@ use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
 use crate::handler::BoxFuture;
+use crate::restored::Asked;
 use crate::runtimes::Home;
 use crate::turns::LastTurn;
 
@@ -64,6 +65,8 @@ pub(crate) struct Upgrade {
     /// How many frames of its session the client has received, if it speaks `wspulse.1` and comes
     /// back.
     pub(crate) received: Option<u64>,
+    /// What the client was admitted with, if somebody is to be told of that.
+    pub(crate) asked: Option<Asked>,
 }
 
 /// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
@@ -80,14 +83,14 @@ pub(crate) type StreamSender = oneshot::Sender<Upgradable>;
 impl Upgrade {
     /// The stream of a request that hyper serves, also under axum.
     pub(crate) fn from_hyper(from_hyper: FromHyper, peer_addr: Option<SocketAddr>) -> Self {
-        Self { stream: Box::pin(from_hyper.stream()), peer_addr, received: None }
+        Self { stream: Box::pin(from_hyper.stream()), peer_addr, received: None, asked: None }
     }
 
     /// A stream that will come through the sender.
     pub(crate) fn by_hand(peer_addr: Option<SocketAddr>) -> (StreamSender, Self) {
         let (sender, receiver) = oneshot::channel();
         let stream = async move { Ok(receiver.await?) };
-        (sender, Self { stream: Box::pin(stream), peer_addr, received: None })
+        (sender, Self { stream: Box::pin(stream), peer_addr, received: None, asked: None })
     }
 }
 

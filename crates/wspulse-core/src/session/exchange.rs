@@ -9,7 +9,14 @@ pub(super) struct Exchange {
     /// Data messages that were taken over from a transport.
     received: u64,
     /// The client has asked, and is to hear once so many are handled.
-    answer_at: Option<u64>,
+    answer: Option<Answer>,
+}
+
+/// Answers that are owed: the first to what was asked first, the last to what was asked last.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    next_at: u64,
+    last_at: u64,
 }
 
 impl Session {
@@ -46,7 +53,8 @@ impl Session {
         let (received, handled) = (self.received(), self.handled());
         if let Some(exchange) = self.exchange_mut() {
             if handled < received {
-                exchange.answer_at.get_or_insert(received);
+                let owed = Answer { next_at: received, last_at: received };
+                exchange.answer.get_or_insert(owed).last_at = received;
             }
             self.actions.push_back(Action::Answer(handled));
         }
@@ -56,8 +64,12 @@ impl Session {
     pub(super) fn answer_if_due(&mut self) {
         let handled = self.handled();
         if let Some(exchange) = self.exchange_mut()
-            && exchange.answer_at.take_if(|at| *at <= handled).is_some()
+            && let Some(Answer { last_at, .. }) =
+                exchange.answer.take_if(|answer| answer.next_at <= handled)
         {
+            if last_at > handled {
+                exchange.answer = Some(Answer { next_at: last_at, last_at });
+            }
             self.actions.push_back(Action::Answer(handled));
         }
     }
@@ -72,7 +84,7 @@ impl Session {
     /// A transport begins, on which nothing was asked.
     pub(super) fn forget_client_asked(&mut self) {
         if let Some(exchange) = self.exchange_mut() {
-            exchange.answer_at = None;
+            exchange.answer = None;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Negotiating the protocol `wspulse.1`.
 
 use http::HeaderValue;
-use wspulse_core::protocol::{ResumeOffer, SUBPROTOCOL_PREFIX};
+use wspulse_core::protocol::{PLAIN_SUBPROTOCOL, ResumeOffer, SUBPROTOCOL_PREFIX};
 
 use crate::server::Server;
 
@@ -11,18 +11,32 @@ pub(crate) struct Exchange {
     pub(crate) resume: Option<ResumeOffer>,
 }
 
-impl Exchange {
-    /// The terms and the subprotocol to answer with, if the server promises as much and the client
-    /// offers the protocol with the server's codec.
-    pub(super) fn negotiate(server: &Server, offered: &[Box<str>]) -> Option<(Self, HeaderValue)> {
-        if !server.options().delivery.offers_exchange() {
-            return None;
+/// What is answered to a client whose subprotocol the application has not chosen.
+pub(super) enum Negotiated {
+    Exchange(Exchange, HeaderValue),
+    /// Frames alone, and the client hears so if it asks.
+    Plain(Option<HeaderValue>),
+}
+
+impl Negotiated {
+    /// The exchange if the server promises as much and the client offers it with the server's codec.
+    pub(super) fn of(server: &Server, offered: &[Box<str>]) -> Self {
+        if let Some(chosen) = chosen_exchange(server, offered) {
+            let resume = offered.iter().find_map(|offered| offered.parse().ok());
+            return Self::Exchange(Exchange { resume }, chosen);
         }
-        let codec = server.codec().name()?;
-        let chosen = offered.iter().find(|offered| {
-            offered.strip_prefix(SUBPROTOCOL_PREFIX).is_some_and(|wanted| wanted == codec)
-        })?;
-        let resume = offered.iter().find_map(|offered| offered.parse().ok());
-        Some((Self { resume }, HeaderValue::from_str(chosen).ok()?))
+        let is_offered = offered.iter().any(|offered| **offered == *PLAIN_SUBPROTOCOL);
+        Self::Plain(is_offered.then(|| HeaderValue::from_static(PLAIN_SUBPROTOCOL)))
     }
+}
+
+fn chosen_exchange(server: &Server, offered: &[Box<str>]) -> Option<HeaderValue> {
+    if !server.options().delivery.offers_exchange() {
+        return None;
+    }
+    let codec = server.codec().name()?;
+    let chosen = offered.iter().find(|offered| {
+        offered.strip_prefix(SUBPROTOCOL_PREFIX).is_some_and(|wanted| wanted == codec)
+    })?;
+    HeaderValue::from_str(chosen).ok()
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
-use super::exchange::Exchange;
+use super::exchange::Negotiated;
 use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
@@ -221,16 +221,15 @@ impl Pending {
 
     fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
         check_runtime()?;
-        let mut protocol = self.chosen_protocol(&admission);
-        let exchange = match &protocol {
-            Some(_) => None,
-            None => Exchange::negotiate(&self.server, &self.protocols),
+        let (exchange, protocol) = match self.chosen_protocol(&admission) {
+            Some(chosen) => (None, Some(chosen)),
+            None => match Negotiated::of(&self.server, &self.protocols) {
+                Negotiated::Exchange(exchange, chosen) => (Some(exchange), Some(chosen)),
+                Negotiated::Plain(chosen) => (None, chosen),
+            },
         };
-        if let Some((_, subprotocol)) = &exchange {
-            protocol = Some(subprotocol.clone());
-        }
         // Registered before the 101 leaves: whoever has read it is found.
-        self.server.register(admission, exchange.map(|(exchange, _)| exchange), upgrade)?;
+        self.server.register(admission, exchange, upgrade)?;
         Ok(switching_protocols(self.accept_key, protocol))
     }
 

@@ -24,10 +24,12 @@ use crate::driver::watch::Blocking;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
+use crate::restored::Asked;
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
-use crate::token::TokenKey;
+use crate::token::{Proof, TokenKey};
 use crate::transport::{Upgrade, turn_away};
+use crate::turns::Turns;
 
 impl Server {
     /// The number of sessions that wait for their clients. It looks at every connection: for a
@@ -99,6 +101,9 @@ impl Server {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let Admission { room, id, data, protocol: _ } = admission;
+        if self.callbacks().transport_restore.is_some() {
+            upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
+        }
         let wanted_room = Arc::clone(&room);
         let speaks = match exchange {
             None => Speaks::Plain,
@@ -116,8 +121,8 @@ impl Server {
         let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, speaks, upgrade },
-            options.duplicates,
+            Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
+            options.returns,
             self.end_deadline(),
             &self.inner.meter,
             |task_key| ConnectionShared {
@@ -174,6 +179,15 @@ impl Server {
         Some((session, offer.count))
     }
 
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
+    }
+
+    /// The newest token of a session.
+    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
+        self.inner.token_key.token(id, proof)
+    }
+
     /// A session whose first hello nobody is known to have read: it is for the client that is
     /// admitted under its id now, which has no token and no frame of it.
     fn find_unclaimed(&self, id: &str) -> Option<(Arc<ConnectionShared>, u64)> {
@@ -199,7 +213,8 @@ impl Server {
     }
 
     /// Tells a client whose transport was displaced by a newer one.
-    pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
+    pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
+        upgrade.asked = None;
         let close = Disconnect::Duplicate.close_frame();
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
