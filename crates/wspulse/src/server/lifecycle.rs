@@ -208,9 +208,10 @@ impl Server {
     /// Tells a client whose transport was displaced by a newer one. If it speaks `wspulse.1`, it may
     /// be that very client, whose handshakes have overtaken one another: it may come back.
     pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
-        let close = match upgrade.received {
-            Some(_) => OVERTAKEN,
-            None => Disconnect::Duplicate.close_frame(),
+        let close = if upgrade.received.is_some() && connection.mailbox.overtake(0) {
+            OVERTAKEN
+        } else {
+            Disconnect::Duplicate.close_frame()
         };
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
