@@ -4,11 +4,13 @@
 //! cargo run --release --example chat [-- --port 3000]
 //! ```
 //!
-//! The page (`chat.js`) shows the reconnect loop that an application would write. Its "Cut
-//! network" button makes this server drop the tab's TCP connection for some seconds: the session
-//! survives, and what was said meanwhile arrives when the tab is back. `/metrics` is for Prometheus.
+//! The page (`chat.js`) uses the client of `clients/typescript`, built into `client.js`. Its buttons
+//! cut the tab's connection in several ways: the session survives, and what was said meanwhile
+//! arrives once, in both directions. `/metrics` is for Prometheus.
+//!
+//! So that it can be cut, the pages come to the server by a proxy in this process (`network.rs`).
 
-mod cut;
+mod network;
 mod room;
 
 use std::error::Error;
@@ -17,21 +19,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use wspulse::{Admission, ConfigError, ConnectRequest, DuplicatePolicy, Rejection, Server, origin};
+use wspulse::{Admission, ConfigError, ConnectRequest, Delivery, Rejection, Server, origin};
 use wspulse_prometheus::PrometheusCollector;
 
-use cut::{CuttableListener, Network};
+use network::{Network, Order};
 use room::{Member, Rooms};
 
 /// A message's text is bounded by `room::TEXT_CHARS_MAX`; this leaves space for JSON around it.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 /// How long a tab may be away before its session ends.
 const RESUME_WINDOW: Duration = Duration::from_mins(1);
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const NAME_CHARS_MAX: usize = 24;
 const ROOM_CHARS_MAX: usize = 32;
 
@@ -39,65 +43,69 @@ const ROOM_CHARS_MAX: usize = 32;
 async fn main() -> Result<(), Box<dyn Error>> {
     // Standard output is for the address alone, so that scripts can read it.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let network = Arc::new(Network::default());
     let metrics = PrometheusCollector::builder().build()?;
-    let server = chat_server(Arc::clone(&network), metrics.clone())?;
+    let server = chat_server(metrics.clone())?;
+    let network = Arc::new(Network::default());
     let app = Router::new()
         .route("/", get(asset("text/html; charset=utf-8", include_str!("index.html"))))
         .route("/chat.css", get(asset("text/css; charset=utf-8", include_str!("chat.css"))))
-        .route("/chat.js", get(asset("text/javascript; charset=utf-8", include_str!("chat.js"))))
+        .route("/chat.js", get(asset(JAVASCRIPT, include_str!("chat.js"))))
+        .route("/view.js", get(asset(JAVASCRIPT, include_str!("view.js"))))
+        .route("/client.js", get(asset(JAVASCRIPT, include_str!("client.js"))))
+        .route("/network/{cable}/{order}", post(operate))
+        .with_state(Arc::clone(&network))
         // Open to all here, who are on this machine; elsewhere it belongs behind a login.
         .route_service("/metrics", metrics.handler())
         .route_service("/ws", server.clone());
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
-    println!("open http://{}/", listener.local_addr()?);
-    // For the button that cuts the network; otherwise the listener itself will do.
-    let listener = CuttableListener { listener, network };
+    let pages = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
+    println!("open http://{}/", pages.local_addr()?);
+    // Without buttons that cut the network, that listener would be the server's.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    // Every client is told (close code 1001) and every callback finishes. Plain HTTP connections
+    // are not waited for: browsers keep them open without a request on them.
+    let stopped = async {
+        stop_signal().await?;
+        server.close().await;
+        std::io::Result::Ok(())
+    };
     tokio::select! {
         result = wspulse::serve(listener, app) => result?,
-        // Every client is told (close code 1001) and every callback finishes. Plain HTTP
-        // connections are not waited for: browsers keep them open without a request on them.
-        stopped = stop_signal() => {
-            stopped?;
-            server.close().await;
-        }
+        result = network.carry(pages, address) => result?,
+        result = stopped => result?,
     }
     Ok(())
 }
 
-fn chat_server(network: Arc<Network>, metrics: PrometheusCollector) -> Result<Server, ConfigError> {
+fn chat_server(metrics: PrometheusCollector) -> Result<Server, ConfigError> {
     let rooms = Rooms::default();
-    Server::builder_sync(move |request| admit(&request, &rooms, &network))
+    Server::builder_sync(move |request| admit(&request, &rooms))
         .metrics(metrics)
-        .on_connect(room::joined)
+        .on_connect(|conn| room::joined(&conn))
         .on_message(|conn, frame| room::received(&conn, &frame))
         .on_transport_drop(|conn, _cause| room::announce_members(&conn))
-        .on_transport_restore(room::came_back)
+        .on_transport_restore(|conn, _resumed| room::announce_members(&conn))
         .on_disconnect(|conn, _reason| room::announce_members(&conn))
         // Without this, any web page could open a connection with its visitor's cookies.
         .check_origin(origin::same_origin())
         .resume_window(RESUME_WINDOW)
-        // A tab whose network changed may be back before the server has missed it.
-        .duplicates(DuplicatePolicy::Resume)
-        .heartbeat(Duration::from_secs(10), Duration::from_secs(25))
+        // A session that was resumed has missed nothing and has nothing twice, in both directions.
+        .delivery(Delivery::ExactlyOnce)
+        // Short, so that one need not wait for long to see a silence noticed.
+        .heartbeat(Duration::from_secs(3), Duration::from_secs(8))
         .max_message_size(MESSAGE_BYTES_MAX)
         .build()
 }
 
 /// Decides who may connect: `/ws?id=…&name=…&room=…`.
 ///
-/// The id is a random one that the tab made up and keeps to itself: whoever knows it can take the
-/// session over. An application with logins derives it from the login instead.
-fn admit(
-    request: &ConnectRequest,
-    rooms: &Rooms,
-    network: &Arc<Network>,
-) -> Result<Admission, Rejection> {
+/// The id is a random one that the tab made up and keeps to itself: a page that comes with it anew
+/// takes the place of the one before. An application with logins derives it from the login instead.
+fn admit(request: &ConnectRequest, rooms: &Rooms) -> Result<Admission, Rejection> {
     let id = request.query("id").filter(|id| is_tab_id(id)).ok_or_else(|| bad_request("id"))?;
     let name = label(request, "name", NAME_CHARS_MAX)?;
     let room = label(request, "room", ROOM_CHARS_MAX)?;
-    network.connect(&id, request)?;
-    let member = Member::new(name, rooms.enter(&room), Arc::clone(network));
+    let member = Member::new(name, rooms.enter(&room));
     Ok(Admission::room(room).id(&*id).data(member))
 }
 
@@ -121,6 +129,17 @@ fn label(
 
 fn bad_request(parameter: &str) -> Rejection {
     Rejection::with_status(StatusCode::BAD_REQUEST, format!("missing or invalid: {parameter}"))
+}
+
+/// The page's buttons: `/network/CABLE/ORDER`. A cable's name is a secret of its page.
+async fn operate(
+    State(network): State<Arc<Network>>,
+    Path((cable, order)): Path<(String, String)>,
+) -> StatusCode {
+    match Order::parse(&order) {
+        Some(order) if network.obey(&cable, order) => StatusCode::NO_CONTENT,
+        _ => StatusCode::NOT_FOUND,
+    }
 }
 
 /// A file of the page. The policy lets the page load and connect to nothing but this server.

@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use wspulse::{Connection, ConnectionState, Frame, PayloadError, Resumed, SendError};
-
-use crate::cut::Network;
+use wspulse::{Connection, ConnectionState, Frame, PayloadError};
 
 /// In characters; in JSON one may take six bytes.
 const TEXT_CHARS_MAX: usize = 500;
@@ -43,14 +41,13 @@ pub(crate) struct Member {
     number: u64,
     name: String,
     last_message: Arc<LastMessage>,
-    network: Arc<Network>,
 }
 
 impl Member {
-    pub(crate) fn new(name: String, last_message: Arc<LastMessage>, network: Arc<Network>) -> Self {
+    pub(crate) fn new(name: String, last_message: Arc<LastMessage>) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        Self { number, name, last_message, network }
+        Self { number, name, last_message }
     }
 
     fn of(conn: &Connection) -> &Self {
@@ -59,9 +56,9 @@ impl Member {
 }
 
 #[derive(Serialize)]
-struct Session {
+struct Welcome {
     member: u64,
-    /// The newest message that was sent before: the next one has the number after it.
+    /// The newest message so far: the next one has the number after it.
     seq: u64,
 }
 
@@ -94,23 +91,15 @@ enum Refused {
 }
 
 /// A new session has begun.
-pub(crate) async fn joined(conn: Connection) {
-    send_session(&conn, "session.started").await;
-    announce_members(&conn);
-}
-
-/// A session has got a new transport. All that was buffered for it goes out before this frame, so
-/// the page can count what was replayed.
-pub(crate) async fn came_back(conn: Connection, _: Resumed) {
-    send_session(&conn, "session.resumed").await;
-    announce_members(&conn);
+pub(crate) fn joined(conn: &Connection) {
+    welcome(conn);
+    announce_members(conn);
 }
 
 pub(crate) fn received(conn: &Connection, frame: &Frame) {
     let handled = match frame.event() {
         "chat.message" => say(conn, frame),
         "member.kick" => kick(conn, frame),
-        "network.cut" => cut(conn, frame),
         "room.leave" => {
             conn.close();
             Ok(())
@@ -168,12 +157,6 @@ fn kick(conn: &Connection, frame: &Frame) -> Result<(), Refused> {
     Ok(())
 }
 
-fn cut(conn: &Connection, frame: &Frame) -> Result<(), Refused> {
-    let seconds: u64 = frame.to_json()?;
-    Member::of(conn).network.cut(conn.id(), Duration::from_secs(seconds.min(30)));
-    Ok(())
-}
-
 fn broadcast(conn: &Connection, frame: Result<Frame, PayloadError>) {
     match frame {
         Ok(frame) => {
@@ -184,17 +167,13 @@ fn broadcast(conn: &Connection, frame: Result<Frame, PayloadError>) {
     }
 }
 
-async fn send_session(conn: &Connection, event: &'static str) {
+fn welcome(conn: &Connection) {
     let Member { number, last_message, .. } = Member::of(conn);
-    let seq = *last_message.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut frame = match Frame::new(event).json(&Session { member: *number, seq }) {
-        Ok(frame) => frame,
-        Err(error) => return tracing::error!("{error}"),
-    };
-    // After a long absence the buffer may be full. It empties now that the member is back.
-    while let Err(SendError::Full { frame: refused, .. }) = conn.send(frame) {
-        frame = refused;
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let seq = last_message.lock().unwrap_or_else(PoisonError::into_inner);
+    match Frame::new("welcome").json(&Welcome { member: *number, seq: *seq }) {
+        // It fails only if the session has ended already.
+        Ok(frame) => drop(conn.send(frame)),
+        Err(error) => tracing::error!("{error}"),
     }
 }
 

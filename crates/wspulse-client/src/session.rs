@@ -21,7 +21,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use wspulse_core::codec::InboundMessage;
-use wspulse_core::protocol::{Control, Hello, ResumeOffer, SUBPROTOCOL_PREFIX, SessionKind};
+use wspulse_core::protocol::{
+    Control, Hello, PLAIN_SUBPROTOCOL, ResumeOffer, SUBPROTOCOL_PREFIX, SessionKind,
+};
 use wspulse_core::{CloseCode, Frame};
 
 pub(crate) use self::backoff::Backoff;
@@ -182,6 +184,9 @@ impl<W> Session<W> {
         let mut protocols = Vec::new();
         if let Some(codec) = &self.config.codec {
             protocols.push(format!("{SUBPROTOCOL_PREFIX}{codec}"));
+            if self.config.sessions != Sessions::Require {
+                protocols.push(PLAIN_SUBPROTOCOL.to_owned());
+            }
             if let Some(token) = &self.token {
                 let offer = ResumeOffer { token: token.clone(), count: self.received };
                 protocols.push(offer.to_string());

@@ -61,7 +61,7 @@ async fn a_close_reason_may_ask_for_time() {
     let begun = Instant::now();
     let request = stage.request().await;
     assert!((50..=51).contains(&begun.elapsed().as_secs()));
-    assert_eq!(request.protocols().len(), 2, "the session may be there still");
+    assert_eq!(request.protocols().len(), 3, "the session may be there still");
     while !matches!(messages.next().await, Some(Event::Reconnecting { attempt: 1, delay, .. })
         if delay >= Duration::from_secs(50))
     {}
@@ -118,7 +118,7 @@ async fn the_target_is_renewed_for_each_attempt() {
         assert!(request.head.starts_with(&format!("GET /{number} HTTP/1.1\r\n")));
         assert_eq!(request.header("authorization"), Some(&*format!("Bearer {number}")));
         assert_eq!(request.header("host"), Some("server.example"));
-        assert_eq!(request.protocols(), ["wspulse.1+json", "chat"]);
+        assert_eq!(request.protocols(), ["wspulse.1+json", "wspulse.plain", "chat"]);
     }
     for expected in [
         "the server hung up before it had answered",

@@ -102,5 +102,5 @@ async fn a_session_whose_next_message_is_too_long_is_not_resumed() {
     assert!(matches!(next(&mut messages).await, Event::Session { .. }));
     server.say(format!("{{\"payload\":\"{}\"}}", "x".repeat(1000))).await;
     assert_eq!(server.closed().await, Some(1009));
-    assert_eq!(stage.request().await.protocols(), ["wspulse.1+json"]);
+    assert_eq!(stage.request().await.protocols(), ["wspulse.1+json", "wspulse.plain"]);
 }

@@ -31,7 +31,7 @@ async fn a_silent_server_is_asked_and_then_left() {
     assert!(matches!(disconnected(&mut messages).await, Cause::Silent));
     assert_eq!(begun.elapsed().as_secs(), SILENCE.as_secs() + 5);
     let request = stage.request().await;
-    assert_eq!(request.protocols(), ["wspulse.1+json", "wspulse.1.resume.t1.0"]);
+    assert_eq!(request.protocols(), ["wspulse.1+json", "wspulse.plain", "wspulse.1.resume.t1.0"]);
 }
 
 #[tokio::test(start_paused = true)]

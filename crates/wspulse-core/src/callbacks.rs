@@ -181,6 +181,11 @@ impl CallbackQueue {
         self.waiting.iter().any(|event| matches!(event, SessionEvent::Suspended(_)))
     }
 
+    /// The number of resumptions that wait.
+    pub(crate) fn resumptions(&self) -> usize {
+        self.waiting.iter().filter(|event| matches!(event, SessionEvent::Resumed(_))).count()
+    }
+
     /// Whether the last callback has finished.
     pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Over

@@ -109,7 +109,7 @@ impl Session {
         let heartbeat = Heartbeat::new(&self.config.heartbeat, now);
         self.forget_message();
         self.enter(State::Connected(Link { heartbeat, writing: Writing::Flowing }));
-        self.begin_asking();
+        self.begin_asking(resumed.replayed);
         self.forget_client_asked();
     }
 

@@ -1,7 +1,7 @@
 //! Control frames: the newest of each kind, and never one inside another.
 
 use wspulse_core::outbound::{ControlLane, PingPayload};
-use wspulse_core::{CloseCode, CloseFrame};
+use wspulse_core::{CloseCode, CloseFrame, EncodedFrame, MessageKind};
 
 fn staged(lane: &mut ControlLane) -> Vec<u8> {
     lane.stage();
@@ -131,4 +131,15 @@ fn bytes_beyond_the_lane_are_given_back() {
     lane.queue_ping(PingPayload::Empty);
     lane.stage();
     assert_eq!(lane.advance(5), 3);
+}
+
+#[test]
+fn what_a_transport_begins_with_comes_before_all_else() {
+    let mut lane = ControlLane::default();
+    lane.queue_pong(b"p");
+    lane.queue_ping(PingPayload::Empty);
+    lane.queue_first(EncodedFrame::from_payload(MessageKind::Binary, b"first"));
+    assert_eq!(staged(&mut lane), b"\x82\x05first\x8a\x01p\x89\x00");
+    assert_eq!(lane.advance(13), 1, "one byte of the frames behind it");
+    assert!(lane.is_empty());
 }

@@ -15,6 +15,9 @@ const DURATION: [f64; 12] =
     [1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0, 86_400.0];
 const FANOUT: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, 1_000.0];
 const UTILIZATION: [f64; 8] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0];
+/// A server asks a second after a write at the latest, so up to there the steps are small.
+const ACKNOWLEDGEMENT_AGE: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Sets the options of an [`OtelCollector`].
 #[derive(Debug, Clone)]
@@ -31,6 +34,7 @@ impl Builder {
             duration: DURATION.into(),
             fanout: FANOUT.into(),
             utilization: UTILIZATION.into(),
+            acknowledgement_age: ACKNOWLEDGEMENT_AGE.into(),
         };
         Self { meter: meter.clone(), rooms: 0, buckets }
     }
@@ -66,6 +70,12 @@ impl Builder {
         self
     }
 
+    /// The upper bounds, in seconds, of `wspulse.acknowledgement.age`. Default: 5 ms to 1 min.
+    pub fn acknowledgement_age_buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
+        self.buckets.acknowledgement_age = bounds.into();
+        self
+    }
+
     /// Makes the collector and its instruments.
     ///
     /// # Errors
@@ -73,8 +83,8 @@ impl Builder {
     /// [`OptionError`] if buckets are empty or not finite and ascending. A meter would not say so:
     /// it would record no buckets, or nothing at all.
     pub fn build(self) -> Result<OtelCollector, OptionError> {
-        let Buckets { duration, fanout, utilization } = &self.buckets;
-        for bounds in [duration, fanout, utilization] {
+        let Buckets { duration, fanout, utilization, acknowledgement_age } = &self.buckets;
+        for bounds in [duration, fanout, utilization, acknowledgement_age] {
             check(bounds)?;
         }
         Ok(self.make())

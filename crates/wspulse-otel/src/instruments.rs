@@ -8,6 +8,7 @@ pub(crate) struct Buckets {
     pub(crate) duration: Vec<f64>,
     pub(crate) fanout: Vec<f64>,
     pub(crate) utilization: Vec<f64>,
+    pub(crate) acknowledgement_age: Vec<f64>,
 }
 
 /// Declares the struct of all instruments, and how it is made of a meter.
@@ -70,6 +71,13 @@ instruments! {
         => "Share of the send buffer that waits, after each write",
     dropped: Counter<u64> = u64_counter("wspulse.frames.dropped", "{frame}")
         => "Frames that will never be sent",
+    acknowledged: Counter<u64> = u64_counter("wspulse.frames.acknowledged", "{frame}")
+        => "Frames that clients have acknowledged",
+    acknowledgement_age: Histogram<f64>
+        = f64_histogram("wspulse.acknowledgement.age", "s", acknowledgement_age)
+        => "Time from the first write of the oldest acknowledged frame to the acknowledgement",
+    lost: Counter<u64> = u64_counter("wspulse.frames.lost", "{frame}")
+        => "Frames that were promised to clients, who do not get them",
     pong_timeouts: Counter<u64> = u64_counter("wspulse.pong.timeouts", "{timeout}")
         => "Transports given up for silence",
     refused: Counter<u64> = u64_counter("wspulse.upgrades.refused", "{upgrade}")

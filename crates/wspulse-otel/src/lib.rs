@@ -13,9 +13,9 @@ use opentelemetry::metrics::Meter;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
-    MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
-    UpgradeRefused,
+    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
+    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
+    SessionResumed, SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -143,6 +143,21 @@ impl MetricsCollector for OtelCollector {
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
         let &FrameDropped { room, reason, .. } = event;
         self.record(room, |to, attributes| to.dropped.add(1, attributes.drop(reason)));
+    }
+
+    fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {
+        let &FramesAcknowledged { room, frames, age, .. } = event;
+        self.record(room, |to, attributes| {
+            to.acknowledged.add(frames as u64, attributes.room());
+            if let Some(age) = age {
+                to.acknowledgement_age.record(age.as_secs_f64(), attributes.room());
+            }
+        });
+    }
+
+    fn frames_lost(&self, event: &FramesLost<'_>) {
+        let &FramesLost { room, frames, .. } = event;
+        self.record(room, |to, attributes| to.lost.add(frames as u64, attributes.room()));
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

@@ -10,9 +10,9 @@ use opentelemetry::metrics::noop::NoopMeterProvider;
 use support::{Reader, assert_has};
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
-    MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
-    UpgradeRefused,
+    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
+    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
+    SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -54,6 +54,8 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.message_broadcast(&MessageBroadcast::new(room, 5, 3));
     metrics.messages_sent(&MessagesSent::new(room, id, 1, 5, 0, 8));
     metrics.frame_dropped(&FrameDropped::new(room, id, DropReason::Ended));
+    metrics.frames_acknowledged(&FramesAcknowledged::new(room, id, 2, Some(WINDOW)));
+    metrics.frames_lost(&FramesLost::new(room, id, 3));
     metrics.pong_timeout(&PongTimeout::new(room, id));
     metrics.upgrade_refused(&UpgradeRefused::new(403));
     metrics.limit_reached(&LimitReached::new(Limit::Suspended));
@@ -69,6 +71,7 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
     let reader = Reader::new();
     call_every_hook(&OtelCollector::new(&reader.meter()), "lobby", "ann");
     let expected = [
+        ("wspulse.acknowledgement.age", "histogram", "s"),
         ("wspulse.broadcast.fanout", "histogram", "{connection}"),
         ("wspulse.callbacks.blocked", "counter", "{callback}"),
         ("wspulse.callbacks.panicked", "counter", "{callback}"),
@@ -78,6 +81,8 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.connections.opened", "counter", "{connection}"),
         ("wspulse.connections.suspended", "up-down counter", "{connection}"),
         ("wspulse.frames.dropped", "counter", "{frame}"),
+        ("wspulse.frames.acknowledged", "counter", "{frame}"),
+        ("wspulse.frames.lost", "counter", "{frame}"),
         ("wspulse.limits.reached", "counter", "{limit}"),
         ("wspulse.messages.broadcast", "counter", "{message}"),
         ("wspulse.messages.discarded", "counter", "{message}"),
@@ -337,11 +342,28 @@ fn a_send_buffer_is_used_by_the_share_that_waits() {
 }
 
 #[test]
+fn an_acknowledgement_counts_its_frames_and_one_age() {
+    let reader = Reader::new();
+    let metrics = OtelCollector::new(&reader.meter());
+    for age in [Some(Duration::from_millis(1200)), Some(Duration::from_millis(20)), None] {
+        metrics.frames_acknowledged(&FramesAcknowledged::new("lobby", "ann", 3, age));
+    }
+    metrics.frames_lost(&FramesLost::new("lobby", "ann", 4));
+    let page = reader.page();
+    assert_has(&page, "wspulse.frames.acknowledged{} 9");
+    assert_has(&page, "wspulse.acknowledgement.age{} 2 summing up to 1.22");
+    assert_has(&page, "wspulse.acknowledgement.age{} up to 0.025: 1");
+    assert_has(&page, "wspulse.acknowledgement.age{} up to 1.5: 1");
+    assert_has(&page, "wspulse.frames.lost{} 4");
+}
+
+#[test]
 fn buckets_must_be_there_and_ascend() {
     type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [(&str, Set); 3] = [
+    let options: [(&str, Set); 4] = [
         ("wspulse.connection.duration", Builder::connection_duration_buckets),
         ("wspulse.broadcast.fanout", Builder::broadcast_fanout_buckets),
+        ("wspulse.acknowledgement.age", Builder::acknowledgement_age_buckets),
         ("wspulse.send_buffer.utilization", Builder::send_buffer_utilization_buckets),
     ];
     for (histogram, set) in options {

@@ -10,6 +10,9 @@ const DURATION: [f64; 12] =
     [1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0, 86_400.0];
 const FANOUT: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, 1_000.0];
 const UTILIZATION: [f64; 8] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0];
+/// A server asks a second after a write at the latest, so up to there the steps are small.
+const ACKNOWLEDGEMENT_AGE: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Sets the options of a [`PrometheusCollector`].
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ impl Builder {
             duration: DURATION.into(),
             fanout: FANOUT.into(),
             utilization: UTILIZATION.into(),
+            acknowledgement_age: ACKNOWLEDGEMENT_AGE.into(),
         };
         Self { namespace: String::new(), rooms: 0, buckets }
     }
@@ -40,7 +44,7 @@ impl Builder {
     /// server sees; all later ones, and a room that is called so, count as `other`. A room keeps its
     /// label when it is destroyed, since counters must not vanish. Default: 0, no such label.
     ///
-    /// Each room costs Prometheus some 60 series, and as many as there are buckets and three more
+    /// Each room costs Prometheus some 80 series, and as many as there are buckets and three more
     /// for each reason for which connections have ended there. Do not ask for more rooms than you
     /// will look at.
     pub const fn room_label(mut self, most: usize) -> Self {
@@ -66,6 +70,12 @@ impl Builder {
         self
     }
 
+    /// The upper bounds, in seconds, of `acknowledgement_age_seconds`. Default: 5 ms to 1 min.
+    pub fn acknowledgement_age_buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
+        self.buckets.acknowledgement_age = bounds.into();
+        self
+    }
+
     /// Makes the collector.
     ///
     /// # Errors
@@ -73,8 +83,8 @@ impl Builder {
     /// [`OptionError`] if the namespace is no part of a metric's name, or if buckets are empty or
     /// not finite and ascending.
     pub fn build(self) -> Result<PrometheusCollector, OptionError> {
-        let Buckets { duration, fanout, utilization } = &self.buckets;
-        for bounds in [duration, fanout, utilization] {
+        let Buckets { duration, fanout, utilization, acknowledgement_age } = &self.buckets;
+        for bounds in [duration, fanout, utilization, acknowledgement_age] {
             check(bounds)?;
         }
         let prefix = match &*self.namespace {

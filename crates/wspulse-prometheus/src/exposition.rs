@@ -92,7 +92,8 @@ impl Collector for Shared {
         let mut writer = Writer { encoder: &mut encoder, prefix: &self.prefix, rooms: &self.rooms };
         self.write_server(&mut writer)?;
         write_connections(&mut writer)?;
-        write_messages(&mut writer)
+        write_messages(&mut writer)?;
+        write_delivery(&mut writer)
     }
 }
 
@@ -174,4 +175,15 @@ fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {
     to.counter("frames_dropped", "Frames that will never be sent", |s| s.dropped.sum())?;
     let help = "Frames that will never be sent, by reason";
     to.counters("frames_dropped_by_reason", help, "reason", |s| s.dropped.seen().collect())
+}
+
+fn write_delivery(to: &mut Writer<'_, '_>) -> fmt::Result {
+    let help = "Frames that clients have acknowledged";
+    to.counter("frames_acknowledged", help, |s| s.acknowledged.get())?;
+    let help = "Time from the first write of the oldest acknowledged frame to the acknowledgement";
+    to.histogram("acknowledgement_age_seconds", help, |metric, room, series| {
+        series.acknowledgement_age.encode(metric.encode_family(&labels(room, None))?)
+    })?;
+    let help = "Frames that were promised to clients, who do not get them";
+    to.counter("frames_lost", help, |s| s.lost.get())
 }

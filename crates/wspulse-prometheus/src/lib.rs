@@ -13,9 +13,9 @@ use prometheus_client::registry::Registry;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
-    MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
-    UpgradeRefused,
+    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
+    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
+    SessionResumed, SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -139,6 +139,21 @@ impl MetricsCollector for PrometheusCollector {
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
         let &FrameDropped { room, reason, .. } = event;
         self.count(room, |series| series.dropped.add(reason.as_str()));
+    }
+
+    fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {
+        let &FramesAcknowledged { room, frames, age, .. } = event;
+        self.count(room, |series| {
+            series.acknowledged.add(frames);
+            if let Some(age) = age {
+                series.acknowledgement_age.observe(age.as_secs_f64());
+            }
+        });
+    }
+
+    fn frames_lost(&self, event: &FramesLost<'_>) {
+        let &FramesLost { room, frames, .. } = event;
+        self.count(room, |series| series.lost.add(frames));
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

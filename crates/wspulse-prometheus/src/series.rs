@@ -100,6 +100,7 @@ pub(crate) struct Buckets {
     pub(crate) duration: Vec<f64>,
     pub(crate) fanout: Vec<f64>,
     pub(crate) utilization: Vec<f64>,
+    pub(crate) acknowledgement_age: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -120,6 +121,9 @@ pub(crate) struct Series {
     pub(crate) sent: Counter,
     pub(crate) utilization: Histogram,
     pub(crate) dropped: Counters,
+    pub(crate) acknowledged: Counter,
+    pub(crate) acknowledgement_age: Histogram,
+    pub(crate) lost: Counter,
     pub(crate) pong_timeouts: Counter,
     pub(crate) panics: Counters,
     pub(crate) blocked: Counters,
@@ -142,6 +146,9 @@ impl Series {
             sent: Counter::default(),
             utilization: Histogram::new(&buckets.utilization),
             dropped: Counters::new(DROPS),
+            acknowledged: Counter::default(),
+            acknowledgement_age: Histogram::new(&buckets.acknowledgement_age),
+            lost: Counter::default(),
             pong_timeouts: Counter::default(),
             panics: Counters::new(CALLBACKS),
             blocked: Counters::new(CALLBACKS),

@@ -366,10 +366,11 @@ fn what_no_metric_could_be_called_is_no_namespace() {
 #[test]
 fn buckets_must_be_there_and_ascend() {
     type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [Set; 3] = [
+    let options: [Set; 4] = [
         Builder::connection_duration_buckets,
         Builder::broadcast_fanout_buckets,
         Builder::send_buffer_utilization_buckets,
+        Builder::acknowledgement_age_buckets,
     ];
     for set in options {
         let built = |bounds: &[f64]| set(PrometheusCollector::builder(), bounds.into()).build();

@@ -1,6 +1,7 @@
 //! The server's options, their defaults and their bounds.
 
 mod admission;
+mod announcements;
 mod session_limits;
 
 use std::fmt;
@@ -9,14 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wspulse_core::codec::{Codec, DecodeError};
-use wspulse_core::{Disconnect, Frame, HeartbeatConfig, Resumed, TransportLost};
+use wspulse_core::{Disconnect, Frame, HeartbeatConfig, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
 use crate::error::ConfigError;
 use crate::handler::{CallbackOutput, Callbacks, ConnectFn, outcome};
 use crate::metrics::MetricsCollector;
-use crate::options::{DuplicatePolicy, Options};
+use crate::options::{DuplicatePolicy, Options, RoomChange};
+use crate::restored::Restored;
 use crate::router::Router;
 use crate::server::Server;
 
@@ -145,15 +147,16 @@ impl ServerBuilder {
     }
 
     /// Called when a suspended connection has got a new transport, before any message that comes
-    /// over it, with [what its client has missed](Resumed). What was buffered goes out before what this callback sends; while that fills the
-    /// send buffer, a direct send fails as it does to any connected client.
+    /// over it, with [what the client brings along and what it has missed](Restored). What was
+    /// buffered goes out before what this callback sends; while that fills the send buffer, a direct
+    /// send fails as it does to any connected client.
     pub fn on_transport_restore<F, R, Kind>(mut self, callback: F) -> Self
     where
-        F: Fn(Connection, Resumed) -> R + Send + Sync + 'static,
+        F: Fn(Connection, Restored) -> R + Send + Sync + 'static,
         R: CallbackOutput<Kind>,
     {
         self.callbacks.transport_restore =
-            Some(Box::new(move |conn, resumed| outcome(callback(conn, resumed))));
+            Some(Box::new(move |conn, restored| outcome(callback(conn, restored))));
         self
     }
 
@@ -266,7 +269,16 @@ impl ServerBuilder {
 
     /// What happens to a second connection with one id. Default: [`DuplicatePolicy::Replace`].
     pub const fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
-        self.options.duplicates = policy;
+        self.options.returns.duplicates = policy;
+        self
+    }
+
+    /// What happens to a client that comes back to its session with another room. Default:
+    /// [`RoomChange::Keep`]. A client that would not get its session in its own room either, as with
+    /// [`DuplicatePolicy::Replace`] and a session that is connected, begins a new one wherever it
+    /// says.
+    pub const fn room_changes(mut self, policy: RoomChange) -> Self {
+        self.options.returns.room_changes = policy;
         self
     }
 

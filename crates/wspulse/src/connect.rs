@@ -191,7 +191,8 @@ impl Admission {
     }
 
     /// Attaches application data, to be read by
-    /// [`Connection::data`](crate::Connection::data). A resumed session keeps its first.
+    /// [`Connection::data`](crate::Connection::data). A resumed session keeps its first;
+    /// `on_transport_restore` is [given](crate::Restored::data) the new ones.
     #[must_use]
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
         self.data = Data(Some(Arc::new(data)));

@@ -17,7 +17,7 @@ use wspulse_core::{
 use crate::connect::Data;
 use crate::error::{BufferLimit, NotAcknowledged, SendError};
 use crate::mailbox::{Mailbox, Offered, Outcome};
-use crate::metrics::{DropReason, FrameDropped, Limit, LimitReached};
+use crate::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
 use crate::room::Room;
 use crate::server::Server;
 use crate::sync::AtomicUsize;
@@ -244,15 +244,23 @@ impl ConnectionShared {
             Outcome::QueuedAtServerLimit => self.report_limit(Limit::QueuedBytes),
             Outcome::Refused(limit) => {
                 self.count_refused(limit, DropReason::NoRoom);
-                self.end_if_promised();
+                self.end_if_promised(1);
             }
         }
     }
 
-    /// Ends a session that has lost a frame which it was promised.
-    fn end_if_promised(self: &Arc<Self>) {
+    /// Ends a session that has lost frames which it was promised.
+    fn end_if_promised(self: &Arc<Self>, frames: usize) {
         if self.server.options().delivery.is_promised() {
-            self.server.end(self, Disconnect::FramesLost);
+            self.end_for_gap(frames);
+        }
+    }
+
+    /// Ends a session whose client does not get so many frames, from the first that is lost on.
+    pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
+        if self.server.end(self, Disconnect::FramesLost) {
+            let lost = FramesLost { room: &self.room, id: &self.id, frames };
+            self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
         }
     }
 
@@ -268,10 +276,8 @@ impl ConnectionShared {
     /// The transport is gone. A frame that was half written starts over, or is dropped if that has
     /// happened too often.
     pub(crate) fn rewind(self: &Arc<Self>) -> Option<Remainder> {
-        let remainder = self.mailbox.rewind(self.server.queued_bytes());
-        if let Some(remainder) = &remainder
-            && remainder.is_dropped()
-        {
+        let (remainder, behind) = self.mailbox.rewind(self.server.queued_bytes())?;
+        if remainder.is_dropped() {
             tracing::debug!(
                 id = Escaped::new(&self.id).as_str(),
                 room = Escaped::new(&self.room).as_str(),
@@ -280,9 +286,10 @@ impl ConnectionShared {
                 "frame dropped: each of these transports was lost in the middle of it"
             );
             self.count_dropped(1, DropReason::Undeliverable);
-            self.end_if_promised();
+            self.count_dropped(behind, DropReason::Ended);
+            self.end_if_promised(1 + behind);
         }
-        remainder
+        Some(remainder)
     }
 
     /// Drops the frames that still wait: the connection has ended, or its task is gone.

@@ -4,6 +4,8 @@
 //! the decoder and the outbound queue, polls the callback that runs, and keeps one timer.
 
 mod acknowledge;
+mod announce;
+mod arrivals;
 mod callback;
 mod exchange;
 mod orphan;
@@ -27,6 +29,7 @@ use crate::options::Options;
 use crate::registry::EndRule;
 use crate::running_time::heard;
 use crate::transport::{Farewell, Transport, Upgrade};
+use arrivals::{Arrivals, Arrived};
 use callback::RunningCallback;
 use write::Written;
 
@@ -39,8 +42,7 @@ pub(crate) struct Driver {
     connection: Arc<ConnectionShared>,
     session: Session,
     transport: Option<Transport>,
-    /// Boxed, since there is none most of the time.
-    upgrade: Option<Box<Upgrade>>,
+    arrivals: Arrivals,
     callback: Option<Box<RunningCallback>>,
     /// Made when the first deadline is known; reused for every later one.
     timer: Option<Pin<Box<Sleep>>>,
@@ -63,7 +65,7 @@ impl Driver {
             connection,
             session,
             transport: None,
-            upgrade: Some(Box::new(upgrade)),
+            arrivals: Arrivals::begin(upgrade),
             callback: None,
             timer: None,
             callback_deadline: None,
@@ -95,7 +97,7 @@ impl Driver {
             Action::MessageTimeout => self.connection.report_limit(Limit::MessageTimeout),
             Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
             Action::AbandonUpgrade => {
-                self.upgrade = None;
+                self.arrivals.take_upgrade();
                 self.tell_if_suspended();
             }
             Action::End(disconnect) => self.end(disconnect),
@@ -173,8 +175,8 @@ impl Driver {
         }
         if let Some(upgrade) = upgrade {
             self.session.handle_upgrade_started(now());
-            if let Some(displaced) = self.upgrade.replace(Box::new(upgrade)) {
-                self.turn_away(*displaced);
+            if let Some(displaced) = self.arrivals.replace_upgrade(upgrade) {
+                self.turn_away(displaced);
             }
         }
         if let Some(End { disconnect, deadline }) = end {
@@ -197,15 +199,15 @@ impl Driver {
     }
 
     fn drive_upgrade(&mut self, cx: &mut Context<'_>) {
-        let Some(upgrade) = &mut self.upgrade else {
+        let Some(upgrade) = self.arrivals.upgrade_mut() else {
             return;
         };
         let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
             return;
         };
-        let (peer_addr, received) = (upgrade.peer_addr, upgrade.received);
-        let token = upgrade.token;
-        self.upgrade = None;
+        let (peer_addr, received, token, asked) =
+            (upgrade.peer_addr, upgrade.received, upgrade.token, upgrade.asked.take());
+        self.arrivals.take_upgrade();
         match result {
             Ok(upgradable) => {
                 let peer_addr = peer_addr.or_else(|| upgradable.peer_addr());
@@ -214,27 +216,33 @@ impl Driver {
                     self.dismiss(self.supersession(received, token), deadline.into());
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
-                let goes_on = self.resume_at(received);
+                let lost = self.resume_at(received);
                 let decoder = self.connection.server.options().decoder();
                 let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(transport);
-                self.session.handle_attached(self.connection.mailbox.resumed(), now());
-                if goes_on {
-                    self.begin_to_ask(resumes);
+                let missed = self.connection.mailbox.resumed();
+                self.session.handle_attached(missed, now());
+                if self.session.is_connected() {
+                    let restores = self.session.restores_waiting();
+                    self.arrivals.note_restore(Arrived { asked, peer_addr }, restores);
                 }
-                let before = self.connection.mailbox.set_connected(peer_addr);
+                if lost.is_none() {
+                    self.begin_to_ask(resumes.then_some(missed));
+                }
+                let (before, kind) = self.connection.mailbox.set_connected(peer_addr);
+                self.announce_session(kind, missed);
                 if resumes {
                     let ConnectionShared { server, room, id, .. } = &*self.connection;
                     let was_suspended = before == ConnectionState::Suspended;
                     let event = SessionResumed { room, id, was_suspended };
                     server.metrics().record(|hooks| hooks.session_resumed(&event));
                 }
-                if !goes_on {
+                if let Some(lost) = lost {
                     // What comes behind a gap is not written: the client would not know of it.
                     self.connection.discard_backlog();
-                    self.end(Disconnect::FramesLost);
+                    self.connection.end_for_gap(lost);
                 }
                 self.settle();
                 self.meter_read(bytes_behind_handshake, now(), cx);

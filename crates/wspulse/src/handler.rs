@@ -4,11 +4,12 @@ use std::fmt;
 use std::pin::Pin;
 
 use wspulse_core::codec::DecodeError;
-use wspulse_core::{Disconnect, Frame, Resumed, TransportLost};
+use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
 use crate::error::ConfigError;
+use crate::restored::Restored;
 
 /// What a callback may return: a future, if it is async, or nothing, if it is plain.
 ///
@@ -123,7 +124,7 @@ pub(crate) struct Callbacks {
     pub(crate) message: Option<Callback<Frame>>,
     pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
-    pub(crate) transport_restore: Option<Callback<Resumed>>,
+    pub(crate) transport_restore: Option<Callback<Restored>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
 }
 

@@ -62,6 +62,7 @@
 //! [`serve`](serve()), without cryptography; `testing`, clients for the tests of applications.
 
 mod address;
+mod announcement;
 mod budget;
 mod builder;
 mod connect;
@@ -82,6 +83,7 @@ mod ping_schedule;
 mod queued_bytes;
 mod reentrancy;
 mod registry;
+mod restored;
 mod room;
 pub mod router;
 mod running_time;
@@ -107,7 +109,8 @@ pub use error::{
 };
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
-pub use options::{Delivery, DuplicatePolicy};
+pub use options::{Delivery, DuplicatePolicy, RoomChange};
+pub use restored::Restored;
 pub use room::Room;
 pub use router::Router;
 pub use serve::serve;
@@ -117,7 +120,7 @@ pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
     InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError, Rate,
-    Resumed, TransportLost,
+    TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

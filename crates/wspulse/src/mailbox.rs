@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod offer;
+mod transports;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use tokio::time::Instant;
-use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy, Remainder};
+use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy};
+use wspulse_core::protocol::SessionKind;
 use wspulse_core::session::Predecessor;
-use wspulse_core::{Disconnect, EncodedFrame, OutboundStats, Resumed};
+use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
 
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
@@ -46,6 +48,8 @@ struct Inner {
     /// A frame is lost that was promised to be delivered: nothing may follow it. The end is on its
     /// way.
     has_gap: bool,
+    /// What the next transport has of it: `New` until there was one.
+    kind: SessionKind,
     /// Boxed, since there is none most of the time.
     promise: Option<Box<Promise>>,
 }
@@ -123,6 +127,7 @@ impl Mailbox {
                 peer_addr,
                 succession: Succession::Nobody,
                 has_gap: false,
+                kind: SessionKind::New,
                 promise: None,
             }),
             discards_received: AtomicBool::new(false),
@@ -281,32 +286,6 @@ impl Mailbox {
         self.discards_received.load(Ordering::Relaxed)
     }
 
-    /// What the client gets that has come back.
-    pub(crate) fn resumed(&self) -> Resumed {
-        self.inner.lock().queue.resumed()
-    }
-
-    /// Tells that the connection has a transport now, and returns what it was before. Without
-    /// effect after its end.
-    pub(crate) fn set_connected(&self, peer_addr: Option<SocketAddr>) -> ConnectionState {
-        let mut inner = self.inner.lock();
-        let before = inner.state;
-        if peer_addr.is_some() {
-            inner.peer_addr = peer_addr;
-        }
-        inner.set_state(ConnectionState::Connected);
-        before
-    }
-
-    /// Tells that the connection waits for a transport, and returns whether that is news. Without
-    /// effect after its end.
-    pub(crate) fn set_suspended(&self) -> bool {
-        let mut inner = self.inner.lock();
-        let before = inner.state;
-        inner.set_state(ConnectionState::Suspended);
-        inner.state != before
-    }
-
     /// Takes all frames that wait, for one write; [`give_back`](Self::give_back) must follow.
     pub(crate) fn take_batch(&self) -> Batch {
         self.inner.lock().queue.take()
@@ -321,21 +300,6 @@ impl Mailbox {
             queued_bytes.release(bytes_before - inner.queue.held_bytes());
         }
         GivenBack { evicted, has_more: inner.queue.is_writable() }
-    }
-
-    /// The transport is gone: a frame that it has taken in part starts over, or is dropped, and what
-    /// is kept of it will be written again.
-    pub(crate) fn rewind(&self, queued_bytes: Option<&QueuedBytes>) -> Option<Remainder> {
-        let mut inner = self.inner.lock();
-        let remainder = inner.queue.rewind()?;
-        inner.has_gap |= remainder.is_dropped() && inner.queue.keeps();
-        drop(inner);
-        if let Some(queued_bytes) = queued_bytes
-            && remainder.is_dropped()
-        {
-            queued_bytes.release(remainder.wire_bytes());
-        }
-        Some(remainder)
     }
 
     /// Drops the frames that still wait and tells how many they were.

@@ -7,9 +7,9 @@ use std::fmt;
 
 pub use event::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
-    MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
-    UpgradeRefused,
+    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
+    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
+    SessionResumed, SessionSuspended, UpgradeRefused,
 };
 pub use limit::Limit;
 
@@ -68,6 +68,13 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn messages_sent(&self, sent: &MessagesSent<'_>) {}
     /// A frame will never be sent.
     fn frame_dropped(&self, dropped: &FrameDropped<'_>) {}
+    /// A client has acknowledged frames: one call for each acknowledgement, however many frames it is
+    /// for. Only with a [promise of delivery](crate::ServerBuilder::delivery).
+    fn frames_acknowledged(&self, acknowledged: &FramesAcknowledged<'_>) {}
+    /// A session has ended with [`Disconnect::FramesLost`](crate::Disconnect::FramesLost): its client
+    /// does not get frames that it was promised. Without a promise nobody knows what was lost with a
+    /// transport, and this is never called.
+    fn frames_lost(&self, lost: &FramesLost<'_>) {}
     /// A peer was silent for the pong timeout.
     fn pong_timeout(&self, timeout: &PongTimeout<'_>) {}
     /// A client was refused.

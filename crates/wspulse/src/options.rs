@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 mod delivery;
+mod returns;
 mod session_limits;
 
 use std::fmt;
@@ -14,12 +15,15 @@ use wspulse_core::HeartbeatConfig;
 use wspulse_core::codec::{Codec, JsonCodec};
 use wspulse_core::session::SessionConfig;
 
+use crate::announcement::Announcements;
 use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
 use admission::AdmissionOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
+pub(crate) use returns::ReturnRules;
+pub use returns::RoomChange;
 pub(crate) use session_limits::SessionLimits;
 
 /// The options as given, checked or not.
@@ -28,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) metrics: Option<Arc<dyn MetricsCollector>>,
     pub(crate) check_origin: Option<OriginCheck>,
     pub(crate) peer_addr: Option<PeerAddrFn>,
-    pub(crate) duplicates: DuplicatePolicy,
+    pub(crate) returns: ReturnRules,
     pub(crate) heartbeat: HeartbeatConfig,
     pub(crate) write_wait: Duration,
     pub(crate) write_rate_min: u32,
@@ -42,6 +46,7 @@ pub(crate) struct Options {
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
+    pub(crate) announcements: Announcements,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -81,7 +86,10 @@ impl Default for Options {
             metrics: None,
             check_origin: None,
             peer_addr: None,
-            duplicates: DuplicatePolicy::default(),
+            returns: ReturnRules {
+                duplicates: DuplicatePolicy::default(),
+                room_changes: RoomChange::default(),
+            },
             heartbeat: HeartbeatConfig {
                 ping_interval: Duration::from_secs(10),
                 pong_timeout: Duration::from_secs(30),
@@ -98,6 +106,7 @@ impl Default for Options {
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
+            announcements: Announcements::default(),
         }
     }
 }
@@ -125,9 +134,10 @@ impl Options {
         self.admission.check()?;
         self.session_limits.check(self.message_bytes_max)?;
         self.delivery.check(self.resume_window)?;
-        if self.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
+        self.announcements.check(&*self.codec)?;
+        if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
-            return Err(ConfigError::new("duplicates", self.duplicates, rule));
+            return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
         }
         Ok(())
     }
@@ -192,7 +202,8 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Options");
         debug
-            .field("duplicates", &self.duplicates)
+            .field("duplicates", &self.returns.duplicates)
+            .field("room_changes", &self.returns.room_changes)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)
             .field("min_write_rate", &self.write_rate_min)
@@ -203,7 +214,8 @@ impl fmt::Debug for Options {
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
-            .field("delivery", &self.delivery);
+            .field("delivery", &self.delivery)
+            .field("announcements", &self.announcements);
         self.session_limits.fields(&mut debug);
         debug.finish_non_exhaustive()
     }

@@ -16,8 +16,8 @@ use crate::address::AddressGroup;
 use crate::connection::{Connection, ConnectionShared, ConnectionState};
 use crate::mailbox::{End, HasEnded};
 use crate::meter::{LifecycleEvent, Meter};
-use crate::options::DuplicatePolicy;
 use crate::options::admission::AdmissionOptions;
+use crate::options::{DuplicatePolicy, ReturnRules, RoomChange};
 use crate::room::{Members, RunningWaves};
 use crate::sync::Mutex;
 use crate::transport::Upgrade;
@@ -58,6 +58,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) id: &'a Arc<str>,
     /// The application has given the id: it is not a random one.
     pub(crate) is_named: bool,
+    /// The room that it was admitted to.
+    pub(crate) room: &'a str,
     /// What the client speaks, which its session must be of as well.
     pub(crate) speaks: Speaks,
     /// The transport on its way.
@@ -84,6 +86,8 @@ pub(crate) enum Refused {
     TooManyFromAddress,
     /// Too many with this id, of this address or in all have ended and are not done yet.
     TooManyEnding,
+    /// Its session has another room than it was admitted to, and is to stay there.
+    OtherRoom,
 }
 
 /// What became of an admission.
@@ -142,12 +146,12 @@ impl Registry {
     pub(crate) fn register(
         &self,
         arrival: Arrival<'_>,
-        policy: DuplicatePolicy,
+        rules: ReturnRules,
         end_deadline: Instant,
         meter: &Meter,
         create: impl FnOnce(usize) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
-        let Arrival { id, is_named, speaks, upgrade } = arrival;
+        let Arrival { id, is_named, room, speaks, upgrade } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         let inner = &mut *self.inner.lock();
         if !inner.is_open {
@@ -155,7 +159,8 @@ impl Registry {
         }
         let existing = inner.connections.get(id);
         if let Some(connection) = existing
-            && speaks.may_resume(connection, policy)
+            && speaks.may_resume(connection, rules.duplicates)
+            && rules.may_come_back(connection, room)?
         {
             inner.places.keep(connection.task_key, group);
             let displaced = connection.mailbox.attach(upgrade);
@@ -311,6 +316,19 @@ impl Speaks {
             (Self::Plain, ConnectionState::Suspended, _)
             | (Self::Plain, ConnectionState::Connected, DuplicatePolicy::Resume) => true,
             (Self::Plain, ConnectionState::Connected, DuplicatePolicy::Replace) => false,
+        }
+    }
+}
+
+impl ReturnRules {
+    /// Whether a client that was admitted to this room gets the session that waits for it; else it
+    /// begins a new one. All that it may have changed besides its room belongs here.
+    fn may_come_back(self, session: &ConnectionShared, room: &str) -> Result<bool, Refused> {
+        match self.room_changes {
+            _ if *session.room == *room => Ok(true),
+            RoomChange::Keep => Ok(true),
+            RoomChange::Replace => Ok(false),
+            RoomChange::Refuse => Err(Refused::OtherRoom),
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
 use crate::sync::Mutex;
 use crate::throttle::Throttle;
-use crate::token::{Proof, TokenKey};
+use crate::token::TokenKey;
 use crate::turns::Turns;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -342,14 +342,6 @@ impl Server {
 
     pub(crate) fn codec(&self) -> &dyn Codec {
         &*self.inner.options.codec
-    }
-
-    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
-        self.inner.token_key.token(id, proof)
-    }
-
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.inner.turns
     }
 
     pub(crate) fn session_config(&self) -> &Arc<SessionConfig> {

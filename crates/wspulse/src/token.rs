@@ -36,6 +36,15 @@ pub(crate) struct Proof {
 /// share a token, and say nothing, would take the session from each other for ever.
 const OVERTAKINGS_MAX: u8 = 8;
 
+/// A token that this server has sent for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// The session's client may have it, and no newer one: it has this number.
+    Valid(u32),
+    /// The client is known to have a newer one.
+    Worthless,
+}
+
 impl Proof {
     pub(crate) fn new() -> Self {
         Self { session: Uuid::new_v4().as_u64_pair().1, newest: 0, confirmed: 0, overtakings: 0 }
@@ -96,16 +105,17 @@ impl TokenKey {
         String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok().filter(|id| !id.is_empty())
     }
 
-    /// The number of a token, if it is one that the client of this session may have.
-    pub(crate) fn check(&self, token: &str, id: &str, proof: Proof) -> Option<u32> {
+    /// What a token is to this session.
+    pub(crate) fn check(&self, token: &str, id: &str, proof: Proof) -> Option<Token> {
         let (_, rest) = token.split_once('.')?;
         let (number, mac) = rest.split_once('.')?;
         let number: u32 = number.parse().ok()?;
         let mac = URL_SAFE_NO_PAD.decode(mac).ok().filter(|mac| mac.len() == MAC_BYTES)?;
         // In constant time.
         self.mac(id, proof.session, number).verify_truncated_left(&mac).ok()?;
-        let is_valid = number > 0 && (proof.confirmed..=proof.newest).contains(&number);
-        is_valid.then_some(number)
+        let is_one = (1..=proof.newest).contains(&number);
+        is_one
+            .then(|| if number < proof.confirmed { Token::Worthless } else { Token::Valid(number) })
     }
 
     fn mac(&self, id: &str, session: u64, number: u32) -> Hmac<Sha256> {
@@ -133,7 +143,7 @@ mod tests {
         let key = TokenKey::random();
         let (proof, other) = (begun(), begun());
         let token = key.token("ann", proof);
-        assert_eq!(key.check(&token, "ann", proof), Some(1));
+        assert_eq!(key.check(&token, "ann", proof), Some(Token::Valid(1)));
         assert_eq!(key.check(&token, "ann", other), None, "another session of the same id");
         assert_eq!(key.check(&token, "bob", proof), None, "another id");
         assert_eq!(TokenKey::random().check(&token, "ann", proof), None, "another server");
@@ -149,13 +159,18 @@ mod tests {
         proof.renew();
         let third = key.token("ann", proof);
         let valid = |proof| [&first, &second, &third].map(|token| key.check(token, "ann", proof));
-        assert_eq!(valid(proof), [Some(1), Some(2), Some(3)]);
+        let valid_from = |first: u32| {
+            [1, 2, 3].map(|number| {
+                Some(if number < first { Token::Worthless } else { Token::Valid(number) })
+            })
+        };
+        assert_eq!(valid(proof), valid_from(1));
         proof.confirm_number(2);
-        assert_eq!(valid(proof), [None, Some(2), Some(3)]);
+        assert_eq!(valid(proof), valid_from(2));
         proof.confirm_number(1);
-        assert_eq!(valid(proof), [None, Some(2), Some(3)]);
+        assert_eq!(valid(proof), valid_from(2));
         proof.confirm();
-        assert_eq!(valid(proof), [None, None, Some(3)]);
+        assert_eq!(valid(proof), valid_from(3));
     }
 
     #[test]

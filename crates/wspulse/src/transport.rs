@@ -18,6 +18,7 @@ use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
 use crate::handler::BoxFuture;
+use crate::restored::Asked;
 use crate::runtimes::Home;
 use crate::turns::LastTurn;
 
@@ -66,6 +67,8 @@ pub(crate) struct Upgrade {
     pub(crate) received: Option<u64>,
     /// The number of the token that it offered; 0 for none.
     pub(crate) token: u32,
+    /// What the client was admitted with, if somebody is to be told of that.
+    pub(crate) asked: Option<Asked>,
 }
 
 /// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
@@ -80,16 +83,23 @@ pub(crate) type UpgradeError = Box<dyn Error + Send + Sync>;
 pub(crate) type StreamSender = oneshot::Sender<Upgradable>;
 
 impl Upgrade {
+    fn new(
+        stream: BoxFuture<Result<Upgradable, UpgradeError>>,
+        peer_addr: Option<SocketAddr>,
+    ) -> Self {
+        Self { stream, peer_addr, received: None, token: 0, asked: None }
+    }
+
     /// The stream of a request that hyper serves, also under axum.
     pub(crate) fn from_hyper(from_hyper: FromHyper, peer_addr: Option<SocketAddr>) -> Self {
-        Self { stream: Box::pin(from_hyper.stream()), peer_addr, received: None, token: 0 }
+        Self::new(Box::pin(from_hyper.stream()), peer_addr)
     }
 
     /// A stream that will come through the sender.
     pub(crate) fn by_hand(peer_addr: Option<SocketAddr>) -> (StreamSender, Self) {
         let (sender, receiver) = oneshot::channel();
         let stream = async move { Ok(receiver.await?) };
-        (sender, Self { stream: Box::pin(stream), peer_addr, received: None, token: 0 })
+        (sender, Self::new(Box::pin(stream), peer_addr))
     }
 }
 

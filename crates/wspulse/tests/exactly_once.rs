@@ -3,59 +3,21 @@
 mod support_exchange;
 mod support_sessions;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use support_exchange::{Heard, JSON, Speaker, frame};
-use support_sessions::{Stage, Told, WINDOW};
+use support_exchange::{
+    ANN, Heard, JSON, Speaker, configured, disconnected, dropped, event, frame, idle, stage,
+};
+use support_sessions::Stage;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use wspulse::testing::{Received, TestClient};
 use wspulse::{
-    Admission, CloseCode, Connection, ConnectionState, Delivery, Disconnect, DuplicatePolicy,
-    Frame, Server, ServerBuilder, TransportLost,
+    Admission, CloseCode, Connection, Delivery, Disconnect, Frame, Server, TransportLost,
 };
 use wspulse_core::protocol::SessionKind;
 use wspulse_core::websocket::ProtocolError;
-
-const PING: Duration = Duration::from_secs(10);
-const PONG: Duration = Duration::from_secs(30);
-const ANN: &str = "/ws?id=ann&room=lobby";
-
-fn configured(builder: ServerBuilder) -> ServerBuilder {
-    builder
-        .resume_window(WINDOW)
-        .heartbeat(PING, PONG)
-        .delivery(Delivery::ExactlyOnce)
-        .delivery_window(128, 1 << 20)
-}
-
-fn stage() -> Stage {
-    Stage::new(configured)
-}
-
-fn event(event: &str) -> Frame {
-    Frame::new(event)
-}
-
-async fn disconnected(stage: &mut Stage) -> Disconnect {
-    loop {
-        if let Told::Disconnect(_, disconnect) = stage.next().await {
-            return disconnect;
-        }
-    }
-}
-
-async fn dropped(stage: &mut Stage) -> TransportLost {
-    loop {
-        if let Told::Drop(_, cause) = stage.next().await {
-            return cause;
-        }
-    }
-}
-
-async fn idle() {
-    sleep(Duration::from_millis(1)).await;
-}
 
 #[tokio::test(start_paused = true)]
 async fn the_first_message_of_a_session_is_a_hello() {
@@ -134,20 +96,21 @@ async fn the_server_tells_how_many_of_the_clients_messages_it_has() {
     assert_eq!((resumed.received, resumed.handled), (3, 3));
 }
 
+/// A server whose callback lets a message pass for each permit.
+fn gated() -> (Server, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let passes = Arc::clone(&gate);
+    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
+    let server = configured(server).on_message(move |_: Connection, _: Frame| {
+        let gate = Arc::clone(&passes);
+        async move { gate.acquire().await.unwrap().forget() }
+    });
+    (server.build().unwrap(), gate)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_question_is_answered_at_once_and_again_when_a_slow_callback_has_returned() {
-    let gate = std::sync::Arc::new(Semaphore::new(0));
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
-    let server = configured(server)
-        .on_message({
-            let gate = gate.clone();
-            move |_: Connection, _: Frame| {
-                let gate = gate.clone();
-                async move { gate.acquire().await.unwrap().forget() }
-            }
-        })
-        .build()
-        .unwrap();
+    let (server, gate) = gated();
     let (mut ann, _) = Speaker::begin(&server, ANN).await;
     ann.ask().await;
     assert_eq!(ann.hear().await, Heard::Ack(0));
@@ -165,18 +128,7 @@ async fn a_question_is_answered_at_once_and_again_when_a_slow_callback_has_retur
 
 #[tokio::test(start_paused = true)]
 async fn who_asks_again_before_the_second_answer_is_answered_for_both() {
-    let gate = std::sync::Arc::new(Semaphore::new(0));
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
-    let server = configured(server)
-        .on_message({
-            let gate = gate.clone();
-            move |_: Connection, _: Frame| {
-                let gate = gate.clone();
-                async move { gate.acquire().await.unwrap().forget() }
-            }
-        })
-        .build()
-        .unwrap();
+    let (server, gate) = gated();
     let (mut ann, _) = Speaker::begin(&server, ANN).await;
     for _ in 0..3 {
         ann.say("a").await;
@@ -242,98 +194,6 @@ async fn the_last_word_before_a_close_says_what_was_handled() {
     ann.say("bye").await;
     assert_eq!(ann.hear().await, Heard::Ack(2));
     assert!(matches!(ann.hear().await, Heard::Closed(_)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_a_token_a_client_gets_a_new_session_and_the_old_one_ends() {
-    let mut stage = stage();
-    let (mut ann, _) = Speaker::begin(&stage.server, ANN).await;
-    ann.say("a").await;
-    idle().await;
-    drop(ann);
-    dropped(&mut stage).await;
-    let (_ann, hello) = Speaker::begin(&stage.server, ANN).await;
-    assert_eq!((hello.session, hello.received), (SessionKind::New, 0));
-    let disconnect = disconnected(&mut stage).await;
-    assert!(matches!(disconnect, Disconnect::Duplicate), "{disconnect:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_whose_first_hello_was_lost_is_for_the_client_that_comes_again() {
-    let mut stage = stage();
-    // It goes away before it has read anything.
-    drop(Speaker::dial(&stage.server, ANN, &[JSON]).await);
-    let connection = stage.connected().await;
-    connection.send(event("welcome")).unwrap();
-    dropped(&mut stage).await;
-    let (mut ann, hello) = Speaker::begin(&stage.server, ANN).await;
-    assert_eq!((hello.session, hello.replay), (SessionKind::New, 1));
-    assert_eq!(ann.hear().await, frame("welcome"));
-    assert_eq!(connection.state(), ConnectionState::Connected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_of_another_session_or_none_at_all_resumes_nothing() {
-    let stage = stage();
-    let (_bob, bobs) = Speaker::begin(&stage.server, "/ws?id=bob&room=lobby").await;
-    for token in [&*bobs.token, "YW5u.AAAAAAAAAAAAAAAAAAAAAA", "x"] {
-        let (_ann, hello) = Speaker::resume(&stage.server, ANN, token, 0).await;
-        assert_eq!((hello.session, &*hello.id), (SessionKind::New, "ann"), "{token}");
-    }
-    assert_eq!(stage.server.connection("bob").unwrap().state(), ConnectionState::Connected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_token_before_is_good_until_the_client_has_spoken_on_the_new_transport() {
-    let stage = stage();
-    let (ann, first) = Speaker::begin(&stage.server, ANN).await;
-    drop(ann);
-    idle().await;
-    // This hello is lost.
-    drop(Speaker::come_back(&stage.server, ANN, &first.token, 0).await);
-    idle().await;
-    let (mut ann, third) = Speaker::resume(&stage.server, ANN, &first.token, 0).await;
-    assert_eq!(third.session, SessionKind::Resumed, "the first is still good");
-    ann.ask().await;
-    ann.hear().await;
-    let (_eve, recorded) = Speaker::resume(&stage.server, ANN, &first.token, 0).await;
-    assert_eq!(recorded.session, SessionKind::New, "a recorded handshake is not");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_without_an_id_of_the_applications_is_found_by_its_token() {
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby")));
-    let server = configured(server).build().unwrap();
-    let (ann, hello) = Speaker::begin(&server, "/ws").await;
-    drop(ann);
-    idle().await;
-    let (_ann, resumed) = Speaker::resume(&server, "/ws", &hello.token, 0).await;
-    assert_eq!((resumed.session, &resumed.id), (SessionKind::Resumed, &hello.id));
-    assert_eq!(server.connection_count(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_second_of_two_with_one_token_takes_the_session() {
-    let stage = stage();
-    let (mut first, hello) = Speaker::begin(&stage.server, ANN).await;
-    let (_second, resumed) = Speaker::resume(&stage.server, ANN, &hello.token, 0).await;
-    assert_eq!(resumed.session, SessionKind::Resumed);
-    let Heard::Closed(Some(close)) = first.hear().await else { panic!("it goes on") };
-    assert_eq!((close.code(), close.reason()), (CloseCode::NORMAL, "duplicate connection id"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_plain_client_does_not_get_the_session_of_one_that_speaks_the_protocol() {
-    let mut stage = Stage::new(|builder| configured(builder).duplicates(DuplicatePolicy::Resume));
-    let (ann, _) = Speaker::begin(&stage.server, ANN).await;
-    let connection = stage.connected().await;
-    drop(ann);
-    dropped(&mut stage).await;
-    connection.send(event("for the one")).unwrap();
-    let mut plain = TestClient::connect(&stage.server, ANN).await.unwrap();
-    assert_eq!(connection.state(), ConnectionState::Closed);
-    stage.server.connection("ann").unwrap().send(event("for the other")).unwrap();
-    assert_eq!(plain.frame().await.unwrap().event(), "for the other");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! back by the next one, and then the server comes to the first, as one that stood still may.
 
 mod support_exchange;
+mod support_sessions;
 
 use std::time::Duration;
 
@@ -51,6 +52,21 @@ async fn so_may_one_whose_first_handshake_of_all_was_late() {
     assert_eq!(closed(&mut ann).await.code(), CloseCode::GOING_AWAY);
     let (_ann, resumed) = Speaker::resume(&server, "/ws", &hello.token, 0).await;
     assert_eq!(resumed.session, SessionKind::Resumed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_is_older_than_what_the_client_has_said_since_leaves_its_session_alone() {
+    let server = server();
+    let (ann, first) = Speaker::begin(&server, "/ws").await;
+    drop(ann);
+    let (mut ann, _) = Speaker::resume(&server, "/ws", &first.token, 0).await;
+    ann.say("it goes on").await;
+    sleep(Duration::from_millis(1)).await;
+    let mut late = Speaker::come_back(&server, "/ws", &first.token, 0).await;
+    // Whoever that is begins anew.
+    assert_eq!(closed(&mut late).await.code(), CloseCode::FRAMES_LOST);
+    server.send("ann", Frame::new("a")).unwrap();
+    assert_eq!(ann.hear().await, frame("a"));
 }
 
 /// Both are alive, have tokens of one session, and say nothing.

@@ -20,8 +20,8 @@ struct Lane {
     /// The frame that is being written, and how much of it is.
     current: SmallVec<[u8; CURRENT_BYTES]>,
     written: usize,
-    /// What a transport of `wspulse.1` begins with.
-    hello: Option<Box<str>>,
+    /// What the transport begins with.
+    first: Option<EncodedFrame>,
     pongs: Vec<Vec<u8>>,
     /// The payload of the Ping.
     ping: Option<PingPayload>,
@@ -78,8 +78,13 @@ impl ControlLane {
     }
 
     /// Owes the first message of a transport of `wspulse.1`: this text, ahead of everything else.
-    pub fn queue_hello(&mut self, text: impl Into<Box<str>>) {
-        self.lane().hello = Some(text.into());
+    pub fn queue_hello(&mut self, text: &str) {
+        self.queue_first(EncodedFrame::from_payload(MessageKind::Text, text.as_bytes()));
+    }
+
+    /// Owes the first message of a transport: this frame, ahead of everything else.
+    pub fn queue_first(&mut self, frame: EncodedFrame) {
+        self.lane().first = Some(frame);
     }
 
     /// Owes a client of `wspulse.1` the number of its messages that are handled, instead of one
@@ -151,14 +156,14 @@ impl ControlLane {
 
 impl Lane {
     fn owes_nothing(&self) -> bool {
-        let Self { current: _, written: _, hello, pongs, ping, ack, asks, close } = self;
+        let Self { current: _, written: _, first, pongs, ping, ack, asks, close } = self;
         let owes_control = !pongs.is_empty() || ping.is_some() || close.is_some();
-        !owes_control && hello.is_none() && ack.is_none() && !asks
+        !owes_control && first.is_none() && ack.is_none() && !asks
     }
 
     fn stage(&mut self) {
-        if let Some(text) = self.hello.take() {
-            self.encode_text(text.as_bytes());
+        if let Some(frame) = self.first.take() {
+            self.current.extend_from_slice(frame.wire());
         }
         if !self.pongs.is_empty() {
             for payload in std::mem::take(&mut self.pongs) {

@@ -24,7 +24,7 @@ pub struct AskConfig {
     pub time: Duration,
 }
 
-/// All but the last two of one transport.
+/// All of one transport, but `peer`, `exchange` and `oldest_at`.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     /// Written whole since the newest question.
@@ -37,6 +37,9 @@ pub(super) struct Acks {
     /// Tells the questions of this transport from those of another.
     nonce: u64,
     pub(super) exchange: Option<Exchange>,
+    /// When the oldest frame that is not acknowledged was written first. Where an acknowledgement
+    /// is for a part of what was asked about, it is that of an older one.
+    oldest_at: Option<Instant>,
 }
 
 /// Whether questions are answered. A gateway may keep them to itself.
@@ -57,6 +60,9 @@ struct Question {
     /// The newest frame that was written before it.
     number: u64,
     deadline: Instant,
+    /// It was asked again behind newer frames: which number it had at first, and when the next frame
+    /// was written.
+    before: Option<(u64, Instant)>,
 }
 
 impl Acks {
@@ -90,7 +96,9 @@ impl Session {
             acks.unasked_bytes += bytes;
             // The clock is looked at for the first of many.
             if acks.ask_at.is_none() {
-                acks.ask_at = Some(after(now(), config.time));
+                let now = now();
+                acks.ask_at = Some(after(now, config.time));
+                acks.oldest_at.get_or_insert(now);
             }
         }
     }
@@ -136,28 +144,61 @@ impl Session {
 
     /// A question is about to be written, behind the frame of this number.
     pub fn handle_asked(&mut self, number: u64, now: Instant) {
+        let unasked_at = self.unasked_at();
         if let Some(acks) = &mut self.acks {
             let deadline = after(now, self.config.heartbeat.pong_timeout);
-            let question = acks.question.get_or_insert(Question { number, deadline });
+            let question = acks.question.get_or_insert(Question { number, deadline, before: None });
+            if question.before.is_none() && question.number < number {
+                question.before = unasked_at.map(|at| (question.number, at));
+            }
             question.number = number;
             (acks.unasked_frames, acks.unasked_bytes, acks.ask_at) = (0, 0, None);
         }
     }
 
-    /// The peer has said that it has all frames up to this one.
-    pub fn handle_acknowledged(&mut self, number: u64, now: Instant) {
+    /// The peer has said that it has all frames up to this one. Tells how long ago the oldest of
+    /// them was written first, if there are any that were not acknowledged before.
+    pub fn handle_acknowledged(&mut self, number: u64, now: Instant) -> Option<Duration> {
+        let age = self.oldest_age(now);
+        let unasked_at = self.unasked_at();
         if let Some(acks) = &mut self.acks {
             acks.peer = Peer::Answers;
-            acks.question.take_if(|question| question.number <= number);
+            if acks.question.take_if(|question| question.number <= number).is_some() {
+                acks.oldest_at = unasked_at;
+            } else if let Some(question) = &mut acks.question
+                && let Some((_, at)) = question.before.take_if(|(first, _)| *first <= number)
+            {
+                acks.oldest_at = Some(at);
+            }
         }
         // The answer to a newer question has its own whole time.
         self.renew_question(now);
+        age
+    }
+
+    /// How long ago the oldest frame was written first that is not acknowledged, if there is one.
+    pub fn oldest_age(&self, now: Instant) -> Option<Duration> {
+        let oldest_at = self.acks.as_ref()?.oldest_at?;
+        Some(now.saturating_duration_since(oldest_at))
+    }
+
+    /// All that was written is taken for arrived.
+    pub fn handle_presumed(&mut self) {
+        if let Some(acks) = &mut self.acks {
+            acks.oldest_at = None;
+        }
+    }
+
+    /// When the first frame behind the newest question was written.
+    fn unasked_at(&self) -> Option<Instant> {
+        self.acks.as_ref()?.ask_at?.checked_sub(self.config.ask?.time)
     }
 
     /// The question in hand was not answered in time. A peer from which nothing more comes is given
     /// up at `heard_out_at`.
     fn handle_unanswered(&mut self, heard_out_at: Instant, now: Instant) {
         let time = self.config.heartbeat.pong_timeout;
+        let unasked_at = self.unasked_at();
         let Some(acks) = &mut self.acks else { return };
         let Some(question) = acks.question.take() else { return };
         match acks.peer {
@@ -170,6 +211,7 @@ impl Session {
             Peer::Unknown | Peer::Silent if heard_out_at >= after(now, time / 2) => {
                 let is_news = acks.peer == Peer::Unknown;
                 acks.peer = Peer::Silent;
+                acks.oldest_at = unasked_at;
                 self.actions.push_back(Action::Presume { number: question.number, is_news });
             }
             Peer::Unknown | Peer::Silent => {
@@ -206,8 +248,8 @@ impl Session {
         }
     }
 
-    /// A transport begins, on which nothing was asked.
-    pub(super) fn begin_asking(&mut self) {
+    /// A transport begins, on which nothing was asked, and so many frames are written again.
+    pub(super) fn begin_asking(&mut self, replayed: usize) {
         if self.config.ask.is_some() && matches!(self.state, State::Connected(_)) {
             let acks = self.acks.get_or_insert_default();
             let exchange = acks.exchange.take();
@@ -217,7 +259,8 @@ impl Session {
                 Peer::Unknown | Peer::Answers => Peer::Unknown,
                 Peer::Silent => Peer::Silent,
             };
-            **acks = Acks { peer, exchange, ..Acks::default() };
+            let oldest_at = acks.oldest_at.filter(|_| replayed > 0);
+            **acks = Acks { peer, exchange, oldest_at, ..Acks::default() };
         }
     }
 }

@@ -127,6 +127,12 @@ impl Session {
         self.callbacks.is_running()
     }
 
+    /// How many resumptions wait to be told. Those that are folded do not count any more: they
+    /// were the newest.
+    pub fn restores_waiting(&self) -> usize {
+        self.callbacks.resumptions()
+    }
+
     /// Whether the last callback has returned.
     pub fn callbacks_are_over(&self) -> bool {
         self.callbacks.is_over()

@@ -1,12 +1,13 @@
 //! Asking a peer how far it has got, and hearing the answer.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wspulse_core::Escaped;
 use wspulse_core::outbound::{NotWritten, PingPayload};
 
 use super::Driver;
 use crate::connection::ConnectionShared;
+use crate::metrics::FramesAcknowledged;
 
 /// Tells the questions of one transport from those of another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,11 @@ impl Driver {
     /// anything that was asked, but life, as every byte is.
     pub(super) fn acknowledge(&mut self, number: u64, now: Instant) -> Result<(), NotWritten> {
         let ConnectionShared { mailbox, server, .. } = &*self.connection;
-        mailbox.acknowledge(number, server.queued_bytes())?;
-        self.session.handle_acknowledged(number, now);
+        let frames = mailbox.acknowledge(number, server.queued_bytes())?;
+        let age = self.session.handle_acknowledged(number, now);
+        if frames > 0 {
+            self.connection.count_acknowledged(frames, age);
+        }
         Ok(())
     }
 
@@ -92,6 +96,7 @@ impl Driver {
         if self.session.may_presume() {
             let ConnectionShared { mailbox, server, .. } = &*self.connection;
             mailbox.presume_all(server.queued_bytes());
+            self.session.handle_presumed();
             true
         } else if self.session.may_ask() {
             self.queue_ping(now);
@@ -100,5 +105,13 @@ impl Driver {
             self.connection.mailbox.stall();
             false
         }
+    }
+}
+
+impl ConnectionShared {
+    /// Counts frames that are known to have arrived.
+    pub(super) fn count_acknowledged(&self, frames: usize, age: Option<Duration>) {
+        let acknowledged = FramesAcknowledged { room: &self.room, id: &self.id, frames, age };
+        self.server.metrics().record(|hooks| hooks.frames_acknowledged(&acknowledged));
     }
 }

@@ -9,6 +9,7 @@ use wspulse_core::codec::DecodeError;
 use wspulse_core::session::Session;
 use wspulse_core::{Escaped, Frame, PanicError, SessionEvent};
 
+use super::arrivals::Arrivals;
 use super::watch::{self, EventName, Watch};
 use super::{Driver, now};
 use crate::connection::{Connection, ConnectionShared, ConnectionState};
@@ -64,7 +65,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Starts the callback for an event. A plain one has returned by then.
-    fn start(&mut self, event: SessionEvent, now: std::time::Instant) {
+    fn start(&mut self, event: SessionEvent, arrivals: &mut Arrivals, now: std::time::Instant) {
         let callbacks = self.connection.server.callbacks();
         let measured = self.watch.before(self.connection.server.blocking());
         let (kind, called) = match event {
@@ -78,10 +79,12 @@ impl<'a> Turn<'a> {
                 CallbackKind::TransportDrop,
                 self.call(callbacks.transport_drop.as_ref(), |call, own| call(own, cause)),
             ),
-            SessionEvent::Resumed(resumed) => (
-                CallbackKind::TransportRestore,
-                self.call(callbacks.transport_restore.as_ref(), |call, own| call(own, resumed)),
-            ),
+            SessionEvent::Resumed(missed) => {
+                let restored = arrivals.take_restored(missed, self.connection);
+                let callback = callbacks.transport_restore.as_ref();
+                let called = self.call(callback, |call, own| call(own, restored));
+                (CallbackKind::TransportRestore, called)
+            }
             SessionEvent::Closed(disconnect) => (
                 CallbackKind::Disconnect,
                 self.call(callbacks.disconnect.as_ref(), |call, own| call(own, disconnect)),
@@ -215,7 +218,8 @@ impl Driver {
         if matches!(event, SessionEvent::Closed(_)) {
             self.allow_for_last_callback();
         }
-        self.turn().start(event, now());
+        let mut turn = Turn::begin(&self.connection, &mut self.session, &mut self.callback);
+        turn.start(event, &mut self.arrivals, now());
     }
 
     fn turn(&mut self) -> Turn<'_> {

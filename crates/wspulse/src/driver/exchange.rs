@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use wspulse_core::codec::InboundMessage;
+use wspulse_core::outbound::ResumedAt;
 use wspulse_core::protocol::{COUNT_MAX, Control, Hello, SessionKind};
 use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
-use wspulse_core::{CloseFrame, PanicError};
+use wspulse_core::{CloseFrame, PanicError, Resumed};
 
 use super::Driver;
 use super::acknowledge::Nonce;
@@ -16,48 +17,51 @@ use crate::panics;
 
 impl Driver {
     /// A transport has come, and the one before is parted with: goes on where the client says that
-    /// it was. Tells whether that is possible.
-    pub(super) fn resume_at(&self, received: Option<u64>) -> bool {
-        let Some(number) = received else { return true };
+    /// it was. If that is not possible, tells how many frames it does not get.
+    pub(super) fn resume_at(&self, received: Option<u64>) -> Option<usize> {
+        let number = received?;
         let ConnectionShared { mailbox, server, room, id, .. } = &*self.connection;
-        match mailbox.resume_at(number, server.queued_bytes()) {
-            Ok(None) => true,
-            Ok(Some(frame)) => {
-                let payload_bytes = frame.payload().len();
-                let capacity = server.options().send_buffer_frames;
-                server.metrics().record(|hooks| {
-                    let sent =
-                        MessagesSent { room, id, messages: 1, payload_bytes, waiting: 0, capacity };
-                    hooks.messages_sent(&sent);
-                });
-                true
-            }
-            Err(_) => false,
+        let Ok(ResumedAt { freed, finished }) = mailbox.resume_at(number, server.queued_bytes())
+        else {
+            let stats = mailbox.stats();
+            let lost = stats.sent.saturating_sub(number) + stats.pending;
+            return Some(usize::try_from(lost).unwrap_or(usize::MAX));
+        };
+        if freed.frames > 0 {
+            let age = self.session.oldest_age(super::now());
+            self.connection.count_acknowledged(freed.frames, age);
         }
+        if let Some(frame) = finished {
+            let payload_bytes = frame.payload().len();
+            let capacity = server.options().send_buffer_frames;
+            let sent = MessagesSent { room, id, messages: 1, payload_bytes, waiting: 0, capacity };
+            server.metrics().record(|hooks| hooks.messages_sent(&sent));
+        }
+        None
     }
 
-    /// Begins a transport with what the client must know first, and with questions of its own.
-    pub(super) fn begin_to_ask(&mut self, resumes: bool) {
+    /// Begins a transport with what the client must know first, and with questions of its own. What
+    /// was `missed` is there if a session resumes.
+    pub(super) fn begin_to_ask(&mut self, missed: Option<Resumed>) {
         if self.session.exchanges() {
-            let hello = self.hello(resumes);
+            let hello = self.hello(missed);
             if let Some(transport) = &mut self.transport
                 && let Some(text) =
                     hello.and_then(|hello| Control::Hello(Box::new(hello)).to_text())
             {
-                transport.lane.queue_hello(text);
+                transport.lane.queue_hello(&text);
             }
         } else if self.session.asks() {
             self.session.name_questions(Nonce::random());
         }
     }
 
-    fn hello(&self, resumes: bool) -> Option<Hello> {
+    fn hello(&self, missed: Option<Resumed>) -> Option<Hello> {
         let ConnectionShared { mailbox, server, id, .. } = &*self.connection;
         let options = server.options();
         let proof = mailbox.renew_proof()?;
         let mut hello = Hello::new(&**id, server.token(id, proof));
-        if resumes {
-            let missed = mailbox.resumed();
+        if let Some(missed) = missed {
             // A client that has read no hello knows of no session.
             if proof.is_claimed() {
                 hello.session = SessionKind::Resumed;

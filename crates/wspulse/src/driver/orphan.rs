@@ -40,7 +40,7 @@ impl Drop for Driver {
             connection: Arc::clone(&self.connection),
             session: mem::replace(&mut self.session, nothing),
             transport: None,
-            upgrade: None,
+            arrivals: mem::take(&mut self.arrivals),
             callback: None,
             timer: None,
             callback_deadline: self.callback_deadline,
@@ -64,7 +64,7 @@ impl Driver {
             }
         }
         self.timer = None;
-        let (transport, upgrade) = (self.transport.take(), self.upgrade.take());
+        let (transport, upgrade) = (self.transport.take(), self.arrivals.take_upgrade());
         let mail = self.connection.mailbox.collect().mail.map(|mail| *mail).unwrap_or_default();
         let Mail { upgrade: next_upgrade, end, predecessor_finished, callback_deadline } = mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {

@@ -55,7 +55,7 @@ impl Driver {
         let schedule = self.connection.server.ping_schedule();
         let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key));
         // While a transport comes up no wait is long, and every connection begins so.
-        let look = || self.upgrade.is_none().then(|| Instant::now() + LOOK);
+        let look = || (!self.arrivals.has_upgrade()).then(|| Instant::now() + LOOK);
         let deadline = ping_slot.or_else(look).map_or(latest, |look| look.min(latest));
         let timer = match &mut self.timer {
             Some(timer) => {

@@ -42,6 +42,7 @@ impl From<Refused> for Response {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the client's address is unknown")
             }
             Refused::TooManyEnding => (StatusCode::SERVICE_UNAVAILABLE, "too many are ending"),
+            Refused::OtherRoom => (StatusCode::CONFLICT, "the session is in another room"),
         };
         // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.
         tracing::debug!(status = status.as_u16(), "client refused: {line}");

@@ -1,7 +1,6 @@
 //! What has arrived, and who waits to hear that.
 
 use tokio::sync::oneshot;
-use wspulse_core::EncodedFrame;
 use wspulse_core::outbound::{Acknowledged, NotKept, NotWritten, ResumedAt};
 
 use super::{Inner, Mailbox};
@@ -78,12 +77,12 @@ impl Mailbox {
         &self,
         number: u64,
         queued_bytes: Option<&QueuedBytes>,
-    ) -> Result<Option<EncodedFrame>, NotKept> {
+    ) -> Result<ResumedAt, NotKept> {
         let mut inner = self.inner.lock();
-        let ResumedAt { freed, finished } = inner.queue.resume_at(number)?;
-        inner.settle_receipts(freed.frames, Ok(()));
-        release(freed, queued_bytes);
-        Ok(finished)
+        let resumed = inner.queue.resume_at(number)?;
+        inner.settle_receipts(resumed.freed.frames, Ok(()));
+        release(resumed.freed, queued_bytes);
+        Ok(resumed)
     }
 
     /// The number of the newest frame that the current transport has taken whole.
@@ -91,17 +90,17 @@ impl Mailbox {
         self.inner.lock().queue.written_to_transport()
     }
 
-    /// Forgets what has arrived.
+    /// Forgets what has arrived, and tells how many frames that are.
     pub(crate) fn acknowledge(
         &self,
         number: u64,
         queued_bytes: Option<&QueuedBytes>,
-    ) -> Result<(), NotWritten> {
+    ) -> Result<usize, NotWritten> {
         let mut inner = self.inner.lock();
         let freed = inner.queue.acknowledge(number)?;
         inner.settle_receipts(freed.frames, Ok(()));
         release(freed, queued_bytes);
-        Ok(())
+        Ok(freed.frames)
     }
 
     /// Forgets what was written up to this frame, as nobody will say whether it has arrived.

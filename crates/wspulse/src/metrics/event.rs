@@ -137,6 +137,31 @@ events! {
         /// Why.
         reason: DropReason,
     }
+    /// A client has acknowledged frames.
+    FramesAcknowledged<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How many: 1 or more.
+        frames: usize,
+        /// The time from the first write of the oldest of them to the acknowledgement. It contains
+        /// what the server waits before it asks, up to a second, and suspensions. It may be too long
+        /// by the time between two questions, where only a part of what was asked about is
+        /// acknowledged, and is never too short. `None` where no write was timed, as of a frame that
+        /// was finished while its transport was parted with.
+        age: Option<Duration>,
+    }
+    /// A session has ended, as frames were lost that its client was promised.
+    FramesLost<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How many the client does not get, from the first that is lost on, of those that were
+        /// accepted by then. Of a client that says to have more than were sent, those that waited.
+        frames: usize,
+    }
     /// A peer was silent for the pong timeout.
     PongTimeout<'a> {
         /// The room of the connection.

@@ -82,6 +82,7 @@ pub(super) fn join_with_capacity(
         stream: Box::pin(async move { Ok(Upgradable::new(stream, &[])) }),
         peer_addr: None,
         received: None,
+        asked: None,
         token: 0,
     };
     server.register(Admission::room(room).id(id), None, upgrade)?;

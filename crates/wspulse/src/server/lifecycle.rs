@@ -24,10 +24,12 @@ use crate::driver::watch::Blocking;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
+use crate::restored::Asked;
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
-use crate::token::TokenKey;
+use crate::token::{Proof, Token, TokenKey};
 use crate::transport::{Upgrade, turn_away};
+use crate::turns::Turns;
 
 /// The session that a client comes back to.
 struct Found {
@@ -36,6 +38,14 @@ struct Found {
     received: u64,
     /// The number of the token that the client has; 0 for none.
     token: u32,
+}
+
+impl Found {
+    fn new(session: Arc<ConnectionShared>, received: u64, token: Token) -> Option<Self> {
+        let Token::Valid(token) = token else { return None };
+        session.mailbox.confirm_token(token);
+        Some(Self { session, received, token })
+    }
 }
 
 impl Server {
@@ -107,13 +117,25 @@ impl Server {
     ) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
+        let options = self.options();
         let Admission { room, id, data, protocol: _ } = admission;
+        if self.callbacks().transport_restore.is_some() {
+            upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
+        }
         let wanted_room = Arc::clone(&room);
         let speaks = match exchange {
             None => Speaks::Plain,
             Some(Exchange { resume }) => {
-                let found = resume
-                    .and_then(|offer| self.find_session(&offer, id.as_deref()))
+                let offered = resume.and_then(|offer| self.find_offered(&offer, id.as_deref()));
+                if let Some((session, _, Token::Worthless)) = &offered {
+                    // The session's client has gone on since: its session is not to suffer.
+                    let close = Disconnect::FramesLost.close_frame();
+                    let decoder = options.decoder();
+                    self.part(session, turn_away(upgrade, close, decoder, self.end_deadline()));
+                    return Ok(());
+                }
+                let found = offered
+                    .and_then(|(session, received, token)| Found::new(session, received, token))
                     .or_else(|| self.find_unclaimed(id.as_deref()?));
                 upgrade.received = found.as_ref().map(|found| found.received);
                 upgrade.token = found.as_ref().map_or(0, |found| found.token);
@@ -123,11 +145,10 @@ impl Server {
         // A session that is found by its token comes back under its id, whoever has given it that.
         let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
         let id = id.unwrap_or_else(|| speaks.session_id());
-        let options = self.options();
         let peer_addr = upgrade.peer_addr;
         let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, speaks, upgrade },
-            options.duplicates,
+            Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
+            options.returns,
             self.end_deadline(),
             &self.inner.meter,
             |task_key| ConnectionShared {
@@ -168,16 +189,28 @@ impl Server {
 
     /// The session whose token a client offers; if the application has admitted it under an id, the
     /// session must have that one.
-    fn find_session(&self, offer: &ResumeOffer, admitted_id: Option<&str>) -> Option<Found> {
+    fn find_offered(
+        &self,
+        offer: &ResumeOffer,
+        admitted_id: Option<&str>,
+    ) -> Option<(Arc<ConnectionShared>, u64, Token)> {
         let id = match admitted_id {
             Some(id) => Cow::Borrowed(id),
             None => Cow::Owned(TokenKey::id_of(&offer.token)?),
         };
         let session = self.inner.registry.find(&id)?;
         let proof = session.mailbox.proof()?;
-        let number = self.inner.token_key.check(&offer.token, &id, proof)?;
-        session.mailbox.confirm_token(number);
-        Some(Found { session, received: offer.count, token: number })
+        let token = self.inner.token_key.check(&offer.token, &id, proof)?;
+        Some((session, offer.count, token))
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
+    }
+
+    /// The newest token of a session.
+    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
+        self.inner.token_key.token(id, proof)
     }
 
     /// A session whose first hello nobody is known to have read: it is for the client that is
@@ -207,7 +240,8 @@ impl Server {
 
     /// Tells a client whose transport was displaced by a newer one. If it speaks `wspulse.1`, it may
     /// be that very client, whose handshakes have overtaken one another: it may come back.
-    pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
+    pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
+        upgrade.asked = None;
         let close = if upgrade.received.is_some() && connection.mailbox.overtake(0) {
             OVERTAKEN
         } else {

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wspulse::metrics::{
-    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, LimitReached,
-    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, UpgradeRefused,
+    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, FramesAcknowledged,
+    FramesLost, LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable,
+    MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed,
+    UpgradeRefused,
 };
 use wspulse::{CallbackKind, DisconnectReason, DropReason, Limit, MetricsCollector};
 
@@ -119,6 +120,17 @@ impl MetricsCollector for Recorder {
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
         let &FrameDropped { room, id, reason, .. } = event;
         self.write(format_args!("frame_dropped {room} {id} {reason}"));
+    }
+
+    fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {
+        let &FramesAcknowledged { room, id, frames, age, .. } = event;
+        let age = age.map(|age| age.as_millis());
+        self.write(format_args!("frames_acknowledged {room} {id} {frames} {age:?}"));
+    }
+
+    fn frames_lost(&self, event: &FramesLost<'_>) {
+        let &FramesLost { room, id, frames, .. } = event;
+        self.write(format_args!("frames_lost {room} {id} {frames}"));
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

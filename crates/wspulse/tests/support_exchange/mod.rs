@@ -6,13 +6,56 @@
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
 use wspulse::testing::{Received, TestClient, request_parts};
-use wspulse::{CloseFrame, Frame, MessageKind, Server};
+use wspulse::{
+    CloseFrame, Delivery, Disconnect, Frame, MessageKind, Server, ServerBuilder, TransportLost,
+};
 use wspulse_core::protocol::{Control, Hello, ResumeOffer};
 
+use crate::support_sessions::{Stage, Told, WINDOW};
+
 pub(crate) const JSON: &str = "wspulse.1+json";
+pub(crate) const PING: Duration = Duration::from_secs(10);
+pub(crate) const PONG: Duration = Duration::from_secs(30);
+pub(crate) const ANN: &str = "/ws?id=ann&room=lobby";
+
+pub(crate) fn configured(builder: ServerBuilder) -> ServerBuilder {
+    builder
+        .resume_window(WINDOW)
+        .heartbeat(PING, PONG)
+        .delivery(Delivery::ExactlyOnce)
+        .delivery_window(128, 1 << 20)
+}
+
+pub(crate) fn stage() -> Stage {
+    Stage::new(configured)
+}
+
+pub(crate) fn event(event: &str) -> Frame {
+    Frame::new(event)
+}
+
+pub(crate) async fn disconnected(stage: &mut Stage) -> Disconnect {
+    loop {
+        if let Told::Disconnect(_, disconnect) = stage.next().await {
+            return disconnect;
+        }
+    }
+}
+
+pub(crate) async fn dropped(stage: &mut Stage) -> TransportLost {
+    loop {
+        if let Told::Drop(_, cause) = stage.next().await {
+            return cause;
+        }
+    }
+}
+
+pub(crate) async fn idle() {
+    sleep(Duration::from_millis(1)).await;
+}
 
 /// What has come.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! A server, a browser, and tabs in it. Nothing here waits for a time to pass: it waits for what is
 //! to be seen, until a deadline that only a broken page reaches.
 
+mod driver;
 mod tab;
 
 use std::io;
@@ -8,15 +9,14 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::Client;
 use futures_util::FutureExt as _;
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+pub(crate) use driver::Browser;
 pub(crate) use tab::Tab;
 
 /// Far beyond what any step takes on a slow machine.
@@ -38,8 +38,12 @@ pub(crate) struct Stage {
 }
 
 /// Plays a scenario, and ends the browser in any case: killing its driver would leave it behind.
-pub(crate) async fn perform(viewport: Viewport, scenario: impl AsyncFnOnce(&mut Stage)) {
-    let mut stage = Stage::set_up(viewport).await;
+pub(crate) async fn perform(
+    browser: Browser,
+    viewport: Viewport,
+    scenario: impl AsyncFnOnce(&mut Stage),
+) {
+    let mut stage = Stage::set_up(browser, viewport).await;
     let played = AssertUnwindSafe(scenario(&mut stage)).catch_unwind().await;
     stage.browser.close().await.expect("the browser ends");
     if let Err(panic) = played {
@@ -48,48 +52,22 @@ pub(crate) async fn perform(viewport: Viewport, scenario: impl AsyncFnOnce(&mut 
 }
 
 impl Stage {
-    async fn set_up(viewport: Viewport) -> Self {
+    async fn set_up(browser: Browser, viewport: Viewport) -> Self {
         let (server, url) = start_server().await;
-        let (driver, driver_url) = start_driver().await;
+        let (driver, driver_url) = browser.start_driver().await;
         let profile = tempfile::tempdir().expect("a directory for the browser");
-        let mut arguments: Vec<String> = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-        ]
-        .map(str::to_owned)
-        .into();
-        arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let Viewport { width, height } = viewport;
-        // A window cannot be as narrow as a phone; its emulation can.
-        let metrics = json!({ "width": width, "height": height, "pixelRatio": 1, "mobile": false });
-        let capabilities = json!({
-            "goog:chromeOptions": {
-                "args": arguments,
-                "mobileEmulation": { "deviceMetrics": metrics },
-            },
-        });
-        let browser = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities.as_object().cloned().expect("an object"))
-            .connect(&driver_url)
-            .await
-            .expect("chromium starts");
+        let browser = browser.start(&driver_url, viewport, profile.path()).await;
         Self { browser, server, url, opened_tabs: 0, _driver: driver, _profile: profile }
     }
 
-    /// Opens the page in a tab of its own, with a session storage of its own.
+    /// Opens the page in a window of its own, with a session storage of its own. Unlike a tab in the
+    /// background, a window is visible, and its timers are on time.
     pub(crate) async fn open_tab(&mut self) -> Tab {
         // The browser comes with one tab.
         let window = if self.opened_tabs == 0 {
             self.browser.window().await.expect("a first tab")
         } else {
-            self.browser.new_window(true).await.expect("another tab").handle
+            self.browser.new_window(false).await.expect("another window").handle
         };
         self.opened_tabs += 1;
         let tab = Tab::new(self.browser.clone(), window);
@@ -102,7 +80,7 @@ impl Stage {
         tab.fill("#name", name).await;
         tab.fill("#room-name", room).await;
         tab.click("#join button").await;
-        tab.waits_for_status("connected", "Connected").await;
+        tab.waits_for_status("live", "Live").await;
         tab
     }
 
@@ -147,24 +125,6 @@ async fn build_example() -> String {
         .filter(|message| message["target"]["name"] == "chat")
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .expect("cargo names the executable")
-}
-
-/// Starts chromedriver on a free port. It wants the same one of IPv4 and IPv6, picks one that is free
-/// for the one and gives up if it is taken for the other, as may happen on a busy machine.
-async fn start_driver() -> (Child, String) {
-    let mut said = String::new();
-    for _ in 0..5 {
-        let mut driver = spawn(Command::new("chromedriver").arg("--port=0"))
-            .expect("chromedriver is in the PATH");
-        let stdout = driver.stdout.take().expect("it is piped");
-        match line_after(stdout, "started successfully on port ").await {
-            Ok(port) => {
-                return (driver, format!("http://127.0.0.1:{}", port.trim_end_matches('.')));
-            }
-            Err(output) => said.push_str(&output),
-        }
-    }
-    panic!("chromedriver does not start:\n{said}");
 }
 
 fn spawn(command: &mut Command) -> io::Result<Child> {

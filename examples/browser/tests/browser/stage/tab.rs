@@ -10,6 +10,7 @@ use fantoccini::{Client, Locator};
 use serde_json::Value;
 
 use super::DEADLINE;
+use super::driver::DevTools;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
@@ -25,15 +26,20 @@ impl Tab {
 
     pub(super) async fn open(&self, url: &str) {
         self.client().await.goto(url).await.expect("the page loads");
-        // What is shown for a moment only could be missed by looking now and then.
-        let record = "window.shown = [];
-            new MutationObserver(() => shown.push(document.getElementById('status').textContent))
-                .observe(document.getElementById('status'), { childList: true })";
-        self.eval(record).await;
+        self.record().await;
     }
 
     pub(crate) async fn reload(&self) {
         self.client().await.refresh().await.expect("the page loads");
+        self.record().await;
+    }
+
+    /// What is shown for a moment only could be missed by looking now and then.
+    async fn record(&self) {
+        let script = "window.shown = [];
+            new MutationObserver(() => shown.push(document.getElementById('status').textContent))
+                .observe(document.getElementById('status'), { childList: true })";
+        self.eval(script).await;
     }
 
     pub(crate) async fn fill(&self, css: &str, text: &str) {
@@ -52,19 +58,55 @@ impl Tab {
         self.press(Key::Enter).await;
     }
 
-    /// Has every attempt to connect fail until [`may_go_online`](Self::may_go_online): a cut of some
-    /// seconds may be over before a slow machine has done what is to happen meanwhile.
-    pub(crate) async fn stay_offline(&self) {
-        let script = "window.RealWebSocket = WebSocket;
-            window.WebSocket = class {
-                static OPEN = RealWebSocket.OPEN;
-                constructor() { setTimeout(() => this.onclose({ code: 1006, reason: '' })); }
-            }";
-        self.eval(script).await;
+    /// Turns the page's network off or on.
+    pub(crate) async fn network(&self, is_on: bool) {
+        let turned = format!("document.getElementById('network').checked === {is_on}");
+        if self.eval(&format!("return {turned}")).await == false {
+            self.click("#network").await;
+        }
+        self.waits_until("the network is turned", &turned).await;
     }
 
-    pub(crate) async fn may_go_online(&self) {
-        self.eval("window.WebSocket = RealWebSocket").await;
+    /// Sends a command of the `DevTools` protocol; Chromium alone knows it.
+    pub(crate) async fn dev_tools(&self, command: &'static str, parameters: Value) {
+        let client = self.client().await;
+        client.issue_cmd(DevTools { command, parameters }).await.expect(command);
+    }
+
+    pub(crate) async fn minimize(&self) {
+        self.client().await.minimize_window().await.expect("the window is minimized");
+    }
+
+    /// Has the page say `NAME 0`, `NAME 1` and so on, until [`fall_silent`](Self::fall_silent). What
+    /// it notes is in the document, since in Firefox each script has variables of its own.
+    pub(crate) async fn talk(&self, name: &str) {
+        let script = format!(
+            "const notes = document.body.dataset;
+            notes.said = 0;
+            notes.talking = setInterval(() => {{
+                document.getElementById('text').value = `{name} ${{notes.said++}}`;
+                document.getElementById('compose').requestSubmit();
+            }}, 250)"
+        );
+        self.eval(&script).await;
+    }
+
+    /// Stops talking, waits until all that was said is handled, and tells how much it was.
+    pub(crate) async fn fall_silent(&self) -> u64 {
+        let stop = "const notes = document.body.dataset;
+            clearInterval(notes.talking);
+            return Number(notes.said)";
+        let said = self.eval(stop).await;
+        let said = said.as_u64().expect("a number");
+        let own = ".message.own[data-seq][data-tick=handled]";
+        let condition = format!("document.querySelectorAll('{own}').length === {said}");
+        self.waits_until(&format!("all {said} that were said are handled"), &condition).await;
+        said
+    }
+
+    /// Forgets what [`has_shown`](Self::has_shown) knows.
+    pub(crate) async fn forget_shown(&self) {
+        self.eval("shown.length = 0").await;
     }
 
     pub(crate) async fn press(&self, key: Key) {

@@ -1,0 +1,40 @@
+//! The options of what clients are told of their sessions.
+
+use bytestring::ByteString;
+
+use super::ServerBuilder;
+
+impl ServerBuilder {
+    /// Has the first frame on each transport tell its client whether it has a new session or its old
+    /// one, and how many frames follow that were sent before. Default: `false`.
+    ///
+    /// With the JSON codec it is one of these, to the byte, `session` being the
+    /// [event](Self::session_event):
+    ///
+    /// ```text
+    /// {"event":"session","payload":{"session":"new","replay":0}}
+    /// {"event":"session","payload":{"session":"resumed","replay":3}}
+    /// ```
+    ///
+    /// It is written before anything that waits. It is no frame of the application's: it counts in
+    /// no [`outbound_stats`](crate::Connection::outbound_stats), needs no acknowledgement, and is
+    /// not written again. `new` says that no transport of this session has come about before. Without
+    /// a [promise of delivery](Self::delivery) fewer frames than `replay` may follow, where the send
+    /// buffer is full and newer ones take their places before they are written.
+    ///
+    /// With the MessagePack codec the payload is a map with the same members. A codec of your own is
+    /// given the payload as JSON. [`build`](Self::build) refuses one that cannot write it.
+    ///
+    /// Clients that speak `wspulse.1` get none: their `hello` says as much.
+    pub const fn announce_sessions(mut self, announce: bool) -> Self {
+        self.options.announcements.enabled = announce;
+        self
+    }
+
+    /// The event name of [announcements](Self::announce_sessions), by which a client tells them
+    /// from the application's frames. Default: `session`; 1 to 128 bytes.
+    pub fn session_event(mut self, event: impl Into<ByteString>) -> Self {
+        self.options.announcements.event = event.into();
+        self
+    }
+}

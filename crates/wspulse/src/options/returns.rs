@@ -1,0 +1,27 @@
+//! What a client may change when it comes back to its session.
+
+use super::DuplicatePolicy;
+
+/// What happens when a client comes back to its session with another room than the session has.
+///
+/// Its [`Admission`](crate::Admission) names the room; the session has that of its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum RoomChange {
+    /// The session stays in its room. The log has a line at WARN that names both, and
+    /// `on_transport_restore` is [told](crate::Restored::room) of the other one.
+    #[default]
+    Keep,
+    /// The session ends with [`Disconnect::Duplicate`](crate::Disconnect::Duplicate), and what waits
+    /// in it is dropped. A new one begins in the new room.
+    Replace,
+    /// The client is answered 409 `the session is in another room`. The session goes on as it was.
+    Refuse,
+}
+
+/// Who gets a session that is there, and who does not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReturnRules {
+    pub(crate) duplicates: DuplicatePolicy,
+    pub(crate) room_changes: RoomChange,
+}

@@ -1,0 +1,40 @@
+//! At least once: an end waits for nobody.
+
+mod support_sessions;
+
+use support_sessions::{Stage, WINDOW, number, numbered, settle};
+use wspulse::{Delivery, Disconnect};
+
+fn stage() -> Stage {
+    Stage::new(|builder| builder.resume_window(WINDOW).delivery(Delivery::AtLeastOnce))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_waits_for_no_acknowledgement() {
+    let mut stage = stage();
+    let (mut ann, connection) = stage.join("ann").await;
+    for n in 1..=200 {
+        connection.send(numbered(n)).unwrap();
+    }
+    connection.close();
+    for n in 1..=200 {
+        assert_eq!(number(&ann.frame().await.unwrap()), n);
+    }
+    assert_eq!(ann.closed().await.unwrap().unwrap().code().as_u16(), 1000);
+    settle().await;
+    let stats = connection.outbound_stats();
+    assert_eq!((stats.sent, stats.dropped, stats.unacknowledged), (200, 0, 0));
+}
+
+/// Its thread would never have come back.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_hangs_up_on_a_session_that_ends_is_let_go() {
+    let mut stage = stage();
+    let (ann, connection) = stage.join("ann").await;
+    connection.send(numbered(1)).unwrap();
+    settle().await;
+    connection.close();
+    drop(ann);
+    assert!(matches!(stage.disconnected().await, Disconnect::Closed));
+    stage.server.close().await;
+}

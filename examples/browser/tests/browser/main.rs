@@ -1,0 +1,71 @@
+//! The chat, as its users see it: headless Chromium and Firefox against the example's binary.
+//!
+//! ```text
+//! cargo test -p wspulse-browser -- --ignored [chromium | firefox]
+//! ```
+//!
+//! Needs `chromium` with `chromedriver` (Debian: `chromium-driver`) and `firefox-esr` with
+//! `geckodriver` in the PATH. With `UPDATE_SCREENSHOT=1` it also writes `docs/chat.png`.
+#![cfg(unix)] // The end of the server is a signal.
+
+mod links;
+mod page;
+mod stage;
+
+use stage::{Browser, Viewport};
+
+const DESKTOP: Viewport = Viewport { width: 1200, height: 800 };
+const PHONE: Viewport = Viewport { width: 360, height: 740 };
+
+/// Makes tests of functions that take a browser: one in each.
+macro_rules! in_browsers {
+    ($($module:ident: $browser:ident { $($file:ident::$name:ident,)* })*) => {
+        $(mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                #[ignore = "needs a browser and its driver"]
+                async fn $name() {
+                    $file::$name(Browser::$browser).await;
+                }
+            )*
+        })*
+    };
+}
+
+in_browsers! {
+    chromium: Chromium {
+        links::two_windows_talk,
+        links::a_window_that_is_cut_in_every_way_misses_nothing_and_gets_nothing_twice,
+        links::a_window_that_is_cut_again_before_it_is_back_loses_nothing,
+        links::what_is_said_without_a_network_waits_and_arrives_once,
+        links::a_window_whose_session_ended_is_told_so,
+        links::a_reload_begins_a_new_session_without_what_was_on_its_way,
+        links::a_copy_of_a_tab_takes_its_place,
+        links::a_page_in_the_background_misses_nothing,
+        links::a_frozen_page_misses_nothing,
+        links::a_browser_that_is_offline_comes_back_at_once,
+        page::a_kicked_tab_stays_away_until_its_user_comes_back,
+        page::a_tab_that_leaves_is_gone_at_once,
+        page::a_phone_scrolls_in_one_direction_only,
+        page::the_keyboard_is_enough,
+        page::every_field_and_region_has_a_name,
+        page::ctrl_c_says_goodbye_and_ends_the_process,
+        page::screenshot,
+    }
+    // What is left out is about the page's looks, or done by Chromium's own protocol.
+    firefox: Firefox {
+        links::two_windows_talk,
+        links::a_window_that_is_cut_in_every_way_misses_nothing_and_gets_nothing_twice,
+        links::a_window_that_is_cut_again_before_it_is_back_loses_nothing,
+        links::what_is_said_without_a_network_waits_and_arrives_once,
+        links::a_window_whose_session_ended_is_told_so,
+        links::a_reload_begins_a_new_session_without_what_was_on_its_way,
+        links::a_copy_of_a_tab_takes_its_place,
+        links::a_page_in_the_background_misses_nothing,
+        page::a_kicked_tab_stays_away_until_its_user_comes_back,
+        page::a_tab_that_leaves_is_gone_at_once,
+        page::every_field_and_region_has_a_name,
+        page::ctrl_c_says_goodbye_and_ends_the_process,
+    }
+}
