@@ -5,6 +5,7 @@
 //     o <client>                           its transport is ready
 //     c <client>                           it has lost it
 //     n <client>                           its session is another one than before
+//     e <client>                           it has ended for good, and was not asked to
 //     s <client>                           it has sent its next message
 //     g <client> <tick> <direct> <micros>  it has got a frame
 
@@ -47,6 +48,7 @@ export async function stage(start) {
       const told = {
         opened: () => tell("o", seat.client),
         closed: () => tell("c", seat.client),
+        ended: () => tell("e", seat.client),
         anew: () => tell("n", seat.client),
         got: (payload) => tell("g", seat.client, ...payload),
       };

@@ -2,20 +2,35 @@
 
 /// What `stage` starts, by the package's `connect`.
 export const visitor = (connect, options) => (seat, told) => {
-  const client = connect(seat.url, { ...options, reconnect: { base: 200, max: 1_000 } });
-  let [had, leaving] = [false, false];
-  client.listen("session", ({ session }) => {
-    if (session === "new" && had) told.anew();
-    had = true;
-    told.opened();
-  });
-  client.listen("disconnect", () => told.closed());
-  client.listen("message", (frame) => told.got(frame.payload));
-  client.listen("lost", (frame, error) => console.error(seat.url, "lost", frame, error.message));
-  client.listen("end", (code, reason) => leaving || console.error(seat.url, "ended", code, reason));
+  let [client, had, leaving] = [undefined, false, false];
+  const open = () => {
+    client = connect(seat.url, { ...options, reconnect: { base: 200, max: 1_000 } });
+    client.listen("session", ({ session }) => {
+      if (session === "new" && had) told.anew();
+      had = true;
+      told.opened();
+    });
+    client.listen("disconnect", () => told.closed());
+    client.listen("message", (frame) => told.got(frame.payload));
+    client.listen("lost", () => {}); // The books show it.
+    client.listen("end", () => {
+      if (leaving) return;
+      told.ended();
+      // Another one follows, as an application would have it.
+      setTimeout(open, 200);
+    });
+  };
+  open();
+  const send = (number) => {
+    try {
+      client.post({ event: "u", payload: number });
+    } catch (error) {
+      console.error(seat.url, error.message);
+    }
+  };
   const close = () => {
     leaving = true;
     client.close();
   };
-  return { send: (number) => client.post({ event: "u", payload: number }), close };
+  return { send, close };
 };

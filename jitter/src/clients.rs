@@ -15,6 +15,7 @@ use rand::RngExt;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -122,6 +123,19 @@ async fn dial(seat: &Seat, offers: &str) -> Option<(Socket, Response<Option<Vec<
     })
     .await
     .ok()?
+}
+
+/// Runs clients on all seats, until the last one has left. One that fails does not end the others.
+async fn run_each<F>(seats: Vec<Seat>, live: impl Fn(Seat) -> F) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let mut clients: JoinSet<_> = seats.into_iter().map(live).collect();
+    let mut faults = Vec::new();
+    while let Some(ended) = clients.join_next().await {
+        faults.extend(ended.map_err(|error| error.to_string()).and_then(|ended| ended).err());
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
 }
 
 /// Between two attempts.

@@ -76,6 +76,7 @@ struct Pages {
     sent_began: Vec<(u64, Cause)>,
     /// What the client has said of itself.
     sessions_new: u64,
+    ended: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +105,7 @@ impl Default for Pages {
             sent: 0,
             sent_began: Vec::new(),
             sessions_new: 0,
+            ended: 0,
         }
     }
 }
@@ -181,6 +183,16 @@ impl Ledger {
     /// The client has a session that is not the one before.
     pub(crate) fn began_session(&self) {
         self.0.lock().sessions_new += 1;
+    }
+
+    /// The client has ended for good, and was not asked to.
+    pub(crate) fn ended(&self) {
+        self.closed();
+        self.0.lock().ended += 1;
+    }
+
+    pub(crate) fn times_ended(&self) -> u64 {
+        self.0.lock().ended
     }
 
     /// The number of the client's next message.

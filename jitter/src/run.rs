@@ -12,6 +12,7 @@ use crate::cast;
 use crate::options::RunOptions;
 use crate::report::{self, Run};
 use crate::scene::Outcome;
+use crate::verdict::Promise;
 
 /// Plays all scenes, writes the report, and fails if a promise was broken.
 ///
@@ -55,6 +56,10 @@ pub(crate) fn broken(outcome: &Outcome) -> Vec<String> {
         broken.push(format!("{}: nothing is lost, so nothing is shown", outcome.name));
     }
     for kind in &outcome.kinds {
+        if kind.up.0 == Promise::ExactlyOnce && kind.ended > 0 {
+            let (server, kind, ended) = (outcome.name, kind.name, kind.ended);
+            broken.push(format!("{server}, {kind} clients: {ended} have ended for good"));
+        }
         if outcome.is_ours && kind.sessions_lost > 0 {
             let (server, kind, lost) = (outcome.name, kind.name, kind.sessions_lost);
             broken.push(format!("{server}, {kind} clients: {lost} sessions were lost"));

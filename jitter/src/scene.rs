@@ -58,6 +58,8 @@ pub(crate) struct KindOutcome {
     pub(crate) name: &'static str,
     pub(crate) clients: usize,
     pub(crate) sessions_lost: u64,
+    /// How often a client has ended for good that was not asked to.
+    pub(crate) ended: u64,
     pub(crate) down: (Promise, Account),
     pub(crate) up: (Promise, Account),
 }
@@ -261,7 +263,7 @@ fn account(
     let mut kinds = Vec::new();
     for group in groups {
         let (mut down, mut up) = (Account::default(), Account::default());
-        let mut sessions_lost = 0;
+        let (mut sessions_lost, mut ended) = (0, 0);
         for (client, ledger) in &group.clients {
             let (ticks, client) = (sent.ticks, *client);
             let expected =
@@ -269,11 +271,13 @@ fn account(
             down.add(ledger.down(expected));
             up.add(ledger.up(heard.get(&client).unwrap_or(&Heard::default())));
             sessions_lost += ledger.sessions_new();
+            ended += ledger.times_ended();
         }
         kinds.push(KindOutcome {
             name: group.kind.name(),
             clients: group.clients.len(),
             sessions_lost,
+            ended,
             down: (group.promise(level, Way::Down), down),
             up: (group.promise(level, Way::Up), up),
         });

@@ -143,10 +143,10 @@ impl Driver {
     /// comes with an older token than the one that was sent on it may be the same, by a handshake that
     /// took longer than its next one.
     fn supersession(&self, received: Option<u64>, token: u32) -> Dismissal {
-        let proof = self.connection.mailbox.proof().filter(|_| received.is_some());
-        match proof {
-            Some(proof) if !proof.is_newest(token) => Dismissal::Close(OVERTAKEN),
-            Some(_) | None => TransportLost::Superseded.dismissal(),
+        if received.is_some() && self.connection.mailbox.overtake(token) {
+            Dismissal::Close(OVERTAKEN)
+        } else {
+            TransportLost::Superseded.dismissal()
         }
     }
 

@@ -28,7 +28,13 @@ pub(crate) struct Proof {
     newest: u32,
     /// The newest that the client is known to have; 0 for none. Those before are worthless.
     confirmed: u32,
+    /// How many handshakes have overtaken another one, since the client was last heard.
+    overtakings: u8,
 }
+
+/// A client has given up no more attempts than this while a server stood still. Two clients that
+/// share a token, and say nothing, would take the session from each other for ever.
+const OVERTAKINGS_MAX: u8 = 8;
 
 /// A token that this server has sent for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +47,7 @@ pub(crate) enum Token {
 
 impl Proof {
     pub(crate) fn new() -> Self {
-        Self { session: Uuid::new_v4().as_u64_pair().1, newest: 0, confirmed: 0 }
+        Self { session: Uuid::new_v4().as_u64_pair().1, newest: 0, confirmed: 0, overtakings: 0 }
     }
 
     /// Another token is about to be sent.
@@ -52,6 +58,7 @@ impl Proof {
     /// The client has the newest.
     pub(crate) const fn confirm(&mut self) {
         self.confirmed = self.newest;
+        self.overtakings = 0;
     }
 
     /// The client has come with this one.
@@ -59,9 +66,14 @@ impl Proof {
         self.confirmed = self.confirmed.max(number);
     }
 
-    /// Whether no token was sent after the one of this number.
-    pub(crate) const fn is_newest(&self, number: u32) -> bool {
-        self.newest == number
+    /// A handshake with the token of this number takes over. Whether it may be an older one of the
+    /// client that it takes over from: not if it has the newest token, nor time and again.
+    pub(crate) const fn overtake(&mut self, number: u32) -> bool {
+        if self.newest == number || self.overtakings == OVERTAKINGS_MAX {
+            return false;
+        }
+        self.overtakings += 1;
+        true
     }
 
     /// Whether some client is known to have read a hello of this session.
@@ -159,6 +171,20 @@ mod tests {
         assert_eq!(valid(proof), valid_from(2));
         proof.confirm();
         assert_eq!(valid(proof), valid_from(3));
+    }
+
+    #[test]
+    fn handshakes_overtake_one_another_a_few_times_between_two_words_of_the_client() {
+        let mut proof = begun();
+        assert!(!proof.overtake(1), "the newest");
+        for _ in 0..2 {
+            for _ in 0..OVERTAKINGS_MAX {
+                proof.renew();
+                assert!(proof.overtake(1));
+            }
+            assert!(!proof.overtake(1));
+            proof.confirm();
+        }
     }
 
     #[test]

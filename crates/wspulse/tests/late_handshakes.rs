@@ -68,3 +68,28 @@ async fn a_handshake_that_is_older_than_what_the_client_has_said_since_leaves_it
     server.send("ann", Frame::new("a")).unwrap();
     assert_eq!(ann.hear().await, frame("a"));
 }
+
+/// Both are alive, have tokens of one session, and say nothing.
+#[tokio::test(start_paused = true)]
+async fn two_clients_that_share_a_session_do_not_take_it_from_each_other_for_ever() {
+    let server = server();
+    let (ann, first) = Speaker::begin(&server, "/ws").await;
+    drop(ann);
+    let (mut here, second) = Speaker::resume(&server, "/ws", &first.token, 0).await;
+    // Of the one that is here, and of the one that is not.
+    let mut tokens = [second.token, first.token];
+    let mut turns = 0;
+    loop {
+        tokens.reverse();
+        let (other, hello) = Speaker::resume(&server, "/ws", &tokens[0], 0).await;
+        tokens[0] = hello.token;
+        let close = closed(&mut here).await;
+        here = other;
+        turns += 1;
+        if close.code() == CloseCode::NORMAL {
+            break;
+        }
+        assert!(turns < 100, "it goes on for ever");
+    }
+    assert!(turns > 1, "the first of them may have been late");
+}

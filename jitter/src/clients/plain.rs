@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Kind, Running, Seat, Socket, dial, message, stamp, wait};
+use super::{Kind, Running, Seat, Socket, dial, message, run_each, stamp, wait};
 
 /// tokio-tungstenite, as any application would use it.
 pub(crate) struct Plain;
@@ -25,17 +24,11 @@ impl Kind for Plain {
     }
 
     fn run(&self, seats: Vec<Seat>) -> Running {
-        Box::pin(async move {
-            let mut clients: JoinSet<()> = seats.into_iter().map(live).collect();
-            while let Some(ended) = clients.join_next().await {
-                ended.map_err(|error| error.to_string())?;
-            }
-            Ok(())
-        })
+        Box::pin(run_each(seats, live))
     }
 }
 
-async fn live(seat: Seat) {
+async fn live(seat: Seat) -> Result<(), String> {
     while !seat.is_leaving() {
         if let Some((mut socket, _)) = dial(&seat, "").await {
             seat.ledger.opened();
@@ -44,6 +37,7 @@ async fn live(seat: Seat) {
         }
         wait().await;
     }
+    Ok(())
 }
 
 async fn use_link(seat: &Seat, socket: &mut Socket) {

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
-use super::{Kind, Running, Seat, Socket, dial, message, stamp, wait};
+use super::{Kind, Running, Seat, Socket, dial, message, run_each, stamp, wait};
 
 /// The small client.
 pub(crate) struct Protocol;
@@ -35,14 +34,7 @@ impl Kind for Protocol {
     }
 
     fn run(&self, seats: Vec<Seat>) -> Running {
-        Box::pin(async move {
-            let mut clients: JoinSet<_> =
-                seats.into_iter().map(|seat| Client::new(seat).live()).collect();
-            while let Some(ended) = clients.join_next().await {
-                ended.map_err(|error| error.to_string())??;
-            }
-            Ok(())
-        })
+        Box::pin(run_each(seats, |seat| Client::new(seat).live()))
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use wspulse_client::{Client, Event, Frame, Proxy, SessionStart};
 
-use super::{Kind, Running, Seat};
+use super::{Kind, Running, Seat, run_each, wait};
 use crate::schedule::Stamp;
 
 /// Clients of the crate, as any application would use it.
@@ -21,29 +20,32 @@ impl Kind for Rust {
     }
 
     fn run(&self, seats: Vec<Seat>) -> Running {
-        Box::pin(async move {
-            let mut clients: JoinSet<_> = seats.into_iter().map(live).collect();
-            while let Some(ended) = clients.join_next().await {
-                ended.map_err(|error| error.to_string())??;
-            }
-            Ok(())
-        })
+        Box::pin(run_each(seats, live))
     }
 }
 
+/// A client that has ended by itself is followed by another one, as an application would have it.
 async fn live(seat: Seat) -> Result<(), String> {
+    let mut had_session = false;
+    while !seat.is_leaving() {
+        use_client(&seat, &mut had_session).await?;
+        wait().await;
+    }
+    Ok(())
+}
+
+async fn use_client(seat: &Seat, had_session: &mut bool) -> Result<(), String> {
     let builder = Client::builder(seat.url())
         .proxy(Proxy::None)
         .backoff(Duration::from_millis(200), Duration::from_secs(1));
     let (client, mut events) = builder.connect().map_err(|error| error.to_string())?;
     let mut pause = seat.pauses();
     let mut phase = seat.phase.clone();
-    let mut had_session = false;
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => note(&seat, event, &mut had_session)?,
-                None => return Err(format!("{}: the client has ended", seat.url())),
+                Some(event) => note(seat, event, had_session)?,
+                None => return Ok(()),
             },
             _ = pause.tick(), if seat.is_talking() => {
                 let frame = Frame::new("u").json(&seat.ledger.next_number());
@@ -74,6 +76,7 @@ fn note(seat: &Seat, event: Event, had_session: &mut bool) -> Result<(), String>
             let stamp = frame.to_json::<Stamp>().map_err(|error| error.to_string())?;
             seat.ledger.got(stamp);
         }
+        Event::Ended { .. } => seat.ledger.ended(),
         Event::Disconnected { .. } => seat.ledger.closed(),
         // On a plain connection the client tells what was on its way: the books show it as well.
         Event::Reconnecting { .. } | Event::Lost(_) => {}

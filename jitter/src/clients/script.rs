@@ -83,6 +83,7 @@ impl Troupe {
             "o" => ledger.opened(),
             "c" => ledger.closed(),
             "n" => ledger.began_session(),
+            "e" => ledger.ended(),
             "s" => _ = ledger.next_number(),
             "g" => {
                 let mut number = || words.next()?.parse().ok();

@@ -5,13 +5,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Plan, Way};
 
 /// How many chunks are on their way before the sender has to wait.
 const CHUNKS: usize = 256;
+
+/// A narrow link may be ahead of its rate by so much.
+const TICK: Duration = Duration::from_millis(5);
 
 /// Passes bytes on until an end has no more, or takes no more.
 pub(super) async fn pass(
@@ -33,6 +36,7 @@ pub(super) async fn pass(
     };
     let stall = plan.stall.filter(|stall| stall.way == way);
     let write = async {
+        let mut free_at = begin;
         while let Some((due_at, chunk)) = due.recv().await {
             sleep_until(due_at).await;
             if let Some(stall) = stall {
@@ -40,7 +44,11 @@ pub(super) async fn pass(
             }
             if let Some(rate) = plan.bytes_per_second {
                 let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-                sleep(Duration::from_secs(1) * bytes / rate).await;
+                free_at = free_at.max(Instant::now()) + Duration::from_secs(1) * bytes / rate;
+                // Timers go by milliseconds, which small chunks would wait for each.
+                if free_at.duration_since(Instant::now()) > TICK {
+                    sleep_until(free_at).await;
+                }
             }
             if to.write_all(&chunk).await.is_err() {
                 return;

@@ -78,9 +78,12 @@ pub(super) fn report(run: &Run<'_>) -> String {
     text
 }
 
+fn kinds<'a>(run: &'a Run<'_>) -> impl Iterator<Item = (&'a Outcome, &'a KindOutcome)> {
+    run.outcomes.iter().flat_map(|outcome| outcome.kinds.iter().map(move |kind| (outcome, kind)))
+}
+
 fn accounts<'a>(run: &'a Run<'_>) -> impl Iterator<Item = &'a Account> {
-    let kinds = run.outcomes.iter().flat_map(|outcome| &outcome.kinds);
-    kinds.flat_map(|kind| [&kind.down.1, &kind.up.1])
+    kinds(run).flat_map(|(_, kind)| [&kind.down.1, &kind.up.1])
 }
 
 fn legend(run: &Run<'_>) -> String {
@@ -160,6 +163,18 @@ fn servers(run: &Run<'_>) -> String {
             outcome.sent.ended.len(),
             grouped(outcome.sent.refused.len() as u64),
         );
+    }
+    for (outcome, kind) in kinds(run).filter(|(_, kind)| kind.ended > 0) {
+        let (server, kind, ended) = (outcome.name, kind.name, kind.ended);
+        let _ = writeln!(
+            text,
+            "\n{ended} × a {kind} client of {server} has ended for good, as an older handshake of \
+             its own took its connection, and was followed by another one."
+        );
+    }
+    for (outcome, kind) in kinds(run).filter(|(_, kind)| kind.sessions_lost > 0) {
+        let (server, kind, lost) = (outcome.name, kind.name, kind.sessions_lost);
+        let _ = writeln!(text, "\n{lost} × a {kind} client of {server} was told of a new session.");
     }
     text.push_str("\n![Resident memory](memory.svg)\n\n![Catching up](catch-up.svg)\n");
     for (outcome, end) in run

@@ -45,6 +45,14 @@ impl Mailbox {
         }
     }
 
+    /// A handshake with the token of this number takes over. Whether it may be an older one of the
+    /// client that it takes over from.
+    pub(crate) fn overtake(&self, token: u32) -> bool {
+        let mut inner = self.inner.lock();
+        let proof = inner.promise.as_mut().and_then(|promise| promise.proof.as_mut());
+        proof.is_some_and(|proof| proof.overtake(token))
+    }
+
     // What follows is for the connection's task alone.
 
     /// Another token is about to be sent: that of the proof that is returned.

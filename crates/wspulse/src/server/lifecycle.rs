@@ -242,9 +242,10 @@ impl Server {
     /// be that very client, whose handshakes have overtaken one another: it may come back.
     pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
         upgrade.asked = None;
-        let close = match upgrade.received {
-            Some(_) => OVERTAKEN,
-            None => Disconnect::Duplicate.close_frame(),
+        let close = if upgrade.received.is_some() && connection.mailbox.overtake(0) {
+            OVERTAKEN
+        } else {
+            Disconnect::Duplicate.close_frame()
         };
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
