@@ -115,7 +115,7 @@ impl TokenKey {
         self.mac(id, proof.session, number).verify_truncated_left(&mac).ok()?;
         let is_one = (1..=proof.newest).contains(&number);
         is_one
-            .then(|| if number < proof.confirmed { Token::Worthless } else { Token::Valid(number) })
+            .then_some(if number < proof.confirmed { Token::Worthless } else { Token::Valid(number) })
     }
 
     fn mac(&self, id: &str, session: u64, number: u32) -> Hmac<Sha256> {
