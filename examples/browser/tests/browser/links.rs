@@ -239,7 +239,7 @@ pub(crate) async fn a_frozen_page_misses_nothing(browser: Browser) {
     .await;
 }
 
-pub(crate) async fn a_browser_that_is_offline_comes_back_at_once(browser: Browser) {
+pub(crate) async fn a_browser_that_is_offline_misses_nothing(browser: Browser) {
     perform(browser, DESKTOP, async |stage| {
         let (ada, grace) = two_members(stage).await;
         ada.talk("ada").await;
@@ -247,7 +247,8 @@ pub(crate) async fn a_browser_that_is_offline_comes_back_at_once(browser: Browse
         let network = |offline| json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
         ada.dev_tools("Network.enable", json!({})).await;
         for _ in 0..3 {
-            ada.forget_shown().await;
+            // Chromium leaves open WebSockets alone, so this one is cut as well.
+            ada.click("#reset").await;
             ada.dev_tools("Network.emulateNetworkConditions", network(true)).await;
             ada.waits_until("it is offline", "!navigator.onLine").await;
             let then = heard_by(&grace, "grace").await;

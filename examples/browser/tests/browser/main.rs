@@ -44,7 +44,7 @@ in_browsers! {
         links::a_copy_of_a_tab_takes_its_place,
         links::a_page_in_the_background_misses_nothing,
         links::a_frozen_page_misses_nothing,
-        links::a_browser_that_is_offline_comes_back_at_once,
+        links::a_browser_that_is_offline_misses_nothing,
         page::a_kicked_tab_stays_away_until_its_user_comes_back,
         page::a_tab_that_leaves_is_gone_at_once,
         page::a_phone_scrolls_in_one_direction_only,
