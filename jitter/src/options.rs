@@ -56,6 +56,23 @@ impl RunOptions {
         if self.full { "full" } else { "short" }
     }
 
+    /// What is typed for a run like this one.
+    pub(crate) fn command(&self, seed: u64) -> String {
+        let mut command = format!("jitter/run --{} --seed {seed}", self.name());
+        for (name, value) in
+            [("seconds", self.seconds), ("clients", self.clients.map(|n| n as u64))]
+        {
+            command.extend(value.map(|value| format!(" --{name} {value}")));
+        }
+        let guests = self.with.iter().filter_map(ValueEnum::to_possible_value);
+        let guests: Vec<_> = guests.map(|guest| guest.get_name().to_owned()).collect();
+        if !guests.is_empty() {
+            command.push_str(" --with ");
+            command.push_str(&guests.join(","));
+        }
+        command
+    }
+
     pub(crate) fn is_with(&self, guest: Guest) -> bool {
         self.with.contains(&guest)
     }

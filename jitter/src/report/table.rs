@@ -61,12 +61,11 @@ pub(super) fn report(run: &Run<'_>) -> String {
     };
     let mut text = format!(
         "# Delivery over bad links\n\n{verdict} {} deliveries were expected in a {} run of {} s \
-         (`jitter/run --{} --seed {}`).\n\n{}\n",
+         (`{}`).\n\n{}\n",
         grouped(deliveries),
         run.options.name(),
         run.took.as_secs(),
-        run.options.name(),
-        run.seed,
+        run.options.command(run.seed),
         summary(run),
     );
     for what in &run.missing {
@@ -168,13 +167,13 @@ fn servers(run: &Run<'_>) -> String {
         let (server, kind, ended) = (outcome.name, kind.name, kind.ended);
         let _ = writeln!(
             text,
-            "\n{ended} × a {kind} client of {server} has ended for good, as an older handshake of \
-             its own took its connection, and was followed by another one."
+            "\n{server}, {kind}: {ended} × a client has ended for good without being asked to, and \
+             was followed by another one."
         );
     }
     for (outcome, kind) in kinds(run).filter(|(_, kind)| kind.sessions_lost > 0) {
         let (server, kind, lost) = (outcome.name, kind.name, kind.sessions_lost);
-        let _ = writeln!(text, "\n{lost} × a {kind} client of {server} was told of a new session.");
+        let _ = writeln!(text, "\n{server}, {kind}: {lost} × a client was told of a new session.");
     }
     text.push_str("\n![Resident memory](memory.svg)\n\n![Catching up](catch-up.svg)\n");
     for (outcome, end) in run
