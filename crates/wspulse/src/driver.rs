@@ -28,7 +28,7 @@ use crate::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed, Sess
 use crate::options::Options;
 use crate::registry::EndRule;
 use crate::running_time::heard;
-use crate::transport::{Farewell, Transport, Upgrade};
+use crate::transport::{ComesBack, Farewell, Transport, Upgrade};
 use arrivals::{Arrivals, Arrived};
 use callback::RunningCallback;
 use write::Written;
@@ -142,8 +142,8 @@ impl Driver {
     /// How the transport is taken leave of that makes room for another. A client of `wspulse.1` that
     /// comes with an older token than the one that was sent on it may be the same, by a handshake that
     /// took longer than its next one.
-    fn supersession(&self, received: Option<u64>, token: u32) -> Dismissal {
-        if received.is_some() && self.connection.mailbox.overtake(token) {
+    fn supersession(&self, comes_back: Option<ComesBack>) -> Dismissal {
+        if comes_back.is_some_and(|it| self.connection.mailbox.overtake(it.token)) {
             Dismissal::Close(OVERTAKEN)
         } else {
             TransportLost::Superseded.dismissal()
@@ -205,18 +205,25 @@ impl Driver {
         let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
             return;
         };
-        let (peer_addr, received, token, asked) =
-            (upgrade.peer_addr, upgrade.received, upgrade.token, upgrade.asked.take());
+        let (peer_addr, comes_back, asked) =
+            (upgrade.peer_addr, upgrade.comes_back, upgrade.asked.take());
         self.arrivals.take_upgrade();
         match result {
+            // It was not when it was let in.
+            Ok(late) if comes_back.is_some_and(|it| self.connection.mailbox.has_left(it.token)) => {
+                let connection = &*self.connection;
+                connection.server.turn_away_outdated(connection, Upgrade::ready(late));
+                self.session.handle_upgrade_failed(TransportLost::Superseded, now());
+                self.tell_if_suspended();
+            }
             Ok(upgradable) => {
                 let peer_addr = peer_addr.or_else(|| upgradable.peer_addr());
                 if self.transport.is_some() {
                     let deadline = now() + self.connection.server.session_config().write_wait;
-                    self.dismiss(self.supersession(received, token), deadline.into());
+                    self.dismiss(self.supersession(comes_back), deadline.into());
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
-                let lost = self.resume_at(received);
+                let lost = self.resume_at(comes_back.map(|it| it.received));
                 let decoder = self.connection.server.options().decoder();
                 let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
                 let bytes_behind_handshake =

@@ -76,6 +76,11 @@ impl Proof {
         true
     }
 
+    /// Whether the client is known to have a newer one than this.
+    pub(crate) const fn has_left(&self, number: u32) -> bool {
+        number < self.confirmed
+    }
+
     /// Whether some client is known to have read a hello of this session.
     pub(crate) const fn is_claimed(&self) -> bool {
         self.confirmed > 0
@@ -114,7 +119,7 @@ impl TokenKey {
         // In constant time.
         self.mac(id, proof.session, number).verify_truncated_left(&mac).ok()?;
         let is_one = (1..=proof.newest).contains(&number);
-        is_one.then_some(if number < proof.confirmed {
+        is_one.then_some(if proof.has_left(number) {
             Token::Worthless
         } else {
             Token::Valid(number)

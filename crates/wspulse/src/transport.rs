@@ -6,6 +6,7 @@ mod upgraded;
 
 use std::any::Any;
 use std::error::Error;
+use std::future::ready;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -62,13 +63,19 @@ impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
 pub(crate) struct Upgrade {
     pub(crate) stream: BoxFuture<Result<Upgradable, UpgradeError>>,
     pub(crate) peer_addr: Option<SocketAddr>,
-    /// How many frames of its session the client has received, if it speaks `wspulse.1` and comes
-    /// back.
-    pub(crate) received: Option<u64>,
-    /// The number of the token that it offered; 0 for none.
-    pub(crate) token: u32,
+    /// Where its client goes on, if it speaks `wspulse.1` and comes back.
+    pub(crate) comes_back: Option<ComesBack>,
     /// What the client was admitted with, if somebody is to be told of that.
     pub(crate) asked: Option<Asked>,
+}
+
+/// What a client of `wspulse.1` says of its session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ComesBack {
+    /// How many of its frames the client has received.
+    pub(crate) received: u64,
+    /// The number of the token that it offered; 0 for none.
+    pub(crate) token: u32,
 }
 
 /// A stream that has come, with the bytes that the HTTP layer had read beyond the request.
@@ -87,12 +94,17 @@ impl Upgrade {
         stream: BoxFuture<Result<Upgradable, UpgradeError>>,
         peer_addr: Option<SocketAddr>,
     ) -> Self {
-        Self { stream, peer_addr, received: None, token: 0, asked: None }
+        Self { stream, peer_addr, comes_back: None, asked: None }
     }
 
     /// The stream of a request that hyper serves, also under axum.
     pub(crate) fn from_hyper(from_hyper: FromHyper, peer_addr: Option<SocketAddr>) -> Self {
         Self::new(Box::pin(from_hyper.stream()), peer_addr)
+    }
+
+    /// One that has come already.
+    pub(crate) fn ready(upgradable: Upgradable) -> Self {
+        Self::new(Box::pin(ready(Ok(upgradable))), None)
     }
 
     /// A stream that will come through the sender.

@@ -7,9 +7,12 @@ mod support_sessions;
 use std::time::Duration;
 
 use support_exchange::{Heard, Speaker, frame};
+use tokio::io::duplex;
 use tokio::time::sleep;
+use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
+use wspulse::testing::{TestClient, request_parts};
 use wspulse::{Admission, CloseCode, CloseFrame, Delivery, Frame, Server};
-use wspulse_core::protocol::SessionKind;
+use wspulse_core::protocol::{ResumeOffer, SessionKind};
 
 fn server() -> Server {
     let builder = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
@@ -92,4 +95,28 @@ async fn two_clients_that_share_a_session_do_not_take_it_from_each_other_for_eve
         assert!(turns < 100, "it goes on for ever");
     }
     assert!(turns > 1, "the first of them may have been late");
+}
+
+/// Its token was good when it was let in; its stream comes when the client has gone on.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_comes_after_the_client_has_gone_on_leaves_its_session_alone() {
+    let server = server();
+    let (ann, first) = Speaker::begin(&server, "/ws").await;
+    drop(ann);
+    let (mut ann, _) = Speaker::resume(&server, "/ws", &first.token, 0).await;
+    let mut parts = request_parts("/ws");
+    let resume = ResumeOffer { token: first.token, count: 0 };
+    let offers = format!("{}, {resume}", support_exchange::JSON);
+    parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, offers.parse().unwrap());
+    let late = server.handshake(parts).unwrap().connect().await.unwrap();
+    server.send("ann", Frame::new("a")).unwrap();
+    assert_eq!(ann.hear().await, frame("a"));
+    ann.ack(1).await;
+    sleep(Duration::from_millis(1)).await;
+    let (near, far) = duplex(4 * 1024);
+    late.attach(near, &[]);
+    let mut late = Speaker { client: TestClient::new(far) };
+    assert_eq!(closed(&mut late).await.code(), CloseCode::FRAMES_LOST);
+    server.send("ann", Frame::new("b")).unwrap();
+    assert_eq!(ann.hear().await, frame("b"));
 }

@@ -55,6 +55,11 @@ impl Mailbox {
 
     // What follows is for the connection's task alone.
 
+    /// Whether the client is known to have a newer token than the one of this number.
+    pub(crate) fn has_left(&self, token: u32) -> bool {
+        self.proof().is_some_and(|proof| proof.has_left(token))
+    }
+
     /// Another token is about to be sent: that of the proof that is returned.
     pub(crate) fn renew_proof(&self) -> Option<Proof> {
         let mut inner = self.inner.lock();

@@ -81,9 +81,8 @@ pub(super) fn join_with_capacity(
     let upgrade = Upgrade {
         stream: Box::pin(async move { Ok(Upgradable::new(stream, &[])) }),
         peer_addr: None,
-        received: None,
+        comes_back: None,
         asked: None,
-        token: 0,
     };
     server.register(Admission::room(room).id(id), None, upgrade)?;
     Ok(Client(wire))

@@ -28,23 +28,20 @@ use crate::restored::Asked;
 use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
 use crate::token::{Proof, Token, TokenKey};
-use crate::transport::{Upgrade, turn_away};
+use crate::transport::{ComesBack, Upgrade, turn_away};
 use crate::turns::Turns;
 
 /// The session that a client comes back to.
 struct Found {
     session: Arc<ConnectionShared>,
-    /// How many of its frames the client has.
-    received: u64,
-    /// The number of the token that the client has; 0 for none.
-    token: u32,
+    comes_back: ComesBack,
 }
 
 impl Found {
     fn new(session: Arc<ConnectionShared>, received: u64, token: Token) -> Option<Self> {
         let Token::Valid(token) = token else { return None };
         session.mailbox.confirm_token(token);
-        Some(Self { session, received, token })
+        Some(Self { session, comes_back: ComesBack { received, token } })
     }
 }
 
@@ -128,17 +125,13 @@ impl Server {
             Some(Exchange { resume }) => {
                 let offered = resume.and_then(|offer| self.find_offered(&offer, id.as_deref()));
                 if let Some((session, _, Token::Worthless)) = &offered {
-                    // The session's client has gone on since: its session is not to suffer.
-                    let close = Disconnect::FramesLost.close_frame();
-                    let decoder = options.decoder();
-                    self.part(session, turn_away(upgrade, close, decoder, self.end_deadline()));
+                    self.turn_away_outdated(session, upgrade);
                     return Ok(());
                 }
                 let found = offered
                     .and_then(|(session, received, token)| Found::new(session, received, token))
                     .or_else(|| self.find_unclaimed(id.as_deref()?));
-                upgrade.received = found.as_ref().map(|found| found.received);
-                upgrade.token = found.as_ref().map_or(0, |found| found.token);
+                upgrade.comes_back = found.as_ref().map(|found| found.comes_back);
                 Speaks::Exchange { resumes: found.map(|found| found.session) }
             }
         };
@@ -168,7 +161,7 @@ impl Server {
         match registered {
             Registered::New { connection, predecessor, mut upgrade, waves } => {
                 // Its session may have ended while this was looked at.
-                upgrade.received = None;
+                upgrade.comes_back = None;
                 self.inner.runtimes.note_current();
                 self.spawn(Driver::new(connection, upgrade, predecessor));
                 if let Some(waves) = waves {
@@ -218,7 +211,7 @@ impl Server {
     fn find_unclaimed(&self, id: &str) -> Option<Found> {
         let session = self.inner.registry.find(id)?;
         let is_claimed = session.mailbox.proof()?.is_claimed();
-        (!is_claimed).then_some(Found { session, received: 0, token: 0 })
+        (!is_claimed).then_some(Found { session, comes_back: ComesBack { received: 0, token: 0 } })
     }
 
     /// Ends a connection and tells whether this call was the one that did.
@@ -242,11 +235,20 @@ impl Server {
     /// be that very client, whose handshakes have overtaken one another: it may come back.
     pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
         upgrade.asked = None;
-        let close = if upgrade.received.is_some() && connection.mailbox.overtake(0) {
+        let close = if upgrade.comes_back.is_some() && connection.mailbox.overtake(0) {
             OVERTAKEN
         } else {
             Disconnect::Duplicate.close_frame()
         };
+        let decoder = self.options().decoder();
+        self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
+    }
+
+    /// Tells a client whose token is one that the session's client has left behind: that one has gone
+    /// on since, and its session is not to suffer.
+    pub(crate) fn turn_away_outdated(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
+        upgrade.asked = None;
+        let close = Disconnect::FramesLost.close_frame();
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
     }
