@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use support_links::{Bytes, Failure, dial, run, seeds};
+use support_links::{Bytes, Failure, dial, run, seeds, send_all};
 use tokio::io::DuplexStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use wspulse::testing::{Received, TestClient};
-use wspulse::{Admission, Connection, Delivery, DuplicatePolicy, Frame, Server};
+use wspulse::{Admission, Delivery, DuplicatePolicy, Server};
 
 const CUTS: usize = 6;
 const FRAMES: u64 = 400;
@@ -61,19 +61,6 @@ impl Log {
     }
 }
 
-async fn send_all(connection: Connection, mut dice: StdRng) {
-    for number in 1..=FRAMES {
-        let frame = Frame::new("n").json(&number).unwrap();
-        // Direct sends and broadcasts are kept alike.
-        if dice.random_bool(0.5) {
-            connection.send(frame).unwrap();
-        } else {
-            assert_eq!(connection.room().broadcast(frame).unwrap(), 1);
-        }
-        sleep(Duration::from_millis(dice.random_range(0..200))).await;
-    }
-}
-
 async fn live(seed: u64) -> u64 {
     let mut dice = StdRng::seed_from_u64(seed);
     let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
@@ -97,7 +84,7 @@ async fn live(seed: u64) -> u64 {
                 .await;
         sender.get_or_insert_with(|| {
             let connection = server.connection("ann").expect("it has just come");
-            tokio::spawn(send_all(connection, StdRng::seed_from_u64(seed)))
+            tokio::spawn(send_all(connection, FRAMES, StdRng::seed_from_u64(seed)))
         });
         let patience = match failure {
             Failure::None => WINDOW,

@@ -14,7 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use wspulse::testing::{Received, TestClient};
 use wspulse::{
-    Admission, CloseCode, Connection, Delivery, Disconnect, Frame, Server, TransportLost,
+    Admission, CloseCode, Connection, Delivery, Disconnect, Frame, Server, ServerBuilder,
+    TransportLost,
 };
 use wspulse_core::protocol::SessionKind;
 use wspulse_core::websocket::ProtocolError;
@@ -96,12 +97,16 @@ async fn the_server_tells_how_many_of_the_clients_messages_it_has() {
     assert_eq!((resumed.received, resumed.handled), (3, 3));
 }
 
+/// A server that takes everybody for Ann.
+fn anns() -> ServerBuilder {
+    configured(Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann"))))
+}
+
 /// A server whose callback lets a message pass for each permit.
 fn gated() -> (Server, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let passes = Arc::clone(&gate);
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
-    let server = configured(server).on_message(move |_: Connection, _: Frame| {
+    let server = anns().on_message(move |_: Connection, _: Frame| {
         let gate = Arc::clone(&passes);
         async move { gate.acquire().await.unwrap().forget() }
     });
@@ -145,11 +150,8 @@ async fn who_asks_again_before_the_second_answer_is_answered_for_both() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_a_slow_callback_is_received_and_not_handled() {
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
-    let server = configured(server)
-        .on_message(|_: Connection, _: Frame| std::future::pending::<()>())
-        .build()
-        .unwrap();
+    let server =
+        anns().on_message(|_: Connection, _: Frame| std::future::pending::<()>()).build().unwrap();
     let (mut ann, hello) = Speaker::begin(&server, ANN).await;
     for _ in 0..3 {
         ann.say("a").await;
@@ -161,8 +163,7 @@ async fn what_waits_for_a_slow_callback_is_received_and_not_handled() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_behind_a_callback_that_panics_is_to_be_sent_again() {
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
-    let server = configured(server)
+    let server = anns()
         .on_message(|_: Connection, frame: Frame| async move {
             sleep(Duration::from_secs(1)).await;
             assert_ne!(frame.event(), "panic");
@@ -180,8 +181,7 @@ async fn what_waits_behind_a_callback_that_panics_is_to_be_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_word_before_a_close_says_what_was_handled() {
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")));
-    let server = configured(server)
+    let server = anns()
         .on_message(|conn: Connection, frame: Frame| {
             if frame.event() == "bye" {
                 conn.close();

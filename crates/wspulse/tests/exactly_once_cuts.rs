@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use support_links::{Bytes, Failure, dial, run, seeds};
+use support_links::{Bytes, Failure, dial, run, seeds, send_all};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use wspulse::testing::{Received, TestClient};
@@ -161,18 +161,6 @@ async fn is_written(write: impl Future<Output = std::io::Result<()>>) -> bool {
     timeout(Duration::from_secs(5), write).await.is_ok_and(|written| written.is_ok())
 }
 
-async fn send_all(connection: Connection, mut dice: StdRng) {
-    for number in 1..=FRAMES {
-        let frame = Frame::new("n").json(&number).unwrap();
-        if dice.random_bool(0.5) {
-            connection.send(frame).unwrap();
-        } else {
-            assert_eq!(connection.room().broadcast(frame).unwrap(), 1);
-        }
-        sleep(Duration::from_millis(dice.random_range(0..200))).await;
-    }
-}
-
 /// Its callback takes its time, now and then.
 fn server(dice: &mut StdRng, heard: &Arc<AtomicU64>) -> Server {
     let heard = Arc::clone(heard);
@@ -221,7 +209,7 @@ async fn live(seed: u64) -> u64 {
         let mut link = dial(&server, &offers, bytes, failure).await;
         sender.get_or_insert_with(|| {
             let connection = server.connection("ann").expect("it has just come");
-            tokio::spawn(send_all(connection, StdRng::seed_from_u64(seed)))
+            tokio::spawn(send_all(connection, FRAMES, StdRng::seed_from_u64(seed)))
         });
         let patience = match failure {
             Failure::None => WINDOW,

@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use rand::RngExt;
+use rand::rngs::StdRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use wspulse::Server;
 use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
 use wspulse::testing::{TestClient, request_parts};
+use wspulse::{Connection, Frame, Server};
 
 /// How many lives a run of the tests has.
 const LIVES: u64 = 300;
@@ -113,4 +115,17 @@ pub(crate) fn run<T>(seed: u64, life: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(life)));
     lived.unwrap_or_else(|_| panic!("WSPULSE_SEED={seed}"))
+}
+
+/// Sends so many numbered frames, at its leisure. Direct sends and broadcasts are kept alike.
+pub(crate) async fn send_all(connection: Connection, frames: u64, mut dice: StdRng) {
+    for number in 1..=frames {
+        let frame = Frame::new("n").json(&number).unwrap();
+        if dice.random_bool(0.5) {
+            connection.send(frame).unwrap();
+        } else {
+            assert_eq!(connection.room().broadcast(frame).unwrap(), 1);
+        }
+        sleep(Duration::from_millis(dice.random_range(0..200))).await;
+    }
 }
