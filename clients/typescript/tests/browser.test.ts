@@ -3,7 +3,8 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -85,10 +86,12 @@ test.skipIf(!chromium || !program)("in a browser", async () => {
       ],
     });
   } finally {
-    browser?.kill();
+    // One that is asked to end goes on to write to its profile.
+    browser?.kill("SIGKILL");
     if (browser) await once(browser, "exit");
     server.kill();
     pages.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    // Its other processes end a moment after it.
+    await rm(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }, 60_000);
