@@ -208,7 +208,16 @@ async fn read_to_the_end(mut peer: Peer, continued_at: Instant) {
 async fn clients_that_come_or_are_told_to_go_while_the_process_is_stopped_are_let_in_and_told() {
     process::require_descriptors(2500);
     let entrance = server(&["--serve", "--connect-ms", "2000"]);
-    let mut closing = server(&["--serve", "--kernel-bytes", "65536", "--drain-ms", "30000"]);
+    // Its clients read nothing before the stop, however long it takes to get there.
+    let mut closing = server(&[
+        "--serve",
+        "--kernel-bytes",
+        "65536",
+        "--drain-ms",
+        "30000",
+        "--write-wait-ms",
+        "30000",
+    ]);
     let mut slow = Vec::new();
     for index in 0..CLIENTS {
         let id = format!("slow-{index}");
