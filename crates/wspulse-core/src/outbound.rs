@@ -5,10 +5,13 @@ mod batch;
 mod control;
 mod gather;
 mod joined;
+mod kept;
 mod queue;
 mod retained;
 mod room;
+mod run;
 mod stats;
+mod written;
 
 pub use batch::{Batch, Remainder};
 pub use control::{ControlLane, PingPayload};
@@ -16,6 +19,7 @@ pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
 pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, QueueFull};
 pub use retained::{Acknowledged, NotKept, NotWritten, ResumedAt, Window};
+pub use run::Run;
 pub use stats::OutboundStats;
 
 /// What happens to a frame that finds its queue full.

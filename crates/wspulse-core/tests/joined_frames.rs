@@ -85,3 +85,29 @@ fn a_batch_whose_first_frame_is_half_written_is_left_as_it_is() {
     started.advance(1, |_| {});
     assert_eq!(joined.join(&started, PLENTY), None);
 }
+
+#[test]
+fn what_was_joined_is_written_at_once() {
+    let frames = ["one", "two", "six"].map(frame);
+    let mut joined = JoinedFrames::default();
+    let mut batch = batch(&frames);
+    joined.join(&batch, 10);
+    joined.join(&batch, 10);
+    let run = joined.advance(&mut batch);
+    assert_eq!((run.len(), run.wire_bytes(), run.payload_bytes()), (2, 10, 6));
+    assert!(batch.frames().map(EncodedFrame::wire).eq([frames[2].wire()]));
+}
+
+#[test]
+fn a_run_that_a_session_keeps_is_not_overwritten() {
+    let [one, two, three] = ["one", "two", "three"].map(frame);
+    let mut joined = JoinedFrames::default();
+    let first = [one.clone(), two.clone()];
+    joined.join(&batch(&first), PLENTY);
+    joined.join(&batch(&first), PLENTY);
+    let kept = joined.advance(&mut batch(&first)).clone();
+    let second = [one, two, three];
+    joined.join(&batch(&second), PLENTY);
+    joined.join(&batch(&second), PLENTY);
+    assert_eq!((kept.len(), joined.advance(&mut batch(&second)).len()), (2, 3));
+}

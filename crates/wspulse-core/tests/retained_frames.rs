@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wspulse_core::outbound::{
-    Acknowledged, NotWritten, OutboundQueue, OverflowPolicy, QueueFull, Window,
+    Acknowledged, Batch, JoinedFrames, NotWritten, OutboundQueue, OverflowPolicy, QueueFull, Window,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -40,6 +40,43 @@ fn write(queue: &mut OutboundQueue) -> Vec<u32> {
     batch.advance(bytes, |_| ());
     queue.give_back(batch);
     written
+}
+
+/// Writes the first frames of a batch as a session does whose neighbours have the same ones, with
+/// the longest run of so many bytes. Says which frames that were.
+fn write_joined(batch: &mut Batch, bytes_max: usize) -> Vec<u32> {
+    let mut joined = JoinedFrames::default();
+    joined.join(batch, bytes_max);
+    if joined.join(batch, bytes_max).is_none() {
+        return Vec::new();
+    }
+    let offered: Vec<_> = batch.frames().map(number).collect();
+    let run = joined.advance(batch);
+    assert!(run.wire_bytes() <= bytes_max);
+    offered[..run.len()].to_vec()
+}
+
+#[test]
+fn what_many_have_written_alike_is_kept_as_what_one_has_written_alone() {
+    let mut queue = queue(8);
+    push(&mut queue, 1..=1);
+    write(&mut queue);
+    push(&mut queue, 2..=5);
+    let mut batch = queue.take();
+    assert_eq!(write_joined(&mut batch, 1_000), [2, 3, 4, 5]);
+    queue.give_back(batch);
+    push(&mut queue, 6..=7);
+    write(&mut queue);
+    let bytes = |numbers: std::ops::RangeInclusive<u32>| -> usize {
+        numbers.map(|number| frame(number).wire_bytes()).sum()
+    };
+    assert_eq!(queue.stats().held_bytes, bytes(1..=7) as u64);
+    // The middle of the run.
+    assert_eq!(queue.acknowledge(3), Ok(Acknowledged { frames: 3, bytes: bytes(1..=3) }));
+    assert_eq!(queue.stats().held_bytes, bytes(4..=7) as u64);
+    queue.rewind();
+    assert_eq!(write(&mut queue), [4, 5, 6, 7]);
+    assert_eq!(queue.acknowledge(7), Ok(Acknowledged { frames: 4, bytes: bytes(4..=7) }));
 }
 
 #[test]
@@ -170,6 +207,8 @@ enum Step {
     Push(bool),
     /// The transport takes this share of what it is offered.
     Write(Index),
+    /// The transport takes as much of it as goes into so many bytes, at once.
+    WriteJoined(usize),
     /// The peer says how far it has got.
     Acknowledge(Index),
     LoseTransport,
@@ -178,7 +217,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => any::<bool>().prop_map(Step::Push),
-        4 => any::<Index>().prop_map(Step::Write),
+        2 => any::<Index>().prop_map(Step::Write),
+        2 => (10..80usize).prop_map(Step::WriteJoined),
         2 => any::<Index>().prop_map(Step::Acknowledge),
         1 => Just(Step::LoseTransport),
     ];
@@ -217,6 +257,15 @@ impl Model {
             self.expected.remove(self.ever_written).unwrap();
         }
     }
+
+    /// The transport has taken these: they are next.
+    fn write(&mut self, taken: &[u32]) {
+        let from = self.on_transport;
+        let expected = self.expected.range(from..from + taken.len());
+        assert!(taken.iter().eq(expected), "in order, and nothing left out");
+        self.on_transport += taken.len();
+        self.ever_written = self.ever_written.max(self.on_transport);
+    }
 }
 
 proptest! {
@@ -238,11 +287,14 @@ proptest! {
                     let bytes = batch.frames().take(whole).map(EncodedFrame::wire_bytes).sum::<usize>().min(bytes);
                     batch.advance(bytes, |frame| taken.push(number(frame)));
                     let evicted = queue.give_back(batch);
-                    let from = model.on_transport;
-                    let expected: Vec<_> = model.expected.range(from..from + taken.len()).copied().collect();
-                    prop_assert_eq!(&taken, &expected, "in order, and nothing left out");
-                    model.on_transport += taken.len();
-                    model.ever_written = model.ever_written.max(model.on_transport);
+                    model.write(&taken);
+                    model.forget_dropped(evicted as u64);
+                }
+                Step::WriteJoined(bytes) => {
+                    let mut batch = queue.take();
+                    let taken = write_joined(&mut batch, bytes);
+                    let evicted = queue.give_back(batch);
+                    model.write(&taken);
                     model.forget_dropped(evicted as u64);
                 }
                 Step::Acknowledge(share) => {

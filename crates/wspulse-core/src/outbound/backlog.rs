@@ -33,6 +33,14 @@ impl Backlog {
         mem::replace(&mut self.first, self.rest.pop_front())
     }
 
+    /// Drops so many of the oldest frames; there must be as many.
+    pub(super) fn drop_front(&mut self, frames: usize) {
+        if frames > 0 {
+            self.rest.drain(..frames - 1);
+            self.first = self.rest.pop_front();
+        }
+    }
+
     /// Takes the frame at this place out.
     pub(super) fn remove(&mut self, place: usize) -> Option<EncodedFrame> {
         match place.checked_sub(1) {

@@ -3,6 +3,8 @@
 use std::mem;
 
 use super::backlog::Backlog;
+use super::kept::Kept;
+use super::run::Run;
 use crate::encoded::EncodedFrame;
 
 /// All that waited, taken out for one write.
@@ -12,17 +14,7 @@ pub struct Batch {
     pub(super) front_bytes_written: usize,
     pub(super) sent: u64,
     pub(super) sent_bytes: usize,
-    /// Boxed, since a promise of delivery alone needs it: every batch is moved several times.
-    pub(super) kept: Option<Box<Kept>>,
-}
-
-/// What a batch keeps of what is written.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    /// The number of the frame before the batch's first.
-    pub(super) number: u64,
-    /// Written whole.
-    pub(super) frames: Vec<EncodedFrame>,
+    pub(super) kept: Option<Kept>,
 }
 
 /// A frame that a transport has taken in part, with the number of bytes it took.
@@ -34,12 +26,6 @@ pub struct Remainder {
 }
 
 impl Batch {
-    /// How many frames the transport had taken whole before this batch, counted from the session's
-    /// first: only where they are kept.
-    pub fn number(&self) -> u64 {
-        self.kept.as_ref().map_or(0, |kept| kept.number)
-    }
-
     /// Whether all of it is written.
     pub const fn is_empty(&self) -> bool {
         self.frames.is_empty()
@@ -80,15 +66,26 @@ impl Batch {
             }
             bytes -= rest;
             on_sent(front);
-            let written = self.frames.pop();
-            if let Some(kept) = &mut self.kept {
-                kept.frames.extend(written);
+            if let (Some(written), Some(kept)) = (self.frames.pop(), &mut self.kept) {
+                kept.push(written);
             }
             self.front_bytes_written = 0;
             self.sent += 1;
         }
         self.sent_bytes += begun_bytes + (offered_bytes - bytes);
         bytes
+    }
+
+    /// Takes note that these frames are written, with which the batch begins.
+    pub(super) fn advance_run(&mut self, run: &Run) {
+        debug_assert!(self.started().is_none(), "a run is of whole frames");
+        debug_assert!(run.frames().iter().zip(self.frames()).all(|(a, b)| a.is_same(b)));
+        self.frames.drop_front(run.len());
+        if let Some(kept) = &mut self.kept {
+            kept.push_run(run.clone());
+        }
+        self.sent += run.len() as u64;
+        self.sent_bytes += run.wire_bytes();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames that many sessions have to write, joined into one slice.
 
-use super::Batch;
+use super::{Batch, Run};
 use crate::encoded::EncodedFrame;
 
 /// The frames of a batch as one run of bytes, made once for all sessions with the same batch.
@@ -11,7 +11,7 @@ use crate::encoded::EncodedFrame;
 /// for a batch that only one session has.
 #[derive(Debug, Default)]
 pub struct JoinedFrames {
-    frames: Vec<EncodedFrame>,
+    run: Run,
     bytes: Vec<u8>,
     /// How the batch before this one began, and how many frames it had. Held, so that no other
     /// frame can come to lie where this one lay and be taken for it.
@@ -38,27 +38,35 @@ impl JoinedFrames {
         if !self.holds(batch, bytes_max) {
             self.copy(batch, bytes_max);
         }
-        (self.frames.len() >= 2).then_some(&self.bytes)
+        (self.run.len() >= 2).then_some(&self.bytes)
+    }
+
+    /// Takes note that a transport has taken all that was [joined](Self::join) last, out of this
+    /// batch, and returns the frames.
+    pub fn advance(&self, batch: &mut Batch) -> &Run {
+        batch.advance_run(&self.run);
+        &self.run
     }
 
     /// Whether what was joined last is a prefix of the batch, and the longest that fits.
     fn holds(&self, batch: &Batch, bytes_max: usize) -> bool {
         let mut rest = batch.frames();
-        let is_prefix = self.frames.iter().all(|held| rest.next().is_some_and(|f| f.is_same(held)));
+        let is_prefix =
+            self.run.frames().iter().all(|held| rest.next().is_some_and(|f| f.is_same(held)));
         let is_longest =
             rest.next().is_none_or(|next| self.bytes.len() + next.wire().len() > bytes_max);
-        is_prefix && is_longest && !self.frames.is_empty() && self.bytes.len() <= bytes_max
+        is_prefix && is_longest && !self.run.is_empty() && self.bytes.len() <= bytes_max
     }
 
     fn copy(&mut self, batch: &Batch, bytes_max: usize) {
-        self.frames.clear();
-        self.bytes.clear();
-        for frame in batch.frames() {
-            if self.bytes.len() + frame.wire().len() > bytes_max {
-                break;
+        let bytes = &mut self.bytes;
+        bytes.clear();
+        self.run.refill(batch.frames().take_while(|frame| {
+            let fits = bytes.len() + frame.wire().len() <= bytes_max;
+            if fits {
+                bytes.extend_from_slice(frame.wire());
             }
-            self.bytes.extend_from_slice(frame.wire());
-            self.frames.push(frame.clone());
-        }
+            fits
+        }));
     }
 }

@@ -5,6 +5,7 @@ use std::mem;
 use super::OverflowPolicy;
 use super::backlog::Backlog;
 use super::batch::{Batch, Remainder};
+use super::kept::Kept;
 use super::retained::Retained;
 use super::room::Load;
 use super::stats::OutboundStats;
@@ -185,8 +186,7 @@ impl OutboundQueue {
                 }
             };
         }
-        let number = self.written_to_transport();
-        batch.kept = self.retained.as_mut().map(|retained| retained.begin_batch(number));
+        batch.kept = Some(Kept::Nothing);
     }
 
     /// Takes a batch back after a write and tells how many of its frames had to be dropped, oldest
@@ -195,7 +195,7 @@ impl OutboundQueue {
         self.pending_bytes -= batch.sent_bytes;
         let new = match batch.kept {
             None => batch.sent,
-            Some(kept) => self.keep(kept, batch.sent_bytes),
+            Some(kept) => self.keep(kept),
         };
         self.sent += new;
         let front_losses = if new == 0 { self.writing.front_losses() } else { 0 };

@@ -1,12 +1,12 @@
 //! Frames that a socket has taken and whose peer has not said yet that they have arrived.
 
-use std::collections::VecDeque;
 use std::mem;
 
 use super::backlog::Backlog;
-use super::batch::Kept;
+use super::kept::Kept;
 use super::queue::{OutboundQueue, Writing};
 use super::room::Load;
+use super::written::WrittenFrames;
 use crate::callbacks::Resumed;
 use crate::encoded::EncodedFrame;
 
@@ -33,8 +33,7 @@ pub struct Acknowledged {
 pub(super) struct Retained {
     window: Window,
     /// Written whole to the current transport and not acknowledged, oldest first.
-    frames: VecDeque<EncodedFrame>,
-    bytes: usize,
+    frames: WrittenFrames,
     /// So many frames in front of all that wait were written to an earlier transport, and wait to
     /// be written again. They are the oldest, so they are never dropped for newer ones.
     replaying: usize,
@@ -44,30 +43,19 @@ pub(super) struct Retained {
     begun: bool,
     /// The next frame waits for an acknowledgement.
     stalled: bool,
-    /// For the next batch, so that a busy queue allocates nothing for each.
-    spare: Option<Box<Kept>>,
 }
 
 impl Retained {
-    const fn new(window: Window) -> Self {
+    fn new(window: Window) -> Self {
         Self {
             window,
-            frames: VecDeque::new(),
-            bytes: 0,
+            frames: WrittenFrames::default(),
             replaying: 0,
             replaying_bytes: 0,
             acknowledged: 0,
             begun: false,
             stalled: false,
-            spare: None,
         }
-    }
-
-    #[expect(clippy::unnecessary_box_returns, reason = "it is the box that is used again")]
-    pub(super) fn begin_batch(&mut self, number: u64) -> Box<Kept> {
-        let mut kept = self.spare.take().unwrap_or_default();
-        kept.number = number;
-        kept
     }
 
     pub(super) const fn replaying(&self) -> usize {
@@ -79,7 +67,7 @@ impl Retained {
     }
 
     pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+        self.frames.bytes()
     }
 
     pub(super) const fn acknowledged(&self) -> u64 {
@@ -94,7 +82,7 @@ impl Retained {
     /// Whether this frame may be written next. What is being replayed was within the window before.
     pub(super) fn has_room_for(&self, next: &EncodedFrame) -> bool {
         let is_within = self.frames.len() < self.window.frames
-            && self.bytes + next.wire_bytes() <= self.window.bytes;
+            && self.bytes() + next.wire_bytes() <= self.window.bytes;
         is_within || self.replaying > 0 || self.frames.is_empty()
     }
 
@@ -105,13 +93,13 @@ impl Retained {
     /// Whether so much may be written next, as nearly always.
     pub(super) fn admits_all(&self, load: Load) -> bool {
         self.frames.len() + load.frames <= self.window.frames
-            && self.bytes + load.bytes <= self.window.bytes
+            && self.bytes() + load.bytes <= self.window.bytes
     }
 
     /// How many of these frames may be written next.
     pub(super) fn admits(&self, waiting: &Backlog, is_begun: bool) -> usize {
         let frames_max = self.window.frames.saturating_sub(self.frames.len());
-        let mut bytes = self.bytes;
+        let mut bytes = self.bytes();
         let fitting = waiting.iter().take(frames_max).take_while(|frame| {
             let is_only = bytes == 0;
             bytes += frame.wire_bytes();
@@ -121,19 +109,15 @@ impl Retained {
     }
 
     /// Takes over what was written of a batch. Tells how many of these frames were new.
-    pub(super) fn keep(&mut self, mut kept: Box<Kept>, bytes: usize) -> usize {
-        let written = &mut kept.frames;
-        let again = written.len().min(self.replaying);
-        if again > 0 {
+    pub(super) fn keep(&mut self, mut kept: Kept) -> usize {
+        let mut again = 0;
+        if self.replaying > 0 {
+            let written = kept.gather();
+            again = written.len().min(self.replaying);
             self.replaying -= again;
-            self.replaying_bytes -=
-                written[..again].iter().map(EncodedFrame::wire_bytes).sum::<usize>();
+            self.replaying_bytes -= written.bytes_of_oldest(again);
         }
-        let new = written.len() - again;
-        self.frames.extend(written.drain(..));
-        self.bytes += bytes;
-        self.spare = Some(kept);
-        new
+        kept.append_to(&mut self.frames) - again
     }
 
     /// The transport is gone: all of it is to be written again.
@@ -141,27 +125,26 @@ impl Retained {
         self.stalled = false;
         self.begun = begun && self.replaying == 0;
         self.replaying += self.frames.len();
-        self.replaying_bytes += self.bytes;
-        (Backlog::from(mem::take(&mut self.frames)), mem::take(&mut self.bytes))
+        let bytes = self.bytes();
+        self.replaying_bytes += bytes;
+        (Backlog::from(mem::take(&mut self.frames).into_frames()), bytes)
     }
 
     fn forget(&mut self, frames: usize) -> Acknowledged {
         let frames = frames.min(self.frames.len());
-        let bytes = self.frames.drain(..frames).map(|frame| frame.wire_bytes()).sum();
-        self.bytes -= bytes;
+        let bytes = self.frames.drop_oldest(frames);
         self.stalled = false;
         if self.frames.is_empty() {
             // A session that is idle holds nothing.
-            self.frames = VecDeque::new();
-            self.spare = None;
+            self.frames = WrittenFrames::default();
         }
         Acknowledged { frames, bytes }
     }
 
     /// Nobody will write or acknowledge any of it.
     pub(super) fn discard(&mut self) {
-        self.frames = VecDeque::new();
-        (self.bytes, self.replaying, self.replaying_bytes) = (0, 0, 0);
+        self.frames = WrittenFrames::default();
+        (self.replaying, self.replaying_bytes) = (0, 0);
     }
 }
 
@@ -177,8 +160,8 @@ impl OutboundQueue {
 
     /// Takes over what was written of a batch, and tells how many frames were new.
     #[inline(never)]
-    pub(super) fn keep(&mut self, written: Box<Kept>, bytes: usize) -> u64 {
-        self.retained.as_mut().map_or(0, |retained| retained.keep(written, bytes) as u64)
+    pub(super) fn keep(&mut self, written: Kept) -> u64 {
+        self.retained.as_mut().map_or(0, |retained| retained.keep(written) as u64)
     }
 
     /// What a client gets that comes back.

@@ -73,12 +73,13 @@ impl Driver {
                 && let Some(nonce) = self.session.questions_nonce()
             {
                 // It goes in front of this batch, for what was written before.
+                let number = connection.mailbox.written_to_transport();
                 if self.session.exchanges() {
                     transport.lane.queue_ask();
                 } else {
-                    transport.lane.queue_ping(Nonce::new(nonce).question(batch.number()));
+                    transport.lane.queue_ping(Nonce::new(nonce).question(number));
                 }
-                self.session.handle_asked(batch.number(), now());
+                self.session.handle_asked(number, now());
             }
             let bytes_before = taken.bytes;
             let polled = if std::mem::take(&mut is_starved) {
@@ -145,17 +146,12 @@ fn poll_write_batch(
             let _ = poll_flush(transport, cx)?;
             return Poll::Pending;
         };
-        let written = written?;
-        if written == 0 {
+        let Sent { bytes, messages, payload_bytes } = written?;
+        if bytes == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        *bytes_taken += written;
-        transport.note_taken(written);
-        let (mut messages, mut payload_bytes) = (0, 0);
-        advance(&mut transport.lane, batch, written, |frame| {
-            messages += 1;
-            payload_bytes += frame.payload().len();
-        });
+        *bytes_taken += bytes;
+        transport.note_taken(bytes);
         if messages > 0 {
             record_sent(connection, messages, payload_bytes, batch.len());
         }
@@ -171,8 +167,87 @@ fn poll_flush(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Resul
     Poll::Ready(Ok(()))
 }
 
-/// One system call: with one slice where that is possible, as the kernel takes it in less time.
+/// What one system call has taken.
+struct Sent {
+    bytes: usize,
+    /// Those that are whole by now.
+    messages: usize,
+    payload_bytes: usize,
+}
+
+/// One system call, after which the lane and the batch know what it took.
 fn poll_write_some(
+    transport: &mut Transport,
+    batch: &mut Batch,
+    bytes_max: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Sent>> {
+    let joined =
+        if batch.len() > 1 { poll_write_joined(transport, batch, bytes_max, cx) } else { None };
+    let bytes = match joined {
+        Some(written) => match ready!(written)? {
+            Joined::Whole(sent) => return Poll::Ready(Ok(sent)),
+            Joined::InPart(bytes) => bytes,
+        },
+        None => ready!(poll_write_slices(transport, batch, bytes_max, cx))?,
+    };
+    let mut sent = Sent { bytes, messages: 0, payload_bytes: 0 };
+    advance(&mut transport.lane, batch, bytes, |frame| {
+        sent.messages += 1;
+        sent.payload_bytes += frame.payload().len();
+    });
+    Poll::Ready(Ok(sent))
+}
+
+/// How much is written of a batch that others have too.
+enum Joined {
+    /// All that was offered. The lane and the batch know of it.
+    Whole(Sent),
+    /// So many bytes.
+    InPart(usize),
+}
+
+/// With one slice for all data, as the kernel takes it in less time, for a batch that others have
+/// too.
+fn poll_write_joined(
+    transport: &mut Transport,
+    batch: &mut Batch,
+    bytes_max: usize,
+    cx: &mut Context<'_>,
+) -> Option<Poll<io::Result<Joined>>> {
+    let mut joined = JOINED.take();
+    let Transport { stream, lane, .. } = transport;
+    lane.stage();
+    let control = lane.bytes();
+    let data_bytes_max = bytes_max.saturating_sub(control.len()).min(JOINED_BYTES_MAX);
+    let polled = joined.join(batch, data_bytes_max).map(|data| {
+        let bytes_offered = control.len() + data.len();
+        let stream = Pin::new(stream);
+        let polled = if control.is_empty() {
+            stream.poll_write(cx, data)
+        } else {
+            stream.poll_write_vectored(cx, &[IoSlice::new(control), IoSlice::new(data)])
+        };
+        polled.map_ok(|bytes| (bytes, bytes_offered))
+    });
+    let polled = polled.map(|polled| {
+        polled.map_ok(|(bytes, bytes_offered)| {
+            if bytes < bytes_offered {
+                return Joined::InPart(bytes);
+            }
+            let control_bytes = transport.lane.bytes().len();
+            transport.lane.advance(control_bytes);
+            let run = joined.advance(batch);
+            let (messages, payload_bytes) = (run.len(), run.payload_bytes());
+            Joined::Whole(Sent { bytes, messages, payload_bytes })
+        })
+    });
+    JOINED.set(joined);
+    polled
+}
+
+/// With one slice too where there is but one.
+fn poll_write_slices(
     transport: &mut Transport,
     batch: &Batch,
     bytes_max: usize,
@@ -185,13 +260,6 @@ fn poll_write_some(
             && let Some(only) = batch.chunks().next()
         {
             return stream.poll_write(cx, only);
-        }
-        let mut joined = JOINED.take();
-        let bytes = joined.join(batch, bytes_max.min(JOINED_BYTES_MAX));
-        let polled = bytes.map(|bytes| stream.poll_write(cx, bytes));
-        JOINED.set(joined);
-        if let Some(polled) = polled {
-            return polled;
         }
     } else if batch.is_empty() {
         lane.stage();
