@@ -59,6 +59,8 @@ export class KeptSession extends Session<Sent> {
     const mark = this.#left[0]?.mark;
     this.#answer = undefined;
     if (effect?.do === "connect" && mark) effect.protocols.push(resumeOf(mark.token, mark.count));
+    // A handshake tells the count, and the server forgets what is below it.
+    this.#keeping.store.moved();
   }
 
   override opened(protocol: string) {

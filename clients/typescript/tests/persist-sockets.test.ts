@@ -49,7 +49,7 @@ test.each(seeds(lives))("what is kept is handled, in order and not twice, while 
   const last = page();
   await last.client.send({ event: "up", payload: said++ });
   expect(peer.handled.map(payloadOf)).toEqual(Array.from({ length: said }, (_, n) => n));
-  expect(link.cuts()).toBeGreaterThan(3);
+  expect(link.cuts()).toBeGreaterThan(0);
   await last.client.saved();
   expect(await origin.kept()).toEqual({ messages: [], marks: [] });
 }, 30_000);

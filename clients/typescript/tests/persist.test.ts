@@ -143,6 +143,20 @@ describe("after a reload", () => {
     expect(offerOf(await after.attempt(0))).toBe("wspulse.1.resume.t.2");
   });
 
+  test("a count that a handshake has told is kept, as the server forgets what is below it", async () => {
+    const before = await origin.played();
+    const socket = await before.greeted();
+    before.client.post({ event: "a" });
+    await before.client.saved();
+    socket.receive({ event: "x" });
+    socket.lose();
+    expect(offerOf(await before.attempt(1))).toBe("wspulse.1.resume.t.1");
+    await before.client.saved();
+    before.die();
+    const after = await origin.played();
+    expect(offerOf(await after.attempt(0))).toBe("wspulse.1.resume.t.1");
+  });
+
   test("messages are numbered as the server counts them, requests among them", async () => {
     const before = await origin.played();
     const socket = await before.greeted();
