@@ -13,8 +13,20 @@ export const offerOf = ({ protocols }: FakeSocket) =>
 /** What is kept where nothing is. */
 export const forgotten = { messages: [], marks: [] };
 
+/** What of a page is to end with it. */
+class Page {
+  gone = false;
+  readonly databases = new Set<IDBDatabase>();
+
+  /** It can write no more, as if it were in a process that is gone. What is on its way is written. */
+  die() {
+    this.gone = true;
+    for (const database of this.databases) database.close();
+  }
+}
+
 interface Waiting {
-  readonly page: object;
+  readonly page: Page;
   readonly granted: () => Promise<void>;
   readonly settled: (error?: unknown) => void;
 }
@@ -23,8 +35,9 @@ interface Waiting {
 class OriginLocks {
   readonly #all = new Map<string, Waiting[]>();
 
-  request(page: object, name: string, signal: AbortSignal, granted: Waiting["granted"]) {
+  request(page: Page, name: string, signal: AbortSignal, granted: Waiting["granted"]) {
     return new Promise<void>((resolve, reject) => {
+      if (page.gone) return;
       const settled = (error?: unknown) => (error === undefined ? resolve() : reject(error));
       const waiting = { page, granted, settled };
       const all = this.#all.get(name) ?? [];
@@ -39,7 +52,7 @@ class OriginLocks {
   }
 
   /** As the browser does when a page is gone. */
-  release(page: object) {
+  release(page: Page) {
     for (const [name, all] of this.#all) {
       for (const waiting of all) if (waiting.page === page) this.#leave(name, waiting);
     }
@@ -73,15 +86,17 @@ export class Origin {
   readonly databases = new IDBFactory();
   readonly #locks = new OriginLocks();
   readonly #open: PersistentClient[] = [];
+  /** The one that is just beginning. */
+  #newest = new Page();
 
   constructor(readonly hasLocks = true) {
-    vi.stubGlobal("indexedDB", this.databases);
+    vi.stubGlobal("indexedDB", { open: (...given: [string, number]) => this.#database(this.#newest, given) });
     vi.stubGlobal("IDBKeyRange", IDBKeyRange);
   }
 
   /** A page with a client, whose end nobody tells it of. */
   page(address: Address, options: PersistOptions, { request, deaf }: Oddities = {}) {
-    const page = {};
+    const page = (this.#newest = new Page());
     const locks = {
       request: request ??
         ((name: string, { signal }: { signal: AbortSignal }, granted: () => Promise<void>) =>
@@ -94,7 +109,11 @@ export class Origin {
     for (const name of ["session", "disconnect", "lost", "end", "error"] as const) {
       if (!deaf) client.listen(name, (...args: unknown[]) => told.push([name, ...args]));
     }
-    return { client, told, release: () => this.#locks.release(page) };
+    const release = () => {
+      page.die();
+      this.#locks.release(page);
+    };
+    return { client, told, release };
   }
 
   /** A page whose server a test plays. */
@@ -135,6 +154,15 @@ export class Origin {
     ]);
     database.close();
     return { messages, marks };
+  }
+
+  #database(page: Page, given: [string, number]) {
+    const request = this.databases.open(...given);
+    request.addEventListener("success", () => {
+      page.databases.add(request.result);
+      if (page.gone) request.result.close();
+    });
+    return request;
   }
 
   stop() {

@@ -62,7 +62,7 @@ test("where locks are refused", async () => {
 
 test("where a database does not open within 3 s", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  vi.spyOn(IDBFactory.prototype, "open").mockImplementation(() => ({}) as never);
+  vi.spyOn(IDBFactory.prototype, "open").mockImplementation(() => new EventTarget() as never);
   const page = await origin.played();
   page.client.post({ event: "a" });
   await vi.advanceTimersByTimeAsync(2_999);
