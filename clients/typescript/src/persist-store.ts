@@ -23,6 +23,8 @@ export interface Slot {
   /** Null for one that counts, and is not to be sent by another page. */
   data: Data | null;
   stored: boolean;
+  /** Where it is until it is written. */
+  from?: { box: string; place: number } | undefined;
 }
 
 /** What a page that is gone has left behind, oldest message first. */
@@ -88,27 +90,29 @@ export class Store {
   /** Forgets a message. */
   remove(slot: Slot) {
     this.#own.delete(slot);
-    this.#changes.delete(slot);
+    if (this.#changes.delete(slot)) stay(slot);
     if (slot.stored) this.#changes.set(slot, undefined);
     this.#changed();
   }
 
   /** Takes a message over from another box. */
   adopt(slot: Slot, place: number) {
-    this.remove({ ...slot });
-    Object.assign(slot, { box: this.box, place, stored: false });
+    if (this.#state !== "open") return;
+    const { box } = slot;
+    Object.assign(slot, { box: this.box, place, stored: false, from: { box, place: slot.place } });
     this.put(slot);
   }
 
   /** Says how far the session of another box is; undefined once nothing is in it any more. */
   note(box: string, mark: Mark | undefined) {
-    this.#marks.set(box, mark);
+    // After a failure, the messages of a box are not all there.
+    this.#marks.set(box, this.#state === "open" ? mark : undefined);
     this.#changed();
   }
 
   /** The session went on: what is kept of it should follow. */
   moved() {
-    if (this.#own.size) this.#changed();
+    this.#changed();
   }
 
   /** Writes what is to be written without waiting for what is on its way. */
@@ -206,12 +210,14 @@ export class Store {
     this.#flights += 1;
     try {
       await commit(this.#database!, changes, marks);
+      for (const slot of changes.keys()) slot.from = undefined;
     } catch (cause) {
-      // What is handled should be forgotten, if that can be done at all.
+      // What is handled should be forgotten, if that can be done at all, and no mark be left.
       for (const [slot, data] of changes) {
         if (data === undefined) this.#changes.set(slot, undefined);
-        else this.#own.delete(slot);
+        else stay(slot);
       }
+      for (const box of marks.keys()) this.#marks.set(box, undefined);
       this.#fail(cause);
     } finally {
       this.#flights -= 1;
@@ -228,6 +234,11 @@ export class Store {
     this.#database?.close();
     this.#release();
   }
+}
+
+/** It was not taken over after all. */
+function stay(slot: Slot) {
+  if (slot.from) Object.assign(slot, slot.from, { stored: true, from: undefined });
 }
 
 async function open(name: string): Promise<IDBDatabase> {
@@ -291,6 +302,7 @@ function commit(
         const key = [slot.box, slot.place];
         if (data === undefined) messages.delete(key);
         else messages.put(data, key);
+        if (slot.from) messages.delete([slot.from.box, slot.from.place]);
         slot.stored = true;
       }
       const marked = transaction.objectStore(MARKS);

@@ -35,7 +35,7 @@ export function connect<In = EventMap, Out = In>(
   address: Address,
   { name, ...options }: PersistOptions,
 ): PersistentClient<In, Out> {
-  const { codec = json, reconnect, sessions } = options;
+  const { codec = json, reconnect } = options;
   const errors = listeners<"error", ClientEvents["error"]>();
   const report = (error: unknown) => {
     if (!errors.tell("error", [error], console.error)) console.error(error);
@@ -43,7 +43,7 @@ export function connect<In = EventMap, Out = In>(
   const store = new Store(name, report);
   const going = new AbortController();
   // Each question costs an attempt, and these may be counted.
-  const asks = sessions !== "never" && reconnect?.attempts === undefined;
+  const asks = reconnect?.attempts === undefined;
 
   class Kept extends KeptSession {
     constructor(codecName: string, happen: Happen) {

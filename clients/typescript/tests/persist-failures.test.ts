@@ -3,7 +3,7 @@
 import { IDBFactory, IDBObjectStore, IDBTransaction } from "fake-indexeddb";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { PersistError } from "../src/persist.js";
-import { Origin } from "./pages.js";
+import { forgotten, Origin } from "./pages.js";
 
 let origin: Origin;
 beforeEach(() => void (origin = new Origin()));
@@ -89,9 +89,43 @@ test("what was kept before a failure is forgotten once it is handled", async () 
   expect(await page.client.saved()).toBe(false);
   put.mockRestore();
   socket.receive(["ack", 1]);
+  page.client.post({ event: "d" });
   await page.client.saved();
-  // Without a mark: by what is missing its numbers would be wrong.
+  // Without a mark and what came later: by what is missing their numbers would be wrong.
   expect(await origin.kept()).toEqual({ messages: ['{"event":"b"}'], marks: [] });
+});
+
+test("what a page before has kept stays where it is if it cannot be taken over", async () => {
+  await origin.gone("a", "b");
+  const page = await origin.played();
+  const past = await page.attempt(0);
+  const put = vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(quota);
+  past.open();
+  past.greet();
+  expect(past.taken()).toEqual([{ event: "a" }, { event: "b" }]);
+  expect(await page.client.saved()).toBe(false);
+  put.mockRestore();
+  past.receive(["ack", 1]);
+  await page.client.saved();
+  expect(await origin.kept()).toEqual({ messages: ['{"event":"b"}'], marks: [] });
+  page.die();
+  const third = await origin.played();
+  expect((await third.greeted()).taken()).toEqual([{ event: "b" }]);
+});
+
+test("a message that is handled while it is taken over is forgotten, in both places", async () => {
+  await origin.gone("a");
+  const page = await origin.played();
+  const socket = await page.attempt(0);
+  const commit = IDBTransaction.prototype.commit;
+  vi.spyOn(IDBTransaction.prototype, "commit").mockImplementationOnce(function (this: IDBTransaction) {
+    socket.receive(["ack", 1]);
+    commit.call(this);
+  });
+  socket.open();
+  socket.greet();
+  await page.client.saved();
+  expect([page.client.pending, await origin.kept()]).toEqual([0, forgotten]);
 });
 
 test("a transaction that is aborted is a failure, and what it should have removed is removed later", async () => {
