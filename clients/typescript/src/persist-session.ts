@@ -209,7 +209,6 @@ export class KeptSession extends Session<Sent> {
     if (!this.#answer) return;
     this.#answer.handled = count;
     if (count < this.#answer.received) return;
-    this.#answer = undefined;
     this.#resolve(count);
     this.#leave();
   }

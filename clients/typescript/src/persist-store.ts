@@ -23,7 +23,7 @@ export interface Slot {
   /** Null for one that counts, and is not to be sent by another page. */
   data: Data | null;
   stored: boolean;
-  /** Where it is until it is written. */
+  /** Where it was before it was taken over, and is if that fails. */
   from?: { box: string; place: number } | undefined;
 }
 
@@ -210,7 +210,6 @@ export class Store {
     this.#flights += 1;
     try {
       await commit(this.#database!, changes, marks);
-      for (const slot of changes.keys()) slot.from = undefined;
     } catch (cause) {
       // What is handled should be forgotten, if that can be done at all, and no mark be left.
       for (const [slot, data] of changes) {

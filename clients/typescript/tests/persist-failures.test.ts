@@ -113,6 +113,42 @@ test("what a page before has kept stays where it is if it cannot be taken over",
   expect((await third.greeted()).taken()).toEqual([{ event: "b" }]);
 });
 
+test("what is taken over in part is not taken over", async () => {
+  await origin.gone("a", "b");
+  const page = await origin.played();
+  const socket = await page.attempt(0);
+  const put = IDBObjectStore.prototype.put;
+  let puts = 0;
+  vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (this: IDBObjectStore, ...given) {
+    return ++puts === 2 ? quota() : put.apply(this, given);
+  });
+  socket.open();
+  socket.greet();
+  expect(await page.client.saved()).toBe(false);
+  socket.receive(["ack", 2]);
+  await page.client.saved();
+  expect([puts, await origin.kept()]).toEqual([2, forgotten]);
+});
+
+test("once it has failed, a session that is asked leaves no mark, and what it had is forgotten when it is handled", async () => {
+  await origin.gone("a");
+  const page = await origin.played();
+  const put = vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(quota);
+  const first = await page.greeted(0, { session: "resumed", token: "t2", received: 1, handled: 0 });
+  expect(await page.client.saved()).toBe(false);
+  put.mockRestore();
+  first.lose();
+  const second = await page.greeted(1, { session: "resumed", token: "t3", received: 1, handled: 0 });
+  await page.client.saved();
+  expect(await origin.kept()).toEqual({ messages: ['{"event":"a"}'], marks: [] });
+  second.lose(4410, "frames lost");
+  const third = await page.greeted(2);
+  expect(third.taken()).toEqual([{ event: "a" }]);
+  third.receive(["ack", 1]);
+  await page.client.saved();
+  expect(await origin.kept()).toEqual(forgotten);
+});
+
 test("a message that is handled while it is taken over is forgotten, in both places", async () => {
   await origin.gone("a");
   const page = await origin.played();

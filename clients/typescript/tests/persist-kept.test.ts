@@ -96,6 +96,7 @@ test("a client that ends before it knows what is kept leaves it as it is", async
   const second = await origin.played();
   second.client.close();
   await second.client.saved();
+  expect(second.client.pending).toBe(0);
   const third = await origin.played();
   const past = await third.greeted(0, { session: "resumed", received: 1, handled: 1 });
   expect(offerOf(past)).toBe("wspulse.1.resume.t.0");
