@@ -95,7 +95,7 @@ test("installed, its types are found", () => {
     for await (const { payload } of client) if (payload instanceof LostError) break;
   `);
   compile("use.ts");
-});
+}, 60_000);
 
 test("installed, the types of the entry that keeps the outbox are found", () => {
   writeFileSync(join(project, "keep.ts"), `
@@ -116,7 +116,7 @@ test("installed, the types of the entry that keeps the outbox are found", () => 
     connect("wss://example.org/ws", { name: "ann" }, Object);
   `);
   compile("keep.ts");
-});
+}, 60_000);
 
 test("installed, what is inside of the package is not to be seen", () => {
   writeFileSync(join(project, "inside.ts"), `
@@ -125,7 +125,7 @@ test("installed, what is inside of the package is not to be seen", () => {
     connect("wss://example.org/ws", {}, Object);
   `);
   compile("inside.ts");
-});
+}, 60_000);
 
 test.each([
   "@wspulse/client", "@wspulse/client/min", "@wspulse/client/persist", "@wspulse/client/persist/min",

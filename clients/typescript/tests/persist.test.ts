@@ -69,7 +69,7 @@ test("a session that is asked is not left before it has handled what has arrived
 
 test("a session that does not handle what has arrived is left in the end, and the rest sent again", async () => {
   await origin.gone("a", "b", "c");
-  const after = await origin.played({ connectTimeout: 50 });
+  const after = await origin.played({ connectTimeout: 500 });
   const past = await after.greeted(0, { session: "resumed", received: 2, handled: 0 });
   past.receive(["ack", 1]);
   expect((await after.greeted(1)).taken()).toEqual([{ event: "b" }, { event: "c" }]);
