@@ -1,4 +1,4 @@
-// Writes what the package ships: the modules with their types, and one small file for pages.
+// Writes what the package ships: the modules with their types, and one small file of each entry for pages.
 
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
@@ -13,5 +13,8 @@ const tsc = join(dirname(manifest), "bin", "tsc");
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
-const { bytes, gzipped } = await bundle(join(root, "dist", "wspulse.min.js"));
-console.log(`dist/wspulse.min.js: ${bytes} bytes, ${gzipped} gzipped`);
+for (const [entry, name] of /** @type {const} */ ([["index", "wspulse"], ["persist", "persist"]])) {
+  const file = join("dist", `${name}.min.js`);
+  const { bytes, gzipped } = await bundle(entry, join(root, file));
+  console.log(`${file}: ${bytes} bytes, ${gzipped} gzipped`);
+}

@@ -1,4 +1,4 @@
-// The whole client in one minified file.
+// The whole client, with what an entry adds to it, in one minified file.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,13 +9,14 @@ import { build } from "esbuild";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
- * Bundles the main entry, into a file if one is given, and says how long it is.
+ * Bundles an entry, into a file if one is given, and says how long it is.
  *
+ * @param {"index" | "persist"} entry
  * @param {string} [outfile]
  */
-export async function bundle(outfile) {
+export async function bundle(entry, outfile) {
   const { outputFiles } = await build({
-    entryPoints: [join(root, "src", "index.ts")],
+    entryPoints: [join(root, "src", `${entry}.ts`)],
     bundle: true,
     minify: true,
     format: "esm",

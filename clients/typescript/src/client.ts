@@ -15,7 +15,8 @@ import { Session, type Data, type Effect, type Entry, type Outcome } from "./ses
 import { openTransport, type Transport, type Address, type WebSocketConstructor } from "./transport.js";
 import { TIMER_MS_MAX, watching } from "./watch.js";
 
-interface Sent extends Entry {
+/** A message, and who waits for its outcome: nobody if it was posted. */
+export interface Sent extends Entry {
   readonly frame: Frame;
   readonly settled: ((outcome: Outcome) => void) | undefined;
 }
@@ -36,10 +37,24 @@ const PLAIN_HELD_MS = 5_000;
 /** How many messages wait for a loop by default. */
 const MESSAGES_MAX = 1_024;
 
+/** Lets something happen to a session, and does what follows from it. */
+export type Happen = (what: () => void) => void;
+
 /** Opens a connection that comes back by itself. The first attempt begins after this turn. */
 export function connect<In = EventMap, Out = In>(
   address: Address,
+  options?: Options,
+): Client<In, Out>;
+/** @internal For what keeps a session elsewhere as well. */
+export function connect<In = EventMap, Out = In>(
+  address: Address,
+  options: Options,
+  Kept: new (codec: string, happen: Happen) => Session<Sent>,
+): Client<In, Out>;
+export function connect<In = EventMap, Out = In>(
+  address: Address,
   options: Options = {},
+  Kept: new (codec: string, happen: Happen) => Session<Sent> = Session,
 ): Client<In, Out> {
   const {
     WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined,
@@ -49,7 +64,7 @@ export function connect<In = EventMap, Out = In>(
   } = options;
   if (!WebSocket) throw new TypeError("no WebSocket");
 
-  const session = new Session<Sent>(codec.name);
+  const session = new Kept(codec.name, happen);
   const own = listeners<keyof ClientEvents, (...told: never[]) => void>();
   const events = listeners<string, (payload: never, frame: Frame) => void>();
   const loops = new Set<Messages>();

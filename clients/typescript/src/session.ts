@@ -55,15 +55,17 @@ export class Session<E extends Entry = Entry> {
 
   /** The subprotocol that a server chooses if it speaks `wspulse.1`. */
   readonly offer: string;
-  #token: string | undefined;
+  /** Of the newest hello; undefined without a session. */
+  token: string | undefined;
   /** How many messages of the server's this client has counted. */
-  #count = 0;
-  /** Not known to be handled, oldest first. The first `#sent - #handled` have been sent. */
+  count = 0;
+  /** So many of what was sent in this session are handled. */
+  handled = 0;
+  /** Not known to be handled, oldest first. The first `#sent - handled` have been sent. */
   readonly #entries: E[] = [];
   #sent = 0;
   /** What an earlier hello said of it. */
   #received = 0;
-  #handled = 0;
   /** A question is on its way. */
   #asking = false;
   /** How many messages had been sent at the last question: its last answer is at least that. */
@@ -95,7 +97,7 @@ export class Session<E extends Entry = Entry> {
     if (this.attached || this.state === "ended") return;
     this.state = "connecting";
     const protocols = [this.offer, "wspulse.plain"];
-    if (this.#token !== undefined) protocols.push(resumeOf(this.#token, this.#count));
+    if (this.token !== undefined) protocols.push(resumeOf(this.token, this.count));
     this.effects.push({ do: "connect", protocols });
   }
 
@@ -121,7 +123,7 @@ export class Session<E extends Entry = Entry> {
     } else if (this.state === "greeting") {
       this.#violation("a hello comes first, and once");
     } else {
-      this.#count += 1;
+      this.count += 1;
       this.effects.push({ do: "message", data });
     }
   }
@@ -153,7 +155,7 @@ export class Session<E extends Entry = Entry> {
     if (this.attached) this.effects.push({ do: "close", code, reason });
     this.#forget();
     this.state = "ended";
-    for (const entry of this.#entries.splice(0)) this.#settle(entry, "unsent");
+    for (const entry of this.#entries.splice(0)) this.settle(entry, "unsent");
     this.effects.push({ do: "end", code, reason });
   }
 
@@ -167,7 +169,7 @@ export class Session<E extends Entry = Entry> {
   /** Takes an entry back that was not sent; false if it was. */
   retract(entry: E): boolean {
     const at = this.#entries.indexOf(entry);
-    if (at < this.#sent - this.#handled) return false;
+    if (at < this.#sent - this.handled) return false;
     this.#entries.splice(at, 1);
     this.bytes -= entry.bytes;
     return true;
@@ -184,7 +186,7 @@ export class Session<E extends Entry = Entry> {
   // The answer to a question may be followed by a second one. While that may come, another
   // question's answer could not be told from it.
   get #mayAsk() {
-    return !this.#asking && this.#handled >= this.#asked;
+    return !this.#asking && this.handled >= this.#asked;
   }
 
   #askIfDue() {
@@ -208,7 +210,7 @@ export class Session<E extends Entry = Entry> {
         this.#greeted(control.hello);
         return;
       case "ask":
-        this.effects.push({ do: "write", data: ack(this.#count) });
+        this.effects.push({ do: "write", data: ack(this.count) });
         return;
       case "ack":
         if (control.count > this.#sent) {
@@ -226,21 +228,21 @@ export class Session<E extends Entry = Entry> {
     const fits =
       session === "new"
         ? received === 0
-        : this.#token !== undefined &&
-          received <= this.#sent && received >= this.#received && handled >= this.#handled;
+        : this.token !== undefined &&
+          received <= this.#sent && received >= this.#received && handled >= this.handled;
     if (!fits) return this.#violation("a hello does not fit");
     if (session === "new") {
       this.#forget();
     } else {
       this.#done(handled);
-      for (let at = 0; at < received - handled; at++) this.#release(this.#entries[at]!);
     }
-    this.#token = token;
+    this.token = token;
     this.#sent = this.#received = received;
     this.#asked = handled;
     this.#awaited = 0;
-    this.#entries.slice(0, received - handled).forEach(({ awaited }, at) => {
-      if (awaited) this.#awaited = handled + at + 1;
+    this.#entries.slice(0, received - handled).forEach((entry, at) => {
+      this.#release(entry);
+      if (entry.awaited) this.#awaited = handled + at + 1;
     });
     this.messageMax = hello.message_max;
     this.state = "live";
@@ -253,16 +255,16 @@ export class Session<E extends Entry = Entry> {
     if (this.state === "plain") {
       for (const entry of this.#entries.splice(0)) {
         this.effects.push({ do: "write", data: entry.data! });
-        this.#settle(entry, "written");
+        this.settle(entry, "written");
       }
       return;
     }
     if (this.state !== "live") return;
-    for (let at = this.#sent - this.#handled; at < this.#entries.length; ) {
+    for (let at = this.#sent - this.handled; at < this.#entries.length; ) {
       const entry = this.#entries[at]!;
       if (entry.bytes > this.messageMax) {
         this.#entries.splice(at, 1);
-        this.#settle(entry, "too long");
+        this.settle(entry, "too long");
         continue;
       }
       this.effects.push({ do: "write", data: entry.data! });
@@ -276,22 +278,23 @@ export class Session<E extends Entry = Entry> {
 
   /** The first `count` messages are handled. */
   #done(count: number) {
-    if (count <= this.#handled) return;
-    const done = this.#entries.splice(0, count - this.#handled);
-    this.#handled = count;
-    for (const entry of done) this.#settle(entry, "handled");
+    if (count <= this.handled) return;
+    const done = this.#entries.splice(0, count - this.handled);
+    this.handled = count;
+    for (const entry of done) this.settle(entry, "handled");
   }
 
   /** The session is over: what was sent in it will never be known. */
   #forget() {
-    const sent = this.#entries.splice(0, this.#sent - this.#handled);
-    this.#token = undefined;
-    this.#count = this.#sent = this.#received = this.#handled = this.#asked = this.#awaited = 0;
+    const sent = this.#entries.splice(0, this.#sent - this.handled);
+    this.token = undefined;
+    this.count = this.#sent = this.#received = this.handled = this.#asked = this.#awaited = 0;
     this.#asking = false;
-    for (const entry of sent) this.#settle(entry, "lost");
+    for (const entry of sent) this.settle(entry, "lost");
   }
 
-  #settle(entry: E, outcome: Outcome) {
+  /** Its outcome is known: it is kept no longer. */
+  protected settle(entry: E, outcome: Outcome) {
     this.#release(entry);
     this.effects.push({ do: "settle", entry, outcome });
   }

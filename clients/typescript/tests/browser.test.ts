@@ -1,24 +1,14 @@
-// The client in a page, with a real browser and the real server. `WSPULSE_CHROMIUM` names the
-// browser and `WSPULSE_TEST_SERVER` the server; without them there is nothing to test here.
+// The client in a page, with real browsers and the real server; `browsers.ts` says how to name them.
 
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, test } from "vitest";
-import { bundle } from "../scripts/bundle.js";
+import { describe, expect, test } from "vitest";
+import { browsers, runInPage } from "./browsers.js";
 
-const { WSPULSE_CHROMIUM: chromium, WSPULSE_TEST_SERVER: program } = process.env;
-
-/** Runs in the page, with both addresses; what it returns comes back to the test. */
 const script = `
   const { connect } = await import("/client.js");
   const told = [];
-  const client = connect(exactly + "/?id=page", { sessions: "require", reconnect: { base: 50 } });
+  const client = connect(addresses.exactly + "/?id=page", {
+    sessions: "require", reconnect: { base: 50 },
+  });
   for (const name of ["session", "disconnect", "end", "error"]) {
     client.listen(name, (...args) => told.push([name, ...args.map((arg) => arg?.message ?? arg)]));
   }
@@ -29,52 +19,82 @@ const script = `
   client.post({ event: "close", payload: 1012 });
   await resumed;
   client.close();
-  const plain = connect(plainAddress + "/?id=page", { reconnect: { base: 50 } });
+  const plain = connect(addresses.plain + "/?id=page", { reconnect: { base: 50 } });
   const written = await plain.send({ event: "note", payload: 1 });
   plain.close();
   return { handled, notes, written, told };
 `;
 
-const page = (addresses: string) => `<!doctype html><script type="module">
-  const { exactly, plain: plainAddress } = ${addresses};
-  const run = async () => { ${script} };
-  const result = await run().catch((error) => ({ failed: String(error) }));
-  await fetch("/result", { method: "POST", body: JSON.stringify(result) });
-</script>`;
-
-test.skipIf(!chromium || !program)("in a browser", async () => {
-  const profile = mkdtempSync(join(tmpdir(), "wspulse-browser-"));
-  const client = join(profile, "client.js");
-  await bundle(client);
-  const server = spawn(program!, { stdio: ["ignore", "pipe", "inherit"] });
-  const [addresses] = (await once(server.stdout, "data")) as [Buffer];
-  let browser: ChildProcess | undefined;
-  const pages = createServer();
-  try {
-    const result = new Promise<string>((resolve) => {
-      pages.on("request", (request, response) => {
-        if (request.url === "/client.js") {
-          response.setHeader("Content-Type", "text/javascript").end(readFileSync(client));
-        } else if (request.url === "/result") {
-          let body = "";
-          request.on("data", (data: Buffer) => (body += data.toString()));
-          request.on("end", () => response.end(() => resolve(body)));
-        } else {
-          response.setHeader("Content-Type", "text/html; charset=utf-8");
-          response.end(page(addresses.toString()));
-        }
-      });
+/** It goes on after each of its reloads, by what it has noted in the session storage. */
+const reloading = `
+  const { connect } = await import("/client.js");
+  const told = [];
+  const begin = (id) => {
+    const client = connect(addresses.cable + "/?id=" + id, {
+      name: "page", sessions: "require", reconnect: { base: 20, max: 50 },
     });
-    pages.listen(0, "127.0.0.1");
-    await once(pages, "listening");
-    const { port } = pages.address() as AddressInfo;
-    browser = spawn(
-      chromium!,
-      ["--headless=new", "--no-sandbox", "--disable-gpu", `--user-data-dir=${profile}/profile`,
-        `http://127.0.0.1:${port}/`],
-      { stdio: "ignore" },
-    );
-    expect(JSON.parse(await result)).toEqual({
+    for (const name of ["lost", "end", "error"]) client.listen(name, () => told.push(name));
+    return client;
+  };
+  const note = (payload) => ({ event: "note", payload });
+  const notes = async (client) => (await client.request({ event: "notes" })).payload;
+  const reload = async (client) => {
+    if (told.length || !(await client.saved())) throw new Error("not kept: " + told);
+    sessionStorage.stage = stage + 1;
+    location.reload();
+    await new Promise(() => {});
+  };
+  const stage = Number(sessionStorage.stage ?? 0);
+  const client = begin("page");
+  if (stage === 0) {
+    await client.send(note("handled"));
+    await fetch("/cut");
+    for (const each of ["a", "b", "é"]) client.post(note(each));
+    await reload(client);
+  }
+  if (stage === 1) {
+    // Still cut, and reloaded once more.
+    client.post(note("c"));
+    await reload(client);
+  }
+  if (stage === 2) {
+    client.post(note("d"));
+    await fetch("/mend");
+    await client.send(note("e"));
+    // On its way, or handled, and this page will not know it.
+    client.post(note("f"));
+    await reload(client);
+  }
+  await client.send(note("g"));
+  const all = await notes(client);
+  // Another client, as another tab would have it, beside one that has messages waiting.
+  await fetch("/cut");
+  client.post(note("h"));
+  await client.saved();
+  const other = begin("other");
+  other.post(note("of the other"));
+  await other.saved();
+  await fetch("/mend");
+  await client.send(note("i"));
+  await other.send(note("the other's last"));
+  const rest = [await notes(client), await notes(other)];
+  // All before it is handled as well, and so forgotten.
+  for (const each of [client, other]) await each.send({ event: "last" }), await each.saved();
+  const database = await new Promise((resolve, reject) => {
+    const request = indexedDB.open("wspulse/page");
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const messages = database.transaction("messages").objectStore("messages").count();
+  const kept = await new Promise((resolve) => (messages.onsuccess = () => resolve(messages.result)));
+  return { all, rest, told, kept };
+`;
+
+const others = { name: "no browser", program: "", given: () => [] };
+
+describe.each(browsers.length ? browsers : [others])("in $name", (browser) => {
+  test.skipIf(!browser.program)("the client works", async () => {
+    expect(await runInPage(browser, "index", script)).toEqual({
       handled: "handled",
       notes: ["é"],
       written: "written",
@@ -85,13 +105,15 @@ test.skipIf(!chromium || !program)("in a browser", async () => {
         ["end", 1000, ""],
       ],
     });
-  } finally {
-    // One that is asked to end goes on to write to its profile.
-    browser?.kill("SIGKILL");
-    if (browser) await once(browser, "exit");
-    server.kill();
-    pages.close();
-    // Its other processes end a moment after it.
-    await rm(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
-  }
-}, 60_000);
+  }, 60_000);
+
+  test.skipIf(!browser.program)("what is posted without a network outlives reloads, and arrives once", async () => {
+    const all = ["handled", "a", "b", "é", "c", "d", "e", "f", "g"];
+    expect(await runInPage(browser, "persist", reloading)).toEqual({
+      all,
+      rest: [[...all, "h", "i"], ["of the other", "the other's last"]],
+      told: [],
+      kept: 0,
+    });
+  }, 60_000);
+});

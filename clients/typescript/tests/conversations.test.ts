@@ -5,8 +5,15 @@ import { connect, LostError, type Client } from "../src/index.js";
 import { fakes, settle } from "./fake.js";
 import { play, vectors, type Player, type Seen } from "./vectors.js";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+beforeEach(() => {
+  vi.useFakeTimers();
+  // An attempt that comes at once would come before the conversation says so.
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 function player(): Player {
   const { sockets, WebSocket, newest } = fakes();

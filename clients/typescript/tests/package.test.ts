@@ -17,7 +17,7 @@ const run = (command: string, args: string[], cwd = project) =>
   execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 
 test("bundled and minified it has at most 5 kB", async () => {
-  const { gzipped } = await bundle();
+  const { gzipped } = await bundle("index");
   expect(gzipped).toBeLessThanOrEqual(5_000);
 });
 
@@ -34,7 +34,10 @@ beforeAll(() => {
   const [{ filename, files }] = JSON.parse(packed.slice(packed.search(/^\[/m))) as
     [{ filename: string; files: { path: string }[] }];
   expect(files.map(({ path }) => path)).toEqual(
-    expect.arrayContaining(["LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/wspulse.min.js"]),
+    expect.arrayContaining([
+      "LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/wspulse.min.js",
+      "dist/persist.js", "dist/persist.d.ts", "dist/persist.min.js",
+    ]),
   );
   mkdirSync(join(project, "node_modules"), { recursive: true });
   writeFileSync(join(project, "package.json"), '{ "type": "module", "private": true }');
@@ -92,12 +95,45 @@ test("installed, its types are found", () => {
     for await (const { payload } of client) if (payload instanceof LostError) break;
   `);
   compile("use.ts");
-});
+}, 60_000);
 
-test.each(["@wspulse/client", "@wspulse/client/min"])("installed, %s can be imported", (name) => {
+test("installed, the types of the entry that keeps the outbox are found", () => {
+  writeFileSync(join(project, "keep.ts"), `
+    import { connect, LostError, PersistError, type PersistentClient } from "@wspulse/client/persist";
+    import { LostError as Same, type Client } from "@wspulse/client";
+    interface In { said: { text: string } }
+    const client: PersistentClient<In> = connect<In>("wss://example.org/ws", { name: "ann", WebSocket });
+    const plain: Client<In> = client;
+    const kept: boolean = await client.saved();
+    client.listen("error", (error) => error instanceof PersistError && error.cause);
+    client.post({ event: "said", payload: { text: String(kept) + plain.pending } });
+    const same: typeof Same = LostError;
+    // @ts-expect-error: there is no such event
+    client.post({ event: "says", payload: same });
+    // @ts-expect-error: it needs a name
+    connect("wss://example.org/ws");
+    // @ts-expect-error: and nothing else
+    connect("wss://example.org/ws", { name: "ann" }, Object);
+  `);
+  compile("keep.ts");
+}, 60_000);
+
+test("installed, what is inside of the package is not to be seen", () => {
+  writeFileSync(join(project, "inside.ts"), `
+    import { connect } from "@wspulse/client";
+    // @ts-expect-error: the third argument is for the package's own entries
+    connect("wss://example.org/ws", {}, Object);
+  `);
+  compile("inside.ts");
+}, 60_000);
+
+test.each([
+  "@wspulse/client", "@wspulse/client/min", "@wspulse/client/persist", "@wspulse/client/persist/min",
+])("installed, %s can be imported", (name) => {
   writeFileSync(join(project, "use.mjs"), `
     import { connect } from "${name}";
-    const client = connect("ws://test", { WebSocket: class { close() {} } });
+    const client = connect("ws://test", { name: "ann", WebSocket: class { close() {} } });
+    client.listen("error", () => {});
     client.close();
     console.log(client.state);
   `);
