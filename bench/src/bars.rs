@@ -1,8 +1,10 @@
 //! The bars that wspulse is held to.
 
-use crate::report::{Bar, Direction, Report};
+use crate::report::{Bar, Direction, OURS, Report};
+use crate::scenario::PROMISING;
 
-/// All of them, whether they were measured or not.
+/// All of them, whether they were measured or not; those for a promise of delivery where the variants
+/// that make one take part.
 pub(crate) fn all(report: &Report) -> Vec<Bar> {
     let relative = |scenario, key, ours, versus, direction, bound| {
         Bar::relative(report, scenario, key, (ours, versus), direction, bound)
@@ -14,8 +16,8 @@ pub(crate) fn all(report: &Report) -> Vec<Bar> {
         relative(scenario, key, ours, versus, Direction::AtMost, bound)
     };
     let absolute =
-        |scenario, key, bound| Bar::absolute(report, scenario, key, Direction::AtMost, bound);
-    vec![
+        |scenario, key, bound| Bar::absolute(report, scenario, key, OURS, Direction::AtMost, bound);
+    let mut bars = vec![
         at_least("fanout-saturated-1000", "uwebsockets", 1.5),
         at_least("fanout-saturated-1000", "axum", 3.0),
         at_least("fanout-saturated-1000", "gws", 10.0),
@@ -40,5 +42,23 @@ pub(crate) fn all(report: &Report) -> Vec<Bar> {
             1.2,
         ),
         absolute("idle-cpu-10000", "server_cores", 1.0),
-    ]
+    ];
+    bars.extend(PROMISING.into_iter().flat_map(|variant| of_a_promise(report, variant)));
+    bars
+}
+
+/// Those of a variant that promises more than delivery at most once, if it takes part.
+fn of_a_promise(report: &Report, variant: &str) -> Vec<Bar> {
+    if report.subjects.iter().all(|subject| subject.name != variant) {
+        return Vec::new();
+    }
+    let bars = [
+        ("unacknowledged-10000", "total_mib", 64.0),
+        ("returning-10000", "ratio", 1.5),
+        ("catch-up-1000", "p99_us", 500_000.0),
+    ];
+    let bar = |(scenario, key, bound)| {
+        Bar::absolute(report, scenario, key, variant, Direction::AtMost, bound)
+    };
+    bars.map(bar).into()
 }

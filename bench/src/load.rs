@@ -5,8 +5,10 @@
 
 mod client;
 mod dialect;
+mod exchange;
 mod wire;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ use mio::{Events, Interest, Poll, Token};
 pub(crate) use client::Buffers;
 use client::Client;
 pub(crate) use dialect::{COUNT_REQUEST, Dialect, RAW_EXTRA_BYTES, RAW_PAYLOAD_AT};
+pub(crate) use exchange::Ticket;
 pub(crate) use wire::{text_frame, unmask_first};
 
 /// Where a fleet connects to.
@@ -30,6 +33,8 @@ pub(crate) struct Target {
 pub(crate) struct Identity {
     pub(crate) room: String,
     pub(crate) id: String,
+    /// What finds its session, if it has one and the server wants more than its id.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,8 @@ pub(crate) struct Fleet {
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
+    /// What fell silent and lies there still, by the place of the client that it was.
+    silent: HashMap<usize, Client>,
     scratch: Vec<u8>,
     ready: usize,
 }
@@ -76,6 +83,7 @@ impl Fleet {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             clients: Vec::new(),
+            silent: HashMap::new(),
             scratch: vec![0; SCRATCH_BYTES],
             ready: 0,
         })
@@ -105,7 +113,7 @@ impl Fleet {
         while more || self.ready < self.clients.len() {
             while more && self.clients.len() - self.ready < CONNECTING_MAX {
                 match identities.next() {
-                    Some(identity) => self.start(&identity, buffers)?,
+                    Some(identity) => self.begin(&identity, buffers)?,
                     None => more = false,
                 }
             }
@@ -139,7 +147,12 @@ impl Fleet {
                     .on_readable(dialect, &mut self.scratch, |payload| on_delivery(index, payload))
                     .map_err(|fault| fault.of(index))?;
             }
-            self.ready += usize::from(!was_ready && client.is_ready());
+            if !was_ready && client.is_ready() {
+                self.ready += 1;
+                if let Some(old) = self.silent.remove(&index) {
+                    old.reset()?;
+                }
+            }
         }
         Ok(())
     }
@@ -170,13 +183,44 @@ impl Fleet {
         self.clients[client].stop_reading(self.poll.registry())
     }
 
-    /// Cuts off all clients but the first `spared`, with a reset.
-    pub(crate) fn cut(&mut self, spared: usize) -> io::Result<()> {
-        for client in self.clients.drain(spared..) {
-            client.reset()?;
-        }
+    /// From now on all clients but the first `spared` read what comes, but answer nothing, as if
+    /// their applications stood still: whatever they get is not acknowledged.
+    pub(crate) fn stop_answering(&mut self, spared: usize) {
+        self.clients[spared..].iter_mut().for_each(Client::stop_answering);
+    }
+
+    /// Cuts off all clients but the first `spared`, with a reset. Tells who they have to be to come
+    /// back to their sessions.
+    pub(crate) fn cut(&mut self, spared: usize) -> io::Result<Vec<Identity>> {
         self.ready = self.ready.min(spared);
-        Ok(())
+        let identity_of = |client: Client| {
+            let identity = client.identity();
+            client.reset().map(|()| identity)
+        };
+        self.clients.drain(spared..).map(identity_of).collect()
+    }
+
+    /// All clients but the first `spared` fall silent, without a word to the server, which their
+    /// sockets go on to take bytes from. Tells who they have to be to come back.
+    ///
+    /// Whoever comes back first takes the place of the first of them, and so on. Its old socket is
+    /// given up once it is back, and not before: so the server has to take the new one while it
+    /// takes the old one for sound. Were it kept for longer, the sockets would be more than a
+    /// process may have.
+    pub(crate) fn fall_silent(&mut self, spared: usize) -> io::Result<Vec<Identity>> {
+        self.ready = self.ready.min(spared);
+        let mut identities = Vec::with_capacity(self.clients.len() - spared);
+        for (place, mut client) in (spared..).zip(self.clients.drain(spared..)) {
+            client.stop_reading(self.poll.registry())?;
+            identities.push(client.identity());
+            self.silent.insert(place, client);
+        }
+        Ok(identities)
+    }
+
+    /// When a client has read its 101.
+    pub(crate) fn opened_at(&self, client: usize) -> Option<Instant> {
+        self.clients[client].opened_at()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -198,7 +242,8 @@ impl Fleet {
         if timeout > AWAKE { self.poll.poll(&mut self.events, Some(timeout)) } else { Ok(()) }
     }
 
-    fn start(&mut self, identity: &Identity, buffers: Buffers) -> Result<(), LoadError> {
+    /// Has a client connect, and does not wait for it.
+    pub(crate) fn begin(&mut self, identity: &Identity, buffers: Buffers) -> Result<(), LoadError> {
         let index = self.clients.len();
         let io = |source| LoadError::Io { client: index, source };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.target.port));

@@ -1,5 +1,6 @@
 //! What is measured: a list of scenarios, each run for one server at a time.
 
+mod catch_up;
 mod echo;
 mod fairness;
 mod fanout;
@@ -7,10 +8,13 @@ mod flight;
 mod inbound;
 mod memory;
 mod paced;
+mod replay;
+mod returning;
 mod rooms;
 mod slow;
 mod stage;
 mod storm;
+mod unacknowledged;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -18,7 +22,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::report::{Better, Column, Latency, Unit, human};
+use crate::report::{Better, Column, Latency, OURS, Unit, human};
 use crate::subject::Subject;
 
 /// How much time a run may take.
@@ -64,8 +68,12 @@ pub(crate) type Run = Box<dyn Fn(&Subject, &Effort) -> Result<Outcome, Box<dyn E
 pub(crate) enum Field {
     /// Everyone.
     All,
-    /// Those that can resume sessions and whose clients need say nothing for it.
+    /// Our own, which can resume sessions whose clients need say nothing for it.
+    Ours,
+    /// The same, and with a promise of delivery.
     Resuming,
+    /// Our own with a promise of delivery.
+    Promising,
     /// Our own with both codecs, and everyone else.
     Inbound,
     /// Only those whose figures a bar is about: the others would take minutes.
@@ -86,13 +94,17 @@ const RIVALS: [&str; 3] = ["wspulse", "uwebsockets", "limit"];
 /// Whose else in the saturated fan-out, and in the inbound scenarios.
 const FANOUT_RIVALS: [&str; 3] = ["axum", "axum-each", "gws"];
 const INBOUND_RIVALS: [&str; 1] = ["wspulse-raw"];
+/// Our own with a promise of delivery.
+pub(crate) const PROMISING: [&str; 2] = ["wspulse+at-least-once", "wspulse+exactly-once"];
 
 impl Scenario {
     /// Whether a server takes part.
     pub(crate) fn includes(&self, subject: &Subject) -> bool {
         match self.field {
             Field::All => subject.name != "wspulse-raw",
-            Field::Resuming => subject.name == "wspulse",
+            Field::Ours => subject.name == OURS,
+            Field::Resuming => subject.name == OURS || PROMISING.contains(&&*subject.name),
+            Field::Promising => PROMISING.contains(&&*subject.name),
             Field::Inbound => true,
             Field::Rivals => self.is_about(subject),
         }
@@ -127,6 +139,8 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(inbound::Load::ALL.map(inbound::scenario));
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
     all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
+    all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
+    all.push(catch_up::scenario(1000));
     all
 }
 

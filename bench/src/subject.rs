@@ -112,7 +112,7 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
             "wspulse+at-least-once",
             "--delivery",
             "at-least-once",
-            "as wspulse, with acknowledgements by Ping and Pong",
+            "as wspulse, with acknowledgements by Ping and Pong; who comes back resumes at any time",
         ),
         Subject {
             dialect: Dialect::Exchange,

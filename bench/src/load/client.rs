@@ -2,13 +2,14 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::Registry;
 use mio::net::TcpStream;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::dialect::{Dialect, Step};
+use super::exchange::{Greeting, Ticket};
 use super::{Identity, LoadError, wire};
 
 /// How much a client's kernel keeps for it while it does not read.
@@ -24,14 +25,32 @@ pub(crate) enum Buffers {
 pub(super) struct Client {
     socket: TcpStream,
     room: Box<str>,
+    id: Box<str>,
     phase: Phase,
+    /// When its 101 was read.
+    opened_at: Option<Instant>,
     /// The start of what has come in part.
     carry: Vec<u8>,
     /// What the socket has not taken yet.
     unsent: Vec<u8>,
-    reading: bool,
+    attention: Attention,
     /// Messages that have come, where the server asks for that.
     received: u64,
+    /// What finds its session, where the server gives such a thing: the newest.
+    token: Option<String>,
+    /// It had a session when it connected.
+    is_back: bool,
+}
+
+/// What a client does about what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attention {
+    /// It reads and answers.
+    Full,
+    /// It reads, but as if its application stood still it answers nothing and counts nothing.
+    Reading,
+    /// It does not even read.
+    Nothing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,20 +105,25 @@ impl Client {
             Ok(()) | Err(_) => {}
         }
         let target = dialect.request_target(identity);
+        let ticket = identity.ticket.as_ref();
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Sec-WebSocket-Version: 13\r\n{}\r\n",
-            dialect.protocol_line()
+            dialect.protocol_line(ticket)
         );
         Ok(Self {
             socket: TcpStream::from_std(socket.into()),
             room: identity.room.as_str().into(),
+            id: identity.id.as_str().into(),
             phase: Phase::Upgrading,
+            opened_at: None,
             carry: Vec::new(),
             unsent: request.into_bytes(),
-            reading: true,
-            received: 0,
+            attention: Attention::Full,
+            received: ticket.map_or(0, |ticket| ticket.received),
+            token: None,
+            is_back: ticket.is_some(),
         })
     }
 
@@ -111,14 +135,32 @@ impl Client {
         self.phase == Phase::Ready
     }
 
+    pub(super) const fn opened_at(&self) -> Option<Instant> {
+        self.opened_at
+    }
+
+    /// Whom it has to say that it is to get its session again.
+    pub(super) fn identity(&self) -> Identity {
+        let token = self.token.clone();
+        Identity {
+            room: self.room.to_string(),
+            id: self.id.to_string(),
+            ticket: token.map(|token| Ticket { token, received: self.received }),
+        }
+    }
+
     /// Ends the connection with a reset, as a network that breaks does at best.
     pub(super) fn reset(self) -> io::Result<()> {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
     }
 
     pub(super) fn stop_reading(&mut self, registry: &Registry) -> io::Result<()> {
-        self.reading = false;
+        self.attention = Attention::Nothing;
         registry.deregister(&mut self.socket)
+    }
+
+    pub(super) fn stop_answering(&mut self) {
+        self.attention = Attention::Reading;
     }
 
     pub(super) fn on_writable(&mut self) -> Result<(), Fault> {
@@ -169,7 +211,7 @@ impl Client {
         scratch: &mut [u8],
         mut on_delivery: impl FnMut(&[u8]),
     ) -> Result<(), Fault> {
-        while self.reading {
+        while self.attention != Attention::Nothing {
             let carried = self.carry.len();
             scratch[..carried].copy_from_slice(&self.carry);
             let read = match self.socket.read(&mut scratch[carried..]) {
@@ -212,6 +254,7 @@ impl Client {
             }
             consumed = end + 4;
             self.phase = Phase::Joining;
+            self.opened_at = Some(Instant::now());
             self.step(dialect.open())?;
         }
         while let Some(frame) = wire::parse(&input[consumed..]) {
@@ -222,6 +265,7 @@ impl Client {
                     let step = dialect.read(&self.room, payload, &mut *on_delivery);
                     self.step(step.map_err(Fault::Protocol)?)?;
                 }
+                wire::PING if self.attention == Attention::Reading => {}
                 wire::PING => {
                     let mut pong = Vec::new();
                     wire::encode(wire::PONG, &[payload], &mut pong);
@@ -239,10 +283,23 @@ impl Client {
         match step {
             Step::Nothing => {}
             Step::Joined => self.phase = Phase::Ready,
+            Step::Greeted(greeting) => self.greet(greeting)?,
+            Step::Counted | Step::Acknowledge if self.attention == Attention::Reading => {}
             Step::Counted => self.received += 1,
             Step::Acknowledge => self.say(format!("[\"ack\",{}]", self.received).as_bytes())?,
             Step::Reply(text) => self.say(&text)?,
         }
+        Ok(())
+    }
+
+    fn greet(&mut self, greeting: Greeting) -> Result<(), Fault> {
+        if greeting.is_resumed() != self.is_back {
+            let what =
+                if self.is_back { "its session was gone" } else { "it got another's session" };
+            return Err(Fault::Protocol(what.to_owned()));
+        }
+        self.token = Some(greeting.token);
+        self.phase = Phase::Ready;
         Ok(())
     }
 

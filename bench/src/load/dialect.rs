@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Identity;
+use super::exchange::{Greeting, Ticket};
 use super::wire;
 
 /// How an application's payload is wrapped.
@@ -26,6 +27,8 @@ pub(super) enum Step {
     Reply(Vec<u8>),
     /// It is in its room now.
     Joined,
+    /// So it is, and has been told how it finds its session again.
+    Greeted(Greeting),
     /// Say how many messages have come.
     Acknowledge,
     /// That was one of those.
@@ -49,18 +52,21 @@ pub(crate) const RAW_EXTRA_BYTES: usize = RAW_BEFORE.len() + RAW_AFTER.len();
 
 impl Dialect {
     /// The target of the request that opens a connection.
-    pub(super) fn request_target(self, Identity { room, id }: &Identity) -> String {
+    pub(super) fn request_target(self, Identity { room, id, .. }: &Identity) -> String {
         match self {
             Self::Raw | Self::Exchange | Self::Centrifuge => format!("/ws?room={room}&id={id}"),
             Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}&id={id}"),
         }
     }
 
-    /// The subprotocol that a client offers, as a line of its request.
-    pub(super) const fn protocol_line(self) -> &'static str {
-        match self {
-            Self::Exchange => "Sec-WebSocket-Protocol: wspulse.1+json\r\n",
-            Self::Raw | Self::SocketIo | Self::Centrifuge => "",
+    /// The subprotocols that a client offers, as a line of its request.
+    pub(super) fn protocol_line(self, ticket: Option<&Ticket>) -> String {
+        match (self, ticket) {
+            (Self::Exchange, None) => "Sec-WebSocket-Protocol: wspulse.1+json\r\n".to_owned(),
+            (Self::Exchange, Some(ticket)) => {
+                format!("Sec-WebSocket-Protocol: wspulse.1+json, {}\r\n", ticket.offer())
+            }
+            (Self::Raw | Self::SocketIo | Self::Centrifuge, _) => String::new(),
         }
     }
 
@@ -106,7 +112,9 @@ impl Dialect {
             }
             Self::Exchange => match message {
                 br#"["ask"]"# => Ok(Step::Acknowledge),
-                [b'[', ..] if message.starts_with(br#"["hello""#) => Ok(Step::Joined),
+                [b'[', ..] if message.starts_with(br#"["hello""#) => {
+                    Greeting::parse(message).map(Step::Greeted)
+                }
                 [b'[', ..] => Ok(Step::Nothing),
                 _ => {
                     let framed = message.strip_prefix(RAW_BEFORE);
@@ -121,6 +129,7 @@ impl Dialect {
                     match read_centrifuge(room, line, &mut on_delivery)? {
                         Step::Nothing => {}
                         next @ (Step::Joined
+                        | Step::Greeted(_)
                         | Step::Reply(_)
                         | Step::Acknowledge
                         | Step::Counted) => step = next,

@@ -54,16 +54,18 @@ pub enum Verdict {
 }
 
 impl Bar {
-    /// A bar for wspulse's own value.
+    /// A bar for the value of `ours`, wspulse or a variant of it.
     pub fn absolute(
         report: &Report,
         scenario: &str,
         key: &str,
+        ours: &str,
         direction: Direction,
         bound: f64,
     ) -> Self {
-        let (scenario_title, unit) = subject_matter(report, scenario, key);
-        let ours = report.median(scenario, OURS, key);
+        let (title, unit) = subject_matter(report, scenario, key);
+        let scenario_title = titled(title, ours);
+        let ours = report.median(scenario, ours, key);
         Self {
             scenario_title,
             text: format!("{} {}", direction.sign(), human(bound, unit)),
@@ -87,7 +89,7 @@ impl Bar {
         bound: f64,
     ) -> Self {
         let (title, unit) = subject_matter(report, scenario, key);
-        let scenario_title = if ours == OURS { title } else { format!("{title} ({ours})") };
+        let scenario_title = titled(title, ours);
         let ratio = report.ratio(scenario, key, ours, versus);
         let theirs = report.median(scenario, versus, key);
         Self {
@@ -171,6 +173,11 @@ pub(super) fn ratio(ratio: Paired) -> String {
     if min == max { median } else { format!("{median} ({min}–{max})") }
 }
 
+/// Tells which variant of wspulse a bar is about, if it is one.
+fn titled(title: String, ours: &str) -> String {
+    if ours == OURS { title } else { format!("{title} ({ours})") }
+}
+
 /// How a bar calls what it is about, and in which unit it is.
 fn subject_matter(report: &Report, scenario: &str, key: &str) -> (String, Unit) {
     let found = report.scenario(scenario);
@@ -229,10 +236,19 @@ mod tests {
     #[test]
     fn a_bar_for_a_value_judges_our_median() {
         let report = report();
-        let bar = |bound| Bar::absolute(&report, "echo", "rate", Direction::AtMost, bound).verdict;
+        let bar =
+            |bound| Bar::absolute(&report, "echo", "rate", OURS, Direction::AtMost, bound).verdict;
 
         assert_eq!(bar(300.0), Verdict::Met);
         assert_eq!(bar(299.0), Verdict::Missed);
+    }
+
+    #[test]
+    fn a_bar_for_a_variant_judges_and_names_it() {
+        let report = report();
+        let bar = Bar::absolute(&report, "echo", "rate", "fastws", Direction::AtMost, 200.0);
+
+        assert_eq!(bar.row(), "| Echo: messages (fastws) | 200 /s | – | – | ≤ 200 /s | yes |");
     }
 
     #[test]
@@ -252,7 +268,7 @@ mod tests {
         let report = report();
         let table = table(&[
             Bar::relative(&report, "echo", "rate", (OURS, "fastws"), Direction::AtLeast, 1.5),
-            Bar::absolute(&report, "echo", "rate", Direction::AtLeast, 1e6),
+            Bar::absolute(&report, "echo", "rate", OURS, Direction::AtLeast, 1e6),
         ]);
 
         let rows = [

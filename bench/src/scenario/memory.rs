@@ -11,12 +11,13 @@ use crate::subject::{Mode, Subject};
 
 /// Connected before memory is read for the first time, so that what a server needs once does not
 /// count as part of a connection.
-const FIRST: usize = 16;
+pub(super) const FIRST: usize = 16;
 const KIB: f64 = 1024.0;
+pub(super) const MIB: f64 = KIB * KIB;
 const BURST: usize = 20;
 const BURST_MESSAGE_BYTES: usize = 100;
 /// Allocators and runtimes may give memory back a little later.
-const REST: Duration = Duration::from_millis(1500);
+pub(super) const REST: Duration = Duration::from_millis(1500);
 
 pub(super) fn idle(clients: usize) -> Scenario {
     Scenario {
@@ -81,8 +82,8 @@ pub(super) fn idle_cpu(clients: usize) -> Scenario {
     }
 }
 
-const BACKLOG_MESSAGES: usize = 256;
-const BACKLOG_MESSAGE_BYTES: usize = 1024;
+pub(super) const BACKLOG_MESSAGES: usize = 256;
+pub(super) const BACKLOG_MESSAGE_BYTES: usize = 1024;
 
 pub(super) fn suspended(clients: usize) -> Scenario {
     Scenario {
@@ -97,7 +98,7 @@ pub(super) fn suspended(clients: usize) -> Scenario {
             headline("total_mib", "in all", Unit::Mib, Better::Lower),
             column("each_kib", "each", Unit::Kib, Better::Lower),
         ],
-        field: Field::Resuming,
+        field: Field::Ours,
         run: Box::new(move |subject, _| {
             let (mut stage, base) = with_first(subject)?;
             let more = (FIRST..FIRST + clients).map(|client| identity(0, client));
@@ -109,13 +110,13 @@ pub(super) fn suspended(clients: usize) -> Scenario {
             rest(&mut stage, REST)?;
             let grown = stage.server.resident_bytes()?.saturating_sub(base) as f64;
             Ok(Outcome::default()
-                .with("total_mib", grown / KIB / KIB)
+                .with("total_mib", grown / MIB)
                 .with("each_kib", grown / clients as f64 / KIB))
         }),
     }
 }
 
-fn with_first(subject: &Subject) -> Result<(Stage, u64), Box<dyn Error>> {
+pub(super) fn with_first(subject: &Subject) -> Result<(Stage, u64), Box<dyn Error>> {
     let mut stage = Stage::empty(subject, Mode::Room)?;
     let first = (0..FIRST).map(|client| identity(0, client));
     stage.fleet.connect(first, Buffers::System, CONNECT_WITHIN)?;

@@ -79,7 +79,7 @@ impl Stage {
 }
 
 pub(super) fn identity(room: usize, client: usize) -> Identity {
-    Identity { room: format!("room{room}"), id: format!("client{client}") }
+    Identity { room: format!("room{room}"), id: format!("client{client}"), ticket: None }
 }
 
 /// What marks a message that is not part of the measurement.

@@ -10,7 +10,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
-use wspulse::{Admission, Connection, Delivery, Frame, MessageKind, Rejection, Server};
+use wspulse::{
+    Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, Server,
+};
 
 use super::{MetricsChoice, announce, listen};
 use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT};
@@ -84,7 +86,10 @@ fn server(
     };
     let builder = match delivery {
         DeliveryChoice::AtMostOnce => builder,
-        DeliveryChoice::AtLeastOnce => builder.delivery(Delivery::AtLeastOnce),
+        // Without a token, who comes back before its loss was noticed is known by its id alone.
+        DeliveryChoice::AtLeastOnce => {
+            builder.delivery(Delivery::AtLeastOnce).duplicates(DuplicatePolicy::Resume)
+        }
         DeliveryChoice::ExactlyOnce => builder.delivery(Delivery::ExactlyOnce),
     };
     Ok(metrics.add_to(builder)?.build()?)
