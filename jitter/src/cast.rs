@@ -24,7 +24,11 @@ use crate::server::Level;
 enum Peer {
     Socketio,
     Centrifuge,
+    Socketioxide,
 }
+
+const SOCKETIOXIDE: &str = "peers/socketioxide/target/release/jitter-socketioxide";
+const SOCKETIO_CLIENT: &str = "peers/socketio/node_modules/socket.io-client";
 
 const BROWSERS: [Browser; 2] = [Browser::Chromium, Browser::Firefox];
 
@@ -84,23 +88,29 @@ fn ours(level: Level, options: &RunOptions) -> Result<Scene, Box<dyn Error>> {
     Ok(Scene { name, level: Some(level), streams: Streams::One, server, kinds })
 }
 
-/// Another server, with its own client in Node.
+/// Another server, with clients in Node.
 fn peer(peer: Peer, options: &RunOptions) -> Scene {
-    let path = here(peer.dir()).join("client.js");
-    let client = Script { name: "its own", path, speaks_protocol: false };
-    let kinds: Vec<Box<dyn Kind>> = vec![Box::new(client)];
-    let (name, streams, mut server) = match peer {
+    let client = |name, path| Script { name, path: here(path), speaks_protocol: false };
+    let (name, streams, mut server, client) = match peer {
         Peer::Socketio => {
             let mut server = Command::new("node");
-            server.arg(here(peer.dir()).join("server.js"));
-            ("Socket.IO 4.8", Streams::One, server)
+            server.arg(here("peers/socketio/server.js"));
+            let client = client("its own", "peers/socketio/client.js");
+            ("Socket.IO 4.8", Streams::One, server, client)
         }
         // Direct sends are a channel of their own, and channels are recovered one by one.
         Peer::Centrifuge => {
-            let server = Command::new(here(peer.dir()).join("bin/centrifuge"));
-            ("Centrifuge 0.40", Streams::Two, server)
+            let server = Command::new(here("peers/centrifuge/bin/centrifuge"));
+            let client = client("its own", "peers/centrifuge/client.js");
+            ("Centrifuge 0.40", Streams::Two, server, client)
+        }
+        Peer::Socketioxide => {
+            let server = Command::new(here(SOCKETIOXIDE));
+            let client = client("Socket.IO's", "peers/socketio/client.js");
+            ("socketioxide 0.18", Streams::One, server, client)
         }
     };
+    let kinds: Vec<Box<dyn Kind>> = vec![Box::new(client)];
     schedule(&mut server, kinds.len(), options);
     Scene { name, level: None, streams, server, kinds }
 }
@@ -117,22 +127,18 @@ fn has_package() -> bool {
 }
 
 impl Peer {
-    const ALL: [Self; 2] = [Self::Socketio, Self::Centrifuge];
-
-    const fn dir(self) -> &'static str {
-        match self {
-            Self::Socketio => "peers/socketio",
-            Self::Centrifuge => "peers/centrifuge",
-        }
-    }
+    const ALL: [Self; 3] = [Self::Socketio, Self::Centrifuge, Self::Socketioxide];
 
     /// Whether it is built.
     fn is_here(self) -> bool {
         let needed = match self {
-            Self::Socketio => ["node_modules/socket.io", "node_modules/socket.io-client"],
-            Self::Centrifuge => ["bin/centrifuge", "node_modules/centrifuge"],
+            Self::Socketio => ["peers/socketio/node_modules/socket.io", SOCKETIO_CLIENT],
+            Self::Centrifuge => {
+                ["peers/centrifuge/bin/centrifuge", "peers/centrifuge/node_modules/centrifuge"]
+            }
+            Self::Socketioxide => [SOCKETIOXIDE, SOCKETIO_CLIENT],
         };
-        has_program("node") && needed.iter().all(|path| here(self.dir()).join(path).exists())
+        has_program("node") && needed.iter().all(|path| here(path).exists())
     }
 }
 

@@ -53,7 +53,8 @@ in_browsers! {
         page::ctrl_c_says_goodbye_and_ends_the_process,
         page::screenshot,
     }
-    // What is left out is about the page's looks, or done by Chromium's own protocol.
+    // What is left out is about the page's looks, or done by Chromium's own protocol: Firefox has no
+    // command that freezes a page.
     firefox: Firefox {
         links::two_windows_talk,
         links::a_window_that_is_cut_in_every_way_misses_nothing_and_gets_nothing_twice,
@@ -63,6 +64,7 @@ in_browsers! {
         links::a_reload_begins_a_new_session_without_what_was_on_its_way,
         links::a_copy_of_a_tab_takes_its_place,
         links::a_page_in_the_background_misses_nothing,
+        links::a_browser_that_is_offline_misses_nothing,
         page::a_kicked_tab_stays_away_until_its_user_comes_back,
         page::a_tab_that_leaves_is_gone_at_once,
         page::every_field_and_region_has_a_name,

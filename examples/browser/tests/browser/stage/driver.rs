@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use url::{ParseError, Url};
 
-use super::{Viewport, line_after, spawn};
+use super::{Viewport, bidi, line_after, spawn};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Browser {
@@ -18,18 +18,31 @@ pub(crate) enum Browser {
     Firefox,
 }
 
+/// What a page has of the browser's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Network {
+    On,
+    Off,
+}
+
 impl Browser {
     /// Starts the browser's driver on a free port. chromedriver wants the same one of IPv4 and IPv6,
     /// picks one that is free for the one and gives up if it is taken for the other, as may happen on
     /// a busy machine.
     pub(super) async fn start_driver(self) -> (Child, String) {
-        let (program, announcement) = match self {
-            Self::Chromium => ("chromedriver", "started successfully on port "),
-            Self::Firefox => ("geckodriver", "Listening on 127.0.0.1:"),
+        let (program, arguments, announcement) = match self {
+            Self::Chromium => {
+                ("chromedriver", ["--port=0"].as_slice(), "started successfully on port ")
+            }
+            Self::Firefox => (
+                "geckodriver",
+                ["--port=0", "--websocket-port=0"].as_slice(),
+                "Listening on 127.0.0.1:",
+            ),
         };
         let mut said = String::new();
         for _ in 0..5 {
-            let mut driver = spawn(Command::new(program).arg("--port=0"))
+            let mut driver = spawn(Command::new(program).args(arguments))
                 .unwrap_or_else(|error| panic!("{program} is in the PATH: {error}"));
             let stdout = driver.stdout.take().expect("it is piped");
             match line_after(stdout, announcement).await {
@@ -52,6 +65,37 @@ impl Browser {
             .connect(driver)
             .await
             .unwrap_or_else(|error| panic!("{self:?} starts: {error}"))
+    }
+
+    /// Gives the network to the page in the client's window, which is the current one, or takes it
+    /// away.
+    pub(super) async fn set_network(self, client: &Client, window: &WindowHandle, is: Network) {
+        match self {
+            Self::Chromium => {
+                // As fast as it comes where it is on.
+                let parameters = json!({
+                    "offline": is == Network::Off,
+                    "latency": 0,
+                    "downloadThroughput": -1,
+                    "uploadThroughput": -1,
+                });
+                for (command, parameters) in [
+                    ("Network.enable", json!({})),
+                    ("Network.emulateNetworkConditions", parameters),
+                ] {
+                    client.issue_cmd(DevTools { command, parameters }).await.expect(command);
+                }
+            }
+            Self::Firefox => {
+                let conditions = match is {
+                    Network::On => Value::Null,
+                    Network::Off => json!({ "type": "offline" }),
+                };
+                let window = String::from(window.clone());
+                let parameters = json!({ "contexts": [window], "networkConditions": conditions });
+                bidi::command(client, "emulation.setNetworkConditions", parameters).await;
+            }
+        }
     }
 }
 
@@ -86,6 +130,7 @@ fn firefox(Viewport { width, height }: Viewport) -> Value {
         "moz:firefoxOptions": {
             "args": ["-headless", "--width", size[0], "--height", size[1]],
         },
+        "webSocketUrl": true,
     })
 }
 

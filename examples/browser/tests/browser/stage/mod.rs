@@ -1,6 +1,7 @@
 //! A server, a browser, and tabs in it. Nothing here waits for a time to pass: it waits for what is
 //! to be seen, until a deadline that only a broken page reaches.
 
+mod bidi;
 mod driver;
 mod tab;
 
@@ -29,6 +30,7 @@ pub(crate) struct Viewport {
 }
 
 pub(crate) struct Stage {
+    kind: Browser,
     browser: Client,
     server: Child,
     url: String,
@@ -52,12 +54,12 @@ pub(crate) async fn perform(
 }
 
 impl Stage {
-    async fn set_up(browser: Browser, viewport: Viewport) -> Self {
+    async fn set_up(kind: Browser, viewport: Viewport) -> Self {
         let (server, url) = start_server().await;
-        let (driver, driver_url) = browser.start_driver().await;
+        let (driver, driver_url) = kind.start_driver().await;
         let profile = tempfile::tempdir().expect("a directory for the browser");
-        let browser = browser.start(&driver_url, viewport, profile.path()).await;
-        Self { browser, server, url, opened_tabs: 0, _driver: driver, _profile: profile }
+        let browser = kind.start(&driver_url, viewport, profile.path()).await;
+        Self { kind, browser, server, url, opened_tabs: 0, _driver: driver, _profile: profile }
     }
 
     /// Opens the page in a window of its own, with a session storage of its own. Unlike a tab in the
@@ -70,7 +72,7 @@ impl Stage {
             self.browser.new_window(false).await.expect("another window").handle
         };
         self.opened_tabs += 1;
-        let tab = Tab::new(self.browser.clone(), window);
+        let tab = Tab::new(self.kind, self.browser.clone(), window);
         tab.open(&self.url).await;
         tab
     }

@@ -10,18 +10,19 @@ use fantoccini::{Client, Locator};
 use serde_json::Value;
 
 use super::DEADLINE;
-use super::driver::DevTools;
+use super::driver::{Browser, DevTools, Network};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 pub(crate) struct Tab {
+    browser: Browser,
     client: Client,
     window: WindowHandle,
 }
 
 impl Tab {
-    pub(super) const fn new(client: Client, window: WindowHandle) -> Self {
-        Self { client, window }
+    pub(super) const fn new(browser: Browser, client: Client, window: WindowHandle) -> Self {
+        Self { browser, client, window }
     }
 
     pub(super) async fn open(&self, url: &str) {
@@ -71,6 +72,17 @@ impl Tab {
     pub(crate) async fn dev_tools(&self, command: &'static str, parameters: Value) {
         let client = self.client().await;
         client.issue_cmd(DevTools { command, parameters }).await.expect(command);
+    }
+
+    /// Takes the browser's network away from the page, which is told so.
+    pub(crate) async fn goes_offline(&self) {
+        self.browser.set_network(self.client().await, &self.window, Network::Off).await;
+        self.waits_until("it is offline", "!navigator.onLine").await;
+    }
+
+    pub(crate) async fn comes_online(&self) {
+        self.browser.set_network(self.client().await, &self.window, Network::On).await;
+        self.waits_until("it is online", "navigator.onLine").await;
     }
 
     pub(crate) async fn minimize(&self) {
