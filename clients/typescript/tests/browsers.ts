@@ -3,7 +3,8 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createRelay, connect as dial, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -83,12 +84,14 @@ export async function runInPage(browser: Browser, entry: "index" | "persist", sc
     running = spawn(browser.program, given, { stdio: "ignore" });
     return JSON.parse(await result) as unknown;
   } finally {
-    running?.kill();
+    // One that is asked to end goes on to write to its profile.
+    running?.kill("SIGKILL");
     if (running?.exitCode === null && running.signalCode === null) await once(running, "exit");
     server.kill();
     pages.close();
     cable.stop();
-    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+    // Its other processes end a moment after it.
+    await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
 
