@@ -202,14 +202,16 @@ export class Store {
     this.#marks = new Map();
     this.#dirty = false;
     // Where one message may be missing, those behind it would be taken for earlier ones.
+    const database = this.#database;
     const whole = this.#state === "open" && this.#own.size > 0 && !this.#flights;
     const mark = whole ? this.mark() : undefined;
-    if (!changes.size && !marks.size && !mark && !this.#marked) return;
+    const nothing = !changes.size && !marks.size && !mark && !this.#marked;
+    if (nothing || !database) return;
     marks.set(this.box, mark);
     this.#marked = mark !== undefined;
     this.#flights += 1;
     try {
-      await commit(this.#database!, changes, marks);
+      await commit(database, changes, marks);
     } catch (cause) {
       // What is handled should be forgotten, if that can be done at all, and no mark be left.
       for (const [slot, data] of changes) {

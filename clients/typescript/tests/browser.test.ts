@@ -44,6 +44,12 @@ const reloading = `
     location.reload();
     await new Promise(() => {});
   };
+  if (location.search === "?frame") {
+    const client = begin("frame");
+    client.post(note("of the frame"));
+    if (await client.saved()) parent.postMessage("kept");
+    await new Promise(() => {});
+  }
   const stage = Number(sessionStorage.stage ?? 0);
   const client = begin("page");
   if (stage === 0) {
@@ -74,20 +80,30 @@ const reloading = `
   const other = begin("other");
   other.post(note("of the other"));
   await other.saved();
+  // And a page that is closed, after which one more begins.
+  const frame = document.createElement("iframe");
+  const kept = new Promise((resolve) => addEventListener("message", resolve));
+  frame.src = "/?frame";
+  document.body.append(frame);
+  await kept;
+  frame.remove();
+  const third = begin("third");
+  await third.saved();
   await fetch("/mend");
   await client.send(note("i"));
+  await third.send(note("the third's"));
   await other.send(note("the other's last"));
-  const rest = [await notes(client), await notes(other)];
+  const rest = [await notes(client), await notes(other), await notes(third)];
   // All before it is handled as well, and so forgotten.
-  for (const each of [client, other]) await each.send({ event: "last" }), await each.saved();
+  for (const each of [client, other, third]) await each.send({ event: "last" }), await each.saved();
   const database = await new Promise((resolve, reject) => {
     const request = indexedDB.open("wspulse/page");
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
   const messages = database.transaction("messages").objectStore("messages").count();
-  const kept = await new Promise((resolve) => (messages.onsuccess = () => resolve(messages.result)));
-  return { all, rest, told, kept };
+  const left = await new Promise((resolve) => (messages.onsuccess = () => resolve(messages.result)));
+  return { all, rest, told, left };
 `;
 
 const others = { name: "no browser", program: "", given: () => [] };
@@ -105,15 +121,17 @@ describe.each(browsers.length ? browsers : [others])("in $name", (browser) => {
         ["end", 1000, ""],
       ],
     });
-  }, 60_000);
+  }, 120_000);
 
-  test.skipIf(!browser.program)("what is posted without a network outlives reloads, and arrives once", async () => {
+  test.skipIf(!browser.program)("what is posted without a network outlives its page, and arrives once", async () => {
     const all = ["handled", "a", "b", "é", "c", "d", "e", "f", "g"];
     expect(await runInPage(browser, "persist", reloading)).toEqual({
       all,
-      rest: [[...all, "h", "i"], ["of the other", "the other's last"]],
+      rest: [
+        [...all, "h", "i"], ["of the other", "the other's last"], ["of the frame", "the third's"],
+      ],
       told: [],
-      kept: 0,
+      left: 0,
     });
-  }, 60_000);
+  }, 120_000);
 });

@@ -14,7 +14,7 @@ import { bundle } from "../scripts/bundle.js";
 const { WSPULSE_CHROMIUM, WSPULSE_FIREFOX, WSPULSE_TEST_SERVER: program } = process.env;
 
 // Far beyond what a page takes on a slow machine.
-const DEADLINE_MS = 50_000;
+const DEADLINE_MS = 100_000;
 
 interface Browser {
   readonly name: string;

@@ -21,6 +21,11 @@ test("bundled and minified it has at most 5 kB", async () => {
   expect(gzipped).toBeLessThanOrEqual(5_000);
 });
 
+test("with what keeps the outbox it has at most 8 kB", async () => {
+  const { gzipped } = await bundle("persist");
+  expect(gzipped).toBeLessThanOrEqual(8_000);
+});
+
 test("it has no dependency, and its lock file names no registry but the default one", () => {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as object;
   expect(manifest).not.toHaveProperty("dependencies");

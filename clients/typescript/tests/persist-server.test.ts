@@ -64,6 +64,18 @@ describe.skipIf(!program)("with the real server", () => {
     expect(await origin.kept()).toEqual({ messages: [], marks: [] });
   });
 
+  test("what had arrived when a client was closed is not handled again", async () => {
+    const to = `${addresses.exactly}/?id=page${++ids}`;
+    const before = page(to);
+    before.client.post({ event: "note", payload: 1 });
+    await vi.waitUntil(() => before.client.state === "live");
+    before.client.close();
+    expect(await before.client.saved()).toBe(true);
+    const after = page(to);
+    await after.client.send({ event: "note", payload: 2 });
+    expect(await notes(after.client)).toEqual([1, 2]);
+  });
+
   test("in a session of another id all is handled, the last of it twice", async () => {
     const before = page(`${addresses.exactly}/?id=page${++ids}`);
     before.client.post({ event: "note", payload: 1 });
