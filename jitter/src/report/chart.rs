@@ -40,22 +40,20 @@ pub(super) fn memory(outcomes: &[Outcome]) -> String {
     Chart { title: "Memory of the servers", x, y, y_max: None, lines }.draw()
 }
 
-/// How long clients take to catch up: the part of reconnects that is done by a time.
+/// How long a server's clients take to catch up: the part of reconnects that is done by a time.
 pub(super) fn catch_up(outcomes: &[Outcome]) -> String {
-    let mut lines = Vec::new();
-    for outcome in outcomes {
-        for kind in &outcome.kinds {
-            let mut micros = kind.down.1.catch_up_micros.clone();
-            micros.sort_unstable();
-            let points = (0..=99).filter_map(|part| {
-                let index = (micros.len() * part) / 100;
-                let micros = u32::try_from(*micros.get(index)?).unwrap_or(u32::MAX);
-                Some((f64::from(micros) / 1_000.0, f64::from(u32::try_from(part).ok()?)))
-            });
-            let name = format!("{}, {}", outcome.name, kind.name);
-            lines.push(Line { name, points: points.collect() });
-        }
-    }
+    let line = |outcome: &Outcome| {
+        let all = outcome.kinds.iter().flat_map(|kind| &kind.down.1.catch_up_micros);
+        let mut micros: Vec<u64> = all.copied().collect();
+        micros.sort_unstable();
+        let points = (0..=99).filter_map(|part| {
+            let index = (micros.len() * part) / 100;
+            let micros = u32::try_from(*micros.get(index)?).unwrap_or(u32::MAX);
+            Some((f64::from(micros) / 1_000.0, f64::from(u32::try_from(part).ok()?)))
+        });
+        Line { name: outcome.name.to_owned(), points: points.collect() }
+    };
+    let lines = outcomes.iter().map(line).collect();
     let (x, y) = ("ms from the handshake to the last missed frame", "% of reconnects");
     Chart { title: "Catching up after a reconnect", x, y, y_max: Some(100.0), lines }.draw()
 }
