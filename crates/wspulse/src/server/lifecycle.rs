@@ -262,7 +262,9 @@ impl Server {
     ) {
         let ConnectionShared { id, mailbox, .. } = connection;
         let mut place = self.inner.registry.farewells().take_place(id, mailbox.peer_addr());
-        let farewell = self.inner.drain_deadline.bound(farewell);
+        // Boxed, or each future around it would be twice as large: it holds what it was given and what
+        // it polls. Farewells may be many, where a network has failed and all clients come back.
+        let farewell = self.inner.drain_deadline.bound(Box::pin(farewell));
         self.spawn(async move {
             let mut farewell = pin!(farewell);
             // What is said comes first, if both are there.

@@ -1,9 +1,13 @@
 //! Taking leave of a transport: the close frame, the peer's answer, the end.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::ready;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::task::consume_budget;
 use tokio::time::Instant;
 use wspulse_core::codec::InboundMessage;
@@ -11,7 +15,7 @@ use wspulse_core::outbound::Remainder;
 use wspulse_core::websocket::{Decoder, Flow, Sink};
 use wspulse_core::{CloseFrame, Dismissal};
 
-use super::{Transport, Upgrade};
+use super::{Stream, Transport, Upgrade};
 use crate::running_time::RunningTimer;
 use crate::runtimes::Home;
 
@@ -29,7 +33,8 @@ impl Farewell {
     /// frame or the end of its stream, and drops the transport, at the deadline at the latest.
     pub(crate) async fn say(mut self) {
         // Whatever fails or takes too long, the transport is dropped all the same.
-        let _ = RunningTimer::until(self.deadline).bound(self.take_leave()).await;
+        let timer = RunningTimer::until(self.deadline);
+        let _ = timer.bound(pin!(self.take_leave())).await;
     }
 
     async fn take_leave(&mut self) -> io::Result<()> {
@@ -50,7 +55,8 @@ impl Farewell {
         // A socket closed with unread bytes is reset, and a reset overtakes the close frame.
         if peer_is_done {
             // To linger no longer is no failure.
-            return RunningTimer::after(LINGER).bound(self.drain()).await.unwrap_or(Ok(()));
+            let drained = RunningTimer::after(LINGER).bound(pin!(self.drain())).await;
+            return drained.unwrap_or(Ok(()));
         }
         self.drain().await
     }
@@ -75,17 +81,16 @@ impl Farewell {
     /// Waits until the peer says nothing more, and tells whether its close frame said so.
     async fn wait_for_close(&mut self) -> io::Result<bool> {
         let Transport { stream, decoder, unread, .. } = &mut self.transport;
-        let mut buffer = unread.take().map_or_else(Vec::new, |unread| unread.0);
-        let mut filled = buffer.len();
-        buffer.resize(filled.max(READ_BYTES), 0);
+        let mut fed = match unread.take() {
+            Some(mut unread) => decoder.feed(&mut unread.0, &mut Nobody),
+            None => Ok(0),
+        };
         loop {
-            let fed = decoder.feed(&mut buffer[..filled], &mut Nobody);
             // The peer's close frame may have been read before this side's was sent.
             if fed.is_err() || decoder.has_ended() {
                 return Ok(fed.is_ok());
             }
-            filled = stream.read(&mut buffer).await?;
-            if filled == 0 {
+            if read(stream, |chunk| fed = decoder.feed(chunk, &mut Nobody)).await? == 0 {
                 return Ok(false);
             }
             // A stream of the application's own may never say that it is not ready.
@@ -94,12 +99,30 @@ impl Farewell {
     }
 
     async fn drain(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; READ_BYTES];
-        while self.transport.stream.read(&mut buffer).await? > 0 {
+        while read(&mut self.transport.stream, |_| {}).await? > 0 {
             consume_budget().await;
         }
         Ok(())
     }
+}
+
+/// Reads once, shows what came, and tells how many bytes that is: 0 at the end of the stream.
+async fn read(stream: &mut Stream, mut see: impl FnMut(&mut [u8])) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut scratch = SCRATCH.take();
+        scratch.resize(READ_BYTES, 0);
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let polled = Pin::new(&mut *stream).poll_read(cx, &mut buffer);
+        let filled = buffer.filled_mut();
+        if polled.is_ready() && !filled.is_empty() {
+            see(filled);
+        }
+        let filled = filled.len();
+        SCRATCH.set(scratch);
+        ready!(polled)?;
+        Ok(filled).into()
+    })
+    .await
 }
 
 /// Waits for a transport that nobody wants any more, to tell its client why.
@@ -134,8 +157,14 @@ enum Answer {
 /// for clients that leave their sockets open.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Enough to throw away what a peer still sends, on a task that lives for a moment.
+/// Enough to throw away what a peer still sends.
 const READ_BYTES: usize = 4096;
+
+thread_local! {
+    /// What all farewells of a thread read into. They may be many, and wait long: where a network has
+    /// failed, everybody comes back at once, and no old transport answers.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Ignores everything: what counts is where the decoder ends.
 struct Nobody;
