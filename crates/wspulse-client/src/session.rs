@@ -13,9 +13,7 @@ mod outbox;
 mod watch;
 
 #[cfg(test)]
-mod rules;
-#[cfg(test)]
-mod vectors;
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Instant;

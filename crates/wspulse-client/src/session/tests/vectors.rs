@@ -157,7 +157,7 @@ fn json_of(written: &Outgoing) -> Value {
 
 #[test]
 fn every_conversation_of_the_vectors() {
-    let vectors = include_str!("../../../../docs/protocol/vectors.json");
+    let vectors = include_str!("../../../../../docs/protocol/vectors.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
     let conversations = vectors["client"].as_array().unwrap();
     assert!(conversations.len() >= 20, "the vectors are there");
