@@ -73,12 +73,17 @@ impl Driver {
                 && let Some(nonce) = self.session.questions_nonce()
             {
                 // It goes in front of this batch, for what was written before.
+                let number = if may_be_frames {
+                    batch.number()
+                } else {
+                    connection.mailbox.written_to_transport()
+                };
                 if self.session.exchanges() {
                     transport.lane.queue_ask();
                 } else {
-                    transport.lane.queue_ping(Nonce::new(nonce).question(batch.number()));
+                    transport.lane.queue_ping(Nonce::new(nonce).question(number));
                 }
-                self.session.handle_asked(batch.number(), now());
+                self.session.handle_asked(number, now());
             }
             let bytes_before = taken.bytes;
             let polled = if std::mem::take(&mut is_starved) {
