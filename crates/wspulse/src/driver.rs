@@ -236,7 +236,9 @@ impl Driver {
                     self.arrivals.note_restore(Arrived { asked, peer_addr }, restores);
                 }
                 if lost.is_none() {
-                    self.begin_to_ask(resumes.then_some(missed));
+                    // Who comes back comes back to this session, also if it has ended meanwhile.
+                    let is_return = resumes || comes_back.is_some();
+                    self.begin_to_ask(is_return.then_some(missed));
                 }
                 let (before, kind) = self.connection.mailbox.set_connected(peer_addr);
                 self.announce_session(kind, missed);
