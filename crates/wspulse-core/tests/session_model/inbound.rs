@@ -14,16 +14,15 @@ impl Driver {
     /// The client says something, which is on its way from now on.
     pub(crate) fn speak(&mut self, env: &mut Env) {
         let messages = env.up_to(3);
-        let asks = env.chance(40);
         let Some(link) = &mut self.current else { return };
         if link.attempt != self.client.attempt || !self.client.is_greeted() {
             return;
         }
         for _ in 0..messages {
             link.said.extend(self.client.next_message());
-        }
-        if asks {
-            link.said.push_back(Said::Ask);
+            if env.chance(40) {
+                link.said.push_back(Said::Ask);
+            }
         }
     }
 
