@@ -73,11 +73,7 @@ impl Driver {
                 && let Some(nonce) = self.session.questions_nonce()
             {
                 // It goes in front of this batch, for what was written before.
-                let number = if may_be_frames {
-                    batch.number()
-                } else {
-                    connection.mailbox.written_to_transport()
-                };
+                let number = number_before(&batch, may_be_frames, connection);
                 if self.session.exchanges() {
                     transport.lane.queue_ask();
                 } else {
@@ -133,6 +129,11 @@ impl Driver {
         self.settle();
         if self.transport.is_some() { Written::All } else { Written::Lost }
     }
+}
+
+/// The number of the frame before a batch, which is none of the queue's if that was not looked at.
+fn number_before(batch: &Batch, is_of_queue: bool, connection: &ConnectionShared) -> u64 {
+    if is_of_queue { batch.number() } else { connection.mailbox.written_to_transport() }
 }
 
 /// Writes control frames and the batch, as many of them in one system call as go.

@@ -1,13 +1,16 @@
 //! What was written is kept while clients acknowledge it, come back and are sent away: nobody waits
 //! for ever, nothing is lost between two of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use shuttle::sync::Mutex;
 use shuttle::thread;
 use wspulse_core::protocol::{Control, ResumeOffer, SessionKind};
 
 use super::stage::{Client, Received, close, connection, explore, frame, join_exchanging, server};
 use crate::error::NotAcknowledged;
+use crate::metrics::{DropReason, FrameDropped, MetricsCollector};
 use crate::server::Server;
 use crate::{Connection, ConnectionState, Delivery, Disconnect, ServerBuilder};
 
@@ -39,6 +42,34 @@ fn send_and_wait(connection: &Connection) -> [thread::JoinHandle<Waited>; 2] {
             (was_sent, shuttle::future::block_on(connection.acknowledged()))
         })
     })
+}
+
+/// How many frames a connection had accepted when one was lost.
+#[derive(Clone, Default)]
+struct AtGap(Arc<Mutex<(Option<Connection>, Option<u64>)>>);
+
+impl AtGap {
+    fn watch(&self, connection: &Connection) {
+        self.0.lock().expect("no panic before").0 = Some(connection.clone());
+    }
+
+    fn accepted(&self) -> Option<u64> {
+        let mut watched = self.0.lock().expect("no panic before");
+        // Else it would hold the server, which holds it.
+        watched.0 = None;
+        watched.1
+    }
+}
+
+impl MetricsCollector for AtGap {
+    fn frame_dropped(&self, event: &FrameDropped<'_>) {
+        let &FrameDropped { reason, .. } = event;
+        if reason == DropReason::NoRoom {
+            let (connection, accepted) = &mut *self.0.lock().expect("no panic before");
+            let stats = connection.as_ref().map(Connection::outbound_stats);
+            *accepted = accepted.or(stats.map(|stats| stats.accepted));
+        }
+    }
 }
 
 type Waited = (bool, Result<(), NotAcknowledged>);
@@ -88,9 +119,12 @@ fn whoever_waits_for_an_acknowledgement_is_told_when_the_connection_ends_instead
 #[test]
 fn nothing_follows_a_broadcast_for_which_there_was_no_room() {
     explore(|| {
-        let server = server(|builder| promising(builder).send_buffer_size(1));
+        let at_gap = AtGap::default();
+        let metrics = at_gap.clone();
+        let server = server(|builder| promising(builder).send_buffer_size(1).metrics(metrics));
         let (client, _) = begin(&server);
         let ann = connection(&server, "ann");
+        at_gap.watch(&ann);
         let broadcasters = [["a1", "a2"], ["b1", "b2"]].map(|events| {
             let room = server.room("room");
             thread::spawn(move || {
@@ -122,6 +156,9 @@ fn nothing_follows_a_broadcast_for_which_there_was_no_room() {
         let stats = ann.outbound_stats();
         assert_eq!((stats.accepted, stats.pending), (stats.sent + stats.dropped, 0));
         assert_eq!(stats.sent, frames.len() as u64, "what was lost is behind all that arrived");
+        if let Some(accepted) = at_gap.accepted() {
+            assert_eq!(stats.accepted, accepted, "nothing is accepted behind a gap");
+        }
     });
 }
 
