@@ -91,6 +91,11 @@ impl World {
         for _ in 0..operations {
             let operation = Operation::any(self.promise, &mut self.env);
             self.befall(operation);
+            if self.links_are_short && self.env.chance(20) {
+                self.befall(Operation::Lose);
+                self.settle();
+                self.connect();
+            }
             if self.env.chance(80) {
                 self.settle();
             }
