@@ -46,6 +46,18 @@ fn messages_that_an_end_discards_are_not_told_as_handled() {
 }
 
 #[test]
+fn who_has_asked_about_messages_that_an_end_discards_hears_when_the_others_are_handled() {
+    let mut rig = exchanging();
+    (0..3).for_each(|_| message(&mut rig));
+    ask(&mut rig);
+    rig.end(kicked());
+    assert_eq!(answers(&mut rig), [0, 0]);
+    rig.finish();
+
+    assert_eq!(answers(&mut rig), [1]);
+}
+
+#[test]
 fn messages_that_come_after_the_end_are_not_told_as_handled() {
     let mut rig = exchanging();
     message(&mut rig);

@@ -96,6 +96,11 @@ impl Session {
     pub(super) fn take_back(&mut self, messages: usize) {
         if let Some(exchange) = self.exchange_mut() {
             exchange.received -= messages as u64;
+            // Who has asked about them hears of those before, once they are handled.
+            if let Some(Answer { next_at, last_at }) = &mut exchange.answer {
+                *next_at = exchange.received.min(*next_at);
+                *last_at = exchange.received.min(*last_at);
+            }
         }
     }
 
