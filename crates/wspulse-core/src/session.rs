@@ -210,6 +210,7 @@ impl Session {
             State::Flushing { .. } | State::AwaitingTransport { .. } | State::Closed => return,
         };
         if !disconnect.delivers_received() {
+            self.take_back(self.callbacks.messages());
             self.discard_messages();
         }
         let close = disconnect.close_frame();
@@ -278,12 +279,20 @@ impl Session {
     /// The message whose turn had come is not handed on: an end that is on its way forbids it.
     pub fn handle_message_skipped(&mut self, now: Instant) {
         self.report_discarded(1);
+        self.handle_undecodable_skipped(now);
+    }
+
+    /// As [`handle_message_skipped`](Self::handle_message_skipped), for a message that is no frame
+    /// and was counted as that.
+    pub fn handle_undecodable_skipped(&mut self, now: Instant) {
+        self.take_back(1);
         self.handle_callback_finished(now);
     }
 
     /// The server closes and has given the running callback up. Of those that wait only the last
     /// is still called, so that a shutdown waits for two callbacks at the most.
     pub fn handle_callback_given_up(&mut self, now: Instant) {
+        self.take_back(self.callbacks.unhandled() as usize);
         let discarded = self.callbacks.skip_to_end();
         self.report_discarded(discarded);
         self.handle_callback_finished(now);

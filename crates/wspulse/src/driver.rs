@@ -84,7 +84,7 @@ impl Driver {
             Action::Call(event) => self.start_callback(event),
             Action::Ping => self.queue_ping(now()),
             Action::Answer(count) => {
-                if let Some(transport) = &mut self.transport {
+                if let Some(transport) = self.transport.as_mut().filter(|it| it.is_greeted) {
                     transport.lane.queue_ack(count);
                 }
             }
@@ -236,7 +236,9 @@ impl Driver {
                     self.arrivals.note_restore(Arrived { asked, peer_addr }, restores);
                 }
                 if lost.is_none() {
-                    self.begin_to_ask(resumes.then_some(missed));
+                    // Who comes back comes back to this session, also if it has ended meanwhile.
+                    let is_return = resumes || comes_back.is_some();
+                    self.begin_to_ask(is_return.then_some(missed));
                 }
                 let (before, kind) = self.connection.mailbox.set_connected(peer_addr);
                 self.announce_session(kind, missed);
@@ -247,9 +249,10 @@ impl Driver {
                     server.metrics().record(|hooks| hooks.session_resumed(&event));
                 }
                 if let Some(lost) = lost {
-                    // What comes behind a gap is not written: the client would not know of it.
-                    self.connection.discard_backlog();
+                    // What comes behind a gap is not written: the client would not know of it. So
+                    // nothing may be accepted any more when what waits is thrown away.
                     self.connection.end_for_gap(lost);
+                    self.connection.discard_backlog();
                 }
                 self.settle();
                 self.meter_read(bytes_behind_handshake, now(), cx);

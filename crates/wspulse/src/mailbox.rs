@@ -261,7 +261,7 @@ impl Mailbox {
     pub(crate) fn collect(&self) -> Collected {
         let mut inner = self.inner.lock();
         inner.attention = Attention::Awake;
-        Collected { mail: inner.mail.take(), has_frames: inner.queue.is_writable() }
+        Collected { mail: inner.mail.take(), has_frames: inner.may_write() }
     }
 
     /// Has `waker` called for the next command and, if the task `is_writable`, the next frame.
@@ -299,7 +299,7 @@ impl Mailbox {
         if let Some(queued_bytes) = queued_bytes {
             queued_bytes.release(bytes_before - inner.queue.held_bytes());
         }
-        GivenBack { evicted, has_more: inner.queue.is_writable() }
+        GivenBack { evicted, has_more: inner.may_write() }
     }
 
     /// Drops the frames that still wait and tells how many they were.
@@ -323,6 +323,13 @@ impl Mailbox {
 }
 
 impl Inner {
+    /// Whether there is a frame to be written. Once the end is posted, none waits for an
+    /// acknowledgement any more.
+    fn may_write(&self) -> bool {
+        let is_over = self.state == ConnectionState::Closed;
+        self.queue.is_writable() || (is_over && self.queue.has_waiting())
+    }
+
     /// Wakes the task if it sleeps and has somewhere to write. Tells whether it did.
     fn wake_for_frames(&mut self) -> bool {
         match self.attention {

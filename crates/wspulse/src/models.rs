@@ -5,6 +5,8 @@
 //! many schedules of each kind a model runs under. A failure prints its schedule, which
 //! `shuttle::replay` plays again.
 
+mod delivery;
+mod hooks;
 mod mailbox;
 mod registry;
 mod rooms;

@@ -41,6 +41,8 @@ pub(crate) struct Transport {
     pub(crate) undecodable_seen: bool,
     /// Something has come on it: the client has the token that it began with.
     pub(crate) is_confirmed: bool,
+    /// It begins with a hello. Before that a client of `wspulse.1` may be told nothing else.
+    pub(crate) is_greeted: bool,
     pub(crate) last_turn: LastTurn,
 }
 
@@ -147,6 +149,7 @@ impl Transport {
             bytes_unflushed: 0,
             undecodable_seen: false,
             is_confirmed: false,
+            is_greeted: false,
             last_turn: LastTurn::never(home),
         }
     }

@@ -7,9 +7,11 @@ use support_exchange::{
     ANN, Heard, JSON, Speaker, configured, disconnected, dropped, event, frame, idle, stage,
 };
 use support_sessions::Stage;
-use wspulse::testing::TestClient;
+use tokio::io::duplex;
+use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
+use wspulse::testing::{TestClient, request_parts};
 use wspulse::{Admission, CloseCode, ConnectionState, Disconnect, DuplicatePolicy, Server};
-use wspulse_core::protocol::SessionKind;
+use wspulse_core::protocol::{ResumeOffer, SessionKind};
 
 #[tokio::test(start_paused = true)]
 async fn without_a_token_a_client_gets_a_new_session_and_the_old_one_ends() {
@@ -80,6 +82,32 @@ async fn a_session_without_an_id_of_the_applications_is_found_by_its_token() {
     let (_ann, resumed) = Speaker::resume(&server, "/ws", &hello.token, 0).await;
     assert_eq!((resumed.session, &resumed.id), (SessionKind::Resumed, &hello.id));
     assert_eq!(server.connection_count(), 1);
+}
+
+/// Else the client would begin to count from 0, and take what it is told for a violation.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_while_its_client_comes_back_is_still_that_session() {
+    let stage = stage();
+    let (mut ann, hello) = Speaker::begin(&stage.server, ANN).await;
+    ann.say("a").await;
+    idle().await;
+    drop(ann);
+    idle().await;
+    let mut parts = request_parts(ANN);
+    let resume = ResumeOffer { token: hello.token, count: 0 };
+    let offers = format!("{JSON}, {resume}").parse().unwrap();
+    parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, offers);
+    let returns = stage.server.handshake(parts).unwrap().connect().await.unwrap();
+    stage.server.send("ann", event("waits")).unwrap();
+    stage.server.kick("ann").unwrap();
+    let (near, far) = duplex(4 * 1024);
+    returns.attach(near, &[]);
+    let mut ann = Speaker { client: TestClient::new(far) };
+    let hello = ann.hello().await;
+    assert_eq!((hello.session, hello.received, hello.replay), (SessionKind::Resumed, 1, 1));
+    assert_eq!(ann.hear().await, frame("waits"));
+    let Heard::Closed(Some(close)) = ann.hear().await else { panic!("it goes on") };
+    assert_eq!(close.code(), CloseCode::NORMAL);
 }
 
 #[tokio::test(start_paused = true)]

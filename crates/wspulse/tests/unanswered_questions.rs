@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use support_sessions::{Client, Stage, WINDOW, number, numbered};
 use tokio::time::{sleep, timeout};
+use wspulse::testing::Received;
 use wspulse::{Connection, ConnectionState, Delivery, Frame};
 
 const PING: Duration = Duration::from_secs(10);
@@ -62,4 +63,21 @@ async fn a_client_that_speaks_seldom_and_never_answers_is_kept_all_the_same() {
     sleep(Duration::from_secs(5)).await;
     assert_eq!(acknowledged(&connection).await, (1, 0), "nobody will ever know");
     assert_eq!(connection.state(), ConnectionState::Connected);
+}
+
+/// It is asked as much is on its way, and nothing else is written but a Pong.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_is_written_beside_no_frame_names_those_before() {
+    let mut stage = Stage::new(|builder| {
+        let builder = builder.resume_window(WINDOW).delivery(Delivery::AtLeastOnce);
+        builder.delivery_window(2, 1 << 20)
+    });
+    let (mut ann, connection) = stage.join("ann").await;
+    connection.send(numbered(1)).unwrap();
+    ann.frame().await.unwrap();
+    ann.ping(b"alive").await.unwrap();
+    assert!(matches!(ann.receive().await.unwrap(), Received::Pong(_)));
+    let Received::Ping(question) = ann.receive().await.unwrap() else { panic!("no question") };
+    ann.pong(&question).await.unwrap();
+    assert_eq!(acknowledged(&connection).await, (1, 0));
 }

@@ -31,9 +31,12 @@ impl Session {
         self.acks.as_ref().is_some_and(|acks| acks.exchange.is_some())
     }
 
-    /// A data message has come, which is about to be handed in or found to be none.
+    /// A data message has come, which is about to be handed in or found to be none. After the end
+    /// none counts: it is thrown away, and nobody may take it for handled.
     pub fn count_received(&mut self) {
-        if let Some(exchange) = self.exchange_mut() {
+        if self.is_connected()
+            && let Some(exchange) = self.exchange_mut()
+        {
             exchange.received += 1;
         }
     }
@@ -88,10 +91,16 @@ impl Session {
         }
     }
 
-    /// Messages that were taken over are thrown away: the client is to send them again.
+    /// Messages that were taken over are thrown away, all from the first of them on: they are not
+    /// handled, and the client is to send them again if there is a next transport.
     pub(super) fn take_back(&mut self, messages: usize) {
         if let Some(exchange) = self.exchange_mut() {
             exchange.received -= messages as u64;
+            // Who has asked about them hears of those before, once they are handled.
+            if let Some(Answer { next_at, last_at }) = &mut exchange.answer {
+                *next_at = exchange.received.min(*next_at);
+                *last_at = exchange.received.min(*last_at);
+            }
         }
     }
 

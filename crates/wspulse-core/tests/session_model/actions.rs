@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use wspulse_core::outbound::{PingPayload, Remainder};
+use wspulse_core::outbound::Remainder;
 use wspulse_core::session::Action;
 use wspulse_core::{Disconnect, Dismissal, SessionEvent};
 
 use crate::coverage::Scene;
-use crate::driver::{Driver, Link, Running};
+use crate::driver::Driver;
 use crate::env::Env;
 use crate::leaving::Leaving;
+use crate::link::{Link, Running};
 
 impl Driver {
     /// Takes actions until there is none.
@@ -18,7 +19,8 @@ impl Driver {
             match action {
                 Action::Call(event) => self.start_callback(&event, env),
                 Action::Ping => self.send_ping(env),
-                Action::Presume { .. } | Action::Answer(_) => panic!("nothing is kept here"),
+                Action::Presume { number, is_news } => self.presume_unanswered(number, is_news),
+                Action::Answer(count) => self.answer_client(count),
                 // Only to be counted; the loss that follows is checked like any other.
                 Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
@@ -35,33 +37,67 @@ impl Driver {
     }
 
     pub(crate) fn start_callback(&mut self, event: &SessionEvent, env: &mut Env) {
+        if self.discards_received && matches!(event, SessionEvent::Message(_)) {
+            Scene::MessageSkipped.seen();
+            self.journal.skip();
+            self.hear_again_if_paused(env);
+            self.told.received -= 1;
+            self.session.handle_message_skipped(env.now);
+            return;
+        }
         let from = self.journal.start(event, self.told.ended_suspended);
         if let SessionEvent::Closed(disconnect) = event {
             Scene::SuspensionsFolded.seen_if(self.journal.suspensions < self.told.losses);
             let expected = self.told.end_as_told.as_ref().expect("an end before its callback");
             assert_eq!(disconnect.to_string(), expected.to_string(), "the first end wins");
         }
-        let longest = env.pick(&[20, 200, 200, 8_000]);
+        let longest = self.client.promise.longest_callback(env);
         let ends_at = env.now + env.millis(0, longest);
         self.running = Some(Running { ends_at, panics: from.filter(|_| env.chance(15)) });
     }
 
     fn send_ping(&mut self, env: &Env) {
+        let is_paused = self.is_paused();
         let link = self.current.as_mut().expect("somebody to ping");
-        assert!(env.now >= link.ping_at, "one interval between pings");
-        link.ping_at = env.now + self.config.heartbeat.ping_interval;
-        link.pings_sent += 1;
-        link.lane.queue_ping(PingPayload::Empty);
+        if env.now >= link.ping_at {
+            link.ping_at = env.now + self.config.heartbeat.ping_interval;
+        } else {
+            let asking = self.asking.expect("one interval between pings");
+            assert!(!asking.is_asking() && asking.is_due(is_paused, env.now), "time to ask");
+            Scene::AskedInTime.seen();
+        }
+        self.queue_ping(env);
+    }
+
+    /// The peer does not answer, though it is heard.
+    fn presume_unanswered(&mut self, number: u64, is_news: bool) {
+        let presumed = self.told.presumed.take();
+        assert_eq!(presumed, Some((number, is_news)), "only what nobody answers is presumed");
+        assert!(!self.client.exchanges(), "who speaks the protocol answers or is gone");
+        Scene::Presumed.seen();
+        self.presume(number);
         self.woken = true;
     }
 
-    fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant, env: &Env) {
+    /// The client is told how many of its messages are handled: no more than are.
+    fn answer_client(&mut self, count: u64) {
+        assert_eq!(count, u64::from(self.journal.handled()), "handled is what has returned");
+        if let Some(link) = self.current.as_mut().filter(|link| link.is_greeted) {
+            Scene::AnsweredPart.seen_if(count < u64::from(link.asked_through));
+            Scene::AnsweredLater.seen_if(link.answered.is_some_and(|before| before < count));
+            link.lane.queue_ack(count);
+            link.answered = Some(count);
+            self.woken = true;
+        }
+    }
+
+    fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant, env: &mut Env) {
         let was_paused = self.is_paused();
         self.told.last_loss.clone_from(&self.told.loss);
         let link = self.current.take();
         let link = link.expect("only a transport that is there is dismissed");
         self.check_dismissal(&dismissal, &link, was_paused, env);
-        self.part_with(link, dismissal, deadline);
+        self.part_with(link, dismissal, deadline, env);
         if self.told.end.is_none() && self.may_suspend() {
             self.told.losses += 1;
             self.told.suspended_until = Some(env.now + self.config.resume_window);
@@ -98,8 +134,11 @@ impl Driver {
             (None, Dismissal::Close(close)) => {
                 assert_eq!((close.code().as_u16(), close.reason()), (1001, "pong timeout"));
                 assert!(!was_paused, "a peer that is not read cannot be heard");
-                assert!(env.now >= link.heard_at + self.config.heartbeat.pong_timeout);
-                Scene::PongTimeout.seen();
+                let is_unanswered = std::mem::take(&mut self.told.unanswered);
+                let silent_at = link.heard_at + self.config.heartbeat.pong_timeout;
+                assert!(is_unanswered || env.now >= silent_at);
+                Scene::PongTimeout.seen_if(!is_unanswered);
+                Scene::AnswerTimeout.seen_if(is_unanswered);
             }
             (None, Dismissal::Fail(close)) => {
                 assert_eq!((close.code().as_u16(), close.reason()), (1008, "message timeout"));
@@ -113,7 +152,19 @@ impl Driver {
     }
 
     /// Takes a half-written frame back for the next transport and leaves the old one to be told.
-    pub(crate) fn part_with(&mut self, link: Link, dismissal: Dismissal, deadline: Instant) {
+    pub(crate) fn part_with(
+        &mut self,
+        mut link: Link,
+        dismissal: Dismissal,
+        deadline: Instant,
+        env: &mut Env,
+    ) {
+        if env.chance(50) {
+            // It may break at any byte.
+            let bytes = env.up_to(link.socket.peer.bytes_on_the_way());
+            self.arrive_from(&mut link.socket, link.attempt, bytes, env);
+        }
+        Scene::LostOnTheWay.seen_if(link.socket.peer.bytes_on_the_way() > 0);
         let begun = link.socket.peer.begun_data_bytes();
         let remainder = self.queue.rewind();
         let completes = self.ledger.rewind();
@@ -121,6 +172,9 @@ impl Driver {
         let is_dropped = remainder.as_ref().map(Remainder::is_dropped);
         assert_eq!(is_dropped, completes.map(|(_, is_dropped)| is_dropped));
         let completes = completes.map(|(number, _)| number);
+        if is_dropped == Some(true) && self.ledger.kept.is_some() {
+            self.drop_behind();
+        }
         Scene::HalfWrittenAtLoss.seen_if(begun > 0);
         Scene::ControlHalfWrittenAtLoss.seen_if(link.lane.is_started());
         let peer = &link.socket.peer;
@@ -130,8 +184,18 @@ impl Driver {
             Dismissal::Close(close) | Dismissal::Fail(close) => Some(close),
             Dismissal::Echo(close) => close,
         };
-        let Link { socket, lane, .. } = link;
-        self.leaving.push(Leaving::new(socket, lane, remainder, completes, close, deadline));
+        let Link { socket, attempt, lane, .. } = link;
+        let leaving = Leaving::new(socket, attempt, lane, remainder, completes, close, deadline);
+        self.leaving.push(leaving);
+    }
+
+    /// A frame of a promise is dropped: nothing behind it is written.
+    fn drop_behind(&mut self) {
+        Scene::GapForLosses.seen();
+        let behind = std::iter::from_fn(|| self.queue.evict_oldest()).count();
+        assert_eq!(behind, self.ledger.drop_pending());
+        self.told.gap = true;
+        self.asked.push(Disconnect::FramesLost);
     }
 
     fn abandon_upgrade(&mut self, env: &Env) {

@@ -37,12 +37,42 @@ pub(crate) enum Scene {
     EndRaced,
     HeldByPredecessor,
     SuspensionsFolded,
+    Acknowledged,
+    AcknowledgedBefore,
+    AcknowledgedPart,
+    AcknowledgedAhead,
+    ForeignAnswer,
+    AskedInTime,
+    AskedAmidMuch,
+    AskedForRoom,
+    Stalled,
+    AnswerTimeout,
+    SilenceDecides,
+    Presumed,
+    PresumedForRoom,
+    Replayed,
+    ReceivedAgain,
+    ReceivedAfterReturn,
+    LostToAGuess,
+    LostOnTheWay,
+    FinishedWhileParted,
+    ResumedTooHigh,
+    ResumedTooLow,
+    ResumedElsewhere,
+    GapForWantOfRoom,
+    GapForLosses,
+    SaidAgain,
+    ReceivedUnhandled,
+    AskedAgain,
+    AnsweredPart,
+    AnsweredLater,
+    MessageSkipped,
 }
 
-static SEEN: AtomicU64 = AtomicU64::new(0);
+static SEEN: [AtomicU64; Scene::ALL.len()] = [const { AtomicU64::new(0) }; Scene::ALL.len()];
 
 impl Scene {
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 63] = [
         Self::Refused,
         Self::RefusedForBytes,
         Self::Evicted,
@@ -76,10 +106,40 @@ impl Scene {
         Self::EndRaced,
         Self::HeldByPredecessor,
         Self::SuspensionsFolded,
+        Self::Acknowledged,
+        Self::AcknowledgedBefore,
+        Self::AcknowledgedPart,
+        Self::AcknowledgedAhead,
+        Self::ForeignAnswer,
+        Self::AskedInTime,
+        Self::AskedAmidMuch,
+        Self::AskedForRoom,
+        Self::Stalled,
+        Self::AnswerTimeout,
+        Self::SilenceDecides,
+        Self::Presumed,
+        Self::PresumedForRoom,
+        Self::Replayed,
+        Self::ReceivedAgain,
+        Self::ReceivedAfterReturn,
+        Self::LostToAGuess,
+        Self::LostOnTheWay,
+        Self::FinishedWhileParted,
+        Self::ResumedTooHigh,
+        Self::ResumedTooLow,
+        Self::ResumedElsewhere,
+        Self::GapForWantOfRoom,
+        Self::GapForLosses,
+        Self::SaidAgain,
+        Self::ReceivedUnhandled,
+        Self::AskedAgain,
+        Self::AnsweredPart,
+        Self::AnsweredLater,
+        Self::MessageSkipped,
     ];
 
     pub(crate) fn seen(self) {
-        SEEN.fetch_or(self.bit(), Ordering::Relaxed);
+        SEEN[self as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn seen_if(self, condition: bool) {
@@ -88,13 +148,8 @@ impl Scene {
         }
     }
 
-    pub(crate) fn missing() -> Vec<Self> {
-        let seen = SEEN.load(Ordering::Relaxed);
-        let is_missing = |scene: &Self| seen & scene.bit() == 0;
-        Self::ALL.into_iter().filter(is_missing).collect()
-    }
-
-    const fn bit(self) -> u64 {
-        1 << self as u32
+    /// How often each was seen.
+    pub(crate) fn counts() -> [(Self, u64); Self::ALL.len()] {
+        Self::ALL.map(|scene| (scene, SEEN[scene as usize].load(Ordering::Relaxed)))
     }
 }

@@ -4,23 +4,29 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wspulse_core::outbound::{ControlLane, OutboundQueue};
+use wspulse_core::outbound::{OutboundQueue, Window};
 use wspulse_core::session::{Predecessor, Session, SessionConfig};
-use wspulse_core::websocket::{Flow, Progress};
-use wspulse_core::{Disconnect, Frame, PanicError, SessionEvent, TransportLost};
+use wspulse_core::{Disconnect, PanicError, TransportLost};
 
+use crate::asking::{Asking, Peer, Unanswered};
+use crate::client::Client;
 use crate::coverage::Scene;
 use crate::env::Env;
 use crate::journal::{Journal, TransportNumber};
 use crate::leaving::Leaving;
 use crate::ledger::{Capacity, Ledger};
-use crate::socket::{Socket, Takes};
+use crate::link::{Expected, Link, Mail, Running, Upgrade};
+use crate::socket::Takes;
 
+#[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
 pub(crate) struct Driver {
     pub(crate) session: Session,
     pub(crate) config: Arc<SessionConfig>,
     /// Whether any session may be suspended.
     pub(crate) has_places: bool,
+    pub(crate) client: Client,
+    /// Under a promise.
+    pub(crate) asking: Option<Asking>,
     pub(crate) queue: OutboundQueue,
     pub(crate) ledger: Ledger,
     pub(crate) journal: Journal,
@@ -33,68 +39,12 @@ pub(crate) struct Driver {
     pub(crate) asked: Vec<Disconnect>,
     /// The registry has settled on an end: nothing more is accepted.
     pub(crate) ended: bool,
+    /// With it, nothing that was received is handed on any more.
+    pub(crate) discards_received: bool,
     /// A producer has found the queue empty, or the socket has become writable.
     pub(crate) woken: bool,
     pub(crate) told: Expected,
     pub(crate) transports: TransportNumber,
-}
-
-pub(crate) enum Mail {
-    Upgrade(Upgrade),
-    End(Disconnect, Instant),
-    PredecessorFinished,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Upgrade {
-    pub(crate) done_at: Instant,
-    pub(crate) succeeds: bool,
-    pub(crate) socket_takes: Takes,
-    /// Known once the session was told of it.
-    pub(crate) deadline: Instant,
-}
-
-/// The current transport.
-pub(crate) struct Link {
-    pub(crate) number: TransportNumber,
-    pub(crate) socket: Socket,
-    pub(crate) lane: ControlLane,
-    pub(crate) blocked: bool,
-    pub(crate) blocked_since: Option<Instant>,
-    pub(crate) ping_at: Instant,
-    pub(crate) heard_at: Instant,
-    pub(crate) pings_sent: u32,
-    pub(crate) pings_received: u32,
-    /// When the message that has begun must be complete.
-    pub(crate) message_deadline: Option<Instant>,
-}
-
-pub(crate) struct Running {
-    pub(crate) ends_at: Instant,
-    /// A message callback that will panic, and where its message came from.
-    pub(crate) panics: Option<TransportNumber>,
-}
-
-/// What the session is expected to know and to do next.
-#[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
-pub(crate) struct Expected {
-    pub(crate) opening: bool,
-    pub(crate) suspended_until: Option<Instant>,
-    pub(crate) upgrade_failed_at: Option<Instant>,
-    pub(crate) end: Option<(Disconnect, Instant)>,
-    /// The end as its callback is to hear of it.
-    pub(crate) end_as_told: Option<Disconnect>,
-    pub(crate) ended_suspended: bool,
-    pub(crate) loss: Option<TransportLost>,
-    /// The loss that the last transport was dismissed for, if it was told.
-    pub(crate) last_loss: Option<TransportLost>,
-    pub(crate) flushed: bool,
-    pub(crate) asked_for_end: bool,
-    pub(crate) discarded_backlog: bool,
-    pub(crate) losses: u32,
-    pub(crate) backlog_at_end: bool,
-    pub(crate) awaits_transport: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,23 +56,48 @@ enum Due {
     Write,
 }
 
+/// What all sessions of a life have in common.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) config: Arc<SessionConfig>,
+    pub(crate) has_places: bool,
+    pub(crate) capacity: Capacity,
+    pub(crate) window: Option<Window>,
+}
+
 impl Driver {
     pub(crate) fn new(
-        config: &Arc<SessionConfig>,
-        capacity: Capacity,
-        has_places: bool,
+        terms: &Terms,
+        client: Client,
         predecessor: Predecessor,
         mut upgrade: Upgrade,
         env: &Env,
     ) -> Self {
+        let Terms { config, has_places, capacity, window } = terms.clone();
         upgrade.deadline = env.now + config.write_wait;
+        let mut session = Session::new(Arc::clone(&config), predecessor, env.now);
+        if client.exchanges() {
+            session.begin_exchange();
+        }
+        let queue = OutboundQueue::new(capacity.frames).with_capacity_bytes(capacity.bytes);
+        let pong_timeout = config.heartbeat.pong_timeout;
+        let exchanges = client.exchanges();
         Self {
-            session: Session::new(Arc::clone(config), predecessor, env.now),
-            config: Arc::clone(config),
+            session,
+            // A plain client is asked from its first transport on.
+            asking: config
+                .ask
+                .filter(|_| exchanges)
+                .map(|ask| Asking::new(ask, pong_timeout, true)),
+            config,
             has_places,
-            queue: OutboundQueue::new(capacity.frames).with_capacity_bytes(capacity.bytes),
-            ledger: Ledger::new(capacity),
-            journal: Journal::new(predecessor == Predecessor::None),
+            queue: match window {
+                Some(window) => queue.with_window(window),
+                None => queue,
+            },
+            ledger: Ledger::new(capacity, window),
+            journal: Journal::new(predecessor == Predecessor::None, exchanges),
+            client,
             mailbox: VecDeque::new(),
             upgrading: Some(upgrade),
             current: None,
@@ -130,6 +105,7 @@ impl Driver {
             running: None,
             asked: Vec::new(),
             ended: false,
+            discards_received: false,
             woken: false,
             told: Expected { opening: true, ..Expected::default() },
             transports: 0,
@@ -145,7 +121,7 @@ impl Driver {
         }
         // A driver may come too early, whatever it was that woke it.
         if env.chance(20) {
-            self.session.handle_timeout(env.now);
+            self.handle_timeout(env);
             self.act(env);
             return true;
         }
@@ -153,7 +129,7 @@ impl Driver {
             Due::Mail => self.read_mail(env),
             Due::Upgrade => self.finish_upgrade(env),
             Due::Callback => self.finish_callback(env),
-            Due::Timer => self.session.handle_timeout(env.now),
+            Due::Timer => self.handle_timeout(env),
             Due::Write => self.write(env),
         }
         self.act(env);
@@ -175,6 +151,35 @@ impl Driver {
         .collect()
     }
 
+    /// Time has passed. What is expected of a question is known before the session is told.
+    fn handle_timeout(&mut self, env: &Env) {
+        self.expect_unanswered(env);
+        self.session.handle_timeout(env.now);
+    }
+
+    fn expect_unanswered(&mut self, env: &Env) {
+        let is_paused = self.is_paused();
+        let heartbeat = &self.config.heartbeat;
+        if let (Some(link), Some(asking)) = (&self.current, &mut self.asking)
+            && self.told.end.is_none()
+        {
+            let heard_out_at = link.heard_at + heartbeat.pong_timeout;
+            let blocked = link.blocked_since.map(|since| since + self.config.write_wait);
+            let silent = (!is_paused).then_some(heard_out_at);
+            let before = [blocked, silent, link.message_deadline, Some(link.ping_at)];
+            let is_before = before.into_iter().flatten().any(|at| at <= env.now);
+            if is_before || !asking.is_asking() || !asking.is_due(is_paused, env.now) {
+                return;
+            }
+            let is_news = asking.peer == Peer::Unknown;
+            match asking.give_up(heard_out_at, env.now) {
+                Unanswered::Lost => self.told.unanswered = true,
+                Unanswered::Presumed(number) => self.told.presumed = Some((number, is_news)),
+                Unanswered::Undecided => Scene::SilenceDecides.seen(),
+            }
+        }
+    }
+
     /// When something is due next.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let leaving = self.leaving.iter().map(|leaving| leaving.deadline);
@@ -190,77 +195,6 @@ impl Driver {
     /// Nothing is left to do for it, and for its transports neither.
     pub(crate) fn is_done(&self) -> bool {
         self.session.is_finished() && self.leaving.is_empty() && self.mailbox.is_empty()
-    }
-
-    /// The transport delivers frames, as many as are welcome.
-    pub(crate) fn receive(&mut self, frames: usize, env: &mut Env) {
-        let Some(number) = self.current.as_ref().map(|link| link.number) else {
-            return;
-        };
-        for _ in 0..frames {
-            if !self.session.wants_inbound() {
-                Scene::ReadingPaused.seen();
-                break;
-            }
-            self.hear(env);
-            let message = self.journal.next_received();
-            if self.told.end.is_none() {
-                self.journal.wait(message, number);
-            } else {
-                self.journal.give_up(1);
-            }
-            let frame = Frame::default().with_payload(message.to_be_bytes().to_vec());
-            if self.session.start_message() {
-                self.start_callback(&SessionEvent::Message(frame), env);
-            } else {
-                let flow = self.session.handle_frame(frame);
-                assert_eq!(flow == Flow::Pause, self.is_paused());
-            }
-            self.act(env);
-        }
-    }
-
-    pub(crate) fn receive_ping(&mut self, env: &mut Env) {
-        self.hear(env);
-        let pings = if env.chance(10) { 20 } else { 1 };
-        if let Some(link) = &mut self.current {
-            for _ in 0..pings {
-                link.pings_received += 1;
-                link.lane.queue_pong(&link.pings_received.to_be_bytes());
-            }
-            self.woken = true;
-        }
-    }
-
-    /// What has been read ends within a message, or behind one.
-    pub(crate) fn progress(&mut self, env: &mut Env) {
-        self.hear(env);
-        if let Some(link) = &mut self.current {
-            let incomplete = if link.message_deadline.is_some() && env.chance(50) {
-                Progress::Continued
-            } else {
-                Progress::Begun
-            };
-            let progress = env.pick(&[Progress::Complete, incomplete, incomplete]);
-            if self.told.end.is_none() {
-                match progress {
-                    Progress::Complete => link.message_deadline = None,
-                    Progress::Begun => {
-                        link.message_deadline = Some(env.now + self.config.message_timeout);
-                    }
-                    Progress::Continued => {}
-                }
-            }
-            self.session.handle_progress(progress, env.now);
-            self.act(env);
-        }
-    }
-
-    fn hear(&mut self, env: &Env) {
-        if let Some(link) = &mut self.current {
-            link.heard_at = env.now;
-            self.session.handle_activity(env.now);
-        }
     }
 
     pub(crate) fn lose(&mut self, cause: TransportLost, env: &mut Env) {
@@ -281,7 +215,16 @@ impl Driver {
     }
 
     pub(crate) fn see_off(&mut self, env: &mut Env) {
-        self.leaving.retain_mut(|leaving| !leaving.see_off(env));
+        for mut leaving in std::mem::take(&mut self.leaving) {
+            if !leaving.see_off(env) {
+                self.leaving.push(leaving);
+            } else if env.chance(50) {
+                // What is on its way breaks off anywhere, if at all.
+                let bytes = leaving.socket.peer.bytes_on_the_way();
+                let bytes = if env.chance(70) { bytes } else { env.up_to(bytes) };
+                self.arrive_from(&mut leaving.socket, leaving.attempt, bytes, env);
+            }
+        }
     }
 
     fn read_mail(&mut self, env: &mut Env) {
@@ -302,14 +245,8 @@ impl Driver {
     }
 
     fn end(&mut self, disconnect: Disconnect, deadline: Instant, env: &mut Env) {
-        let peer_went = matches!(
-            disconnect,
-            Disconnect::TransportLost(_)
-                | Disconnect::GraceExpired(_)
-                | Disconnect::SuspendedLimit(_)
-        );
-        if !peer_went {
-            self.journal.give_up_waiting();
+        if !hands_on_received(&disconnect) {
+            self.told.received -= self.journal.give_up_waiting();
         }
         self.told.opening = false;
         self.told.ended_suspended = self.told.suspended_until.take().is_some();
@@ -332,44 +269,6 @@ impl Driver {
         }
     }
 
-    fn finish_upgrade(&mut self, env: &mut Env) {
-        let upgrade = self.upgrading.take().expect("an upgrade is due");
-        if !upgrade.succeeds {
-            let cause = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-            let cause = TransportLost::UpgradeFailed(Arc::new(cause));
-            self.session.handle_upgrade_failed(cause, env.now);
-            self.upgrade_failed(env);
-            return;
-        }
-        Scene::AttachedAfterLoss.seen_if(self.told.asked_for_end && self.told.end.is_none());
-        if let Some(link) = self.current.take() {
-            Scene::TakenOver.seen();
-            self.told.losses += u32::from(self.told.end.is_none());
-            self.part_with(
-                link,
-                TransportLost::Superseded.dismissal(),
-                env.now + self.config.write_wait,
-            );
-        }
-        self.session.handle_attached(self.queue.resumed(), env.now);
-        self.transports += 1;
-        self.told.opening = false;
-        self.told.suspended_until = None;
-        self.woken = true;
-        self.current = Some(Link {
-            number: self.transports,
-            socket: Socket::new(upgrade.socket_takes),
-            lane: ControlLane::default(),
-            blocked: false,
-            blocked_since: None,
-            ping_at: env.now + self.config.heartbeat.ping_interval,
-            heard_at: env.now,
-            pings_sent: 0,
-            pings_received: 0,
-            message_deadline: None,
-        });
-    }
-
     fn finish_callback(&mut self, env: &mut Env) {
         let running = self.running.take().expect("a callback is due");
         if let Some(from) = running.panics {
@@ -377,7 +276,7 @@ impl Driver {
             let error = PanicError::new(&"boom", None);
             if is_current && self.told.end.is_none() {
                 self.told.loss = Some(TransportLost::HandlerPanicked(error.clone()));
-                self.journal.give_up_waiting();
+                self.told.received -= self.journal.give_up_waiting();
                 Scene::PanicLostTransport.seen();
             }
             Scene::PanicDuringFlush.seen_if(is_current && self.told.end.is_some());
@@ -385,12 +284,31 @@ impl Driver {
             self.session.handle_message_panicked(error, env.now);
             self.act(env);
         }
+        self.hear_again_if_paused(env);
+        self.journal.finish();
+        self.session.handle_callback_finished(env.now);
+    }
+
+    /// A place becomes free: what the peer may have said meanwhile is read from now on.
+    pub(crate) fn hear_again_if_paused(&mut self, env: &Env) {
         if self.is_paused()
             && let Some(link) = &mut self.current
         {
             link.heard_at = env.now;
+            if let Some(asking) = &mut self.asking {
+                asking.heard_again(env.now);
+            }
         }
-        self.journal.finish();
-        self.session.handle_callback_finished(env.now);
     }
+}
+
+/// Whether a connection that ends so hands on what it has received.
+pub(crate) fn hands_on_received(disconnect: &Disconnect) -> bool {
+    matches!(
+        disconnect,
+        Disconnect::TransportLost(_)
+            | Disconnect::GraceExpired(_)
+            | Disconnect::SuspendedLimit(_)
+            | Disconnect::FramesLost
+    )
 }

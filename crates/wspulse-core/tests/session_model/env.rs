@@ -29,6 +29,10 @@ impl Env {
         Duration::from_millis(self.dice.random_range(min..=max))
     }
 
+    pub(crate) fn nonce(&mut self) -> u64 {
+        self.dice.random()
+    }
+
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.up_to(choices.len() - 1)]
     }

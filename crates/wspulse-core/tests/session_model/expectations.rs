@@ -19,6 +19,13 @@ impl Driver {
         assert_eq!(self.session.wants_inbound(), !self.is_paused());
         assert_eq!(self.session.callbacks_are_over(), self.journal.is_over());
         assert!(self.journal.waiting() <= self.config.inbound_frames_max);
+        if self.client.exchanges() {
+            assert_eq!(self.session.received(), u64::from(told.received));
+            assert_eq!(self.session.handled(), u64::from(self.journal.handled()));
+        }
+        if let Some(kept) = self.ledger.kept.as_ref().filter(|_| !told.gap && told.end.is_none()) {
+            self.client.check_forgotten(kept.forgotten());
+        }
         assert!(self.current.is_some() || !self.ledger.is_begun());
         let is_waiting = told.opening || told.suspended_until.is_some() || told.end.is_some();
         assert!(self.current.is_some() || is_waiting || told.asked_for_end);
@@ -30,8 +37,15 @@ impl Driver {
         let timeout = self.session.poll_timeout();
         assert!(timeout.is_none_or(|at| at > env.now), "no busy loop");
         if let Some(link) = &self.current {
-            let nothing_waits = self.queue.is_empty() && link.lane.is_empty();
+            let nothing_waits = !self.queue.is_writable() && link.lane.is_empty();
             assert!(nothing_waits || link.blocked, "whoever writes is woken");
+            let is_answer_due = self.asking.is_some_and(|asking| asking.is_asking());
+            let waits_for_answer = self.queue.has_waiting() && !link.blocked;
+            assert!(is_answer_due || !waits_for_answer, "what waits for room is asked about");
+            let handled_all = self.journal.handled() >= link.asked_through;
+            let answered = link.answered.is_some_and(|count| count >= link.asked_through.into());
+            let is_told = answered || !link.is_greeted || link.asked_through == 0;
+            assert!(is_told || !handled_all, "who asks is answered once all is handled");
             let silent_for = env.now - link.heard_at;
             let spared = self.is_paused() && silent_for > self.config.heartbeat.pong_timeout;
             Scene::SilentWhilePaused.seen_if(spared);
@@ -46,7 +60,7 @@ impl Driver {
     fn check_finished(&self) {
         let stats = self.queue.stats();
         assert!(self.session.is_closed() && self.told.end.is_some());
-        assert!(self.told.discarded_backlog && self.queue.is_empty());
+        assert!(self.told.discarded_backlog && self.queue.held() == 0);
         assert_eq!(stats.accepted, stats.sent + stats.dropped);
         assert!(self.journal.is_over() && self.journal.waiting() == 0);
         assert!(self.current.is_none() && self.upgrading.is_none());
@@ -75,8 +89,9 @@ impl Driver {
                 let silent = link.heard_at + heartbeat.pong_timeout;
                 let blocked = link.blocked_since.map(|since| since + self.config.write_wait);
                 let silent = (!self.is_paused()).then_some(silent);
-                let message = link.message_deadline;
-                silent.into_iter().chain(blocked).chain(message).chain([link.ping_at]).min()
+                let asking = self.asking.and_then(|asking| asking.deadline(self.is_paused()));
+                let deadlines = [silent, blocked, link.message_deadline, asking];
+                deadlines.into_iter().flatten().chain([link.ping_at]).min()
             }
             (None, None, Some(deadline)) => upgrade.is_none().then_some(deadline),
             (None, None, None) => None,

@@ -9,6 +9,7 @@ use crate::socket::number_in;
 /// The transport that a message came from, by number.
 pub(crate) type TransportNumber = u32;
 
+#[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
 pub(crate) struct Journal {
     /// False while the connection that had the id before runs its callbacks.
     pub(crate) may_start: bool,
@@ -16,6 +17,12 @@ pub(crate) struct Journal {
     running: bool,
     pub(crate) suspensions: u32,
     received: u32,
+    /// Whether each message of the client is to be told once.
+    exchanges: bool,
+    /// The newest message that was told.
+    newest: u32,
+    runs_message: bool,
+    handled: u32,
     waiting: VecDeque<(u32, TransportNumber)>,
     /// Messages given up that the session must still own up to.
     undeclared: usize,
@@ -30,13 +37,17 @@ enum Told {
 }
 
 impl Journal {
-    pub(crate) const fn new(may_start: bool) -> Self {
+    pub(crate) const fn new(may_start: bool, exchanges: bool) -> Self {
         Self {
             may_start,
             told: Told::Nothing,
             running: false,
             suspensions: 0,
             received: 0,
+            exchanges,
+            newest: 0,
+            runs_message: false,
+            handled: 0,
             waiting: VecDeque::new(),
             undeclared: 0,
         }
@@ -60,8 +71,22 @@ impl Journal {
         self.undeclared += messages;
     }
 
-    pub(crate) fn give_up_waiting(&mut self) {
-        self.undeclared += std::mem::take(&mut self.waiting).len();
+    /// Those that wait will not be told. Tells how many that are.
+    pub(crate) fn give_up_waiting(&mut self) -> u32 {
+        let given_up = std::mem::take(&mut self.waiting).len();
+        self.undeclared += given_up;
+        u32::try_from(given_up).unwrap()
+    }
+
+    /// The turn of a message has come, and it is not told.
+    pub(crate) fn skip(&mut self) {
+        self.waiting.pop_front().expect("a received message");
+        self.undeclared += 1;
+    }
+
+    /// Of how many messages the callback has returned.
+    pub(crate) const fn handled(&self) -> u32 {
+        self.handled
     }
 
     pub(crate) fn declared_discarded(&mut self, messages: usize) {
@@ -86,6 +111,9 @@ impl Journal {
             (Told::Live, SessionEvent::Message(frame)) => {
                 let (number, transport) = self.waiting.pop_front().expect("a received message");
                 assert_eq!(number_in(frame.payload()), number, "no gap, no other order");
+                assert!(!self.exchanges || number == self.newest + 1, "{number}: each once");
+                self.newest = number;
+                self.runs_message = true;
                 from = Some(transport);
                 Told::Live
             }
@@ -105,6 +133,7 @@ impl Journal {
 
     pub(crate) fn finish(&mut self) {
         self.running = false;
+        self.handled += u32::from(std::mem::take(&mut self.runs_message));
     }
 
     pub(crate) fn is_over(&self) -> bool {

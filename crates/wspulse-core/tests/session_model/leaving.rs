@@ -6,12 +6,14 @@ use std::time::Instant;
 use wspulse_core::CloseFrame;
 use wspulse_core::outbound::{ControlLane, Remainder};
 
+use crate::client::Attempt;
 use crate::coverage::Scene;
 use crate::env::Env;
 use crate::socket::Socket;
 
 pub(crate) struct Leaving {
-    socket: Socket,
+    pub(crate) socket: Socket,
+    pub(crate) attempt: Attempt,
     lane: ControlLane,
     remainder: Option<Remainder>,
     remainder_written: usize,
@@ -24,6 +26,7 @@ pub(crate) struct Leaving {
 impl Leaving {
     pub(crate) fn new(
         socket: Socket,
+        attempt: Attempt,
         mut lane: ControlLane,
         remainder: Option<Remainder>,
         completes: Option<u32>,
@@ -37,7 +40,16 @@ impl Leaving {
             payload
         });
         lane.queue_close(close);
-        Self { socket, lane, remainder, remainder_written: 0, completes, close_payload, deadline }
+        Self {
+            socket,
+            attempt,
+            lane,
+            remainder,
+            remainder_written: 0,
+            completes,
+            close_payload,
+            deadline,
+        }
     }
 
     /// Writes what the socket takes. Tells whether the transport is gone.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use wspulse_core::OutboundStats;
-use wspulse_core::outbound::{FRAME_LOSSES_MAX, OverflowPolicy};
+use wspulse_core::outbound::{FRAME_LOSSES_MAX, OverflowPolicy, Window};
+
+use crate::kept::Kept;
 
 pub(crate) struct Ledger {
     capacity: Capacity,
@@ -19,6 +21,8 @@ pub(crate) struct Ledger {
     in_write: Option<usize>,
     sent: u64,
     dropped: u64,
+    /// What is written and may not have arrived, under a promise.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// How much may wait; one frame may be longer if it waits alone.
@@ -42,7 +46,7 @@ enum Fate {
 }
 
 impl Ledger {
-    pub(crate) const fn new(capacity: Capacity) -> Self {
+    pub(crate) fn new(capacity: Capacity, window: Option<Window>) -> Self {
         Self {
             capacity,
             fates: Vec::new(),
@@ -52,6 +56,7 @@ impl Ledger {
             in_write: None,
             sent: 0,
             dropped: 0,
+            kept: window.map(Kept::new),
         }
     }
 
@@ -61,12 +66,17 @@ impl Ledger {
 
     /// Whether a frame of so many bytes would be refused, and whether that is for its bytes.
     pub(crate) fn refuses(&self, policy: OverflowPolicy, bytes: usize) -> (bool, bool) {
-        // What is being written cannot make room, but it takes some.
-        let held = if self.in_write.is_some() { 0 } else { self.held() };
+        let held = match policy {
+            // What is being written cannot make room, but it takes some.
+            OverflowPolicy::RejectNewest if self.in_write.is_some() => 0,
+            OverflowPolicy::RejectNewest
+            | OverflowPolicy::RejectBeyondWaiting
+            | OverflowPolicy::DropOldest => self.held(),
+        };
         let (frames, waiting) = self.load(held);
         let by_frames = frames >= self.capacity.frames;
         let by_bytes = !by_frames && frames > 0 && waiting + bytes > self.capacity.bytes;
-        let refuses = policy == OverflowPolicy::RejectNewest && (by_frames || by_bytes);
+        let refuses = policy != OverflowPolicy::DropOldest && (by_frames || by_bytes);
         (refuses, by_bytes)
     }
 
@@ -74,6 +84,12 @@ impl Ledger {
     pub(crate) fn accept(&mut self, bytes: usize) {
         self.pending.push_back(Pending { number: self.next_number(), bytes });
         self.fates.push(Fate::Pending);
+    }
+
+    /// The next number is accepted and dropped at once.
+    pub(crate) fn accept_and_drop(&mut self) {
+        self.fates.push(Fate::Dropped);
+        self.dropped += 1;
     }
 
     /// Makes room for a frame of so many bytes and tells how many frames that costs.
@@ -92,17 +108,32 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn begin_write(&mut self) {
-        self.in_write = Some(self.pending.len());
+    /// A writer takes so many frames.
+    pub(crate) fn begin_write(&mut self, frames: usize) {
+        let new = frames - self.replaying();
+        assert!(new == self.pending.len() || self.kept.is_some(), "all that waits");
+        self.in_write = Some(new);
     }
 
-    /// The peer has this frame whole.
+    fn replaying(&self) -> usize {
+        self.kept.as_ref().map_or(0, Kept::replaying)
+    }
+
+    /// The socket has this frame whole.
     pub(crate) fn arrived(&mut self, number: u32) {
-        assert_eq!(
-            self.pending.pop_front().map(|frame| frame.number),
-            Some(number),
-            "frames arrive in the order of their acceptance, each once"
-        );
+        if let Some(kept) = &mut self.kept
+            && kept.replaying() > 0
+        {
+            return kept.written_again(number);
+        }
+        let next = self.pending.pop_front().expect("only what was accepted is written");
+        assert_eq!(next.number, number, "in the order of their acceptance, each once");
+        if let Some(kept) = &mut self.kept {
+            kept.written(number, next.bytes);
+        }
+        if let Some(frames) = &mut self.in_write {
+            *frames -= 1;
+        }
         self.settle(number, Fate::Sent);
         self.begun = false;
         self.losses = 0;
@@ -112,6 +143,10 @@ impl Ledger {
     pub(crate) fn end_write(&mut self, begun: bool) -> usize {
         self.in_write = None;
         self.begun = begun;
+        if self.kept.is_some() {
+            // What came meanwhile was let in knowing this.
+            return 0;
+        }
         let mut evicted = 0;
         loop {
             let (frames, bytes) = self.load(self.held());
@@ -127,30 +162,69 @@ impl Ledger {
     /// The transport is lost; tells the frame that it has a part of, and whether that was once too
     /// often.
     pub(crate) fn rewind(&mut self) -> Option<(u32, bool)> {
-        if !std::mem::take(&mut self.begun) {
-            return None;
+        let begun = std::mem::take(&mut self.begun);
+        let again = self.kept.as_ref().filter(|kept| kept.replaying() > 0);
+        let half_written = match again.map(Kept::written_to_transport) {
+            _ if !begun => None,
+            // Some transport has taken it before.
+            Some(number) => Some((u32::try_from(number).unwrap(), false)),
+            None => {
+                self.losses += 1;
+                let is_dropped = self.losses == FRAME_LOSSES_MAX;
+                let number = self.pending.front().unwrap().number;
+                if is_dropped {
+                    self.drop_oldest();
+                }
+                Some((number, is_dropped))
+            }
+        };
+        if let Some(kept) = &mut self.kept {
+            kept.rewind(half_written.is_some_and(|(_, is_dropped)| !is_dropped));
         }
-        self.losses += 1;
-        let is_dropped = self.losses == FRAME_LOSSES_MAX;
-        let number = self.pending.front().unwrap().number;
-        if is_dropped {
-            self.drop_oldest();
+        half_written
+    }
+
+    /// The client goes on behind so many frames. Tells whether that is possible; if it is, what the
+    /// last transport had begun may prove to be whole.
+    pub(crate) fn resume_at(&mut self, number: u64) -> bool {
+        let kept = self.kept.as_mut().expect("a promise");
+        if !kept.may_resume_at(number, self.sent) {
+            return false;
         }
-        Some((number, is_dropped))
+        kept.resume_at(number);
+        if number > self.sent {
+            let finished = self.pending.pop_front().unwrap();
+            self.settle(finished.number, Fate::Sent);
+            self.losses = 0;
+        }
+        true
     }
 
     pub(crate) fn discard(&mut self) -> usize {
-        let discarded = std::mem::take(&mut self.pending);
-        for frame in &discarded {
+        if let Some(kept) = &mut self.kept {
+            kept.discard();
+        }
+        self.drop_pending()
+    }
+
+    /// Tells how many frames that are.
+    pub(crate) fn drop_pending(&mut self) -> usize {
+        let dropped = std::mem::take(&mut self.pending);
+        for frame in &dropped {
             self.settle(frame.number, Fate::Dropped);
         }
         self.begun = false;
         self.losses = 0;
-        discarded.len()
+        dropped.len()
     }
 
+    /// Whether all that was accepted is written, to the current transport if there is one.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.replaying() == 0
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     pub(crate) fn is_begun(&self) -> bool {
@@ -161,11 +235,17 @@ impl Ledger {
     pub(crate) fn check(&self, stats: OutboundStats) {
         assert_eq!(stats.accepted, self.fates.len() as u64, "accepted");
         assert_eq!(stats.pending, self.pending.len() as u64, "pending");
-        assert_eq!(stats.held_bytes, self.load(0).1 as u64, "pending bytes");
+        let kept_bytes = self.kept.as_ref().map_or(0, Kept::bytes);
+        assert_eq!(stats.held_bytes, (self.load(0).1 + kept_bytes) as u64, "held bytes");
         assert_eq!(stats.sent, self.sent, "sent");
         assert_eq!(stats.dropped, self.dropped, "dropped");
         assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.pending);
-        if self.in_write.is_none() {
+        if let Some(kept) = &self.kept {
+            kept.check(stats);
+            // So many may come while as many as the window lets through are being written.
+            let frames_max = self.capacity.frames + kept.window_frames() + 1;
+            assert!(self.pending.len() <= frames_max, "bound");
+        } else if self.in_write.is_none() {
             // The oldest may have been half written, and so beyond the bounds.
             let (frames, bytes) = self.load(self.pending.len().min(1));
             assert!(frames <= self.capacity.frames, "bound");
@@ -175,7 +255,7 @@ impl Ledger {
 
     /// How many of the oldest pending frames cannot be dropped for others.
     fn held(&self) -> usize {
-        self.in_write.unwrap_or(usize::from(self.begun))
+        self.in_write.unwrap_or(usize::from(self.begun && self.replaying() == 0))
     }
 
     /// Frames and their bytes, so many of the oldest left out.

@@ -1,7 +1,9 @@
 //! A virtual socket with a peer behind it that reads strictly and remembers what came whole.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use wspulse_core::protocol::Control;
 use wspulse_core::{EncodedFrame, MessageKind};
 
 use crate::env::Env;
@@ -16,17 +18,34 @@ pub(crate) struct Socket {
 pub(crate) enum Takes {
     Everything,
     AnyPart,
+    /// A few bytes, and then nothing.
+    Few,
     Nothing,
 }
 
+/// What reads all that the socket takes, strictly. The client gets it later, byte by byte, or never.
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
     unparsed: Vec<u8>,
+    /// What is on its way to the client, each with the place of its last byte.
+    on_the_way: VecDeque<(usize, Heard)>,
+    bytes_taken: usize,
+    bytes_arrived: usize,
+    /// Whether a hello was the first message.
+    is_greeted: bool,
     /// The numbers of the data frames that came whole and were not looked at yet.
     arrived: Vec<u32>,
     pub(crate) pings: u32,
     newest_pong: u32,
     pub(crate) close: Option<Vec<u8>>,
+}
+
+/// What a client gets that matters to it.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Data(u32),
+    Control(Control),
+    Ping(Vec<u8>),
 }
 
 impl Socket {
@@ -40,6 +59,10 @@ impl Socket {
         let taken = match self.takes {
             Takes::Everything => offered,
             Takes::AnyPart => env.up_to(offered),
+            Takes::Few => {
+                self.takes = Takes::Nothing;
+                env.up_to(offered.min(15))
+            }
             Takes::Nothing => 0,
         };
         let mut left = taken;
@@ -59,20 +82,35 @@ impl Peer {
         }
         assert!(self.close.is_none(), "nothing follows a Close frame");
         self.unparsed.extend_from_slice(bytes);
+        self.bytes_taken += bytes.len();
         while let Some((opcode, header, end)) = whole_frame(&self.unparsed) {
             let frame: Vec<u8> = self.unparsed.drain(..end).collect();
-            self.frame(opcode, &frame[header..]);
+            let heard = self.frame(opcode, &frame[header..]);
+            let ends_at = self.bytes_taken - self.unparsed.len();
+            self.on_the_way.extend(heard.map(|heard| (ends_at, heard)));
         }
     }
 
-    fn frame(&mut self, opcode: u8, payload: &[u8]) {
+    fn frame(&mut self, opcode: u8, payload: &[u8]) -> Option<Heard> {
         assert!(self.close.is_none(), "nothing follows a Close frame");
         match opcode {
-            0x2 => self.arrived.push(number_in(payload)),
+            0x1 => {
+                let control = Control::parse(payload).expect("a control message");
+                let is_hello = matches!(control, Control::Hello(_));
+                assert_ne!(is_hello, self.is_greeted, "one hello, before all else");
+                self.is_greeted = true;
+                return Some(Heard::Control(control));
+            }
+            0x2 => {
+                let number = number_in(payload);
+                self.arrived.push(number);
+                return Some(Heard::Data(number));
+            }
             0x8 => self.close = Some(payload.to_vec()),
             0x9 => {
-                assert!(payload.is_empty());
+                assert!(matches!(payload.len(), 0 | 16), "a Ping, or a question");
                 self.pings += 1;
+                return Some(Heard::Ping(payload.to_vec()));
             }
             0xA => {
                 let pong = u32::from_be_bytes(payload.try_into().unwrap());
@@ -81,6 +119,19 @@ impl Peer {
             }
             _ => panic!("opcode {opcode} is never sent"),
         }
+        None
+    }
+
+    /// Lets some of the bytes arrive that are on their way, and tells what is whole by that.
+    pub(crate) fn arrive(&mut self, bytes: usize) -> Vec<Heard> {
+        self.bytes_arrived = self.bytes_taken.min(self.bytes_arrived + bytes);
+        let whole = self.on_the_way.partition_point(|(ends_at, _)| *ends_at <= self.bytes_arrived);
+        self.on_the_way.drain(..whole).map(|(_, heard)| heard).collect()
+    }
+
+    /// How many bytes are on their way.
+    pub(crate) fn bytes_on_the_way(&self) -> usize {
+        self.bytes_taken - self.bytes_arrived
     }
 
     pub(crate) fn take_arrived(&mut self) -> Vec<u32> {

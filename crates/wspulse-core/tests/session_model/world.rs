@@ -3,24 +3,27 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wspulse_core::outbound::OverflowPolicy;
 use wspulse_core::session::{Predecessor, SessionConfig, SuspensionLimit};
 use wspulse_core::websocket::ProtocolError;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, HeartbeatConfig, TransportLost};
 
+use crate::client::Client;
 use crate::coverage::Scene;
-use crate::driver::{Driver, Mail, Upgrade};
+use crate::driver::{Driver, Terms, hands_on_received};
 use crate::env::Env;
-use crate::ledger::Capacity;
+use crate::link::{Mail, Upgrade};
+use crate::operation::Operation;
+use crate::promise::Promise;
 use crate::socket::Takes;
 
 pub(crate) struct World {
     env: Env,
-    config: Arc<SessionConfig>,
+    promise: Promise,
+    terms: Terms,
     suspensions: Arc<SuspensionLimit>,
-    has_places: bool,
-    capacity: Capacity,
     duplicates: Duplicates,
+    /// No link is long enough for a frame.
+    links_are_short: bool,
     /// In the order of their registration: all but the last have ended.
     drivers: Vec<Driver>,
     /// How many drivers, from the front, are done for good.
@@ -33,42 +36,13 @@ enum Duplicates {
     Resume,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Operation {
-    Connect,
-    Send,
-    Broadcast,
-    Receive,
-    ReceivePing,
-    Progress,
-    Lose,
-    Writable,
-    End,
-    Pass,
-    Oversleep,
-}
-
-/// How often each operation comes.
-const WEIGHTS: [(Operation, usize); 11] = [
-    (Operation::Connect, 12),
-    (Operation::Send, 14),
-    (Operation::Broadcast, 14),
-    (Operation::Receive, 12),
-    (Operation::ReceivePing, 4),
-    (Operation::Progress, 6),
-    (Operation::Lose, 7),
-    (Operation::Writable, 12),
-    (Operation::End, 3),
-    (Operation::Pass, 18),
-    (Operation::Oversleep, 2),
-];
-
 /// More than any sequence needs: beyond, something is stuck.
 const ROUNDS_MAX: usize = 10_000;
 
 impl World {
     pub(crate) fn new(mut env: Env) -> Self {
-        let has_places = env.chance(80);
+        let promise = Promise::any(&mut env);
+        let has_places = env.chance(promise.chance_of_places());
         // As many sessions as there ever are, or none.
         let places = if has_places { usize::MAX } else { 0 };
         let suspensions = Arc::new(SuspensionLimit::new(places));
@@ -81,28 +55,25 @@ impl World {
             write_wait: env.millis(50, 2_000),
             // Whole frames alone renew the time: no socket takes so much within it.
             write_rate_min: u32::MAX,
-            resume_window: env.pick(&[
-                Duration::ZERO,
-                Duration::from_millis(1),
-                Duration::from_millis(400),
-                Duration::from_secs(3),
-                Duration::from_hours(24),
-            ]),
+            resume_window: promise.resume_window(&mut env),
             inbound_frames_max: 1 + env.up_to(3),
             inbound_rate: None,
             message_timeout: env.millis(10, 3_000),
-            ask: None,
+            ask: promise.ask(&mut env),
             suspension_limit: Some(Arc::clone(&suspensions)),
         };
-        Self {
+        let terms = Terms {
             config: Arc::new(config),
-            suspensions,
             has_places,
-            capacity: Capacity {
-                frames: 1 + env.up_to(7),
-                bytes: env.pick(&[1, 25, 150, 1024 * 1024]),
-            },
+            capacity: promise.capacity(&mut env),
+            window: promise.window(&mut env),
+        };
+        Self {
+            promise,
+            terms,
+            suspensions,
             duplicates: env.pick(&[Duplicates::Replace, Duplicates::Resume]),
+            links_are_short: env.chance(4),
             drivers: Vec::new(),
             done: 0,
             env,
@@ -112,9 +83,19 @@ impl World {
     /// A sequence from its first client to a quiet end.
     pub(crate) fn live(mut self) {
         self.connect();
-        for _ in 0..30 + self.env.up_to(50) {
-            let operation = self.choose();
+        let operations = match self.promise {
+            Promise::AtMost => 30 + self.env.up_to(50),
+            // What is counted takes longer to go wrong.
+            Promise::AtLeast | Promise::Exactly => 40 + self.env.up_to(160),
+        };
+        for _ in 0..operations {
+            let operation = Operation::any(self.promise, &mut self.env);
             self.befall(operation);
+            if self.links_are_short && self.env.chance(20) {
+                self.befall(Operation::Lose);
+                self.settle();
+                self.connect();
+            }
             if self.env.chance(80) {
                 self.settle();
             }
@@ -122,27 +103,29 @@ impl World {
         self.wind_down();
     }
 
-    fn choose(&mut self) -> Operation {
-        let sum: usize = WEIGHTS.iter().map(|(_, weight)| weight).sum();
-        let mut left = self.env.up_to(sum - 1);
-        for (operation, weight) in WEIGHTS {
-            if left < weight {
-                return operation;
-            }
-            left -= weight;
-        }
-        unreachable!("the weights add up")
-    }
-
     fn befall(&mut self, operation: Operation) {
         match operation {
-            Operation::Connect => self.connect(),
+            Operation::Connect => {
+                // Most clients come when they have to.
+                let has_one = self.drivers.last().is_some_and(|last| last.current.is_some());
+                let is_content = has_one && self.promise != Promise::AtMost;
+                if !is_content || self.env.chance(25) {
+                    self.connect();
+                }
+            }
             Operation::Send => self.send(),
             Operation::Broadcast => self.broadcast(),
             Operation::Receive => {
                 let frames = 1 + self.env.up_to(2);
                 self.with_any(|driver, env| driver.receive(frames, env));
             }
+            Operation::Arrive => {
+                let most = self.env.pick(&[3, 60, 1_000, 1_000]);
+                let bytes = self.env.up_to(most);
+                self.with_any(|driver, env| driver.arrive(bytes, env));
+            }
+            Operation::Speak => self.with_any(Driver::speak),
+            Operation::Answer => self.with_any(|driver, _| driver.answer()),
             Operation::ReceivePing => self.with_any(Driver::receive_ping),
             Operation::Progress => self.with_any(Driver::progress),
             Operation::Lose => {
@@ -150,7 +133,7 @@ impl World {
                 self.with_any(|driver, env| driver.lose(cause, env));
             }
             Operation::Writable => {
-                let takes = self.any_takes();
+                let takes = if self.links_are_short { Takes::Nothing } else { self.any_takes() };
                 self.with_any(|driver, _| driver.become_writable(takes));
             }
             Operation::End => {
@@ -158,7 +141,7 @@ impl World {
                 self.end(self.drivers.len() - 1, end);
             }
             Operation::Pass => {
-                let longest = self.env.pick(&[10, 300, 4_000]);
+                let longest = self.promise.longest_pause(&mut self.env);
                 let time = self.env.millis(0, longest);
                 self.pass(time);
             }
@@ -174,17 +157,23 @@ impl World {
 
     /// A client arrives with the id.
     fn connect(&mut self) {
-        let now = self.env.now;
-        let upgrade = Upgrade {
-            done_at: now + self.env.millis(0, 60) * u32::from(self.env.chance(60)) * 4,
-            succeeds: self.env.chance(85),
-            socket_takes: self.any_takes(),
-            deadline: now,
-        };
-        if let Some(driver) = self.registered() {
-            let comes_back = driver.session.is_suspended();
-            if comes_back || self.duplicates == Duplicates::Resume {
-                let driver = self.drivers.last_mut().expect("a registered one");
+        let upgrade = self.any_upgrade();
+        let promise = self.promise;
+        // A client without its session, as one that was reloaded.
+        let has_token = !self.env.chance(5);
+        let may_come_back = self.duplicates == Duplicates::Resume;
+        if let Some(driver) = self.drivers.last_mut().filter(|driver| !driver.ended) {
+            let comes_back = match promise {
+                Promise::Exactly => has_token,
+                Promise::AtMost | Promise::AtLeast => {
+                    driver.session.is_suspended() || may_come_back
+                }
+            };
+            if comes_back {
+                let count = driver.client.connect(&mut self.env);
+                let count = driver.client.exchanges().then_some(count);
+                let attempt = driver.client.attempt;
+                let upgrade = Upgrade { attempt, count, ..upgrade };
                 driver.mailbox.push_back(Mail::Upgrade(upgrade));
                 return;
             }
@@ -194,31 +183,46 @@ impl World {
             Some(driver) if !driver.journal.is_over() => Predecessor::Running,
             Some(_) | None => Predecessor::None,
         };
-        let (config, places) = (&self.config, self.has_places);
-        let driver = Driver::new(config, self.capacity, places, predecessor, upgrade, &self.env);
+        let client = Client::new(promise, &mut self.env);
+        let driver = Driver::new(&self.terms, client, predecessor, upgrade, &self.env);
         self.drivers.push(driver);
     }
 
+    fn any_upgrade(&mut self) -> Upgrade {
+        let now = self.env.now;
+        Upgrade {
+            done_at: now + self.env.millis(0, 60) * u32::from(self.env.chance(60)) * 4,
+            succeeds: self.env.chance(85),
+            socket_takes: self.any_takes(),
+            deadline: now,
+            attempt: 0,
+            count: None,
+        }
+    }
+
     fn send(&mut self) {
-        for _ in 0..=self.env.up_to(2) {
-            let filling = self.any_filling();
+        for _ in 0..=self.env.up_to(self.promise.burst_max()) {
+            let (filling, promise) = (self.any_filling(), self.promise);
             if let Some(driver) = self.registered() {
-                let policy = if driver.session.is_suspended() {
-                    OverflowPolicy::DropOldest
-                } else {
-                    OverflowPolicy::RejectNewest
-                };
+                let policy = promise.send_policy(driver.session.is_suspended());
                 driver.push(policy, filling);
             }
         }
     }
 
     fn broadcast(&mut self) {
-        for _ in 0..=self.env.up_to(3) {
-            let filling = self.any_filling();
+        for _ in 0..=self.env.up_to(self.promise.burst_max()) {
+            let (filling, promise) = (self.any_filling(), self.promise);
             if let Some(driver) = self.registered() {
-                driver.push(OverflowPolicy::DropOldest, filling);
+                driver.push(promise.broadcast_policy(), filling);
             }
+        }
+        self.carry_out_asked(self.drivers.len() - 1);
+    }
+
+    fn carry_out_asked(&mut self, index: usize) {
+        for disconnect in std::mem::take(&mut self.drivers[index].asked) {
+            self.end(index, disconnect);
         }
     }
 
@@ -237,6 +241,7 @@ impl World {
             }
         }
         driver.ended = true;
+        driver.discards_received = !hands_on_received(&disconnect);
         let deadline = self.env.now + self.env.millis(1, 3_000);
         driver.mailbox.push_back(Mail::End(disconnect, deadline));
     }
@@ -273,9 +278,7 @@ impl World {
         let mut rounds = 0;
         let was_over = self.drivers[index].journal.is_over();
         while self.drivers[index].step(&mut self.env) {
-            for disconnect in std::mem::take(&mut self.drivers[index].asked) {
-                self.end(index, disconnect);
-            }
+            self.carry_out_asked(index);
             rounds += 1;
             assert!(rounds < ROUNDS_MAX, "a driver that never comes to rest");
         }
@@ -319,20 +322,21 @@ impl World {
         let newest = self.drivers.len() - 1;
         let index = if self.env.chance(80) { newest } else { self.env.up_to(newest) };
         happens(&mut self.drivers[index], &mut self.env);
+        self.carry_out_asked(index);
     }
 
     fn any_filling(&mut self) -> usize {
+        if self.links_are_short {
+            return 20;
+        }
         if self.env.chance(5) { 115 + self.env.up_to(15) } else { self.env.up_to(6) }
     }
 
     fn any_takes(&mut self) -> Takes {
-        self.env.pick(&[
-            Takes::Everything,
-            Takes::Everything,
-            Takes::AnyPart,
-            Takes::AnyPart,
-            Takes::Nothing,
-        ])
+        if self.links_are_short {
+            return Takes::Few;
+        }
+        self.promise.takes(&mut self.env)
     }
 
     fn any_end(&mut self) -> Disconnect {

@@ -121,7 +121,7 @@ impl<'a> Turn<'a> {
     #[cold]
     pub(super) fn start_undecodable(&mut self, error: DecodeError, now: std::time::Instant) {
         if self.connection.mailbox.discards_received() {
-            return self.returned(now);
+            return self.session.handle_undecodable_skipped(now);
         }
         let (kind, event) = (CallbackKind::Undecodable, EventName::NONE);
         let measured = self.watch.before(self.connection.server.blocking());

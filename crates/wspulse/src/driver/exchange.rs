@@ -50,6 +50,7 @@ impl Driver {
                     hello.and_then(|hello| Control::Hello(Box::new(hello)).to_text())
             {
                 transport.lane.queue_hello(&text);
+                transport.is_greeted = true;
             }
         } else if self.session.asks() {
             self.session.name_questions(Nonce::random());

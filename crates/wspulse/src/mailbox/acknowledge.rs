@@ -1,6 +1,7 @@
 //! What has arrived, and who waits to hear that.
 
 use tokio::sync::oneshot;
+use wspulse_core::OutboundStats;
 use wspulse_core::outbound::{Acknowledged, NotKept, NotWritten, ResumedAt};
 
 use super::{Inner, Mailbox};
@@ -17,7 +18,10 @@ impl Mailbox {
             return Err(NotAcknowledged::NotPromised);
         }
         let held = inner.queue.held();
+        let OutboundStats { accepted, acknowledged, .. } = inner.queue.stats();
         match inner.state {
+            // Nothing is held any more of what was dropped with the end.
+            ConnectionState::Closed if acknowledged < accepted => Err(NotAcknowledged::Closed),
             _ if held == 0 => Ok(None),
             ConnectionState::Closed => Err(NotAcknowledged::Closed),
             ConnectionState::Connected | ConnectionState::Suspended => {

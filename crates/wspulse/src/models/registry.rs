@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use shuttle::thread;
 
-use super::stage::{
-    Client, Hooks, Received, advance, close, connection, explore, frame, join, server,
-};
+use super::hooks::Hooks;
+use super::stage::{Client, Received, advance, close, connection, explore, frame, join, server};
 use crate::server::Server;
 use crate::{ConnectionState, Disconnect};
 

@@ -2,7 +2,8 @@
 
 use shuttle::thread;
 
-use super::stage::{Hooks, Received, close, connection, explore, frame, join, server};
+use super::hooks::Hooks;
+use super::stage::{Received, close, connection, explore, frame, join, server};
 
 #[test]
 fn who_comes_while_the_server_closes_is_refused_or_told() {

@@ -1,6 +1,5 @@
 //! Servers and clients whose every step shuttle may stop at.
 
-use crate::metrics::{ConnectionClosed, ConnectionOpened, RoomCreated, RoomDestroyed};
 use std::env;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -9,20 +8,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::{Condvar, Mutex, MutexGuard};
+use shuttle::{Config, Runner};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
+use wspulse_core::protocol::{Control, Hello, ResumeOffer};
 
 use crate::connect::Admission;
 use crate::connection::Connection;
-use crate::metrics::MetricsCollector;
+use crate::http::Exchange;
 use crate::registry::Refused;
 use crate::server::Server;
 use crate::transport::{Upgradable, Upgrade};
-use crate::{DisconnectReason, Frame, ServerBuilder};
+use crate::{Frame, ServerBuilder};
 
 /// Under how many schedules of each kind a model runs: a second or two without optimisation.
 const SCHEDULES: usize = 1_000;
+
+/// Without optimisation a handshake with a token takes more than shuttle's own 60 KiB.
+const STACK_BYTES: usize = 256 * 1024;
 
 /// How many times the unlucky schedules switch tasks at the worst moment.
 const SWITCHES: usize = 3;
@@ -45,8 +50,10 @@ pub(super) fn explore(model: fn()) {
         .map_or(SCHEDULES, |text| text.parse().expect("a number of schedules"));
     RUNTIME.with(|runtime| {
         let _inside = runtime.enter();
-        shuttle::check_random(model, schedules);
-        shuttle::check_pct(model, schedules, SWITCHES);
+        let mut config = Config::new();
+        config.stack_size = STACK_BYTES;
+        Runner::new(RandomScheduler::new(schedules), config.clone()).run(model);
+        Runner::new(PctScheduler::new(SWITCHES, schedules), config).run(model);
     });
 }
 
@@ -73,10 +80,30 @@ pub(super) fn join_with_capacity(
     id: &str,
     bytes: usize,
 ) -> Result<Client, Refused> {
-    let wire = Arc::new(Wire {
-        state: Mutex::new(WireState { free: bytes, ..WireState::default() }),
-        changed: Condvar::new(),
-    });
+    let state = WireState { free: bytes, ..WireState::default() };
+    arrive(server, Admission::room(room).id(id), None, state)
+}
+
+/// Registers a client that speaks `wspulse.1` and takes so many bytes; it comes back to a session if
+/// it `resumes` one.
+pub(super) fn join_exchanging(
+    server: &Server,
+    id: &str,
+    resumes: Option<ResumeOffer>,
+    bytes: usize,
+) -> Result<Client, Refused> {
+    let state = WireState { free: bytes, ..WireState::default() };
+    let exchange = Exchange { resume: resumes };
+    arrive(server, Admission::room("room").id(id), Some(exchange), state)
+}
+
+fn arrive(
+    server: &Server,
+    admission: Admission,
+    exchange: Option<Exchange>,
+    state: WireState,
+) -> Result<Client, Refused> {
+    let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
     let stream = Stream(Arc::clone(&wire));
     let upgrade = Upgrade {
         stream: Box::pin(async move { Ok(Upgradable::new(stream, &[])) }),
@@ -84,7 +111,7 @@ pub(super) fn join_with_capacity(
         comes_back: None,
         asked: None,
     };
-    server.register(Admission::room(room).id(id), None, upgrade)?;
+    server.register(admission, exchange, upgrade)?;
     Ok(Client(wire))
 }
 
@@ -105,6 +132,8 @@ pub(super) fn frame(event: &'static str) -> Frame {
 pub(super) enum Received {
     /// A frame with this event.
     Frame(String),
+    /// A message of `wspulse.1`.
+    Control(Control),
     /// A close frame with this code.
     Close(u16),
 }
@@ -121,6 +150,11 @@ struct Wire {
 struct WireState {
     written: Vec<u8>,
     free: usize,
+    /// What the client has said and the server has not read.
+    said: Vec<u8>,
+    /// How many frames it had before this transport, if it acknowledges each at once.
+    acknowledges_beyond: Option<u64>,
+    acknowledged: u64,
     has_hung_up: bool,
     is_dropped: bool,
     reader: Option<Waker>,
@@ -140,6 +174,29 @@ impl Client {
     pub(super) fn wait_for_end(&self) -> Vec<Received> {
         let state = self.wait_until(|state| state.is_dropped);
         state.received()
+    }
+
+    /// Waits until the server has greeted it; `None` if it is turned away.
+    pub(super) fn wait_for_hello(&self) -> Option<Hello> {
+        let state = self.wait_until(|state| state.hello().is_some() || state.is_dropped);
+        state.hello()
+    }
+
+    /// From now on it acknowledges each frame at once, those before this transport included.
+    pub(super) fn acknowledge_beyond(&self, frames: u64) {
+        let mut state = self.0.lock();
+        state.acknowledges_beyond = Some(frames);
+        state.acknowledge();
+    }
+
+    /// Says something of `wspulse.1`.
+    pub(super) fn say(&self, control: &Control) {
+        self.0.lock().say(control);
+    }
+
+    /// Whether the server has let go of the transport.
+    pub(super) fn is_let_go(&self) -> bool {
+        self.0.lock().is_dropped
     }
 
     /// The frames that have come so far.
@@ -179,24 +236,53 @@ impl WireState {
         self.reader.take().into_iter().for_each(Waker::wake);
     }
 
+    /// Text of less than 126 bytes, masked with nothing (RFC 6455 §5.2 and §5.3).
+    fn say(&mut self, control: &Control) {
+        let text = control.to_text().expect("it is known");
+        let length = u8::try_from(text.len()).expect("short");
+        self.said.extend_from_slice(&[0x81, 0x80 | length, 0, 0, 0, 0]);
+        self.said.extend_from_slice(text.as_bytes());
+        self.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    fn acknowledge(&mut self) {
+        let Some(before) = self.acknowledges_beyond else { return };
+        let count = before + self.frames().len() as u64;
+        if count > self.acknowledged {
+            self.acknowledged = count;
+            self.say(&Control::Ack(count));
+        }
+    }
+
+    fn hello(&self) -> Option<Hello> {
+        self.received().into_iter().find_map(|received| match received {
+            Received::Control(Control::Hello(hello)) => Some(*hello),
+            Received::Control(_) | Received::Frame(_) | Received::Close(_) => None,
+        })
+    }
+
     fn frames(&self) -> Vec<String> {
         let received = self.received().into_iter();
         received
             .filter_map(|received| match received {
                 Received::Frame(event) => Some(event),
-                Received::Close(_) => None,
+                Received::Control(_) | Received::Close(_) => None,
             })
             .collect()
     }
 
-    /// The whole messages in what was written: short ones, as all are here (RFC 6455 §5.2).
+    /// The whole messages in what was written (RFC 6455 §5.2).
     fn received(&self) -> Vec<Received> {
         let mut rest = &self.written[..];
         let mut received = Vec::new();
-        while let [first, length, tail @ ..] = rest
-            && let Some((payload, tail)) = tail.split_at_checked(usize::from(*length))
-        {
-            received.push(match (*first, payload) {
+        while let Some((first, payload, tail)) = first_of(rest) {
+            rest = tail;
+            received.push(match (first, payload) {
+                // A question comes beside a Ping, to which it has no answer.
+                (0x89, []) => continue,
+                (0x81, text @ [b'[', ..]) => {
+                    Received::Control(Control::parse(text).expect("of the protocol"))
+                }
                 (0x88, [high, low, ..]) => Received::Close(u16::from_be_bytes([*high, *low])),
                 (0x81, text) => {
                     let text = str::from_utf8(text).expect("text is UTF-8");
@@ -204,19 +290,35 @@ impl WireState {
                 }
                 (first, payload) => panic!("{first:#x} with {payload:?}"),
             });
-            rest = tail;
         }
         received
     }
+}
+
+/// The first byte of the first message, its payload and what follows, if it is whole.
+fn first_of(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (first, length, tail) = match bytes {
+        [first, 126, high, low, tail @ ..] => (first, u16::from_be_bytes([*high, *low]), tail),
+        [first, length @ ..126, tail @ ..] => (first, u16::from(*length), tail),
+        _ => return None,
+    };
+    let (payload, tail) = tail.split_at_checked(usize::from(length))?;
+    Some((*first, payload, tail))
 }
 
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        _buffer: &mut ReadBuf<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut state = self.0.lock();
+        if !state.said.is_empty() {
+            let bytes = state.said.len().min(buffer.remaining());
+            buffer.put_slice(&state.said[..bytes]);
+            state.said.drain(..bytes);
+            return Poll::Ready(Ok(()));
+        }
         if state.has_hung_up {
             return Poll::Ready(Ok(()));
         }
@@ -239,6 +341,7 @@ impl AsyncWrite for Stream {
         }
         state.free -= taken;
         state.written.extend_from_slice(&bytes[..taken]);
+        state.acknowledge();
         if matches!(state.received().last(), Some(Received::Close(_))) {
             state.hang_up();
         }
@@ -259,46 +362,5 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.0.lock().is_dropped = true;
         self.0.changed.notify_all();
-    }
-}
-
-/// What the hooks of connections and rooms were told, in order.
-#[derive(Clone, Default)]
-pub(super) struct Hooks(Arc<Mutex<Vec<String>>>);
-
-impl Hooks {
-    pub(super) fn note(&self, event: String) {
-        self.0.lock().expect("no panic before").push(event);
-    }
-
-    /// Whether no server holds them any more: every entry and every task held theirs.
-    pub(super) fn are_free(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-
-    pub(super) fn told(&self) -> Vec<String> {
-        self.0.lock().expect("no panic before").clone()
-    }
-}
-
-impl MetricsCollector for Hooks {
-    fn room_created(&self, event: &RoomCreated<'_>) {
-        let &RoomCreated { room, .. } = event;
-        self.note(format!("{room} created"));
-    }
-
-    fn connection_opened(&self, event: &ConnectionOpened<'_>) {
-        let &ConnectionOpened { id, .. } = event;
-        self.note(format!("{id} opened"));
-    }
-
-    fn connection_closed(&self, event: &ConnectionClosed<'_>) {
-        let &ConnectionClosed { id, reason, .. } = event;
-        self.note(format!("{id} closed: {reason}"));
-    }
-
-    fn room_destroyed(&self, event: &RoomDestroyed<'_>) {
-        let &RoomDestroyed { room, .. } = event;
-        self.note(format!("{room} destroyed"));
     }
 }
