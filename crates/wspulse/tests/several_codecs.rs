@@ -124,6 +124,18 @@ async fn a_broadcast_is_encoded_once_for_each_codec_that_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_codec_whose_last_member_has_left_encodes_nothing_more() {
+    let encoded = Encoded::default();
+    let server = encoded.server(open_house()).build().unwrap();
+    let (mut ann, _) = Member::join(&server, JSON, "ann").await;
+    let (_bob, _) = Member::join(&server, MSGPACK, "bob").await;
+    server.kick("bob").unwrap();
+    assert_eq!(server.broadcast("lobby", frame(1)).unwrap(), 1);
+    assert_eq!(encoded.take(), (1, 0));
+    assert_eq!(ann.heard().await, number(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_codec_of_one_who_is_left_out_encodes_nothing_for_that() {
     let encoded = Encoded::default();
     let server = encoded.server(open_house()).build().unwrap();
