@@ -15,11 +15,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::connect::Admission;
 use crate::connection::Connection;
+use crate::http::Exchange;
 use crate::metrics::MetricsCollector;
 use crate::registry::Refused;
 use crate::server::Server;
 use crate::transport::{Upgradable, Upgrade};
-use crate::{DisconnectReason, Frame, ServerBuilder};
+use crate::{Frame, ServerBuilder};
 
 /// Under how many schedules of each kind a model runs: a second or two without optimisation.
 const SCHEDULES: usize = 1_000;
@@ -73,6 +74,27 @@ pub(super) fn join_with_capacity(
     id: &str,
     bytes: usize,
 ) -> Result<Client, Refused> {
+    register(server, Admission::room(room).id(id), None, bytes)
+}
+
+/// Registers a client of `wspulse.1` that asks for this codec.
+pub(super) fn join_with_codec(
+    server: &Server,
+    room: &str,
+    id: &str,
+    codec: &str,
+) -> Result<Client, Refused> {
+    let codec = server.codecs().named(codec).expect("the server has it");
+    let exchange = Exchange { codec, resume: None };
+    register(server, Admission::room(room).id(id), Some(exchange), usize::MAX)
+}
+
+fn register(
+    server: &Server,
+    admission: Admission,
+    exchange: Option<Exchange>,
+    bytes: usize,
+) -> Result<Client, Refused> {
     let wire = Arc::new(Wire {
         state: Mutex::new(WireState { free: bytes, ..WireState::default() }),
         changed: Condvar::new(),
@@ -84,7 +106,7 @@ pub(super) fn join_with_capacity(
         comes_back: None,
         asked: None,
     };
-    server.register(Admission::room(room).id(id), None, upgrade)?;
+    server.register(admission, exchange, upgrade)?;
     Ok(Client(wire))
 }
 
@@ -189,25 +211,38 @@ impl WireState {
             .collect()
     }
 
-    /// The whole messages in what was written: short ones, as all are here (RFC 6455 §5.2).
+    /// The whole messages in what was written, but for those of `wspulse.1`.
     fn received(&self) -> Vec<Received> {
         let mut rest = &self.written[..];
         let mut received = Vec::new();
-        while let [first, length, tail @ ..] = rest
-            && let Some((payload, tail)) = tail.split_at_checked(usize::from(*length))
-        {
-            received.push(match (*first, payload) {
-                (0x88, [high, low, ..]) => Received::Close(u16::from_be_bytes([*high, *low])),
+        while let Some((first, payload, tail)) = split_message(rest) {
+            match (first, payload) {
+                (0x88, [high, low, ..]) => {
+                    received.push(Received::Close(u16::from_be_bytes([*high, *low])));
+                }
+                (0x81, [b'[', ..]) => {}
                 (0x81, text) => {
                     let text = str::from_utf8(text).expect("text is UTF-8");
-                    Received::Frame(text.split('"').nth(3).expect("an event").to_owned())
+                    let event = text.split('"').nth(3).expect("an event");
+                    received.push(Received::Frame(event.to_owned()));
                 }
                 (first, payload) => panic!("{first:#x} with {payload:?}"),
-            });
+            }
             rest = tail;
         }
         received
     }
+}
+
+/// The first message, and what is behind it: of up to 64 KiB, as all are here (RFC 6455 §5.2).
+fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (first, length, tail) = match bytes {
+        [first, 126, high, low, tail @ ..] => (*first, u16::from_be_bytes([*high, *low]), tail),
+        [first, length, tail @ ..] => (*first, u16::from(*length), tail),
+        [] | [_] => return None,
+    };
+    let (payload, tail) = tail.split_at_checked(length.into())?;
+    Some((first, payload, tail))
 }
 
 impl AsyncRead for Stream {
