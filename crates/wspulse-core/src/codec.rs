@@ -3,6 +3,8 @@
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
+#[cfg(feature = "msgpack")]
+mod transcode;
 
 use std::error::Error;
 use std::fmt;
@@ -16,11 +18,11 @@ pub use msgpack::{MessagePackCodec, MessagePackError};
 
 use crate::encoded::MessageKind;
 use crate::escaped::Escaped;
-use crate::frame::Frame;
+use crate::frame::{Frame, PayloadFormat};
 
 /// Turns frames into messages and messages into frames.
 ///
-/// One codec serves all connections of a server, from many threads at once.
+/// One codec serves all connections of a server that have it, from many threads at once.
 pub trait Codec: Send + Sync + 'static {
     /// The name by which clients ask for it in the subprotocol `wspulse.1+<name>`: letters, digits
     /// and `-`. By default there is none, and that subprotocol is never negotiated; nor may it be
@@ -29,12 +31,21 @@ pub trait Codec: Send + Sync + 'static {
         None
     }
 
+    /// In which format it takes a payload to be of which nobody has said. On a server that has several
+    /// codecs, that of the default one says so to the others. By default it is unknown.
+    fn payload_format(&self) -> PayloadFormat {
+        PayloadFormat::Unknown
+    }
+
     /// The kind of WebSocket message that [`encode`](Self::encode) makes of `frame`; most codecs
     /// know only one. What goes out as [`MessageKind::Text`] must be valid UTF-8: a peer fails the
     /// connection otherwise (RFC 6455 §8.1).
     fn kind(&self, frame: &Frame) -> MessageKind;
 
     /// Appends the encoded `frame` to `out` and leaves what `out` holds already as it is.
+    ///
+    /// On a server that has several codecs, the payload may be in another [format](Frame::format) than
+    /// this codec's.
     ///
     /// # Errors
     ///

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 ///
 /// All three members are optional; an empty one does not go on the wire. The payload is a value in
 /// the codec's own format: with the default [`JsonCodec`](crate::codec::JsonCodec) it is one JSON
-/// value, as text.
+/// value, as text. A payload in a [format that is known](PayloadFormat) is written in the other one
+/// by the codec of that.
 ///
 /// ```
 /// use wspulse_core::Frame;
@@ -24,11 +25,30 @@ use serde::de::DeserializeOwned;
 /// assert_eq!(words, ["hello", "world"]);
 /// # Ok::<(), wspulse_core::PayloadError>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Frame {
     id: ByteString,
     event: ByteString,
     payload: Bytes,
+    format: PayloadFormat,
+}
+
+/// In which format a payload is, as far as anybody has said.
+///
+/// Where clients have different codecs, a frame that comes from one may go to another. So the codecs
+/// of this crate say of what they decode in which format it is, and so do [`Frame::json`] and
+/// [`Frame::msgpack`]; each of them writes the other's payloads in its own format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum PayloadFormat {
+    /// Nobody has said. It is taken for the codec's own; on a server that has several codecs, for
+    /// that of the default one.
+    #[default]
+    Unknown,
+    /// JSON, as text.
+    Json,
+    /// MessagePack.
+    MessagePack,
 }
 
 impl Frame {
@@ -51,10 +71,19 @@ impl Frame {
         self
     }
 
-    /// Sets the payload to bytes that are a value in the codec's format already.
+    /// Sets the payload to bytes that are a value in the codec's format already, whichever that is:
+    /// [`with_format`](Self::with_format) says.
     #[must_use]
     pub fn with_payload(mut self, payload: impl Into<Bytes>) -> Self {
         self.payload = payload.into();
+        self.format = PayloadFormat::Unknown;
+        self
+    }
+
+    /// Says in which format the payload is.
+    #[must_use]
+    pub const fn with_format(mut self, format: PayloadFormat) -> Self {
+        self.format = format;
         self
     }
 
@@ -67,15 +96,26 @@ impl Frame {
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, PayloadError> {
         let payload = serde_json::to_vec(value)
             .map_err(|source| PayloadError::encoding(&self.event, "JSON", source))?;
-        Ok(self.with_payload(payload))
+        Ok(self.with_payload(payload).with_format(PayloadFormat::Json))
     }
 
-    /// Reads the payload as JSON. An absent payload reads as `null`.
+    /// Reads the payload as JSON, or as MessagePack if it is known to be that. An absent payload
+    /// reads as `null`.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] if the payload is not JSON or does not fit `T`.
+    /// [`PayloadError`] if the payload is not in that format or does not fit `T`.
     pub fn to_json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        match self.format {
+            #[cfg(feature = "msgpack")]
+            PayloadFormat::MessagePack => self.read_msgpack(),
+            #[cfg(not(feature = "msgpack"))]
+            PayloadFormat::MessagePack => self.read_json(),
+            PayloadFormat::Unknown | PayloadFormat::Json => self.read_json(),
+        }
+    }
+
+    fn read_json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         let payload = if self.payload.is_empty() { b"null" } else { &self.payload[..] };
         serde_json::from_slice(payload)
             .map_err(|source| PayloadError::decoding(&self.event, "JSON", source))
@@ -90,16 +130,25 @@ impl Frame {
     pub fn msgpack<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, PayloadError> {
         let payload = rmp_serde::to_vec_named(value)
             .map_err(|source| PayloadError::encoding(&self.event, "MessagePack", source))?;
-        Ok(self.with_payload(payload))
+        Ok(self.with_payload(payload).with_format(PayloadFormat::MessagePack))
     }
 
-    /// Reads the payload as MessagePack. An absent payload reads as `nil`.
+    /// Reads the payload as MessagePack, or as JSON if it is known to be that. An absent payload
+    /// reads as `nil`.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] if the payload is not MessagePack or does not fit `T`.
+    /// [`PayloadError`] if the payload is not in that format or does not fit `T`.
     #[cfg(feature = "msgpack")]
     pub fn to_msgpack<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        match self.format {
+            PayloadFormat::Json => self.read_json(),
+            PayloadFormat::Unknown | PayloadFormat::MessagePack => self.read_msgpack(),
+        }
+    }
+
+    #[cfg(feature = "msgpack")]
+    fn read_msgpack<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         let payload = if self.payload.is_empty() { &[0xc0] } else { &self.payload[..] };
         rmp_serde::from_slice(payload)
             .map_err(|source| PayloadError::decoding(&self.event, "MessagePack", source))
@@ -120,11 +169,26 @@ impl Frame {
         &self.payload
     }
 
+    /// In which format the payload is.
+    pub const fn format(&self) -> PayloadFormat {
+        self.format
+    }
+
     /// Takes the payload out of the frame.
     pub fn into_payload(self) -> Bytes {
         self.payload
     }
 }
+
+impl PartialEq for Frame {
+    /// Whether both have the same id, event and payload, byte by byte, whatever is known of the
+    /// payload's format.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, &self.event, &self.payload) == (&other.id, &other.event, &other.payload)
+    }
+}
+
+impl Eq for Frame {}
 
 /// A payload that could not be made from, or read into, an application's type.
 #[derive(Debug, thiserror::Error)]

@@ -30,7 +30,7 @@ pub use disconnect::{
 };
 pub use encoded::{EncodedFrame, MessageKind};
 pub use escaped::Escaped;
-pub use frame::{Frame, PayloadError};
+pub use frame::{Frame, PayloadError, PayloadFormat};
 pub use heartbeat::HeartbeatConfig;
 pub use outbound::OutboundStats;
 pub use rate::{InboundRate, OverRate, Rate, TokenBucket};

@@ -2,6 +2,7 @@
 
 mod admission;
 mod announcements;
+mod codecs;
 mod session_limits;
 
 use std::fmt;
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wspulse_core::codec::{Codec, DecodeError};
+use wspulse_core::codec::DecodeError;
 use wspulse_core::{Disconnect, Frame, HeartbeatConfig, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
@@ -227,12 +228,6 @@ impl ServerBuilder {
     pub const fn upgrader_buffer_size(mut self, read_bytes: usize, write_bytes: usize) -> Self {
         self.options.read_bytes_max = read_bytes;
         self.options.write_bytes_max = write_bytes;
-        self
-    }
-
-    /// How frames become messages. Default: [`JsonCodec`](crate::codec::JsonCodec).
-    pub fn codec(mut self, codec: impl Codec) -> Self {
-        self.options.codec = Arc::new(codec);
         self
     }
 

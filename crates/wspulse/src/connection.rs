@@ -9,10 +9,9 @@ use std::time::{Duration, SystemTime};
 use bytestring::ByteString;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use wspulse_core::codec::Codec;
 use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
-use wspulse_core::{
-    CloseCode, CloseFrame, Disconnect, EncodedFrame, Escaped, Frame, OutboundStats,
-};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Escaped, Frame, OutboundStats};
 
 use crate::connect::Data;
 use crate::error::{BufferLimit, NotAcknowledged, SendError};
@@ -98,6 +97,13 @@ impl Connection {
         &self.shared.server
     }
 
+    /// What its frames are encoded and decoded with, for the session's whole life: the one that a
+    /// client of `wspulse.1` [has asked for](crate::ServerBuilder::also_codec), else the server's
+    /// default.
+    pub fn codec(&self) -> &dyn Codec {
+        self.shared.codec()
+    }
+
     /// The data that [`Admission::data`](crate::Admission::data) attached, if it is a `T`.
     pub fn data<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.shared.data.get()?.downcast_ref()
@@ -135,7 +141,8 @@ impl Connection {
         if self.state() == ConnectionState::Closed {
             return Err(SendError::Closed { frame });
         }
-        let encoded = match EncodedFrame::encode(self.server().codec(), &frame) {
+        let codecs = self.server().codecs();
+        let encoded = match codecs.encode(self.shared.mailbox.codec(), &frame) {
             Ok(encoded) => encoded,
             Err(source) => return Err(SendError::Encode { frame, source }),
         };
@@ -224,6 +231,11 @@ impl Connection {
 }
 
 impl ConnectionShared {
+    #[inline]
+    pub(crate) fn codec(&self) -> &dyn Codec {
+        self.server.codecs().of(self.mailbox.codec())
+    }
+
     /// How long the connection has existed, suspended times included.
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()

@@ -78,14 +78,17 @@ impl fmt::Display for SendError {
             Self::Full { limit, .. } => {
                 write!(f, "wspulse: send buffer full at {limit}, frame not accepted")
             }
-            Self::Encode { frame, source } => write_encode(f, frame, source),
+            Self::Encode { frame, source } => {
+                f.write_str("wspulse: ")?;
+                write_encode(f, frame, source)
+            }
         }
     }
 }
 
 fn write_encode(f: &mut fmt::Formatter<'_>, frame: &Frame, source: &EncodeError) -> fmt::Result {
     let (event, cause) = (frame.event(), Escaped::display(source.get_ref()));
-    write!(f, "wspulse: frame with event {event:?} cannot be encoded: {cause}")
+    write!(f, "frame with event {event:?} cannot be encoded: {cause}")
 }
 
 impl Error for SendError {
@@ -106,10 +109,12 @@ pub enum BroadcastError {
         /// The frame.
         frame: Frame,
     },
-    /// The codec cannot express the frame.
+    /// A codec cannot express the frame. Nobody gets it, whatever the codec.
     Encode {
         /// The frame.
         frame: Frame,
+        /// The codec's name, on a server that has several codecs.
+        codec: Option<String>,
         /// The codec's error.
         source: EncodeError,
     },
@@ -128,7 +133,13 @@ impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ServerClosed { .. } => f.write_str("wspulse: server is closed"),
-            Self::Encode { frame, source } => write_encode(f, frame, source),
+            Self::Encode { frame, codec, source } => {
+                f.write_str("wspulse: ")?;
+                if let Some(codec) = codec {
+                    write!(f, "codec {codec:?}: ")?;
+                }
+                write_encode(f, frame, source)
+            }
         }
     }
 }

@@ -65,6 +65,7 @@ mod address;
 mod announcement;
 mod budget;
 mod builder;
+mod codecs;
 mod connect;
 mod connection;
 mod driver;
@@ -83,6 +84,7 @@ mod ping_schedule;
 mod queued_bytes;
 mod reentrancy;
 mod registry;
+mod representations;
 mod restored;
 mod room;
 pub mod router;
@@ -119,8 +121,8 @@ pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
-    InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError, Rate,
-    TransportLost,
+    InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError,
+    PayloadFormat, Rate, TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

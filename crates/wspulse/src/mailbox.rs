@@ -16,6 +16,7 @@ use wspulse_core::protocol::SessionKind;
 use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
 
+use crate::codecs::CodecId;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
 use crate::runtimes::Home;
@@ -32,6 +33,8 @@ pub(crate) struct Mailbox {
     /// every message asks for it.
     discards_received: AtomicBool,
     home: Home,
+    /// Beside the others of a byte, since a connection costs no more for it there.
+    codec: CodecId,
 }
 
 struct Inner {
@@ -116,7 +119,7 @@ pub(crate) struct GivenBack {
 pub(crate) struct HasEnded;
 
 impl Mailbox {
-    pub(crate) fn new(queue: OutboundQueue, peer_addr: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(queue: OutboundQueue, peer_addr: Option<SocketAddr>, codec: CodecId) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 queue,
@@ -132,7 +135,14 @@ impl Mailbox {
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
+            codec,
         }
+    }
+
+    /// What its frames are encoded with.
+    #[inline]
+    pub(crate) const fn codec(&self) -> CodecId {
+        self.codec
     }
 
     /// Where its task is.
@@ -172,6 +182,8 @@ impl Mailbox {
 
     /// Queues a broadcast. One that is refused is dropped and accounted for, as there is nobody to
     /// give it back to.
+    #[expect(clippy::inline_always, reason = "27 of 1,566 instructions for each member")]
+    #[inline(always)]
     pub(crate) fn broadcast(
         &self,
         frame: EncodedFrame,

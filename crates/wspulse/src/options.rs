@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wspulse_core::HeartbeatConfig;
-use wspulse_core::codec::{Codec, JsonCodec};
 use wspulse_core::session::SessionConfig;
 
 use crate::announcement::Announcements;
+use crate::codecs::Codecs;
 use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
@@ -28,7 +28,7 @@ pub(crate) use session_limits::SessionLimits;
 
 /// The options as given, checked or not.
 pub(crate) struct Options {
-    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) codecs: Codecs,
     pub(crate) metrics: Option<Arc<dyn MetricsCollector>>,
     pub(crate) check_origin: Option<OriginCheck>,
     pub(crate) peer_addr: Option<PeerAddrFn>,
@@ -82,7 +82,7 @@ const IO_BYTES: RangeInclusive<usize> = 1..=16 * 1024 * 1024;
 impl Default for Options {
     fn default() -> Self {
         Self {
-            codec: Arc::new(JsonCodec),
+            codecs: Codecs::default(),
             metrics: None,
             check_origin: None,
             peer_addr: None,
@@ -134,7 +134,8 @@ impl Options {
         self.admission.check()?;
         self.session_limits.check(self.message_bytes_max)?;
         self.delivery.check(self.resume_window)?;
-        self.announcements.check(&*self.codec)?;
+        self.codecs.check(&self.delivery)?;
+        self.announcements.check(self.codecs.default_codec())?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));

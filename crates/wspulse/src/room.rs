@@ -1,6 +1,7 @@
 //! Rooms: who hears a broadcast, and in which order.
 
 mod members;
+mod present;
 mod waves;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use crate::connection::Connection;
 use crate::error::BroadcastError;
 use crate::server::Server;
 
-pub(crate) use members::{Members, Overflow};
+pub(crate) use members::{Addressed, FanOut, Members, Overflow};
 pub(crate) use waves::RunningWaves;
 
 /// A handle to a room by its name. A room exists while it has members; a handle outlives it and

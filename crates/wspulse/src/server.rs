@@ -1,5 +1,6 @@
 //! The server: a handle that everything else is reached from.
 
+mod fan_out;
 mod lifecycle;
 
 use std::fmt;
@@ -9,18 +10,17 @@ use bytestring::ByteString;
 use http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use wspulse_core::codec::Codec;
 use wspulse_core::session::SessionConfig;
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, EncodedFrame, Frame};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Frame};
 
 use crate::builder::{ServerBuilder, boxed_connect};
+use crate::codecs::Codecs;
 use crate::connect::{Admission, ConnectRequest, Rejection};
-use crate::connection::{Connection, ConnectionShared};
+use crate::connection::Connection;
 use crate::driver::watch::Blocking;
-use crate::error::{BroadcastError, ConfigError, KickError, SendError};
+use crate::error::{ConfigError, KickError, SendError};
 use crate::handler::{Callbacks, ConnectFn, ConnectFuture};
 use crate::meter::Meter;
-use crate::metrics::MessageBroadcast;
 use crate::options::Options;
 use crate::panics;
 use crate::ping_schedule::PingSchedule;
@@ -173,34 +173,6 @@ impl Server {
         }
     }
 
-    /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
-    /// encoded once. A member whose buffer is full drops its oldest frames. All members get the
-    /// room's broadcasts in the same order. A room without members is no error.
-    ///
-    /// Returns how many members have it in their send buffers now, suspended ones included.
-    ///
-    /// # Errors
-    ///
-    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close); [`BroadcastError::Encode`] if
-    /// the codec cannot express the frame.
-    pub fn broadcast(&self, room: &str, frame: Frame) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame, None)
-    }
-
-    /// Queues a frame for all members of a room but one, such as the one whom it came from.
-    ///
-    /// # Errors
-    ///
-    /// See [`broadcast`](Self::broadcast).
-    pub fn broadcast_except(
-        &self,
-        room: &str,
-        excluded: &Connection,
-        frame: Frame,
-    ) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame, Some(excluded.shared()))
-    }
-
     /// Ends the connection with this id, past any resume window, with close code 1000 and the
     /// reason `kicked`. It is gone when this returns: its id and its place in the room are free.
     ///
@@ -340,8 +312,8 @@ impl Server {
         &self.inner.options
     }
 
-    pub(crate) fn codec(&self) -> &dyn Codec {
-        &*self.inner.options.codec
+    pub(crate) fn codecs(&self) -> &Codecs {
+        &self.inner.options.codecs
     }
 
     pub(crate) fn session_config(&self) -> &Arc<SessionConfig> {
@@ -358,33 +330,6 @@ impl Server {
 
     pub(crate) fn queued_bytes(&self) -> Option<&QueuedBytes> {
         self.inner.queued_bytes.as_ref()
-    }
-
-    fn fan_out(
-        &self,
-        room: &str,
-        frame: Frame,
-        excluded: Option<&Arc<ConnectionShared>>,
-    ) -> Result<usize, BroadcastError> {
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
-        let encoded = match EncodedFrame::encode(self.codec(), &frame) {
-            Ok(encoded) => encoded,
-            Err(source) => return Err(BroadcastError::Encode { frame, source }),
-        };
-        let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
-        let overflow = self.overflow_interest();
-        let fan_out = members.broadcast(&encoded, excluded, overflow, self.queued_bytes());
-        let payload_bytes = encoded.payload().len();
-        self.metrics().record(|hooks| {
-            let fan_out = fan_out.members;
-            hooks.message_broadcast(&MessageBroadcast { room, payload_bytes, fan_out });
-        });
-        for (member, offered) in fan_out.overflowed {
-            member.count_overflow(offered);
-        }
-        Ok(fan_out.members)
     }
 }
 

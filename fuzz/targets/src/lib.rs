@@ -23,6 +23,12 @@ mod readings;
 // The session's model, whose parts expect to be at the root of their crate.
 #[path = "../../../crates/wspulse-core/tests/session_model/actions.rs"]
 mod actions;
+#[path = "../../../crates/wspulse-core/tests/session_model/arrival.rs"]
+mod arrival;
+#[path = "../../../crates/wspulse-core/tests/session_model/asking.rs"]
+mod asking;
+#[path = "../../../crates/wspulse-core/tests/session_model/client.rs"]
+mod client;
 #[path = "../../../crates/wspulse-core/tests/session_model/coverage.rs"]
 #[allow(dead_code, reason = "only the model's own test asks which scenes are missing")]
 mod coverage;
@@ -32,14 +38,24 @@ mod driver;
 mod env;
 #[path = "../../../crates/wspulse-core/tests/session_model/expectations.rs"]
 mod expectations;
+#[path = "../../../crates/wspulse-core/tests/session_model/inbound.rs"]
+mod inbound_of_model;
 #[path = "../../../crates/wspulse-core/tests/session_model/journal.rs"]
 mod journal;
+#[path = "../../../crates/wspulse-core/tests/session_model/kept.rs"]
+mod kept;
 #[path = "../../../crates/wspulse-core/tests/session_model/leaving.rs"]
 mod leaving;
 #[path = "../../../crates/wspulse-core/tests/session_model/ledger.rs"]
 mod ledger;
+#[path = "../../../crates/wspulse-core/tests/session_model/link.rs"]
+mod link;
+#[path = "../../../crates/wspulse-core/tests/session_model/operation.rs"]
+mod operation;
 #[path = "../../../crates/wspulse-core/tests/session_model/outbound.rs"]
 mod outbound;
+#[path = "../../../crates/wspulse-core/tests/session_model/promise.rs"]
+mod promise;
 #[path = "../../../crates/wspulse-core/tests/session_model/socket.rs"]
 mod socket;
 #[path = "../../../crates/wspulse-core/tests/session_model/world.rs"]

@@ -149,7 +149,7 @@ impl Member {
     fn new(capacity: Capacity) -> Self {
         Self {
             queue: OutboundQueue::new(capacity.frames).with_capacity_bytes(capacity.bytes),
-            ledger: Ledger::new(capacity),
+            ledger: Ledger::new(capacity, None),
             accepted: Vec::new(),
             lane: ControlLane::default(),
             socket: Socket::new(Takes::Everything),
@@ -182,23 +182,30 @@ impl Member {
     }
 
     fn begin_write(&mut self) -> Batch {
-        self.ledger.begin_write();
-        self.queue.take()
+        let batch = self.queue.take();
+        self.ledger.begin_write(batch.len());
+        batch
     }
 
     fn finish_write(&mut self, mut batch: Batch, joined: Option<&mut JoinedFrames>, env: &mut Env) {
-        let joined = joined.filter(|_| self.lane.is_empty());
-        let joined = joined.and_then(|joined| joined.join(&batch, JOINED_BYTES_MAX));
-        let taken = if let Some(bytes) = joined {
+        let mut joined = joined.filter(|_| self.lane.is_empty());
+        let run = joined.as_mut().and_then(|joined| joined.join(&batch, JOINED_BYTES_MAX));
+        let (taken, run_bytes) = if let Some(bytes) = run {
             assert!(bytes.len() <= JOINED_BYTES_MAX);
-            self.socket.write(&[IoSlice::new(bytes)], env).0
+            (self.socket.write(&[IoSlice::new(bytes)], env).0, Some(bytes.len()))
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = gather(&mut self.lane, &batch, &mut slices);
-            self.socket.write(&slices[..filled], env).0
+            (self.socket.write(&slices[..filled], env).0, None)
         };
         let mut sent = Vec::new();
-        advance(&mut self.lane, &mut batch, taken, |frame| sent.push(number_in(frame.payload())));
+        if let Some(joined) = joined.filter(|_| run_bytes == Some(taken)) {
+            sent.extend(batch.frames().map(|frame| number_in(frame.payload())));
+            sent.truncate(joined.advance(&mut batch).len());
+        } else {
+            let on_sent = |frame: &EncodedFrame| sent.push(number_in(frame.payload()));
+            advance(&mut self.lane, &mut batch, taken, on_sent);
+        }
         let arrived = self.socket.peer.take_arrived();
         assert_eq!(sent, arrived, "sent is what the peer has whole");
         for number in arrived {

@@ -1,18 +1,19 @@
 //! Frames as JSON text messages: the default codec.
 
-use std::error::Error;
+mod error;
+
 use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::{Codec, DecodeError, EncodeError, InboundMessage};
 use crate::encoded::MessageKind;
-use crate::frame::Frame;
+use crate::frame::{Frame, PayloadFormat};
+pub use error::JsonError;
 
 /// How deep arrays and objects may nest: in a message with the object around it, in a payload to
 /// encode without. Far beyond what people write, and short of what overflows the stack of a
@@ -28,6 +29,9 @@ const NESTING_MAX: usize = 10_000;
 ///
 /// The payload is any JSON value, kept as the bytes it came in: numbers keep their spelling and
 /// objects their order, in both directions. Outbound it must be exactly one value in valid UTF-8.
+/// With the feature `msgpack`, a payload that is [known](Frame::format) to be MessagePack is written
+/// as JSON, if it nests at most 127 deep: keys must be strings, and there is no JSON for binary data,
+/// extensions, and numbers that are not finite.
 /// What is wrong with a frame or a message is told by a [`JsonError`].
 ///
 /// ```
@@ -46,67 +50,13 @@ const NESTING_MAX: usize = 10_000;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JsonCodec;
 
-/// Why a payload is not JSON, or a message not a frame in JSON.
-///
-/// [`EncodeError`] and [`DecodeError`] hold it for those who want to tell the causes apart:
-///
-/// ```
-/// use wspulse_core::codec::{Codec, JsonCodec, JsonError};
-/// use wspulse_core::Frame;
-///
-/// let frame = Frame::new("chat.message").with_payload("1 2");
-/// let error = JsonCodec.encode(&frame, &mut Vec::new()).unwrap_err();
-/// let cause = error.get_ref().downcast_ref();
-/// assert!(matches!(cause, Some(JsonError::TrailingData)));
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JsonError {
-    /// Some bytes are not UTF-8, which JSON between systems must be (RFC 8259 §8.1).
-    #[error("not valid UTF-8")]
-    NotUtf8,
-    /// There is no value: nothing but whitespace, if anything.
-    #[error("no JSON value")]
-    Empty,
-    /// The grammar of JSON is violated; the source says where.
-    #[error("not valid JSON")]
-    Syntax(#[source] Box<dyn Error + Send + Sync>),
-    /// Something other than whitespace follows the value.
-    #[error("more than one JSON value")]
-    TrailingData,
-    /// Arrays and objects nest deeper than 10,000 levels.
-    #[error("nested deeper than {NESTING_MAX} levels")]
-    TooDeep,
-    /// The message is not an object: `null`, an array, a string, a number or a boolean.
-    #[error("not a JSON object")]
-    NotAnObject,
-    /// The id or the event is neither a string nor `null`.
-    #[error("member {member:?} is not a string")]
-    NotAString {
-        /// `id` or `event`.
-        member: &'static str,
-    },
-    /// The id, the event or the payload is there twice.
-    #[error("member {member:?} is repeated")]
-    RepeatedMember {
-        /// `id`, `event` or `payload`.
-        member: &'static str,
-    },
-}
-
-impl JsonError {
-    fn from_parser(error: serde_json::Error) -> Self {
-        match error.classify() {
-            // Nothing here asks the parser for any type but a map.
-            Category::Data => Self::NotAnObject,
-            Category::Syntax | Category::Eof | Category::Io => Self::Syntax(error.into()),
-        }
-    }
-}
-
 impl Codec for JsonCodec {
     fn name(&self) -> Option<&str> {
         Some("json")
+    }
+
+    fn payload_format(&self) -> PayloadFormat {
+        PayloadFormat::Json
     }
 
     fn kind(&self, _frame: &Frame) -> MessageKind {
@@ -114,8 +64,9 @@ impl Codec for JsonCodec {
     }
 
     fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let payload = frame.payload();
-        if !payload.is_empty() {
+        let translated = translated(frame).map_err(EncodeError::new)?;
+        let payload = translated.as_deref().unwrap_or(frame.payload());
+        if !payload.is_empty() && translated.is_none() {
             one_value::<IgnoredAny>(payload).map_err(EncodeError::new)?;
         }
 
@@ -138,6 +89,23 @@ impl Codec for JsonCodec {
     fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
         let layout = Layout::read(message.as_bytes()).map_err(DecodeError::new)?;
         layout.cut(&message.into_bytes()).map_err(DecodeError::new)
+    }
+}
+
+/// The payload as JSON, if it is known to be something else.
+#[inline]
+fn translated(frame: &Frame) -> Result<Option<Vec<u8>>, JsonError> {
+    match frame.format() {
+        PayloadFormat::Unknown | PayloadFormat::Json => Ok(None),
+        PayloadFormat::MessagePack if frame.payload().is_empty() => Ok(None),
+        #[cfg(feature = "msgpack")]
+        PayloadFormat::MessagePack => {
+            super::msgpack::to_json(frame.payload()).map(Some).map_err(JsonError::Untranslatable)
+        }
+        #[cfg(not(feature = "msgpack"))]
+        PayloadFormat::MessagePack => {
+            Err(JsonError::Untranslatable("it is MessagePack, whose feature is off".into()))
+        }
     }
 }
 
@@ -239,7 +207,8 @@ impl Layout {
         Ok(Frame::default()
             .with_id(self.id.cut(message)?)
             .with_event(self.event.cut(message)?)
-            .with_payload(message.slice(self.payload)))
+            .with_payload(message.slice(self.payload))
+            .with_format(PayloadFormat::Json))
     }
 }
 

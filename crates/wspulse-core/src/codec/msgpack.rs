@@ -1,5 +1,6 @@
 //! Frames as MessagePack binary messages.
 
+use std::error::Error;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -7,9 +8,9 @@ use bytestring::ByteString;
 use rmp::Marker;
 use smallvec::SmallVec;
 
-use super::{Codec, DecodeError, EncodeError, InboundMessage};
+use super::{Codec, DecodeError, EncodeError, InboundMessage, transcode};
 use crate::encoded::MessageKind;
-use crate::frame::Frame;
+use crate::frame::{Frame, PayloadFormat};
 
 /// How deep arrays and maps may nest: in a message with the map around it, in a payload to encode
 /// without. The JSON codec's limit.
@@ -23,8 +24,11 @@ const NESTING_MAX: usize = 10_000;
 /// the three members twice, makes the message undecodable. Ids and events must be UTF-8.
 ///
 /// The payload is any MessagePack value, kept as the bytes it came in; outbound it must be exactly
-/// one value. Its strings are not checked: MessagePack lets them be anything. What is wrong with a
-/// frame or a message is told by a [`MessagePackError`].
+/// one value. Its strings are not checked: MessagePack lets them be anything. A payload that is
+/// [known](Frame::format) to be JSON is written as MessagePack, if it nests at most 127 deep and has
+/// no lone surrogates in its strings: objects keep their order, integers of up to 64 bits stay exact,
+/// other numbers become floats of 64 bits. What is wrong with a frame or a message is told by a
+/// [`MessagePackError`].
 ///
 /// ```
 /// use wspulse_core::codec::{Codec, InboundMessage, MessagePackCodec};
@@ -87,6 +91,12 @@ pub enum MessagePackError {
         /// `id` or `event`.
         member: &'static str,
     },
+    /// The payload is known to be JSON, and has no form in MessagePack.
+    #[error("the payload cannot be written as MessagePack: {cause}")]
+    Untranslatable {
+        /// What is wrong with it.
+        cause: String,
+    },
 }
 
 impl Codec for MessagePackCodec {
@@ -94,13 +104,18 @@ impl Codec for MessagePackCodec {
         Some("msgpack")
     }
 
+    fn payload_format(&self) -> PayloadFormat {
+        PayloadFormat::MessagePack
+    }
+
     fn kind(&self, _frame: &Frame) -> MessageKind {
         MessageKind::Binary
     }
 
     fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let payload = frame.payload();
-        if !payload.is_empty() {
+        let translated = translated(frame).map_err(EncodeError::new)?;
+        let payload = translated.as_deref().unwrap_or(frame.payload());
+        if !payload.is_empty() && translated.is_none() {
             check_payload(payload).map_err(EncodeError::new)?;
         }
 
@@ -128,6 +143,23 @@ impl Codec for MessagePackCodec {
         let layout = Layout::read(message.as_bytes()).map_err(DecodeError::new)?;
         layout.cut(&message.into_bytes()).map_err(DecodeError::new)
     }
+}
+
+/// The payload as MessagePack, if it is known to be something else.
+fn translated(frame: &Frame) -> Result<Option<Vec<u8>>, MessagePackError> {
+    match frame.format() {
+        PayloadFormat::Unknown | PayloadFormat::MessagePack => Ok(None),
+        PayloadFormat::Json if frame.payload().is_empty() => Ok(None),
+        PayloadFormat::Json => transcode::json_to_msgpack(frame.payload())
+            .map(Some)
+            .map_err(|error| MessagePackError::Untranslatable { cause: error.to_string() }),
+    }
+}
+
+/// A payload as JSON.
+pub(super) fn to_json(payload: &[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    check_payload(payload)?;
+    transcode::msgpack_to_json(payload)
 }
 
 fn check_payload(payload: &[u8]) -> Result<(), MessagePackError> {
@@ -178,7 +210,8 @@ impl Layout {
         Ok(Frame::default()
             .with_id(cut("id", self.id)?)
             .with_event(cut("event", self.event)?)
-            .with_payload(message.slice(self.payload)))
+            .with_payload(message.slice(self.payload))
+            .with_format(PayloadFormat::MessagePack))
     }
 }
 

@@ -5,22 +5,20 @@ use wspulse_core::protocol::SessionKind;
 
 use super::Driver;
 use crate::announcement::Announcement;
-use crate::connection::ConnectionShared;
 use crate::panics;
 
 impl Driver {
     /// A transport has come for a session that has `missed` so much. Its first frame goes past the
     /// queue: it belongs to this transport, and is no frame of the application's.
     pub(super) fn announce_session(&mut self, session: SessionKind, missed: Resumed) {
-        let ConnectionShared { server, .. } = &*self.connection;
-        let announcements = &server.options().announcements;
+        let announcements = &self.connection.server.options().announcements;
         if !announcements.enabled || self.session.exchanges() {
             return;
         }
         let Some(transport) = &mut self.transport else { return };
         let replay = (missed.replayed + missed.waited) as u64;
         let announcement = Announcement { session, replay };
-        match panics::catch(|| announcements.encode(announcement, server.codec())) {
+        match panics::catch(|| announcements.encode(announcement, self.connection.codec())) {
             Ok(Ok(frame)) => transport.lane.queue_first(frame),
             // It has written others when the server was built.
             Ok(Err(error)) => tracing::error!("a session cannot be announced: {error}"),

@@ -259,7 +259,7 @@ impl Inbound<'_> {
 
     #[inline]
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
+        let ConnectionShared { server, room, id, mailbox, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| {
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
@@ -267,7 +267,7 @@ impl Inbound<'_> {
         if server.callbacks().message.is_none() {
             return Flow::Continue;
         }
-        match server.codec().decode(message) {
+        match server.codecs().of(mailbox.codec()).decode(message) {
             Ok(frame) if self.turn.session.start_message() => {
                 self.turn.start_message(frame, self.now);
                 Flow::Continue

@@ -3,10 +3,12 @@
 use http::HeaderValue;
 use wspulse_core::protocol::{PLAIN_SUBPROTOCOL, ResumeOffer, SUBPROTOCOL_PREFIX};
 
+use crate::codecs::CodecId;
 use crate::server::Server;
 
 /// What a client that speaks `wspulse.1` has said of itself in its handshake.
 pub(crate) struct Exchange {
+    pub(crate) codec: CodecId,
     /// What it offers to resume, if it has a session.
     pub(crate) resume: Option<ResumeOffer>,
 }
@@ -19,24 +21,25 @@ pub(super) enum Negotiated {
 }
 
 impl Negotiated {
-    /// The exchange if the server promises as much and the client offers it with the server's codec.
+    /// The exchange if the server promises as much and the client offers it with a codec that the
+    /// server has: its first offer of those.
     pub(super) fn of(server: &Server, offered: &[Box<str>]) -> Self {
-        if let Some(chosen) = chosen_exchange(server, offered) {
+        if let Some((codec, chosen)) = chosen_exchange(server, offered) {
             let resume = offered.iter().find_map(|offered| offered.parse().ok());
-            return Self::Exchange(Exchange { resume }, chosen);
+            return Self::Exchange(Exchange { codec, resume }, chosen);
         }
         let is_offered = offered.iter().any(|offered| **offered == *PLAIN_SUBPROTOCOL);
         Self::Plain(is_offered.then(|| HeaderValue::from_static(PLAIN_SUBPROTOCOL)))
     }
 }
 
-fn chosen_exchange(server: &Server, offered: &[Box<str>]) -> Option<HeaderValue> {
+fn chosen_exchange(server: &Server, offered: &[Box<str>]) -> Option<(CodecId, HeaderValue)> {
     if !server.options().delivery.offers_exchange() {
         return None;
     }
-    let codec = server.codec().name()?;
-    let chosen = offered.iter().find(|offered| {
-        offered.strip_prefix(SUBPROTOCOL_PREFIX).is_some_and(|wanted| wanted == codec)
+    let (codec, chosen) = offered.iter().find_map(|offered| {
+        let codec = server.codecs().named(offered.strip_prefix(SUBPROTOCOL_PREFIX)?)?;
+        Some((codec, offered))
     })?;
-    HeaderValue::from_str(chosen).ok()
+    Some((codec, HeaderValue::from_str(chosen).ok()?))
 }

@@ -108,7 +108,8 @@ events! {
     MessageBroadcast<'a> {
         /// The room.
         room: &'a str,
-        /// The encoded frame, in bytes.
+        /// The encoded frame, in bytes. Where members have different codecs, all its encodings
+        /// together, each counted once.
         payload_bytes: usize,
         /// How many members it was offered to, those included who had to drop one for it.
         fan_out: usize,

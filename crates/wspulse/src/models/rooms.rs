@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use shuttle::sync::atomic::AtomicBool;
 use shuttle::thread;
 
-use super::stage::{close, connection, explore, frame, join, server};
+use wspulse_core::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
+
+use super::stage::{close, connection, explore, frame, join, join_with_codec, server};
+use crate::{Delivery, Frame, MessageKind};
 
 #[test]
 fn who_has_joined_before_a_broadcast_gets_it() {
@@ -55,6 +59,54 @@ fn who_has_left_before_a_broadcast_does_not_get_it() {
         assert!(accepted == 0 || !must_not_come, "left before, and got it");
         client.wait_for_end();
         assert_eq!(client.frames().len() as u64, accepted);
+        close(&server);
+    });
+}
+
+/// JSON under another name.
+struct Other;
+
+impl Codec for Other {
+    fn name(&self) -> Option<&str> {
+        Some("other")
+    }
+
+    fn kind(&self, frame: &Frame) -> MessageKind {
+        JsonCodec.kind(frame)
+    }
+
+    fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        JsonCodec.encode(frame, out)
+    }
+
+    fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
+        JsonCodec.decode(message)
+    }
+}
+
+#[test]
+fn who_brings_another_codec_misses_no_broadcast_from_then_on() {
+    explore(|| {
+        let server = server(|builder| {
+            let builder = builder.also_codec(Other).delivery(Delivery::ExactlyOnce);
+            builder.resume_window(Duration::from_mins(1))
+        });
+        let ann = join(&server, "room", "ann").expect("the server is open");
+        let joiner = {
+            let server = server.clone();
+            thread::spawn(move || {
+                let client = join_with_codec(&server, "room", "bob", "other");
+                let reached = server.broadcast("room", frame("b1")).expect("the server is open");
+                assert_eq!(reached, 2);
+                client.expect("the server is open")
+            })
+        };
+        let reached = server.broadcast("room", frame("a1")).expect("the server is open");
+        let _bob = joiner.join().expect("no panic");
+        let accepted = connection(&server, "bob").outbound_stats().accepted;
+        assert_eq!(accepted, reached as u64);
+        let order = ann.wait_for_frames(2);
+        assert!(order == ["a1", "b1"] || reached == 2, "{order:?}, and bob has one of them");
         close(&server);
     });
 }

@@ -93,8 +93,22 @@ pub(super) fn join_exchanging(
     bytes: usize,
 ) -> Result<Client, Refused> {
     let state = WireState { free: bytes, ..WireState::default() };
-    let exchange = Exchange { resume: resumes };
-    arrive(server, Admission::room("room").id(id), Some(exchange), state)
+    arrive(server, Admission::room("room").id(id), Some(exchange(server, "json", resumes)), state)
+}
+
+/// Registers a client of `wspulse.1` that asks for this codec.
+pub(super) fn join_with_codec(
+    server: &Server,
+    room: &str,
+    id: &str,
+    codec: &str,
+) -> Result<Client, Refused> {
+    let state = WireState { free: usize::MAX, ..WireState::default() };
+    arrive(server, Admission::room(room).id(id), Some(exchange(server, codec, None)), state)
+}
+
+fn exchange(server: &Server, codec: &str, resume: Option<ResumeOffer>) -> Exchange {
+    Exchange { codec: server.codecs().named(codec).expect("the server has it"), resume }
 }
 
 fn arrive(

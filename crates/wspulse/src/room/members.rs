@@ -5,10 +5,13 @@ use std::sync::atomic::Ordering;
 
 use wspulse_core::EncodedFrame;
 
+use super::present::Present;
 use super::waves::{RunningWaves, Waves};
+use crate::codecs::CodecSet;
 use crate::connection::{Connection, ConnectionShared};
 use crate::mailbox::{Notice, Offered};
 use crate::queued_bytes::QueuedBytes;
+use crate::representations::Representations;
 use crate::runtimes::Home;
 use crate::sync::Mutex;
 
@@ -22,7 +25,17 @@ pub(crate) struct Members {
 #[derive(Default)]
 pub(super) struct Inner {
     pub(super) list: Vec<Arc<ConnectionShared>>,
+    present: Present,
     pub(super) waves: Waves,
+}
+
+/// Whom a broadcast is for, and how it is queued.
+#[derive(Clone, Copy)]
+pub(crate) struct Addressed<'a> {
+    /// The one who does not get it.
+    pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
+    pub(crate) overflow: Overflow,
+    pub(crate) queued_bytes: Option<&'a QueuedBytes>,
 }
 
 /// What a broadcast did.
@@ -49,6 +62,7 @@ impl Members {
     ) -> Option<RunningWaves> {
         let mut inner = self.inner.lock();
         connection.room_slot.store(inner.list.len(), Ordering::Relaxed);
+        inner.present.join(connection.mailbox.codec());
         inner.list.push(connection);
         let members = inner.list.len();
         inner.waves.resize(members);
@@ -63,6 +77,7 @@ impl Members {
         let mut inner = self.inner.lock();
         let slot = connection.room_slot.load(Ordering::Relaxed);
         inner.list.swap_remove(slot);
+        inner.present.leave(connection.mailbox.codec());
         if let Some(moved) = inner.list.get(slot) {
             moved.room_slot.store(slot, Ordering::Relaxed);
         }
@@ -78,25 +93,68 @@ impl Members {
     pub(crate) fn dissolve(&self) {
         let mut inner = self.inner.lock();
         inner.list = Vec::new();
+        inner.present = Present::default();
         inner.waves.resize(0);
     }
 
-    /// Gives every member but `excluded` a reference to the frame: nothing is copied, and nothing
-    /// is allocated for a member whose queue was empty.
-    pub(crate) fn broadcast(
+    /// Gives every member a reference to the frame, on a server that has one codec.
+    pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> FanOut {
+        self.inner.lock().push(addressed, |_| Some(frame))
+    }
+
+    /// Gives every member a reference to the frame in its own codec, if it was made in all that are
+    /// needed; else says which are missing, and nobody gets anything. That is for the caller to make,
+    /// as codecs are the application's code, and to try again: other members may have come.
+    pub(crate) fn broadcast_by_codec(
         &self,
-        frame: &EncodedFrame,
-        excluded: Option<&Arc<ConnectionShared>>,
-        overflow: Overflow,
-        queued_bytes: Option<&QueuedBytes>,
-    ) -> FanOut {
-        let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
+        frames: &Representations<'_>,
+        addressed: Addressed<'_>,
+    ) -> Result<FanOut, CodecSet> {
         let inner = &mut *self.inner.lock();
-        let waves_home = inner.waves.home();
-        for member in &inner.list {
+        let left_out = addressed.excluded.filter(|excluded| inner.is_member(excluded));
+        let left_out = left_out.map(|member| member.mailbox.codec());
+        let present = inner.present.among(inner.list.len(), left_out);
+        let missing = present.without(frames.made());
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        Ok(inner.push(addressed, |member| frames.of(member.mailbox.codec())))
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Connection> {
+        self.inner.lock().list.iter().cloned().map(Connection::new).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inner.lock().list.len()
+    }
+}
+
+impl Inner {
+    fn is_member(&self, connection: &Arc<ConnectionShared>) -> bool {
+        // Of a connection in another room it is a place there.
+        let slot = connection.room_slot.load(Ordering::Relaxed);
+        self.list.get(slot).is_some_and(|member| Arc::ptr_eq(member, connection))
+    }
+
+    /// Queues for each member that it is for the frame that is its own: nothing is copied, and
+    /// nothing is allocated for a member whose queue was empty.
+    #[inline]
+    fn push<'f>(
+        &mut self,
+        addressed: Addressed<'_>,
+        frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
+    ) -> FanOut {
+        let Addressed { excluded, overflow, queued_bytes } = addressed;
+        let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
+        let waves_home = self.waves.home();
+        for member in &self.list {
             if excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member)) {
                 continue;
             }
+            let Some(frame) = frame_of(member) else {
+                continue;
+            };
             let notice =
                 if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
             let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
@@ -112,20 +170,12 @@ impl Members {
             }
         }
         if waves_home.is_some() {
-            let members = inner.list.len();
-            inner.waves.begin(members);
+            let members = self.list.len();
+            self.waves.begin(members);
             // A worker keeps to itself what it has woken last. That must not be the waves, on which
             // the whole room relies: this callback may go on to hold the worker.
-            inner.wake_members(1);
+            self.wake_members(1);
         }
         fan_out
-    }
-
-    pub(crate) fn snapshot(&self) -> Vec<Connection> {
-        self.inner.lock().list.iter().cloned().map(Connection::new).collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.inner.lock().list.len()
     }
 }

@@ -17,6 +17,7 @@ use wspulse_core::{Disconnect, OVERTAKEN};
 use super::Server;
 use crate::address::AddressGroup;
 use crate::budget::poll_unbudgeted;
+use crate::codecs::CodecId;
 use crate::connect::Admission;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::driver::Driver;
@@ -25,7 +26,6 @@ use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
 use crate::restored::Asked;
-use crate::room::Overflow;
 use crate::sync::{self, AtomicUsize};
 use crate::token::{Proof, Token, TokenKey};
 use crate::transport::{ComesBack, Upgrade, turn_away};
@@ -64,15 +64,6 @@ impl Server {
             self.inner.registry.check_places(peer_addr.map(AddressGroup::of))?;
         }
         Ok(())
-    }
-
-    /// Whether somebody must hear of the members for whom there was no room.
-    pub(super) fn overflow_interest(&self) -> Overflow {
-        if self.options().delivery.is_promised() {
-            Overflow::Listed
-        } else {
-            self.metrics().overflow_interest()
-        }
     }
 
     pub(crate) fn blocking(&self) -> &Blocking {
@@ -120,17 +111,20 @@ impl Server {
             upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
         }
         let wanted_room = Arc::clone(&room);
+        let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
         let speaks = match exchange {
             None => Speaks::Plain,
-            Some(Exchange { resume }) => {
+            Some(Exchange { resume, codec }) => {
                 let offered = resume.and_then(|offer| self.find_offered(&offer, id.as_deref()));
                 if let Some((session, _, Token::Worthless)) = &offered {
                     self.turn_away_outdated(session, upgrade);
                     return Ok(());
                 }
+                // What a session holds is encoded, and would be read by another codec.
                 let found = offered
+                    .filter(|(session, ..)| session.mailbox.codec() == codec)
                     .and_then(|(session, received, token)| Found::new(session, received, token))
-                    .or_else(|| self.find_unclaimed(id.as_deref()?));
+                    .or_else(|| self.find_unclaimed(id.as_deref()?, codec));
                 upgrade.comes_back = found.as_ref().map(|found| found.comes_back);
                 Speaks::Exchange { resumes: found.map(|found| found.session) }
             }
@@ -151,7 +145,7 @@ impl Server {
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.outbound_queue(), peer_addr),
+                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, codec),
                 ended: Notify::new(),
                 room_slot: AtomicUsize::new(0),
                 task_key,
@@ -208,10 +202,11 @@ impl Server {
 
     /// A session whose first hello nobody is known to have read: it is for the client that is
     /// admitted under its id now, which has no token and no frame of it.
-    fn find_unclaimed(&self, id: &str) -> Option<Found> {
+    fn find_unclaimed(&self, id: &str, codec: CodecId) -> Option<Found> {
         let session = self.inner.registry.find(id)?;
         let is_claimed = session.mailbox.proof()?.is_claimed();
-        (!is_claimed).then_some(Found { session, comes_back: ComesBack { received: 0, token: 0 } })
+        let is_for_it = !is_claimed && session.mailbox.codec() == codec;
+        is_for_it.then_some(Found { session, comes_back: ComesBack { received: 0, token: 0 } })
     }
 
     /// Ends a connection and tells whether this call was the one that did.
