@@ -37,7 +37,7 @@ pub struct Frame {
 ///
 /// Where clients have different codecs, a frame that comes from one may go to another. So the codecs
 /// of this crate say of what they decode in which format it is, and so do [`Frame::json`] and
-/// [`Frame::msgpack`]; each of them writes the other's payloads in its own format.
+/// `Frame::msgpack`; each of them writes the other's payloads in its own format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum PayloadFormat {
