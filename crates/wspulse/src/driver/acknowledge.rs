@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use wspulse_core::Escaped;
-use wspulse_core::outbound::{NotWritten, PingPayload};
+use wspulse_core::outbound::{ControlLane, NotWritten, PingPayload};
+use wspulse_core::session::Session;
 
 use super::Driver;
 use crate::connection::ConnectionShared;
+use crate::mailbox::Mailbox;
 use crate::metrics::FramesAcknowledged;
+use crate::transport::Transport;
 
 /// Tells the questions of one transport from those of another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,21 +41,36 @@ impl Nonce {
     }
 }
 
+/// Owes the peer the question how far it has got, if it is asked that at all: behind what was
+/// written, in front of what is written next.
+pub(super) fn queue_question(
+    session: &mut Session,
+    lane: &mut ControlLane,
+    mailbox: &Mailbox,
+    now: Instant,
+) {
+    let Some(nonce) = session.questions_nonce() else { return };
+    let number = mailbox.written_to_transport();
+    if session.exchanges() {
+        lane.queue_ask();
+    } else {
+        lane.queue_ping(Nonce(nonce).question(number));
+    }
+    session.handle_asked(number, now);
+}
+
 impl Driver {
     /// Owes the peer a Ping, which asks how far it has got if anything is kept.
     pub(super) fn queue_ping(&mut self, now: Instant) {
-        let exchanges = self.session.exchanges();
-        let Some(transport) = &mut self.transport else { return };
-        if exchanges {
-            transport.lane.queue_ping(PingPayload::Empty);
-            return self.ask_client(now);
+        let Some(Transport { lane, .. }) = &mut self.transport else { return };
+        // With a client of `wspulse.1` the question is a message of its own.
+        let is_question = self.session.questions_nonce().is_some() && !self.session.exchanges();
+        if !is_question {
+            lane.queue_ping(PingPayload::Empty);
         }
-        let Some(nonce) = self.session.questions_nonce() else {
-            return transport.lane.queue_ping(PingPayload::Empty);
-        };
-        let number = self.connection.mailbox.written_to_transport();
-        transport.lane.queue_ping(Nonce(nonce).question(number));
-        self.session.handle_asked(number, now);
+        if is_question || self.session.may_ask() {
+            queue_question(&mut self.session, lane, &self.connection.mailbox, now);
+        }
     }
 
     /// The peer has all frames up to this one, it says.

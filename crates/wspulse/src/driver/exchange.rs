@@ -1,6 +1,6 @@
 //! What is said to a client that speaks `wspulse.1`, beside its frames.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::ResumedAt;
@@ -75,16 +75,6 @@ impl Driver {
         hello.window = millis(options.resume_window);
         hello.message_max = options.message_bytes_max as u64;
         Some(hello)
-    }
-
-    /// Asks a client that speaks `wspulse.1` how far it has got, if there is anything to ask.
-    pub(super) fn ask_client(&mut self, now: Instant) {
-        let Some(transport) = &mut self.transport else { return };
-        if self.session.may_ask() {
-            let number = self.connection.mailbox.written_to_transport();
-            transport.lane.queue_ask();
-            self.session.handle_asked(number, now);
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
 use wspulse_core::session::Taken;
 
-use super::acknowledge::Nonce;
+use super::acknowledge::queue_question;
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
 use crate::connection::ConnectionShared;
@@ -69,17 +69,9 @@ impl Driver {
                 }
                 return self.flushed();
             }
-            if self.session.wants_to_ask()
-                && let Some(nonce) = self.session.questions_nonce()
-            {
-                // It goes in front of this batch, for what was written before.
-                let number = connection.mailbox.written_to_transport();
-                if self.session.exchanges() {
-                    transport.lane.queue_ask();
-                } else {
-                    transport.lane.queue_ping(Nonce::new(nonce).question(number));
-                }
-                self.session.handle_asked(number, now());
+            if self.session.wants_to_ask() {
+                let Transport { lane, .. } = transport;
+                queue_question(&mut self.session, lane, &connection.mailbox, now());
             }
             let bytes_before = taken.bytes;
             let polled = if std::mem::take(&mut is_starved) {
