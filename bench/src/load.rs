@@ -55,6 +55,13 @@ pub(crate) enum LoadError {
 /// 4,096, enough to keep any server busy.
 pub(crate) const CONNECTING_MAX: usize = 512;
 
+/// How many sockets there may be, but for those that are connecting: a process often may have no
+/// more than 20,000 descriptors, and the server has as many as this program.
+const SOCKETS_MAX: usize = 19_000;
+
+/// Where clients come back from.
+const OTHER_NETWORK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
 /// One read's worth: more than any window of messages of a scenario.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
@@ -74,6 +81,8 @@ pub(crate) struct Fleet {
     silent: HashMap<usize, Client>,
     scratch: Vec<u8>,
     ready: usize,
+    /// Where clients connect from, if the kernel is not to choose.
+    source: Option<Ipv4Addr>,
 }
 
 impl Fleet {
@@ -86,6 +95,7 @@ impl Fleet {
             silent: HashMap::new(),
             scratch: vec![0; SCRATCH_BYTES],
             ready: 0,
+            source: None,
         })
     }
 
@@ -149,7 +159,9 @@ impl Fleet {
             }
             if !was_ready && client.is_ready() {
                 self.ready += 1;
-                if let Some(old) = self.silent.remove(&index) {
+                if self.silent.len() + self.clients.len() > SOCKETS_MAX
+                    && let Some(old) = self.silent.remove(&index)
+                {
                     old.reset()?;
                 }
             }
@@ -203,10 +215,11 @@ impl Fleet {
     /// All clients but the first `spared` fall silent, without a word to the server, which their
     /// sockets go on to take bytes from. Tells who they have to be to come back.
     ///
-    /// Whoever comes back first takes the place of the first of them, and so on. Its old socket is
-    /// given up once it is back, and not before: so the server has to take the new one while it
-    /// takes the old one for sound. Were it kept for longer, the sockets would be more than a
-    /// process may have.
+    /// Whoever comes back first takes the place of the first of them, and so on. The server takes the
+    /// old socket for sound, and gets no answer on it: it is kept. Only where there would be too many
+    /// sockets are those given up whose clients are back. They come from another address, as devices
+    /// do that have changed networks: beside as many sockets from the same one, the kernel would look
+    /// long for a port that is free.
     pub(crate) fn fall_silent(&mut self, spared: usize) -> io::Result<Vec<Identity>> {
         self.ready = self.ready.min(spared);
         let mut identities = Vec::with_capacity(self.clients.len() - spared);
@@ -215,7 +228,14 @@ impl Fleet {
             identities.push(client.identity());
             self.silent.insert(place, client);
         }
+        self.source = Some(OTHER_NETWORK);
         Ok(identities)
+    }
+
+    /// How many clients have got something that the server has not asked about since, or that they
+    /// have not answered.
+    pub(crate) fn owing(&self) -> usize {
+        self.clients.iter().filter(|client| client.owes_answer()).count()
     }
 
     /// When a client has read its 101.
@@ -248,7 +268,8 @@ impl Fleet {
         let io = |source| LoadError::Io { client: index, source };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.target.port));
         let mut client =
-            Client::connect(address, self.target.dialect, identity, buffers).map_err(io)?;
+            Client::connect(address, self.source, self.target.dialect, identity, buffers)
+                .map_err(io)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(client.socket(), Token(index), interest).map_err(io)?;
         self.clients.push(client);

@@ -1,7 +1,7 @@
 //! One client: its socket, its handshake, its messages.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -34,6 +34,8 @@ pub(super) struct Client {
     /// What the socket has not taken yet.
     unsent: Vec<u8>,
     attention: Attention,
+    /// Something has come that it was not asked about since.
+    owes_answer: bool,
     /// Messages that have come, where the server asks for that.
     received: u64,
     /// What finds its session, where the server gives such a thing: the newest.
@@ -88,6 +90,7 @@ impl From<io::Error> for Fault {
 impl Client {
     pub(super) fn connect(
         address: SocketAddr,
+        source: Option<Ipv4Addr>,
         dialect: Dialect,
         identity: &Identity,
         buffers: Buffers,
@@ -98,6 +101,9 @@ impl Client {
         match buffers {
             Buffers::System => {}
             Buffers::Small => socket.set_recv_buffer_size(4096)?,
+        }
+        if let Some(source) = source {
+            socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         match socket.connect(&address.into()) {
             // EINPROGRESS, which the standard library has no stable name for.
@@ -121,6 +127,7 @@ impl Client {
             carry: Vec::new(),
             unsent: request.into_bytes(),
             attention: Attention::Full,
+            owes_answer: false,
             received: ticket.map_or(0, |ticket| ticket.received),
             token: None,
             is_back: ticket.is_some(),
@@ -137,6 +144,10 @@ impl Client {
 
     pub(super) const fn opened_at(&self) -> Option<Instant> {
         self.opened_at
+    }
+
+    pub(super) const fn owes_answer(&self) -> bool {
+        self.owes_answer
     }
 
     /// Whom it has to say that it is to get its session again.
@@ -262,11 +273,13 @@ impl Client {
             consumed += frame.payload.end;
             match frame.opcode {
                 wire::TEXT | wire::BINARY if frame.is_final => {
+                    self.owes_answer = true;
                     let step = dialect.read(&self.room, payload, &mut *on_delivery);
                     self.step(step.map_err(Fault::Protocol)?)?;
                 }
                 wire::PING if self.attention == Attention::Reading => {}
                 wire::PING => {
+                    self.owes_answer = false;
                     let mut pong = Vec::new();
                     wire::encode(wire::PONG, &[payload], &mut pong);
                     self.write(&pong)?;
@@ -286,7 +299,10 @@ impl Client {
             Step::Greeted(greeting) => self.greet(greeting)?,
             Step::Counted | Step::Acknowledge if self.attention == Attention::Reading => {}
             Step::Counted => self.received += 1,
-            Step::Acknowledge => self.say(format!("[\"ack\",{}]", self.received).as_bytes())?,
+            Step::Acknowledge => {
+                self.owes_answer = false;
+                self.say(format!("[\"ack\",{}]", self.received).as_bytes())?;
+            }
             Step::Reply(text) => self.say(&text)?,
         }
         Ok(())

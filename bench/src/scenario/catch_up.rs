@@ -44,7 +44,7 @@ fn run(subject: &Subject, clients: usize) -> Result<Outcome, Box<dyn Error>> {
     let others = (1..=clients).map(|client| identity(0, client));
     stage.fleet.connect(others, Buffers::System, CONNECT_WITHIN)?;
     stage.settle(1 + clients)?;
-    acknowledged(&mut stage)?;
+    acknowledged(&mut stage, subject)?;
     let returning = stage.fleet.cut(1)?;
     rest(&mut stage, Duration::from_secs(1))?;
     publish(&mut stage, 1, MESSAGES, MESSAGE_BYTES)?;

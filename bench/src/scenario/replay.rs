@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use super::PROMISING;
 use super::memory::rest;
 use super::stage::{CONNECT_WITHIN, Costs, STEP_WITHIN, Stage, stamp};
 use crate::load::{Buffers, Identity, LoadError};
+use crate::subject::Subject;
 
 /// For messages that nobody should have sent: they would be there by then.
 const SURPLUS_WITHIN: Duration = Duration::from_millis(200);
@@ -103,12 +105,23 @@ impl Replay {
     }
 }
 
-/// How long a client may take to be asked how far it has got, and a while: a server asks after 1 s.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(2500);
+/// For the answers to be read.
+const READ_WITHIN: Duration = Duration::from_millis(500);
 
-/// Returns when the clients have acknowledged what they have got so far.
-pub(super) fn acknowledged(stage: &mut Stage) -> Result<(), LoadError> {
-    rest(stage, ACKNOWLEDGED_WITHIN)
+/// Returns when the clients have acknowledged what they have got so far, if the server asks for that.
+pub(super) fn acknowledged(stage: &mut Stage, subject: &Subject) -> Result<(), LoadError> {
+    if !PROMISING.contains(&&*subject.name) {
+        return Ok(());
+    }
+    let deadline = Instant::now() + STEP_WITHIN;
+    while stage.fleet.owing() > 0 {
+        if Instant::now() > deadline {
+            let what = format!("all answers ({} missing)", stage.fleet.owing());
+            return Err(LoadError::Late { what, within: STEP_WITHIN });
+        }
+        rest(stage, READ_WITHIN)?;
+    }
+    rest(stage, READ_WITHIN)
 }
 
 #[cfg(test)]

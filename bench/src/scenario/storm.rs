@@ -38,7 +38,7 @@ pub(super) fn scenario(clients: usize) -> Scenario {
             stage.fleet.connect(others, Buffers::System, CONNECT_WITHIN)?;
             let first = watch.elapsed();
             stage.settle(1 + clients)?;
-            acknowledged(&mut stage)?;
+            acknowledged(&mut stage, subject)?;
             let returning = stage.fleet.cut(1)?;
             rest(&mut stage, Duration::from_secs(1))?;
             publish(&mut stage, 1, MESSAGES, MESSAGE_BYTES)?;

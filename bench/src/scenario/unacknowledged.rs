@@ -67,7 +67,7 @@ fn resident(
     let more = (FIRST..FIRST + clients).map(|client| identity(0, client));
     stage.fleet.connect(more, Buffers::System, CONNECT_WITHIN)?;
     stage.settle(FIRST + clients)?;
-    acknowledged(&mut stage)?;
+    acknowledged(&mut stage, subject)?;
     stage.fleet.stop_answering(FIRST);
     flood(&mut stage, FIRST + clients, messages)?;
     let mut returning = stage.fleet.cut(FIRST)?;

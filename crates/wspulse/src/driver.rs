@@ -198,16 +198,19 @@ impl Driver {
         self.connection.server.turn_away(&self.connection, upgrade);
     }
 
-    fn drive_upgrade(&mut self, cx: &mut Context<'_>) {
+    /// Takes the transport that is on its way, once it is there. Tells whether one has come:
+    /// what an old one had taken may have to be written again to it, at once.
+    fn drive_upgrade(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(upgrade) = self.arrivals.upgrade_mut() else {
-            return;
+            return false;
         };
         let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
-            return;
+            return false;
         };
         let (peer_addr, comes_back, asked) =
             (upgrade.peer_addr, upgrade.comes_back, upgrade.asked.take());
         self.arrivals.take_upgrade();
+        let has_come = result.is_ok();
         match result {
             // It was not when it was let in.
             Ok(late) if comes_back.is_some_and(|it| self.connection.mailbox.has_left(it.token)) => {
@@ -264,6 +267,7 @@ impl Driver {
             }
         }
         self.settle();
+        has_come
     }
 }
 
@@ -274,12 +278,12 @@ impl Future for Driver {
         let this = self.get_mut();
         for round in 1..=ROUNDS_MAX {
             let had_frames = this.drive_mailbox();
-            this.drive_upgrade(cx);
+            let may_be_frames = this.drive_upgrade(cx) || had_frames;
             let mut progress = this.drive_callback(cx);
             progress |= this.drive_read(cx);
             this.drive_ping();
             // Frames that have come in this round are seen in the next, or before the task sleeps.
-            let written = this.drive_write(had_frames, cx);
+            let written = this.drive_write(may_be_frames, cx);
             progress |= matches!(written, Written::Failed | Written::Lost);
             if !progress || round == ROUNDS_MAX {
                 progress |= this.drive_timer(cx).is_ready();
