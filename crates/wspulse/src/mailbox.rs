@@ -222,7 +222,8 @@ impl Mailbox {
     }
 
     /// Ends the connection, unless it has ended already, and returns what it was before. To be
-    /// called under the registry's lock, so that a connection that has ended is never found.
+    /// called under the locks of the registry and of the id's shard, so that a connection that has
+    /// ended is never found.
     pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
         let mut inner = self.inner.lock();
         let before = inner.state;

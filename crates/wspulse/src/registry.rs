@@ -1,48 +1,57 @@
 //! Who is connected, and in which room: the one place where ids and rooms are decided.
 
+mod directory;
 mod farewells;
 mod places;
+mod speaks;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use slab::Slab;
 use tokio::time::Instant;
-use wspulse_core::Disconnect;
 use wspulse_core::session::Predecessor;
+use wspulse_core::{Disconnect, DisconnectReason};
 
 use crate::address::AddressGroup;
 use crate::connection::{Connection, ConnectionShared, ConnectionState};
 use crate::mailbox::{End, HasEnded};
 use crate::meter::{LifecycleEvent, Meter};
+use crate::options::ReturnRules;
 use crate::options::admission::AdmissionOptions;
-use crate::options::{DuplicatePolicy, ReturnRules, RoomChange};
 use crate::room::{Members, RunningWaves};
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
+use directory::{Directory, Named};
 use farewells::Farewells;
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
+pub(crate) use speaks::Speaks;
 
-/// All connections and rooms. Its lock comes before a room's, which comes before a mailbox's; no
-/// application code runs under any of them.
+/// All connections and rooms. Its lock comes before those of a directory's shard and of a room, and
+/// these before a mailbox's; no application code runs under any of them.
+///
+/// Whoever comes or ends takes the registry's lock. Whoever looks for a connection or a room does
+/// not: a fan-out to a large room, for which others wait that come to it, holds back no message.
 pub(crate) struct Registry {
     inner: Mutex<Inner>,
+    /// Changes under the lock.
+    is_open: AtomicBool,
+    /// Those that have not ended, by id.
+    connections: Directory<ConnectionShared>,
+    /// Those that have members.
+    rooms: Directory<Members>,
     farewells: Arc<Farewells>,
 }
 
 struct Inner {
-    is_open: bool,
-    /// Connections that have not ended, by id.
-    connections: HashMap<Arc<str>, Arc<ConnectionShared>>,
     /// Connections that have ended and whose tasks still run, by id.
     ending: HashMap<Arc<str>, Ending>,
-    /// Rooms that have members.
-    rooms: HashMap<Arc<str>, Arc<Members>>,
-    /// Every connection whose task runs: those above, and those that have ended and still flush or
-    /// run callbacks.
+    /// Every connection whose task runs: those that have not ended, and those that have and still
+    /// flush or run callbacks.
     tasks: Slab<Arc<ConnectionShared>>,
-    /// What `connections` count as, where their number is limited.
+    /// What those that have not ended count as, where their number is limited.
     places: Places,
 }
 
@@ -64,14 +73,6 @@ pub(crate) struct Arrival<'a> {
     pub(crate) speaks: Speaks,
     /// The transport on its way.
     pub(crate) upgrade: Upgrade,
-}
-
-/// What a client and its session speak.
-pub(crate) enum Speaks {
-    /// WebSocket, and nothing beside.
-    Plain,
-    /// `wspulse.1`; and this is the session whose token the client has, if it has one.
-    Exchange { resumes: Option<Arc<ConnectionShared>> },
 }
 
 /// Why a client is not let in.
@@ -115,13 +116,13 @@ impl Registry {
     pub(crate) fn new(options: &AdmissionOptions) -> Self {
         Self {
             inner: Mutex::new(Inner {
-                is_open: true,
-                connections: HashMap::new(),
                 ending: HashMap::new(),
-                rooms: HashMap::new(),
                 tasks: Slab::new(),
                 places: Places::new(options),
             }),
+            is_open: AtomicBool::new(true),
+            connections: Directory::new(),
+            rooms: Directory::new(),
             farewells: Arc::new(Farewells::new(options)),
         }
     }
@@ -132,7 +133,7 @@ impl Registry {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.inner.lock().is_open
+        self.is_open.load(Ordering::Acquire)
     }
 
     /// Whether a client of this group will be refused whatever its id turns out to be.
@@ -154,11 +155,11 @@ impl Registry {
         let Arrival { id, is_named, room, speaks, upgrade } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         let inner = &mut *self.inner.lock();
-        if !inner.is_open {
+        if !self.is_open() {
             return Err(Refused::ServerClosed);
         }
-        let existing = inner.connections.get(id);
-        if let Some(connection) = existing
+        let existing = self.connections.find(id);
+        if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
             && rules.may_come_back(connection, room)?
         {
@@ -167,7 +168,7 @@ impl Registry {
             let connection = Arc::clone(connection);
             return Ok(Registered::Attached { connection, displaced });
         }
-        let replaced = existing.cloned();
+        let replaced = existing;
         let ending = inner.ending.get(id).map_or(0, |ending| ending.tasks);
         if ending + usize::from(replaced.is_some()) > ENDING_PER_PLACE_MAX {
             return Err(Refused::TooManyEnding);
@@ -178,9 +179,9 @@ impl Registry {
         }
         let entry = inner.tasks.vacant_entry();
         let mut connection = create(entry.key());
-        if let Some((name, _)) = inner.rooms.get_key_value(&connection.room) {
-            // All members share one copy of their room's name.
-            connection.room = Arc::clone(name);
+        let members = self.rooms.find(&connection.room);
+        if let Some(members) = &members {
+            connection.room = Arc::clone(members.room());
         }
         let connection = Arc::new(connection);
         entry.insert(Arc::clone(&connection));
@@ -188,11 +189,12 @@ impl Registry {
         if let Speaks::Exchange { .. } = speaks {
             connection.mailbox.begin_exchange();
         }
-        let waves = inner.join(&connection, meter);
-        if let Some(old) = replaced {
-            let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
-            // Nobody else can have ended it: it was registered, and ends happen under this lock.
-            let _ = inner.end(&old, end, meter);
+        let waves = self.join(members, &connection, meter);
+        // The id leads to the old one until it ends, and to the new one from then on.
+        let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
+        let ended = self.connections.put(&connection, |old| old.mailbox.end(end));
+        if let (Some(old), Some(Ok(before))) = (replaced, ended) {
+            self.leave(inner, &old, before, Disconnect::Duplicate.reason(), meter);
         }
         let predecessor = match inner.ending.get(id) {
             Some(ending) => ending.last.mailbox.succeed(&connection),
@@ -202,7 +204,6 @@ impl Registry {
             room: Arc::clone(&connection.room),
             id: Arc::clone(&connection.id),
         });
-        inner.connections.insert(Arc::clone(id), Arc::clone(&connection));
         Ok(Registered::New { connection, predecessor, upgrade, waves })
     }
 
@@ -214,28 +215,30 @@ impl Registry {
         rule: EndRule,
         meter: &Meter,
     ) -> Result<(), HasEnded> {
-        let mut inner = self.inner.lock();
+        let inner = &mut *self.inner.lock();
         if rule == EndRule::UnlessAttaching && connection.mailbox.has_upgrade() {
             return Ok(());
         }
-        inner.end(connection, end, meter)
+        let reason = end.disconnect.reason();
+        let before = self.connections.take_out(connection, || connection.mailbox.end(end))?;
+        self.leave(inner, connection, before, reason, meter);
+        Ok(())
     }
 
     /// Ends all connections and takes no more; each task learns until when callbacks may run.
     /// Tells whether this call was the one that closed.
     pub(crate) fn close(&self, deadline: Instant, meter: &Meter) -> bool {
         let mut inner = self.inner.lock();
-        if !inner.is_open {
+        if !self.is_open() {
             return false;
         }
-        inner.is_open = false;
+        self.is_open.store(false, Ordering::Release);
         inner.places.clear();
-        inner.connections = HashMap::new();
+        self.connections.clear();
         // Nobody comes any more who would have to wait for them.
         inner.ending = HashMap::new();
-        let mut rooms = std::mem::take(&mut inner.rooms);
-        // In the order of the tasks: that of the maps is another in each process, and no fault
-        // would show twice.
+        // In the order of the tasks: that of the directory is another in each process, and no
+        // fault would show twice.
         for (_, connection) in &inner.tasks {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
             if let Ok(before) = connection.mailbox.end(end) {
@@ -245,9 +248,10 @@ impl Registry {
             connection.mailbox.limit_callbacks(deadline);
         }
         for (_, connection) in &inner.tasks {
-            if let Some((room, members)) = rooms.remove_entry(&connection.room) {
+            if let Some(members) = self.rooms.find(&connection.room) {
+                self.rooms.remove(&members);
                 members.dissolve();
-                meter.note(|| LifecycleEvent::RoomDestroyed { room });
+                meter.note(|| LifecycleEvent::RoomDestroyed { room: Arc::clone(members.room()) });
             }
         }
         true
@@ -272,92 +276,66 @@ impl Registry {
         }
     }
 
+    /// Whether nobody has the lock at this moment.
+    #[cfg(all(test, not(shuttle)))]
+    pub(crate) fn is_free(&self) -> bool {
+        self.inner.try_lock().is_some()
+    }
+
     pub(crate) fn find(&self, id: &str) -> Option<Arc<ConnectionShared>> {
-        self.inner.lock().connections.get(id).cloned()
+        self.connections.find(id)
     }
 
     pub(crate) fn members(&self, room: &str) -> Option<Arc<Members>> {
-        self.inner.lock().rooms.get(room).cloned()
+        self.rooms.find(room)
     }
 
     pub(crate) fn connections(&self) -> Vec<Connection> {
-        self.inner.lock().connections.values().cloned().map(Connection::new).collect()
+        let _unchanged = self.inner.lock();
+        self.connections.all().into_iter().map(Connection::new).collect()
     }
 
     pub(crate) fn connection_count(&self) -> usize {
-        self.inner.lock().connections.len()
+        let _unchanged = self.inner.lock();
+        self.connections.len()
     }
 
     pub(crate) fn room_count(&self) -> usize {
-        self.inner.lock().rooms.len()
-    }
-}
-
-impl Speaks {
-    /// The id of the session that the client has the token of, or a random one.
-    pub(crate) fn session_id(&self) -> Arc<str> {
-        match self {
-            Self::Exchange { resumes: Some(session) } => Arc::clone(&session.id),
-            Self::Exchange { resumes: None } | Self::Plain => {
-                uuid::Uuid::new_v4().to_string().into()
-            }
-        }
+        let _unchanged = self.inner.lock();
+        self.rooms.len()
     }
 
-    /// Whether the client gets this session, which has the id that it was admitted with.
-    fn may_resume(&self, session: &Arc<ConnectionShared>, policy: DuplicatePolicy) -> bool {
-        match (self, session.mailbox.state(), policy) {
-            (_, ConnectionState::Closed, _) => false,
-            // Whoever has the token is whom the session waits for, be it suspended or not.
-            (Self::Exchange { resumes }, _, _) => {
-                resumes.as_ref().is_some_and(|resumes| Arc::ptr_eq(resumes, session))
-            }
-            (Self::Plain, _, _) if session.mailbox.proof().is_some() => false,
-            (Self::Plain, ConnectionState::Suspended, _)
-            | (Self::Plain, ConnectionState::Connected, DuplicatePolicy::Resume) => true,
-            (Self::Plain, ConnectionState::Connected, DuplicatePolicy::Replace) => false,
-        }
-    }
-}
-
-impl ReturnRules {
-    /// Whether a client that was admitted to this room gets the session that waits for it; else it
-    /// begins a new one. All that it may have changed besides its room belongs here.
-    fn may_come_back(self, session: &ConnectionShared, room: &str) -> Result<bool, Refused> {
-        match self.room_changes {
-            _ if *session.room == *room => Ok(true),
-            RoomChange::Keep => Ok(true),
-            RoomChange::Replace => Ok(false),
-            RoomChange::Refuse => Err(Refused::OtherRoom),
-        }
-    }
-}
-
-impl Inner {
     /// Puts a connection into its room, whose waves are returned if they must be started.
-    fn join(&mut self, connection: &Arc<ConnectionShared>, meter: &Meter) -> Option<RunningWaves> {
-        let members = match self.rooms.entry(Arc::clone(&connection.room)) {
-            Entry::Occupied(entry) => Arc::clone(entry.get()),
-            Entry::Vacant(entry) => {
-                meter.note(|| LifecycleEvent::RoomCreated { room: Arc::clone(entry.key()) });
-                Arc::clone(entry.insert(Arc::default()))
-            }
-        };
-        members.join(Arc::clone(connection))
+    fn join(
+        &self,
+        members: Option<Arc<Members>>,
+        connection: &Arc<ConnectionShared>,
+        meter: &Meter,
+    ) -> Option<RunningWaves> {
+        if let Some(members) = members {
+            return members.join(Arc::clone(connection));
+        }
+        let room = &connection.room;
+        meter.note(|| LifecycleEvent::RoomCreated { room: Arc::clone(room) });
+        let members = Arc::new(Members::new(Arc::clone(room)));
+        let waves = members.join(Arc::clone(connection));
+        // Nobody finds it without a member.
+        self.rooms.put(&members, |_| ());
+        waves
     }
 
-    fn end(
-        &mut self,
+    /// Settles what is left of a connection that has just ended, and led somewhere `before`.
+    fn leave(
+        &self,
+        inner: &mut Inner,
         connection: &Arc<ConnectionShared>,
-        end: End,
+        before: ConnectionState,
+        reason: DisconnectReason,
         meter: &Meter,
-    ) -> Result<(), HasEnded> {
-        let reason = end.disconnect.reason();
-        let before = connection.mailbox.end(end)?;
-        self.connections.remove(&connection.id);
-        self.places.free(connection.task_key);
+    ) {
+        inner.places.free(connection.task_key);
         let last = Arc::clone(connection);
-        match self.ending.entry(Arc::clone(&connection.id)) {
+        match inner.ending.entry(Arc::clone(&connection.id)) {
             Entry::Occupied(mut entry) => {
                 let tasks = entry.get().tasks + 1;
                 entry.insert(Ending { last, tasks });
@@ -367,12 +345,24 @@ impl Inner {
             }
         }
         meter.note(|| LifecycleEvent::closed(connection, before, reason));
-        if let Entry::Occupied(entry) = self.rooms.entry(Arc::clone(&connection.room))
-            && entry.get().leave(connection)
+        if let Some(members) = self.rooms.find(&connection.room)
+            && members.leave(connection)
         {
-            let (room, _) = entry.remove_entry();
+            self.rooms.remove(&members);
+            let room = Arc::clone(members.room());
             meter.note(|| LifecycleEvent::RoomDestroyed { room });
         }
-        Ok(())
+    }
+}
+
+impl Named for ConnectionShared {
+    fn name(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+impl Named for Members {
+    fn name(&self) -> &Arc<str> {
+        self.room()
     }
 }

@@ -342,3 +342,50 @@ impl fmt::Debug for Server {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::transport::{Upgradable, Upgrade};
+
+    fn enter(server: &Server, room: &str, id: &str) {
+        let (stream, _) = duplex(64);
+        let upgrade = Upgrade::ready(Upgradable::new(stream, &[]));
+        server.register(Admission::room(room).id(id), None, upgrade).expect("let in");
+    }
+
+    #[tokio::test]
+    async fn a_look_up_does_not_wait_for_who_enters_a_room_that_is_busy() {
+        let server = Server::builder_without_connect().build().expect("valid options");
+        enter(&server, "busy", "ann");
+        enter(&server, "quiet", "ben");
+        let members = server.inner.registry.members("busy").expect("it has a member");
+        let (runtime, entering) = (tokio::runtime::Handle::current(), server.clone());
+        let (tell, told) = mpsc::channel();
+        let late = members.while_held(|| {
+            let late = thread::spawn(move || {
+                let _runtime = runtime.enter();
+                tell.send(()).expect("somebody listens");
+                enter(&entering, "busy", "late");
+            });
+            told.recv().expect("it has begun");
+            // Until it holds the registry's lock.
+            while server.inner.registry.is_free() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert!(server.connection("ben").is_some() && server.connection("late").is_none());
+            let frame = || Frame::new("here");
+            assert!(server.send("ben", frame()).is_ok());
+            assert_eq!(server.broadcast("quiet", frame()).expect("it is open"), 1);
+            late
+        });
+        late.join().expect("no panic");
+        assert_eq!(server.room_len("busy"), 2);
+    }
+}

@@ -3,6 +3,7 @@
 
 #[cfg(not(all(test, shuttle)))]
 mod chosen {
+    pub(crate) use std::hash::RandomState as NameHasher;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use std::thread_local;
 
@@ -21,11 +22,15 @@ mod chosen {
 
 #[cfg(all(test, shuttle))]
 mod chosen {
+    use std::hash::{BuildHasherDefault, DefaultHasher};
     use std::sync::PoisonError;
 
     use shuttle::sync::MutexGuard;
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use shuttle::thread_local;
+
+    /// A schedule must replay: the same names share a lock each time.
+    pub(crate) type NameHasher = BuildHasherDefault<DefaultHasher>;
 
     /// Shuttle's, with the interface of `parking_lot`'s.
     #[derive(Default)]
@@ -50,4 +55,6 @@ mod chosen {
     }
 }
 
-pub(crate) use chosen::{AtomicBool, AtomicUsize, Mutex, has_runtime, spawn, thread_local};
+pub(crate) use chosen::{
+    AtomicBool, AtomicUsize, Mutex, NameHasher, has_runtime, spawn, thread_local,
+};

@@ -17,8 +17,8 @@ use crate::sync::Mutex;
 
 /// A room's members. Pushing to their queues happens under one lock, which gives the room's
 /// broadcasts one order for all.
-#[derive(Default)]
 pub(crate) struct Members {
+    room: Arc<str>,
     pub(super) inner: Mutex<Inner>,
 }
 
@@ -54,6 +54,15 @@ pub(crate) enum Overflow {
 }
 
 impl Members {
+    pub(crate) fn new(room: Arc<str>) -> Self {
+        Self { room, inner: Mutex::default() }
+    }
+
+    /// The room's id, of which all members share this copy.
+    pub(crate) const fn room(&self) -> &Arc<str> {
+        &self.room
+    }
+
     /// Adds a member. The room's waves are returned if they must [run](RunningWaves::run) from now
     /// on; dropping them takes the room's lock.
     pub(crate) fn join(
@@ -119,6 +128,13 @@ impl Members {
             return Err(missing);
         }
         Ok(inner.push(addressed, |member| frames.of(member.mailbox.codec())))
+    }
+
+    /// Does something while the room's lock is taken, as by a long fan-out.
+    #[cfg(all(test, not(shuttle)))]
+    pub(crate) fn while_held<R>(&self, then: impl FnOnce() -> R) -> R {
+        let _held = self.inner.lock();
+        then()
     }
 
     pub(crate) fn snapshot(&self) -> Vec<Connection> {
