@@ -130,13 +130,13 @@ impl Connection {
     }
 
     /// Queues a frame for this connection, without waiting. While it is suspended a full buffer
-    /// drops its oldest frames.
+    /// drops its oldest frames, unless delivery is promised.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] after its end; [`SendError::Encode`] if the codec cannot express the
-    /// frame; [`SendError::Full`] if it is connected and its send buffer is full, or if all send
-    /// buffers together are and its own oldest frames cannot make room.
+    /// frame; [`SendError::Full`] if its send buffer is full, and it is connected or delivery is
+    /// promised, or if all send buffers together are and its own oldest frames cannot make room.
     pub fn send(&self, frame: Frame) -> Result<(), SendError> {
         if self.state() == ConnectionState::Closed {
             return Err(SendError::Closed { frame });
