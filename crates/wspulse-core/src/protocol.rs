@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize as DeserializeDerive, Serialize};
+use serde_json::value::RawValue;
 
 use crate::codec::InboundMessage;
 use crate::encoded::MessageKind;
@@ -67,12 +68,24 @@ pub struct Hello {
 
 /// Whether a client found its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, DeserializeDerive)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum SessionKind {
     /// It begins here.
     New,
     /// It is the one that the client has had.
     Resumed,
+}
+
+impl TryFrom<String> for SessionKind {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        match name.as_str() {
+            "new" => Ok(Self::New),
+            "resumed" => Ok(Self::Resumed),
+            _ => Err("a session is new or resumed"),
+        }
+    }
 }
 
 impl fmt::Debug for Hello {
@@ -180,9 +193,14 @@ impl<'de> Visitor<'de> for ControlVisitor {
                 Control::Ack(count)
             }
             "hello" => {
-                let hello: Box<Hello> = array.next_element()?.ok_or_else(missing)?;
+                let hello: &RawValue = array.next_element()?.ok_or_else(missing)?;
+                // Derived code would take an array of the members for one as well.
+                if !hello.get().starts_with('{') {
+                    return Err(de::Error::custom("a hello is an object"));
+                }
+                let hello: Hello = serde_json::from_str(hello.get()).map_err(de::Error::custom)?;
                 hello.check().map_err(de::Error::custom)?;
-                Control::Hello(hello)
+                Control::Hello(Box::new(hello))
             }
             _ => Control::Unknown,
         };
