@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wspulse_core::outbound::{
-    Acknowledged, Batch, JoinedFrames, NotWritten, OutboundQueue, OverflowPolicy, QueueFull, Window,
+    Acknowledged, Batch, Doubt, JoinedFrames, NotWritten, OutboundQueue, OverflowPolicy, QueueFull,
+    Window,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -200,6 +201,31 @@ fn what_is_presumed_to_have_arrived_is_not_acknowledged() {
     assert_eq!((queue.stats().acknowledged, queue.stats().unacknowledged), (0, 1));
     queue.rewind();
     assert_eq!(write(&mut queue), [3]);
+}
+
+#[test]
+fn what_is_presumed_is_in_doubt_until_newer_frames_of_its_transport_are_acknowledged() {
+    let mut queue = queue(4);
+    push(&mut queue, 1..=2);
+    write(&mut queue);
+    queue.presume(1);
+    assert_eq!(queue.doubt(), Doubt::UntilAcknowledged);
+    queue.acknowledge(1).unwrap();
+    assert_eq!(queue.doubt(), Doubt::UntilAcknowledged, "old news");
+    queue.acknowledge(2).unwrap();
+    assert_eq!(queue.doubt(), Doubt::None);
+}
+
+#[test]
+fn what_is_presumed_on_a_transport_that_is_lost_stays_in_doubt() {
+    let mut queue = queue(4);
+    push(&mut queue, 1..=2);
+    write(&mut queue);
+    queue.presume(1);
+    queue.rewind();
+    write(&mut queue);
+    queue.acknowledge(2).unwrap();
+    assert_eq!(queue.doubt(), Doubt::Lasting);
 }
 
 #[derive(Debug, Clone)]

@@ -17,7 +17,8 @@ pub enum NotAcknowledged {
     /// The server promises no delivery, so nobody is asked.
     #[error("wspulse: frames are not acknowledged; see ServerBuilder::delivery")]
     NotPromised,
-    /// The client, or a gateway in front of it, answers no Ping with its payload.
+    /// The client, or a gateway in front of it, answered no Ping with its payload, so frames were
+    /// taken for arrived. An answer to a later one on the same transport is one for them as well.
     #[error("wspulse: the client does not answer what it is asked, so what arrives is not known")]
     Unanswered,
     /// The connection has ended before.

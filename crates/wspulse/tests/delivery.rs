@@ -369,6 +369,8 @@ async fn an_application_hears_why_it_will_never_know() {
         sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(receipt.await.unwrap(), Err(NotAcknowledged::Unanswered));
+    // Nothing is outstanding any more, and still nobody knows.
+    assert_eq!(connection.acknowledged().await, Err(NotAcknowledged::Unanswered));
 
     connection.send(numbered(2)).unwrap();
     let waits = connection.clone();

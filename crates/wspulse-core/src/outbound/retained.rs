@@ -43,6 +43,19 @@ pub(super) struct Retained {
     begun: bool,
     /// The next frame waits for an acknowledgement.
     stalled: bool,
+    doubt: Doubt,
+}
+
+/// Whether frames were taken for arrived that nobody has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Doubt {
+    /// None was, or what was has arrived.
+    #[default]
+    None,
+    /// Those of the current transport: an acknowledgement of newer ones is one of them as well.
+    UntilAcknowledged,
+    /// Those of an earlier transport: nobody will ever know.
+    Lasting,
 }
 
 impl Retained {
@@ -55,6 +68,7 @@ impl Retained {
             acknowledged: 0,
             begun: false,
             stalled: false,
+            doubt: Doubt::None,
         }
     }
 
@@ -123,6 +137,9 @@ impl Retained {
     /// The transport is gone: all of it is to be written again.
     pub(super) fn rewind(&mut self, begun: bool) -> (Backlog, usize) {
         self.stalled = false;
+        if self.doubt == Doubt::UntilAcknowledged {
+            self.doubt = Doubt::Lasting;
+        }
         self.begun = begun && self.replaying == 0;
         self.replaying += self.frames.len();
         let bytes = self.bytes();
@@ -204,6 +221,9 @@ impl OutboundQueue {
         let newer = usize::try_from(written - number).unwrap_or(usize::MAX);
         let freed = retained.forget(retained.frames.len().saturating_sub(newer));
         retained.acknowledged += freed.frames as u64;
+        if freed.frames > 0 && retained.doubt == Doubt::UntilAcknowledged {
+            retained.doubt = Doubt::None;
+        }
         Ok(freed)
     }
 
@@ -251,7 +271,16 @@ impl OutboundQueue {
         let newer = self.written_to_transport().saturating_sub(number);
         let newer = usize::try_from(newer).unwrap_or(usize::MAX);
         let Some(retained) = &mut self.retained else { return Acknowledged::default() };
-        retained.forget(retained.frames.len().saturating_sub(newer))
+        let freed = retained.forget(retained.frames.len().saturating_sub(newer));
+        if freed.frames > 0 && retained.doubt == Doubt::None {
+            retained.doubt = Doubt::UntilAcknowledged;
+        }
+        freed
+    }
+
+    /// Whether frames were [presumed](Self::presume) to have arrived, and may not have.
+    pub fn doubt(&self) -> Doubt {
+        self.retained.as_ref().map_or(Doubt::None, |retained| retained.doubt)
     }
 
     /// Whether frames wait that are to be written, now or later.

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 use wspulse_core::OutboundStats;
-use wspulse_core::outbound::{Acknowledged, NotKept, NotWritten, ResumedAt};
+use wspulse_core::outbound::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt};
 
 use super::{Inner, Mailbox};
 use crate::connection::ConnectionState;
@@ -22,11 +22,16 @@ impl Mailbox {
         match inner.state {
             // Nothing is held any more of what was dropped with the end.
             ConnectionState::Closed if acknowledged < accepted => Err(NotAcknowledged::Closed),
-            _ if held == 0 => Ok(None),
-            ConnectionState::Closed => Err(NotAcknowledged::Closed),
-            ConnectionState::Connected | ConnectionState::Suspended => {
-                Ok(Some(inner.promise.get_or_insert_default().receipts.wait_for(held)))
-            }
+            ConnectionState::Closed if held > 0 => Err(NotAcknowledged::Closed),
+            ConnectionState::Closed => Ok(None),
+            ConnectionState::Connected | ConnectionState::Suspended => match inner.queue.doubt() {
+                Doubt::Lasting => Err(NotAcknowledged::Unanswered),
+                Doubt::UntilAcknowledged if held == 0 => Err(NotAcknowledged::Unanswered),
+                Doubt::None if held == 0 => Ok(None),
+                Doubt::None | Doubt::UntilAcknowledged => {
+                    Ok(Some(inner.promise.get_or_insert_default().receipts.wait_for(held)))
+                }
+            },
         }
     }
 
