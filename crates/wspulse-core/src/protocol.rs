@@ -5,9 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize as DeserializeDerive, Serialize};
-use serde_json::value::RawValue;
 
 use crate::codec::InboundMessage;
 use crate::encoded::MessageKind;
@@ -193,12 +193,7 @@ impl<'de> Visitor<'de> for ControlVisitor {
                 Control::Ack(count)
             }
             "hello" => {
-                let hello: &RawValue = array.next_element()?.ok_or_else(missing)?;
-                // Derived code would take an array of the members for one as well.
-                if !hello.get().starts_with('{') {
-                    return Err(de::Error::custom("a hello is an object"));
-                }
-                let hello: Hello = serde_json::from_str(hello.get()).map_err(de::Error::custom)?;
+                let Object(hello) = array.next_element()?.ok_or_else(missing)?;
                 hello.check().map_err(de::Error::custom)?;
                 Control::Hello(Box::new(hello))
             }
@@ -206,6 +201,29 @@ impl<'de> Visitor<'de> for ControlVisitor {
         };
         while array.next_element::<IgnoredAny>()?.is_some() {}
         Ok(control)
+    }
+}
+
+/// A hello that is an object: derived code takes an array of its members for one as well.
+struct Object(Hello);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object, A::Error> {
+        Hello::deserialize(MapAccessDeserializer::new(members)).map(Object)
     }
 }
 
