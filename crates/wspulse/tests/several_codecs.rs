@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use support_codecs::{Encoded, MSGPACK, Member};
-use support_counts::Recorder;
+use support_counts::{Recorder, Taker};
 use support_exchange::{Heard, JSON, configured, dropped, idle};
 use support_sessions::{Stage, open_house};
 use wspulse::codec::{
     Codec, DecodeError, EncodeError, InboundMessage, JsonCodec, MessagePackCodec,
 };
+use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
 use wspulse::testing::{TestClient, request_parts};
 use wspulse::{
     Admission, BroadcastError, Connection, Frame, MessageKind, PayloadFormat, SendError, Server,
@@ -328,4 +329,26 @@ async fn a_plain_client_has_the_default_codec_and_its_announcement_in_it() {
     let (mut bob, _) = Member::join(&server, JSON, "bob").await;
     server.broadcast("lobby", frame(1)).unwrap();
     assert_eq!((ann.heard().await, bob.heard().await), (number(1), number(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_joined_for_the_members_of_each_codec_although_they_take_turns() {
+    const MEMBERS: usize = 16;
+    const FRAMES: usize = 16;
+    let server = two_codecs(open_house()).build().unwrap();
+    let taker = Taker::default();
+    for member in 0..MEMBERS {
+        let mut parts = request_parts(&format!("/ws?room=room&id={member}"));
+        let codec = [JSON, MSGPACK][member % 2];
+        parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, codec.parse().unwrap());
+        server.handshake(parts).unwrap().connect().await.unwrap().attach(taker.clone(), &[]);
+    }
+    idle().await;
+    let before = taker.slices();
+    for n in 0..FRAMES {
+        server.broadcast("room", frame(n)).unwrap();
+    }
+    idle().await;
+    // The first of each codec writes them one by one.
+    assert_eq!(taker.slices() - before, 2 * FRAMES + (MEMBERS - 2));
 }

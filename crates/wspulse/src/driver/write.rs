@@ -13,15 +13,17 @@ use wspulse_core::session::Taken;
 use super::acknowledge::queue_question;
 use super::{Driver, now};
 use crate::budget::poll_unbudgeted;
+use crate::codecs::{CODECS_MAX, CodecId};
 use crate::connection::ConnectionShared;
 use crate::mailbox::GivenBack;
 use crate::metrics::{DropReason, MessagesSent};
 use crate::transport::Transport;
 
 thread_local! {
-    /// What the connections of a thread have in common to write. It is taken out for the length of
-    /// one write, so that no borrow outlives it.
-    static JOINED: Cell<JoinedFrames> = Cell::default();
+    /// What the connections of a thread have in common to write, by their codecs: a room may have
+    /// members of several, one after the other. It is taken out for the length of one write, so
+    /// that no borrow outlives it.
+    static JOINED: [Cell<JoinedFrames>; CODECS_MAX] = Default::default();
 }
 
 /// The most bytes that are joined: what a thread keeps between two bursts.
@@ -132,8 +134,10 @@ fn poll_write_batch(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     let write_bytes_max = connection.server.options().write_bytes_max;
+    let codec = connection.mailbox.codec();
     while !(batch.is_empty() && transport.lane.is_empty()) {
-        let Poll::Ready(written) = poll_write_some(transport, batch, write_bytes_max, cx) else {
+        let Poll::Ready(written) = poll_write_some(transport, batch, codec, write_bytes_max, cx)
+        else {
             // One that holds nothing back says so at once; another says whether all has gone.
             let _ = poll_flush(transport, cx)?;
             return Poll::Pending;
@@ -171,11 +175,15 @@ struct Sent {
 fn poll_write_some(
     transport: &mut Transport,
     batch: &mut Batch,
+    codec: CodecId,
     bytes_max: usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Sent>> {
-    let joined =
-        if batch.len() > 1 { poll_write_joined(transport, batch, bytes_max, cx) } else { None };
+    let joined = if batch.len() > 1 {
+        poll_write_joined(transport, batch, codec, bytes_max, cx)
+    } else {
+        None
+    };
     let bytes = match joined {
         Some(written) => match ready!(written)? {
             Joined::Whole(sent) => return Poll::Ready(Ok(sent)),
@@ -204,10 +212,11 @@ enum Joined {
 fn poll_write_joined(
     transport: &mut Transport,
     batch: &mut Batch,
+    codec: CodecId,
     bytes_max: usize,
     cx: &mut Context<'_>,
 ) -> Option<Poll<io::Result<Joined>>> {
-    let mut joined = JOINED.take();
+    let mut joined = JOINED.with(|joined| joined[codec.place()].take());
     let Transport { stream, lane, .. } = transport;
     lane.stage();
     let control = lane.bytes();
@@ -234,7 +243,7 @@ fn poll_write_joined(
             Joined::Whole(Sent { bytes, messages, payload_bytes })
         })
     });
-    JOINED.set(joined);
+    JOINED.with(|place| place[codec.place()].set(joined));
     polled
 }
 

@@ -14,11 +14,17 @@ use wspulse::testing::request_parts;
 #[derive(Clone, Default)]
 pub(crate) struct Taker {
     writes: Arc<AtomicUsize>,
+    slices: Arc<AtomicUsize>,
 }
 
 impl Taker {
     pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Into how many pieces the writes were cut.
+    pub(crate) fn slices(&self) -> usize {
+        self.slices.load(Ordering::Relaxed)
     }
 
     /// Connects through a clone of this.
@@ -28,8 +34,9 @@ impl Taker {
         accepted.attach(self.clone(), &[]);
     }
 
-    fn count(&self) {
+    fn count(&self, slices: usize) {
         self.writes.fetch_add(1, Ordering::Relaxed);
+        self.slices.fetch_add(slices, Ordering::Relaxed);
     }
 }
 
@@ -49,7 +56,7 @@ impl AsyncWrite for Taker {
         _cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.count();
+        self.count(1);
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -66,7 +73,7 @@ impl AsyncWrite for Taker {
         _cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.count();
+        self.count(bufs.len());
         Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
     }
 
