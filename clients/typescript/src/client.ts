@@ -5,6 +5,7 @@
 import { backoff, leastDelay } from "./backoff.js";
 import {
   ClosedError, LostError, OutboxFullError, ProtocolError, RequestError, TimeoutError, TooLongError,
+  type WspulseError,
 } from "./errors.js";
 import { bytesOf, decodeFrame, json, type Frame } from "./frame.js";
 import { watchLifecycle } from "./lifecycle.js";
@@ -18,7 +19,7 @@ import { TIMER_MS_MAX, watching } from "./watch.js";
 /** A message, and who waits for its outcome: nobody if it was posted. */
 export interface Sent extends Entry {
   readonly frame: Frame;
-  readonly settled: ((outcome: Outcome) => void) | undefined;
+  readonly settled: ((error: WspulseError | undefined, outcome: Outcome) => void) | undefined;
 }
 
 interface Asked {
@@ -255,8 +256,9 @@ export function connect<In = EventMap, Out = In>(
   }
 
   function settle({ frame, settled }: Sent, outcome: Outcome) {
-    if (settled) settled(outcome);
-    else if (!isGood(outcome)) tell("lost", frame, errorOf(outcome));
+    const error = errorOf(outcome);
+    if (settled) settled(error, outcome);
+    else if (error) tell("lost", frame, error);
   }
 
   function tell<K extends keyof ClientEvents>(name: K, ...told: Parameters<ClientEvents[K]>) {
@@ -346,10 +348,7 @@ export function connect<In = EventMap, Out = In>(
     },
     send: (frame, { signal } = {}) =>
       wait(signal, undefined, (resolve, reject) =>
-        accept(frame, true, (outcome) => {
-          if (isGood(outcome)) resolve(outcome);
-          else reject(errorOf(outcome));
-        }),
+        accept(frame, true, (error, outcome) => (error ? reject(error) : resolve(outcome as Good))),
       ),
     async request(frame, { signal, timeout = 10_000, reply = "reply", error = "error" } = {}) {
       if (requests.size >= outboxMax) throw errorOf("full");
@@ -357,9 +356,7 @@ export function connect<In = EventMap, Out = In>(
       try {
         return await wait<Frame>(signal, timeout, (resolve, reject) => {
           requests.set(id, { reply, error, resolve, reject });
-          return accept({ ...frame, id }, false, (outcome) => {
-            if (!isGood(outcome)) reject(errorOf(outcome));
-          });
+          return accept({ ...frame, id }, false, (error) => error && reject(error));
         });
       } finally {
         requests.delete(id);
@@ -370,19 +367,19 @@ export function connect<In = EventMap, Out = In>(
 }
 
 type Good = "handled" | "written";
+type Bad = Exclude<Outcome, Good> | "full";
 
-const isGood = (outcome: Outcome): outcome is Good =>
-  outcome === "handled" || outcome === "written";
+const ERRORS: Record<Bad, [new (message: string) => WspulseError, string]> = {
+  full: [OutboxFullError, "the outbox is full"],
+  lost: [LostError, "its session has ended"],
+  unsent: [ClosedError, "the client has ended"],
+  "too long": [TooLongError, "longer than the server takes"],
+};
 
-function errorOf(outcome: Exclude<Outcome, Good> | "full") {
-  switch (outcome) {
-    case "full":
-      return new OutboxFullError("the outbox is full");
-    case "lost":
-      return new LostError("its session has ended");
-    case "unsent":
-      return new ClosedError("the client has ended");
-    case "too long":
-      return new TooLongError("longer than the server takes");
-  }
+/** Undefined if all is well. */
+function errorOf(outcome: Bad): WspulseError;
+function errorOf(outcome: Outcome): WspulseError | undefined;
+function errorOf(outcome: Bad | Good) {
+  const found = ERRORS[outcome as Bad] as (typeof ERRORS)[Bad] | undefined;
+  return found && new found[0](found[1]);
 }
