@@ -89,7 +89,7 @@ test.each(seeds(lives))("a page that goes at any moment loses nothing that was k
   expect(kept.size).toBeGreaterThan(20);
 }, 30_000);
 
-test.each(seeds(lives))("without locks, a client that begins once the one before is closed sends nothing twice (WSPULSE_SEED=%i)", async (seed) => {
+test.each(seeds(lives))("without locks, a client that begins once the one before is closed sends all in order, and nothing twice (WSPULSE_SEED=%i)", async (seed) => {
   origin.stop();
   origin = new Origin(false);
   const draw = random(seed);
