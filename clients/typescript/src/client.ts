@@ -4,21 +4,21 @@
 
 import { backoff, leastDelay } from "./backoff.js";
 import {
-  ClosedError, LostError, OutboxFullError, ProtocolError, RequestError, TimeoutError, TooLongError,
+  errorOf, ProtocolError, RequestError, TimeoutError, type Good, type WspulseError,
 } from "./errors.js";
 import { bytesOf, decodeFrame, json, type Frame } from "./frame.js";
 import { watchLifecycle } from "./lifecycle.js";
 import { listeners } from "./listeners.js";
 import { messagesUpTo, type Messages } from "./messages.js";
 import type { Client, ClientEvents, EventMap, Options } from "./options.js";
-import { Session, type Data, type Effect, type Entry, type Outcome } from "./session.js";
+import { GIVEN_UP, Session, type Data, type Effect, type Entry, type Outcome } from "./session.js";
 import { openTransport, type Transport, type Address, type WebSocketConstructor } from "./transport.js";
 import { TIMER_MS_MAX, watching } from "./watch.js";
 
 /** A message, and who waits for its outcome: nobody if it was posted. */
 export interface Sent extends Entry {
   readonly frame: Frame;
-  readonly settled: ((outcome: Outcome) => void) | undefined;
+  readonly settled: ((error: WspulseError | undefined, outcome: Outcome) => void) | undefined;
 }
 
 interface Asked {
@@ -81,11 +81,14 @@ export function connect<In = EventMap, Out = In>(
   /** The server has said when it wants this client back. */
   let patient = false;
   let openedAt = 0;
-  /** A server has greeted this client once: it is no plain one. */
-  let greeted = false;
-  /** The newest attempt offers the protocol; or it did, and failed, maybe for that. */
+  /** The server is no plain one: it has greeted this client once, or has to. */
+  let greeted = sessions === "require";
+  /** The newest attempt offers the protocol. */
   let offered = false;
-  let refused = false;
+  /** The next one does not. */
+  let bare = sessions === "never";
+  /** The server chooses none of what is offered. */
+  let plain = false;
   let retryTimer: Timer;
   let connectTimer: Timer;
   let askTimer: Timer;
@@ -96,7 +99,8 @@ export function connect<In = EventMap, Out = In>(
     if (running) return;
     running = true;
     const { effects } = session;
-    for (let at = 0; at < effects.length; at++) carryOut(effects[at]!);
+    // It goes on to those that are pushed meanwhile.
+    for (const effect of effects) carryOut(effect);
     effects.length = 0;
     running = false;
     if (!session.unasked) {
@@ -137,20 +141,31 @@ export function connect<In = EventMap, Out = In>(
 
   // The transport.
 
-  function dial(offers: string[]) {
+  /** It tests the server if an attempt that offers nothing has just got through. */
+  function dial(offers: string[], testing = false) {
     // A browser fails a handshake whose server chooses none of what was offered, and does not say
     // why. So where no server has greeted yet, every second attempt does without.
-    offered = sessions === "require" || (sessions === "prefer" && !refused);
-    refused = false;
-    connectTimer = setTimeout(() => drop(1001, "connect timeout"), connectTimeout);
+    offered = !bare;
+    bare = sessions === "never";
+    clearTimeout(connectTimer);
+    connectTimer = setTimeout(() => drop(GIVEN_UP, "connect timeout"), connectTimeout);
     transport = openTransport(WebSocket!, address, offered ? [...offers, ...protocols] : protocols, {
-      opened,
+      opened(protocol) {
+        if (offered || plain || bare) return opened(protocol);
+        // The network is there. Was it not there before, or is it the server that refuses?
+        transport!.close(1000, "");
+        dial(offers, true);
+      },
       received(data) {
         watch.heard();
         if (session.state === "plain") attempts = 0;
         happen(() => session.received(data));
       },
-      lost,
+      lost(code, reason) {
+        if (!testing || session.state !== "connecting") return lost(code, reason);
+        bare = plain = true;
+        dial(offers);
+      },
       failed(error) {
         report(error);
         // An address that no socket takes will not be taken the next time.
@@ -179,7 +194,11 @@ export function connect<In = EventMap, Out = In>(
   }
 
   function lost(code: number, reason: string) {
-    refused = session.state === "connecting" && offered && !greeted;
+    if (session.state === "connecting") {
+      bare ||= offered && !greeted;
+      // Where nothing at all gets through, it may be another server that comes up.
+      plain &&= offered;
+    }
     if (session.state === "plain" && Date.now() - openedAt >= PLAIN_HELD_MS) attempts = 0;
     happen(() => session.lost(code, reason));
   }
@@ -211,7 +230,7 @@ export function connect<In = EventMap, Out = In>(
   function over(code: number, reason: string) {
     detach();
     ended.abort();
-    for (const loop of [...loops]) loop.end();
+    for (const loop of loops) loop.end();
     // Those that are handled, and have no answer.
     for (const { reject } of requests.values()) reject(errorOf("lost"));
     tell("end", code, reason);
@@ -220,7 +239,7 @@ export function connect<In = EventMap, Out = In>(
   // A link in doubt.
 
   const watch = watching(
-    { ask, buffered: () => transport!.buffered(), silent: () => drop(1001, "no answer") },
+    { ask, buffered: () => transport!.buffered(), silent: () => drop(GIVEN_UP, "no answer") },
     probeTimeout,
   );
 
@@ -251,12 +270,13 @@ export function connect<In = EventMap, Out = In>(
     }
     tell("message", frame);
     if (event !== undefined) events.tell(event, [payload as never, frame], report);
-    for (const loop of [...loops]) loop.push(frame);
+    for (const loop of loops) loop.push(frame);
   }
 
   function settle({ frame, settled }: Sent, outcome: Outcome) {
-    if (settled) settled(outcome);
-    else if (!isGood(outcome)) tell("lost", frame, errorOf(outcome));
+    const error = errorOf(outcome);
+    if (settled) settled(error, outcome);
+    else if (error) tell("lost", frame, error);
   }
 
   function tell<K extends keyof ClientEvents>(name: K, ...told: Parameters<ClientEvents[K]>) {
@@ -346,10 +366,7 @@ export function connect<In = EventMap, Out = In>(
     },
     send: (frame, { signal } = {}) =>
       wait(signal, undefined, (resolve, reject) =>
-        accept(frame, true, (outcome) => {
-          if (isGood(outcome)) resolve(outcome);
-          else reject(errorOf(outcome));
-        }),
+        accept(frame, true, (error, outcome) => (error ? reject(error) : resolve(outcome as Good))),
       ),
     async request(frame, { signal, timeout = 10_000, reply = "reply", error = "error" } = {}) {
       if (requests.size >= outboxMax) throw errorOf("full");
@@ -357,9 +374,7 @@ export function connect<In = EventMap, Out = In>(
       try {
         return await wait<Frame>(signal, timeout, (resolve, reject) => {
           requests.set(id, { reply, error, resolve, reject });
-          return accept({ ...frame, id }, false, (outcome) => {
-            if (!isGood(outcome)) reject(errorOf(outcome));
-          });
+          return accept({ ...frame, id }, false, (error) => error && reject(error));
         });
       } finally {
         requests.delete(id);
@@ -367,22 +382,4 @@ export function connect<In = EventMap, Out = In>(
     },
     close,
   };
-}
-
-type Good = "handled" | "written";
-
-const isGood = (outcome: Outcome): outcome is Good =>
-  outcome === "handled" || outcome === "written";
-
-function errorOf(outcome: Exclude<Outcome, Good> | "full") {
-  switch (outcome) {
-    case "full":
-      return new OutboxFullError("the outbox is full");
-    case "lost":
-      return new LostError("its session has ended");
-    case "unsent":
-      return new ClosedError("the client has ended");
-    case "too long":
-      return new TooLongError("longer than the server takes");
-  }
 }

@@ -1,5 +1,7 @@
 // What can go wrong with a message or a client, each a type of its own.
 
+import type { Outcome } from "./session.js";
+
 /** What all errors of this package have in common. */
 export class WspulseError extends Error {}
 
@@ -45,4 +47,22 @@ export class RequestError extends WspulseError {
   constructor(readonly payload: unknown) {
     super("the answer is an error");
   }
+}
+
+export type Good = "handled" | "written";
+type Bad = Exclude<Outcome, Good> | "full";
+
+const ERRORS: Record<Bad, [new (message: string) => WspulseError, string]> = {
+  full: [OutboxFullError, "the outbox is full"],
+  lost: [LostError, "its session has ended"],
+  unsent: [ClosedError, "the client has ended"],
+  "too long": [TooLongError, "longer than the server takes"],
+};
+
+/** What a message's sender is told; undefined if all is well. */
+export function errorOf(outcome: Bad): WspulseError;
+export function errorOf(outcome: Outcome): WspulseError | undefined;
+export function errorOf(outcome: Bad | Good) {
+  const found = ERRORS[outcome as Bad] as (typeof ERRORS)[Bad] | undefined;
+  return found && new found[0](found[1]);
 }

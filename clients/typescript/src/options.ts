@@ -14,8 +14,9 @@ export interface Options {
   /** Subprotocols to offer beside, such as a token of the application's. */
   protocols?: string[];
   /**
-   * `"prefer"`, the default, takes a plain connection where the server does not speak `wspulse.1`.
-   * `"require"` does not, and `"never"` does not offer it.
+   * `"prefer"`, the default, takes a plain connection where the server does not speak `wspulse.1`:
+   * it chose another subprotocol, or two handshakes that offer it failed, and the ones between and
+   * after them, that offer nothing, did not. `"require"` does not, and `"never"` does not offer it.
    */
   sessions?: "prefer" | "require" | "never";
   /** How to come back. `{ attempts: 0 }` does not. */

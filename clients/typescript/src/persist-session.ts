@@ -8,7 +8,7 @@ import type { Happen, Sent } from "./client.js";
 import { ASK, ack, isControl, parseControl, resumeOf, type Hello } from "./control.js";
 import { bytesOf, decodeFrame, type Codec } from "./frame.js";
 import type { Mark, Past, Slot, Store } from "./persist-store.js";
-import { Session, type Data, type Outcome } from "./session.js";
+import { GIVEN_UP, Session, type Data, type Outcome } from "./session.js";
 
 /** Messages of a page before: undefined where one was not to be sent again. */
 interface Left extends Past {
@@ -84,7 +84,7 @@ export class KeptSession extends Session<Sent> {
 
   override drop(code: number, reason: string) {
     // It took too long, so nobody knows whether the others will be handled.
-    if (code === 1001 && this.attached && this.#answer) this.#resolve(this.#answer.handled);
+    if (code === GIVEN_UP && this.attached && this.#answer) this.#resolve(this.#answer.handled);
     super.drop(code, reason);
   }
 

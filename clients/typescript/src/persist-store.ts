@@ -44,9 +44,13 @@ const LOAD_MS = 3_000;
 /** The page before, which is just going, may have its lock for so long. */
 const GRACE_MS = 500;
 
+let newest = 0;
+/** The time, or a little more: two clients may begin in one millisecond. */
+const later = () => (newest = Math.max(Date.now(), newest + 1));
+
 export class Store {
   /** Newer ones sort behind older ones. */
-  readonly box = `${Date.now().toString(36)}.${Math.random().toString(36).slice(2, 12)}`;
+  readonly box = `${later().toString(36)}.${Math.random().toString(36).slice(2, 12)}`;
   /** What other pages have left behind, oldest first. Nothing where nothing can be kept. */
   readonly pasts: Promise<Past[]>;
   /** How far the session is. */

@@ -24,6 +24,12 @@ export interface PersistentClient<In = EventMap, Out = In> extends Client<In, Ou
    * Resolves once what is in the outbox now is kept, to `true`; or to `false`, if keeping has failed.
    */
   saved(): Promise<boolean>;
+
+  /**
+   * Ends the client. What is not handled yet is kept for the next client of this name; resolves once
+   * that one may begin, where there are no locks that it waits for.
+   */
+  close(code?: number, reason?: string): Promise<void>;
 }
 
 /**
@@ -52,16 +58,22 @@ export function connect<In = EventMap, Out = In>(
   }
 
   const client = open<In, Out>(address, options, Kept);
-  const listen = client.listen;
-  client.listen("end", () => {
-    going.abort();
-    void store.close();
+  const { listen, close } = client;
+  const left = new Promise<void>((resolve) => {
+    listen("end", () => {
+      going.abort();
+      resolve(store.close());
+    });
   });
   // A page that goes has no time to wait for what it wrote before.
   globalThis.addEventListener?.("pagehide", () => store.flush(), { signal: going.signal });
 
   return Object.assign(client, {
     saved: () => store.saved(),
+    close(code?: number, reason?: string) {
+      close(code, reason);
+      return left;
+    },
     listen<K extends keyof ClientEvents>(event: K, handler: ClientEvents[K]) {
       const off = listen(event, handler);
       if (event !== "error") return off;

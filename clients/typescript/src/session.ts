@@ -42,6 +42,11 @@ export type Effect<E extends Entry = Entry> =
 
 export type State = "idle" | "waiting" | "connecting" | "greeting" | "live" | "plain" | "ended";
 
+/**
+ * The code of a transport that seems to be there and is not. The client comes back, so the code must
+ * not look like leaving, as 1000 and 1001 do, and no code; and it must be one that pages may say.
+ */
+export const GIVEN_UP = 4499;
 // From the protocol: the client asks after so many messages.
 const ASK_AFTER = 64;
 
@@ -134,10 +139,7 @@ export class Session<E extends Entry = Entry> {
     if (this.state !== "connecting") this.effects.push({ do: "disconnect", code, reason });
     this.state = "waiting";
     this.#asking = false;
-    if (code === 1000 || (code >= 4000 && code <= 4999 && code !== 4410)) {
-      this.end(code, reason);
-      return;
-    }
+    if (code === 1000 || (code >= 4000 && code !== 4410)) return this.end(code, reason);
     if (code === 4410) this.#forget();
     this.effects.push({ do: "wait", code, reason });
   }
@@ -196,27 +198,19 @@ export class Session<E extends Entry = Entry> {
 
   #control(text: string) {
     const control = parseControl(text);
-    if (!control) {
-      this.#violation("no control message");
-      return;
-    }
+    if (!control) return this.#violation("no control message");
     if (control.name === null) return;
     if ((control.name === "hello") !== (this.state === "greeting")) {
-      this.#violation("a hello comes first, and once");
-      return;
+      return this.#violation("a hello comes first, and once");
     }
     switch (control.name) {
       case "hello":
-        this.#greeted(control.hello);
-        return;
+        return this.#greeted(control.hello);
       case "ask":
         this.effects.push({ do: "write", data: ack(this.count) });
         return;
       case "ack":
-        if (control.count > this.#sent) {
-          this.#violation("an ack does not fit");
-          return;
-        }
+        if (control.count > this.#sent) return this.#violation("an ack does not fit");
         this.#asking = false;
         this.#done(control.count);
         this.#askIfDue();

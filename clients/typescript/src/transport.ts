@@ -1,6 +1,6 @@
 // One WebSocket, from the address until its end, which is told once and at most.
 
-import type { Data } from "./session.js";
+import { GIVEN_UP, type Data } from "./session.js";
 
 /** What is used of a WebSocket; the ones of browsers, Node, Deno, Bun and `ws` fit. */
 export interface Socket {
@@ -84,8 +84,8 @@ export function openTransport(
       try {
         socket?.close(code, reason);
       } catch {
-        // Browsers let a page say 1000 and 3000 to 4999 alone.
-        socket?.close();
+        // Browsers let a page say 1000 and 3000 to 4999 alone. Without a code it looks like leaving.
+        socket?.close(code === 1002 ? GIVEN_UP : undefined);
       }
     },
   };

@@ -78,3 +78,19 @@ test("without locks a page takes what it finds", async () => {
   const after = await origin.played();
   expect((await after.greeted()).taken()).toEqual([{ event: "a" }]);
 });
+
+test("what pages that began in one millisecond have left is sent in the order in which they began", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const events = ["a", "b", "c", "d", "e", "f"];
+  const pages = [];
+  for (const event of events) {
+    const page = await origin.played();
+    page.client.post({ event });
+    await page.client.saved();
+    pages.push(page);
+  }
+  vi.useRealTimers();
+  for (const page of pages) page.die();
+  const after = await origin.played();
+  expect((await after.greeted()).taken()).toEqual(events.map((event) => ({ event })));
+});

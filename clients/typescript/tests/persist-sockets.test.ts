@@ -88,3 +88,24 @@ test.each(seeds(lives))("a page that goes at any moment loses nothing that was k
   expect(first).toEqual([...first].sort((a, b) => a - b));
   expect(kept.size).toBeGreaterThan(20);
 }, 30_000);
+
+test.each(seeds(lives))("without locks, a client that begins once the one before is closed sends all in order, and nothing twice (WSPULSE_SEED=%i)", async (seed) => {
+  origin.stop();
+  origin = new Origin(false);
+  const draw = random(seed);
+  const { peer, page, handled } = await world(draw);
+  let said = 0;
+  for (let n = 0; n < 10; n++) {
+    const { client } = page();
+    const messages = 1 + Math.floor(draw() * 30);
+    for (let m = 0; m < messages; m++) {
+      client.post({ event: "up", payload: said++ });
+      if (peer.sessions.length && draw() < 0.3) peer.send({ event: "down" });
+      if (draw() < 0.3) await pause(draw() * 10);
+    }
+    await client.close();
+  }
+  const last = page();
+  await last.client.send({ event: "up", payload: said++ });
+  expect(handled()).toEqual(Array.from({ length: said }, (_, n) => n));
+}, 30_000);

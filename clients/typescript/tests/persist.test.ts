@@ -184,7 +184,7 @@ test("an answer that contradicts what is known counts for nothing", async () => 
   before.die();
   const after = await origin.played();
   const odd = await after.greeted(0, { session: "resumed", received: 2, handled: 0 });
-  expect([odd.taken(), odd.closed]).toEqual([[], { code: undefined, reason: undefined }]);
+  expect([odd.taken(), odd.closed]).toEqual([[], { code: 4499, reason: undefined }]);
   expect((await after.greeted(1)).taken()).toEqual([{ event: "b" }]);
 });
 

@@ -1,7 +1,7 @@
 // How the client loses its link, doubts it and comes back, under a clock of the test's own.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { connect, ProtocolError } from "../src/index.js";
+import { connect } from "../src/index.js";
 import { fakes, live, settle, start } from "./fake.js";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -103,38 +103,6 @@ describe("coming back", () => {
     expect([sockets.length >= 2, sockets[1]!.closed !== undefined]).toEqual([true, true]);
   });
 
-  test("where no server has greeted, every second attempt does without the protocol", async () => {
-    const { newest, client } = await start({ protocols: ["token"] });
-    const offers = async () => {
-      const { protocols } = newest();
-      newest().lose();
-      await vi.advanceTimersToNextTimerAsync();
-      return protocols;
-    };
-    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "token"]);
-    expect(await offers()).toEqual(["token"]);
-    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "token"]);
-    newest().open("token");
-    expect(client.state).toBe("plain");
-    await offers();
-    newest().open();
-    newest().greet();
-    await offers();
-    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "wspulse.1.resume.t.0", "token"]);
-    expect(await offers()).toEqual(["wspulse.1+json", "wspulse.plain", "wspulse.1.resume.t.0", "token"]);
-  });
-
-  test("sessions may be required, or not wanted", async () => {
-    const required = await start({ sessions: "require" });
-    required.newest().open("");
-    expect(required.told[0]).toEqual(["error", expect.any(ProtocolError)]);
-    expect(required.client.state).toBe("waiting");
-    const never = await start({ sessions: "never" });
-    expect(never.newest().protocols).toEqual([]);
-    never.newest().open("");
-    expect(never.client.state).toBe("plain");
-  });
-
   test("a plain server that throws out at once is not stormed", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const { newest, told } = await start({ sessions: "never", reconnect: { base: 100 } });
@@ -194,10 +162,21 @@ describe("a link in doubt", () => {
     expect(newest().taken()).toEqual([["ask"]]);
     expect(client.state).toBe("live");
     await vi.advanceTimersByTimeAsync(5_000);
+    // A code that pages may say, and that does not look like leaving.
+    expect(newest().closed).toEqual({ code: 4499, reason: "no answer" });
     expect(told.slice(-2).map((each) => each.slice(0, 3))).toEqual([
       ["disconnect", 1006, "no answer"],
       ["reconnect", 1, expect.any(Number)],
     ]);
+  });
+
+  test("a server that breaks the protocol is not left by a page, and the application's own code is", async () => {
+    const broken = await live();
+    broken.newest().receive(["ack", 1]);
+    expect(broken.newest().closed).toEqual({ code: 4499, reason: undefined });
+    const ended = await live();
+    ended.client.close(1001);
+    expect(ended.newest().closed).toEqual({ code: undefined, reason: undefined });
   });
 
   test("an upload that goes on is no silence", async () => {

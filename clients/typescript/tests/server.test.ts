@@ -10,7 +10,7 @@ import { brokenLink } from "./peer.js";
 
 const program = process.env["WSPULSE_TEST_SERVER"];
 const open: (() => unknown)[] = [];
-let addresses: { exactly: string; plain: string };
+let addresses: { exactly: string; leaving: string; plain: string };
 let stop = () => {};
 
 describe.skipIf(!program)("with the real server", () => {
@@ -69,6 +69,47 @@ describe.skipIf(!program)("with the real server", () => {
       client.post({ event: "close", payload: code });
       expect(await end).toEqual([code, "as you wish"]);
     }
+  });
+
+  test("a client whose first link is cut comes to have a session all the same", async () => {
+    const to = new URL(address(addresses.exactly));
+    let links = 0;
+    const link = await brokenLink(Number(to.port), () => (links++ ? Infinity : 1));
+    open.push(() => link.stop());
+    to.port = String(link.port);
+    const client = start(to.href);
+    const told: unknown[] = [];
+    client.listen("session", ({ session }) => told.push(session));
+    expect(await client.send({ event: "note", payload: 1 })).toBe("handled");
+    expect([told, await notes(client), link.cuts()]).toEqual([["new"], [1], 1]);
+  });
+
+  test("a transport that is given up does not look like leaving: the session goes on", async () => {
+    const page = new EventTarget();
+    vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+    open.push(() => vi.unstubAllGlobals());
+    let deaf = false;
+    class Deafened extends WebSocket {
+      override emit(event: string | symbol, ...told: unknown[]): boolean {
+        return (deaf && event === "message") || super.emit(event, ...told);
+      }
+    }
+    const client = start(address(addresses.leaving), {
+      WebSocket: Deafened, sessions: "require", probeTimeout: 50,
+    });
+    const told: unknown[] = [];
+    client.listen("session", ({ session }) => told.push(session));
+    client.listen("disconnect", (_, reason) => {
+      told.push(reason);
+      deaf = false;
+    });
+    await client.send({ event: "note", payload: 1 });
+    deaf = true;
+    const sent = client.send({ event: "note", payload: 2 });
+    page.dispatchEvent(new Event("offline"));
+    expect(await sent).toBe("handled");
+    expect(told).toEqual(["new", "no answer", "resumed"]);
+    expect(await notes(client)).toEqual([1, 2]);
   });
 
   test("two clients with one id: the first one ends, and what it has sent is lost", async () => {

@@ -1,5 +1,6 @@
-//! The server that the client is tested against: one that promises exactly once, and one that
-//! does not. Prints both addresses in one line of JSON, and does what frames tell it by their event:
+//! The server that the client is tested against: one that promises exactly once, one that also ends
+//! the session of a client that leaves, and one that promises nothing. Prints their addresses in one
+//! line of JSON, and does what frames tell it by their event:
 //!
 //! | event | what happens |
 //! |---|---|
@@ -18,28 +19,41 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
-use wspulse::{Admission, CloseCode, Connection, Delivery, Frame, Server};
+use wspulse::{Admission, CloseCode, Connection, Delivery, Frame, Server, ServerBuilder};
 
 type Notes = Arc<Mutex<HashMap<String, Vec<Box<RawValue>>>>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (exactly, exactly_listener) = start(Delivery::ExactlyOnce).await?;
-    let (plain, plain_listener) = start(Delivery::AtMostOnce).await?;
+    let (exactly, exactly_listener) = start(builder(Delivery::ExactlyOnce)).await?;
+    let leaving = builder(Delivery::ExactlyOnce).on_transport_drop(|connection, cause| {
+        if cause.is_normal() {
+            connection.close();
+        }
+    });
+    let (leaving, leaving_listener) = start(leaving).await?;
+    let (plain, plain_listener) = start(builder(Delivery::AtMostOnce)).await?;
     println!(
-        r#"{{"exactly":"ws://{}","plain":"ws://{}"}}"#,
+        r#"{{"exactly":"ws://{}","leaving":"ws://{}","plain":"ws://{}"}}"#,
         exactly_listener.local_addr()?,
+        leaving_listener.local_addr()?,
         plain_listener.local_addr()?
     );
-    tokio::try_join!(async { wspulse::serve(exactly_listener, exactly).await }, async {
-        wspulse::serve(plain_listener, plain).await
-    },)?;
+    tokio::try_join!(
+        async { wspulse::serve(exactly_listener, exactly).await },
+        async { wspulse::serve(leaving_listener, leaving).await },
+        async { wspulse::serve(plain_listener, plain).await },
+    )?;
     Ok(())
 }
 
-async fn start(delivery: Delivery) -> Result<(Server, TcpListener), Box<dyn Error>> {
+async fn start(builder: ServerBuilder) -> Result<(Server, TcpListener), Box<dyn Error>> {
+    Ok((builder.build()?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?))
+}
+
+fn builder(delivery: Delivery) -> ServerBuilder {
     let notes = Notes::default();
-    let server = Server::builder_sync(|request| {
+    Server::builder_sync(|request| {
         let id = request.query("id").unwrap_or("ann".into());
         Ok(Admission::room("lobby").id(&*id))
     })
@@ -54,8 +68,6 @@ async fn start(delivery: Delivery) -> Result<(Server, TcpListener), Box<dyn Erro
     .delivery(delivery)
     .resume_window(Duration::from_secs(60))
     .max_message_size(4096)
-    .build()?;
-    Ok((server, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?))
 }
 
 async fn received(
