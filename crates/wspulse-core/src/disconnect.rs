@@ -97,8 +97,9 @@ const fn policy_violation(reason: &'static str) -> CloseFrame {
 
 const DUPLICATE: CloseFrame = CloseFrame::from_static(CloseCode::NORMAL, "duplicate connection id");
 
-/// For a client of `wspulse.1` whose transport makes room for a handshake that may be an older one of
-/// its own: it may come back, unlike one whose session somebody else has taken.
+/// For a transport whose handshake began before that of the one which its session has by now. For a
+/// client of `wspulse.1` also if its transport makes room for a handshake that may be an older one of
+/// its own. Such a client may come back, unlike one whose session somebody else has taken.
 pub const OVERTAKEN: CloseFrame =
     CloseFrame::from_static(CloseCode::GOING_AWAY, "overtaken by another handshake");
 

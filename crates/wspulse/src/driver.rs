@@ -151,7 +151,10 @@ impl Driver {
     }
 
     fn tell_if_suspended(&self) {
-        if self.session.is_suspended() && self.connection.mailbox.set_suspended() {
+        if !self.session.is_suspended() {
+            return;
+        }
+        if self.connection.mailbox.set_suspended(self.arrivals.has_upgrade()) {
             let ConnectionShared { server, room, id, .. } = &*self.connection;
             let suspended = SessionSuspended { room, id };
             server.metrics().record(|hooks| hooks.session_suspended(&suspended));

@@ -63,6 +63,7 @@
 
 mod address;
 mod announcement;
+mod begun;
 mod budget;
 mod builder;
 mod codecs;

@@ -16,6 +16,7 @@ use wspulse_core::protocol::SessionKind;
 use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
 
+use crate::begun::Begun;
 use crate::codecs::CodecId;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
@@ -51,6 +52,8 @@ struct Inner {
     /// A frame is lost that was promised to be delivered: nothing may follow it. The end is on its
     /// way.
     has_gap: bool,
+    /// That of the newest transport that is attached or on its way; the earliest if there is none.
+    newest: Begun,
     /// What the next transport has of it: `New` until there was one.
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
@@ -119,7 +122,13 @@ pub(crate) struct GivenBack {
 pub(crate) struct HasEnded;
 
 impl Mailbox {
-    pub(crate) fn new(queue: OutboundQueue, peer_addr: Option<SocketAddr>, codec: CodecId) -> Self {
+    /// For a connection whose first transport is on its way.
+    pub(crate) fn new(
+        queue: OutboundQueue,
+        peer_addr: Option<SocketAddr>,
+        begun: Begun,
+        codec: CodecId,
+    ) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 queue,
@@ -130,6 +139,7 @@ impl Mailbox {
                 peer_addr,
                 succession: Succession::Nobody,
                 has_gap: false,
+                newest: begun,
                 kind: SessionKind::New,
                 promise: None,
             }),
@@ -246,7 +256,10 @@ impl Mailbox {
     /// Leaves another transport, and returns one that it displaces.
     pub(crate) fn attach(&self, upgrade: Upgrade) -> Option<Upgrade> {
         let mut displaced = None;
-        self.inner.lock().post(|mail| displaced = mail.upgrade.replace(upgrade));
+        let mut inner = self.inner.lock();
+        inner.newest = upgrade.begun;
+        inner.post(|mail| displaced = mail.upgrade.replace(upgrade));
+        drop(inner);
         displaced
     }
 

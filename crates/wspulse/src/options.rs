@@ -54,7 +54,8 @@ pub(crate) type PeerAddrFn = Box<dyn Fn(&ConnectRequest) -> Option<SocketAddr> +
 
 /// What happens when a client connects with the id of a connection that is connected.
 ///
-/// A *suspended* connection is resumed in either case.
+/// A *suspended* connection is resumed in either case. A client whose handshake began before that of
+/// the transport which the connection has is turned away in either case, with close code 1001.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DuplicatePolicy {

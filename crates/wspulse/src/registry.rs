@@ -28,6 +28,7 @@ use directory::{Directory, Named};
 use farewells::Farewells;
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
 pub(crate) use speaks::Speaks;
+use speaks::is_overtaken;
 
 /// All connections and rooms. Its lock comes before those of a directory's shard and of a room, and
 /// these before a mailbox's; no application code runs under any of them.
@@ -103,6 +104,8 @@ pub(crate) enum Registered {
     },
     /// An existing connection gets another transport. One that was on its way to it is displaced.
     Attached { connection: Arc<ConnectionShared>, displaced: Option<Upgrade> },
+    /// None: this connection, which has the id, has a transport whose handshake began later.
+    Overtaken { connection: Arc<ConnectionShared>, upgrade: Upgrade },
 }
 
 /// Whether an end gives way to a transport that has just come.
@@ -152,13 +155,17 @@ impl Registry {
         meter: &Meter,
         create: impl FnOnce(usize) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
-        let Arrival { id, is_named, room, speaks, upgrade } = arrival;
-        let group = upgrade.peer_addr.map(AddressGroup::of);
         let inner = &mut *self.inner.lock();
         if !self.is_open() {
             return Err(Refused::ServerClosed);
         }
-        let existing = self.connections.find(id);
+        let existing = self.connections.find(arrival.id);
+        if let Some(connection) = existing.as_ref().filter(|it| is_overtaken(&arrival, it)) {
+            let connection = Arc::clone(connection);
+            return Ok(Registered::Overtaken { connection, upgrade: arrival.upgrade });
+        }
+        let Arrival { id, is_named, room, speaks, upgrade } = arrival;
+        let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
             && rules.may_come_back(connection, room)?

@@ -45,6 +45,7 @@ pub struct Server {
 }
 
 struct Inner {
+    made_at: Instant,
     ping_schedule: PingSchedule,
     connect: ConnectFn,
     callbacks: Callbacks,
@@ -140,6 +141,7 @@ impl Server {
         let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
         Ok(Self {
             inner: Arc::new(Inner {
+                made_at: Instant::now(),
                 ping_schedule,
                 connect,
                 callbacks,

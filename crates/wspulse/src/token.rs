@@ -69,11 +69,16 @@ impl Proof {
     /// A handshake with the token of this number takes over. Whether it may be an older one of the
     /// client that it takes over from: not if it has the newest token, nor time and again.
     pub(crate) const fn overtake(&mut self, number: u32) -> bool {
-        if self.newest == number || self.overtakings == OVERTAKINGS_MAX {
+        if self.is_newest(number) || self.overtakings == OVERTAKINGS_MAX {
             return false;
         }
         self.overtakings += 1;
         true
+    }
+
+    /// Whether none was sent after the one of this number.
+    pub(crate) const fn is_newest(&self, number: u32) -> bool {
+        self.newest == number
     }
 
     /// Whether the client is known to have a newer one than this.

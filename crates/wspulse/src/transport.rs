@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
+use crate::begun::Begun;
 use crate::handler::BoxFuture;
 use crate::restored::Asked;
 use crate::runtimes::Home;
@@ -69,6 +70,8 @@ pub(crate) struct Upgrade {
     pub(crate) comes_back: Option<ComesBack>,
     /// What the client was admitted with, if somebody is to be told of that.
     pub(crate) asked: Option<Asked>,
+    /// Its place among all handshakes.
+    pub(crate) begun: Begun,
 }
 
 /// What a client of `wspulse.1` says of its session.
@@ -96,7 +99,7 @@ impl Upgrade {
         stream: BoxFuture<Result<Upgradable, UpgradeError>>,
         peer_addr: Option<SocketAddr>,
     ) -> Self {
-        Self { stream, peer_addr, comes_back: None, asked: None }
+        Self { stream, peer_addr, comes_back: None, asked: None, begun: Begun::EARLIEST }
     }
 
     /// The stream of a request that hyper serves, also under axum.

@@ -17,6 +17,7 @@ use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal, server_closed};
 use crate::address::PeerAddr;
+use crate::begun::Begun;
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::driver::watch::run_connect;
 use crate::handler::BoxFuture;
@@ -73,6 +74,7 @@ impl Server {
     }
 
     fn check(&self, parts: request::Parts) -> Result<Handshake, Response> {
+        let begun = self.begin_handshake();
         if !self.is_open() {
             return Err(server_closed());
         }
@@ -94,7 +96,7 @@ impl Server {
         let peer_addr = request.peer_addr();
         self.check_places(peer_addr)?;
         let protocols = request.protocols().map(Box::from).collect();
-        let pending = Pending { server: self.clone(), peer_addr, accept_key, protocols };
+        let pending = Pending { server: self.clone(), begun, peer_addr, accept_key, protocols };
         Ok(Handshake { request, pending })
     }
 
@@ -115,6 +117,7 @@ pub struct Handshake {
 /// What remains of a handshake once it has been decided upon.
 struct Pending {
     server: Server,
+    begun: Begun,
     peer_addr: Option<SocketAddr>,
     accept_key: HeaderValue,
     /// Those that the client offers.
@@ -219,8 +222,9 @@ impl Pending {
         Ok(Accepted { response, stream })
     }
 
-    fn register(self, admission: Admission, upgrade: Upgrade) -> Result<Response, Response> {
+    fn register(self, admission: Admission, mut upgrade: Upgrade) -> Result<Response, Response> {
         check_runtime()?;
+        upgrade.begun = self.begun;
         let (exchange, protocol) = match self.chosen_protocol(&admission) {
             Some(chosen) => (None, Some(chosen)),
             None => match Negotiated::of(&self.server, &self.protocols) {

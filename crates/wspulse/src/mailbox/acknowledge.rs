@@ -57,6 +57,11 @@ impl Mailbox {
         proof.is_some_and(|proof| proof.overtake(token))
     }
 
+    /// Whether the token of this number is the newest; 0 is that of none.
+    pub(crate) fn has_newest(&self, token: u32) -> bool {
+        self.proof().is_some_and(|proof| token > 0 && proof.is_newest(token))
+    }
+
     // What follows is for the connection's task alone.
 
     /// Whether the client is known to have a newer token than the one of this number.

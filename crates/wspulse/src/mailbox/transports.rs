@@ -7,6 +7,7 @@ use wspulse_core::outbound::Remainder;
 use wspulse_core::protocol::SessionKind;
 
 use super::Mailbox;
+use crate::begun::Begun;
 use crate::connection::ConnectionState;
 use crate::queued_bytes::QueuedBytes;
 
@@ -31,10 +32,18 @@ impl Mailbox {
         (before, std::mem::replace(&mut inner.kind, SessionKind::Resumed))
     }
 
+    /// Whether a transport is attached or on its way whose handshake began later than this one.
+    pub(crate) fn has_newer(&self, begun: Begun) -> bool {
+        begun < self.inner.lock().newest
+    }
+
     /// Tells that the connection waits for a transport, and returns whether that is news. Without
-    /// effect after its end.
-    pub(crate) fn set_suspended(&self) -> bool {
+    /// effect after its end. One may be on its way.
+    pub(crate) fn set_suspended(&self, is_awaited: bool) -> bool {
         let mut inner = self.inner.lock();
+        if !is_awaited && inner.mail.as_ref().is_none_or(|mail| mail.upgrade.is_none()) {
+            inner.newest = Begun::EARLIEST;
+        }
         let before = inner.state;
         inner.set_state(ConnectionState::Suspended);
         inner.state != before

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use wspulse_core::protocol::{Control, Hello, ResumeOffer};
 
+use crate::begun::Begun;
 use crate::connect::Admission;
 use crate::connection::Connection;
 use crate::http::Exchange;
@@ -124,6 +125,7 @@ fn arrive(
         peer_addr: None,
         comes_back: None,
         asked: None,
+        begun: Begun::EARLIEST,
     };
     server.register(admission, exchange, upgrade)?;
     Ok(Client(wire))

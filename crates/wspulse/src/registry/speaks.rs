@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Refused;
+use super::{Arrival, Refused};
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::options::{DuplicatePolicy, ReturnRules, RoomChange};
 
@@ -43,6 +43,19 @@ impl Speaks {
             (Self::Plain, ConnectionState::Connected, DuplicatePolicy::Replace) => false,
         }
     }
+}
+
+/// Whether a client's transport comes too late for this session: another one, whose handshake began
+/// later, is there or on its way. A client that shows the newest token is not late.
+pub(super) fn is_overtaken(arrival: &Arrival<'_>, session: &Arc<ConnectionShared>) -> bool {
+    let shows_newest = match &arrival.speaks {
+        Speaks::Exchange { resumes: Some(resumes) } if Arc::ptr_eq(resumes, session) => {
+            let comes_back = arrival.upgrade.comes_back;
+            comes_back.is_some_and(|it| session.mailbox.has_newest(it.token))
+        }
+        Speaks::Exchange { .. } | Speaks::Plain => false,
+    };
+    !shows_newest && session.mailbox.has_newer(arrival.upgrade.begun)
 }
 
 impl ReturnRules {

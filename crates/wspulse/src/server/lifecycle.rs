@@ -12,10 +12,11 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::protocol::ResumeOffer;
-use wspulse_core::{Disconnect, OVERTAKEN};
+use wspulse_core::{CloseFrame, Disconnect, OVERTAKEN};
 
 use super::Server;
 use crate::address::AddressGroup;
+use crate::begun::Begun;
 use crate::budget::poll_unbudgeted;
 use crate::codecs::CodecId;
 use crate::connect::Admission;
@@ -51,6 +52,11 @@ impl Server {
     pub fn suspended_count(&self) -> usize {
         let connections = self.inner.registry.connections();
         connections.iter().filter(|conn| conn.state() == ConnectionState::Suspended).count()
+    }
+
+    /// A handshake begins: its place among all others of this server.
+    pub(crate) fn begin_handshake(&self) -> Begun {
+        Begun::now(self.inner.made_at)
     }
 
     /// Whether a client with this address will be refused whoever it is.
@@ -132,7 +138,7 @@ impl Server {
         // A session that is found by its token comes back under its id, whoever has given it that.
         let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
         let id = id.unwrap_or_else(|| speaks.session_id());
-        let peer_addr = upgrade.peer_addr;
+        let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
         let registered = self.inner.registry.register(
             Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
             options.returns,
@@ -145,13 +151,19 @@ impl Server {
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, codec),
+                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec),
                 ended: Notify::new(),
                 room_slot: AtomicUsize::new(0),
                 task_key,
             },
         )?;
         self.deliver_lifecycle();
+        self.settle_registered(registered, &wanted_room);
+        Ok(())
+    }
+
+    /// Has a transport go where it was registered.
+    fn settle_registered(&self, registered: Registered, wanted_room: &str) {
         match registered {
             Registered::New { connection, predecessor, mut upgrade, waves } => {
                 // Its session may have ended while this was looked at.
@@ -163,15 +175,17 @@ impl Server {
                 }
             }
             Registered::Attached { connection, displaced } => {
-                if connection.room != wanted_room {
-                    self.warn_of_other_room(&connection, &wanted_room);
+                if *connection.room != *wanted_room {
+                    self.warn_of_other_room(&connection, wanted_room);
                 }
                 if let Some(displaced) = displaced {
                     self.turn_away(&connection, displaced);
                 }
             }
+            Registered::Overtaken { connection, upgrade } => {
+                self.say_no(&connection, upgrade, OVERTAKEN);
+            }
         }
-        Ok(())
     }
 
     /// The session whose token a client offers; if the application has admitted it under an id, the
@@ -228,22 +242,24 @@ impl Server {
 
     /// Tells a client whose transport was displaced by a newer one. If it speaks `wspulse.1`, it may
     /// be that very client, whose handshakes have overtaken one another: it may come back.
-    pub(crate) fn turn_away(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
-        upgrade.asked = None;
+    pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
         let close = if upgrade.comes_back.is_some() && connection.mailbox.overtake(0) {
             OVERTAKEN
         } else {
             Disconnect::Duplicate.close_frame()
         };
-        let decoder = self.options().decoder();
-        self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
+        self.say_no(connection, upgrade, close);
     }
 
     /// Tells a client whose token is one that the session's client has left behind: that one has gone
     /// on since, and its session is not to suffer.
-    pub(crate) fn turn_away_outdated(&self, connection: &ConnectionShared, mut upgrade: Upgrade) {
+    pub(crate) fn turn_away_outdated(&self, connection: &ConnectionShared, upgrade: Upgrade) {
+        self.say_no(connection, upgrade, Disconnect::FramesLost.close_frame());
+    }
+
+    /// Closes a transport that this connection is not to have.
+    fn say_no(&self, connection: &ConnectionShared, mut upgrade: Upgrade, close: CloseFrame) {
         upgrade.asked = None;
-        let close = Disconnect::FramesLost.close_frame();
         let decoder = self.options().decoder();
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
     }
