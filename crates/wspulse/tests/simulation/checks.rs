@@ -9,6 +9,7 @@ use wspulse::{
     BroadcastError, CloseCode, Connection, ConnectionState, Frame, KickError, OverRate, SendError,
     Server,
 };
+use wspulse_core::OVERTAKEN;
 
 use super::app::App;
 use super::client::Seen;
@@ -127,7 +128,12 @@ async fn frames_written(bytes: &[u8]) -> Vec<usize> {
 /// connection was ended. Only a callback that panicked may have taken the transport from it, or a
 /// rate that it was over.
 fn check_close(app: &App, connection: &Connection, transports: &[Seen]) {
-    let Some(newest) = transports.last().filter(|seen| seen.well_behaved) else {
+    let (overtaken, kept): (Vec<_>, Vec<_>) =
+        transports.iter().partition(|seen| seen.close.as_ref() == Some(&OVERTAKEN));
+    for late in overtaken {
+        assert!(kept.iter().any(|seen| seen.begun > late.begun), "nothing newer than {late:?}");
+    }
+    let Some(newest) = kept.last().filter(|seen| seen.well_behaved) else {
         return;
     };
     let end = life(connection).end().expect("it has ended");

@@ -52,6 +52,8 @@ pub(crate) enum Break {
 pub(crate) struct Seen {
     /// Its place among all transports, in the order of their registration.
     pub(crate) transport: usize,
+    /// When its handshake began.
+    pub(crate) begun: Instant,
     pub(crate) connection: Connection,
     pub(crate) link: Link,
     /// The numbers of the frames that came.
@@ -97,6 +99,7 @@ impl Dialer {
     pub(crate) async fn run(mut self) -> Option<Seen> {
         sleep(self.after).await;
         let target = format!("/ws?room={}&id={}", self.room, self.id);
+        let begun = Instant::now();
         let handshake = self.server.handshake(request_parts(&target)).ok()?;
         let accepted = handshake.connect().await.ok()?;
         // Between the registration and this there is no await: it is still there.
@@ -112,6 +115,7 @@ impl Dialer {
             rng: self.rng,
             seen: Seen {
                 transport,
+                begun,
                 connection,
                 link,
                 frames: Vec::new(),
