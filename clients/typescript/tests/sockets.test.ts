@@ -1,7 +1,9 @@
 // The client over real sockets, with a link that breaks again and again.
 
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
-import { WebSocket } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import { connect, type Client, type Options } from "../src/index.js";
 import { brokenLink, Peer } from "./peer.js";
 import { random, seeds } from "./random.js";
@@ -55,3 +57,22 @@ test.each(seeds(Number(process.env["WSPULSE_SEEDS"] ?? 5)))("nothing is lost and
   expect(link.cuts()).toBeGreaterThan(5);
   expect(ann.pending).toBe(0);
 }, 30_000);
+
+test("a server that chooses none of what is offered is found to be a plain one, and gets each message once", async () => {
+  const server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => false });
+  open.push(() => server.close());
+  const offers: boolean[] = [];
+  const got: string[] = [];
+  server.on("connection", (socket, { headers }) => {
+    offers.push(headers["sec-websocket-protocol"] !== undefined);
+    socket.on("error", () => {});
+    socket.on("message", (data) => got.push(String(data)));
+  });
+  await once(server, "listening");
+  const ann = client((server.address() as AddressInfo).port);
+  ann.post({ event: "a" });
+  expect(await ann.send({ event: "b" })).toBe("written");
+  await vi.waitUntil(() => got.length >= 2, { timeout: 5_000, interval: 5 });
+  expect([ann.state, offers]).toEqual(["plain", [true, false, true, false]]);
+  expect(got).toEqual(['{"event":"a"}', '{"event":"b"}']);
+});
