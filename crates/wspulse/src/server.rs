@@ -349,7 +349,6 @@ impl fmt::Debug for Server {
 mod tests {
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
 
     use tokio::io::duplex;
 
@@ -379,7 +378,7 @@ mod tests {
             told.recv().expect("it has begun");
             // Until it holds the registry's lock.
             while server.inner.registry.is_free() {
-                thread::sleep(Duration::from_millis(1));
+                thread::yield_now();
             }
             assert!(server.connection("ben").is_some() && server.connection("late").is_none());
             let frame = || Frame::new("here");

@@ -56,6 +56,12 @@ async fn late_speaker(server: &Server, offers: &[&str]) -> JoinHandle<Speaker> {
     late
 }
 
+/// As [`late_speaker`], of a client that comes back to the session of this token.
+async fn late_return(server: &Server, token: &str) -> JoinHandle<Speaker> {
+    let resume = ResumeOffer { token: token.to_owned(), count: 0 }.to_string();
+    late_speaker(server, &[JSON, &resume]).await
+}
+
 /// A plain client that begins its handshake now, and is let in late.
 async fn late_client(server: &Server) -> JoinHandle<Client> {
     let server = server.clone();
@@ -101,8 +107,7 @@ async fn a_late_handshake_with_the_token_of_an_ended_session_leaves_the_newer_on
     let (ann, ended) = Speaker::begin(&server, ANN).await;
     server.kick("ann").unwrap();
     drop(ann);
-    let resume = ResumeOffer { token: ended.token, count: 0 }.to_string();
-    let late = late_speaker(&server, &[JSON, &resume]).await;
+    let late = late_return(&server, &ended.token).await;
     let (mut ann, _) = Speaker::begin(&server, ANN).await;
     ann.say("it goes on").await;
     let mut late = late.await.unwrap();
@@ -115,8 +120,7 @@ async fn a_late_handshake_with_an_older_token_leaves_the_newer_transport_alone()
     let server = promising();
     let (ann, first) = Speaker::begin(&server, ANN).await;
     drop(ann);
-    let resume = ResumeOffer { token: first.token.clone(), count: 0 }.to_string();
-    let late = late_speaker(&server, &[JSON, &resume]).await;
+    let late = late_return(&server, &first.token).await;
     // It says nothing: its older token is still valid.
     let (mut ann, _) = Speaker::resume(&server, ANN, &first.token, 0).await;
     let mut late = late.await.unwrap();
@@ -129,8 +133,7 @@ async fn a_late_handshake_takes_a_session_whose_newer_transport_is_lost() {
     let server = promising();
     let (ann, first) = Speaker::begin(&server, ANN).await;
     drop(ann);
-    let resume = ResumeOffer { token: first.token.clone(), count: 0 }.to_string();
-    let late = late_speaker(&server, &[JSON, &resume]).await;
+    let late = late_return(&server, &first.token).await;
     let (ann, _) = Speaker::resume(&server, ANN, &first.token, 0).await;
     drop(ann);
     let mut late = late.await.unwrap();

@@ -9,7 +9,8 @@ use crate::encoded::EncodedFrame;
 ///
 /// What many members of a room have written alike is here as [`Run`]s. A list of its own for each
 /// member is what a fan-out cannot afford: 1,000 members with 256 frames each have 2 MiB of
-/// pointers, which leave the caches before they are looked at again.
+/// pointers, which leave the caches before they are looked at again. A run that has arrived in part
+/// counts as that, and holds its frames until it has arrived whole: no more than one write of them.
 #[derive(Debug, Default)]
 pub(super) struct WrittenFrames {
     /// Those that are in no run.

@@ -38,8 +38,8 @@ pub(crate) struct DeliveryOptions {
 const QUESTIONS_PER_WINDOW: usize = 2;
 
 /// An answer costs a read of its own: in a fan-out at full speed, where 16 frames are written at
-/// once, asking for each 64 made all of it a fifth slower, for each 256 a twentieth. What is kept of a
-/// fan-out is a pointer for each batch, so it may be more.
+/// once, asking for each 64 made all of it a fifth slower, for each 256 a twentieth. What is kept
+/// meanwhile of a fan-out is a pointer for each batch.
 const ASK_FRAMES: usize = 512;
 const ASK_BYTES: usize = 256 * 1024;
 const ASK_TIME: Duration = Duration::from_secs(1);
