@@ -49,6 +49,24 @@ impl Backlog {
         }
     }
 
+    pub(super) fn get(&self, place: usize) -> Option<&EncodedFrame> {
+        match place.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(place) => self.rest.get(place),
+        }
+    }
+
+    /// Puts a frame in the place of another, which there must be.
+    pub(super) fn replace(&mut self, place: usize, frame: EncodedFrame) {
+        let slot = match place.checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(place) => self.rest.get_mut(place),
+        };
+        if let Some(slot) = slot {
+            *slot = frame;
+        }
+    }
+
     /// Leaves so many frames here and returns those behind them.
     pub(super) fn split_off(&mut self, frames: usize) -> Self {
         match frames.checked_sub(1) {

@@ -248,9 +248,9 @@ impl Driver {
 fn close_of(end: &Disconnect) -> (u16, &str) {
     match end {
         Disconnect::Closed => (1000, ""),
-        Disconnect::Kicked(frame) | Disconnect::ClosedWith(frame) => {
-            (frame.code().as_u16(), frame.reason())
-        }
+        Disconnect::Kicked(frame)
+        | Disconnect::ClosedWith(frame)
+        | Disconnect::SlowConsumer(frame) => (frame.code().as_u16(), frame.reason()),
         Disconnect::Duplicate => (1000, "duplicate connection id"),
         Disconnect::FramesLost => (4410, "frames lost"),
         Disconnect::ServerClosed => (1001, "server shutting down"),

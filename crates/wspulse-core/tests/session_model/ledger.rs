@@ -70,6 +70,7 @@ impl Ledger {
             // What is being written cannot make room, but it takes some.
             OverflowPolicy::RejectNewest if self.in_write.is_some() => 0,
             OverflowPolicy::RejectNewest
+            | OverflowPolicy::GiveWay
             | OverflowPolicy::RejectBeyondWaiting
             | OverflowPolicy::DropOldest => self.held(),
         };

@@ -170,7 +170,7 @@ impl Driver {
             asking.written(sent.len(), taken, env.now);
         }
         if was_taken {
-            let evicted = self.queue.give_back(batch);
+            let evicted = self.queue.give_back(batch).evicted as usize;
             Scene::EvictedAfterWrite.seen_if(evicted > 0);
             assert_eq!(evicted, self.ledger.end_write(begun > 0), "evictions after a write");
         }
