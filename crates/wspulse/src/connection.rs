@@ -1,5 +1,7 @@
 //! A handle to one connection, and what its task shares with the rest of the server.
 
+mod sending;
+
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,12 +13,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::codec::Codec;
 use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, Escaped, Frame, OutboundStats};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Escaped, OutboundStats};
 
 use crate::connect::Data;
-use crate::error::{BufferLimit, NotAcknowledged, SendError};
-use crate::mailbox::{Mailbox, Offered, Outcome};
-use crate::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
+use crate::error::NotAcknowledged;
+use crate::mailbox::Mailbox;
+use crate::metrics::{DropReason, Limit, LimitReached};
 use crate::room::Room;
 use crate::server::Server;
 use crate::sync::AtomicUsize;
@@ -124,43 +126,10 @@ impl Connection {
         self.shared.connected_at
     }
 
-    /// What became of the frames sent to it: `accepted = sent + dropped + pending`.
+    /// What became of the frames sent to it: `accepted = sent + dropped + conflated +
+    /// pending`.
     pub fn outbound_stats(&self) -> OutboundStats {
         self.shared.mailbox.stats()
-    }
-
-    /// Queues a frame for this connection, without waiting. While it is suspended a full buffer
-    /// drops its oldest frames, unless delivery is promised.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::Closed`] after its end; [`SendError::Encode`] if the codec cannot express the
-    /// frame; [`SendError::Full`] if its send buffer is full, and it is connected or delivery is
-    /// promised, or if all send buffers together are and its own oldest frames cannot make room.
-    pub fn send(&self, frame: Frame) -> Result<(), SendError> {
-        if self.state() == ConnectionState::Closed {
-            return Err(SendError::Closed { frame });
-        }
-        let codecs = self.server().codecs();
-        let encoded = match codecs.encode(self.shared.mailbox.codec(), &frame) {
-            Ok(encoded) => encoded,
-            Err(source) => return Err(SendError::Encode { frame, source }),
-        };
-        let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
-            return Err(SendError::Closed { frame });
-        };
-        self.shared.count_dropped(offered.evicted, DropReason::Evicted);
-        match offered.outcome {
-            Outcome::Queued => Ok(()),
-            Outcome::QueuedAtServerLimit => {
-                self.shared.report_limit(Limit::QueuedBytes);
-                Ok(())
-            }
-            Outcome::Refused(limit) => {
-                self.shared.count_refused(limit, DropReason::Rejected);
-                Err(SendError::Full { frame, limit })
-            }
-        }
     }
 
     /// Waits until the client has acknowledged all that was sent to it before this call, broadcasts
@@ -239,50 +208,6 @@ impl ConnectionShared {
     /// How long the connection has existed, suspended times included.
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()
-    }
-
-    pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
-        let dropped = FrameDropped { room: &self.room, id: &self.id, reason };
-        for _ in 0..frames {
-            self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
-        }
-    }
-
-    /// Counts what a broadcast has cost for which there was no room.
-    pub(crate) fn count_overflow(self: &Arc<Self>, offered: Offered) {
-        self.count_dropped(offered.evicted, DropReason::Evicted);
-        match offered.outcome {
-            Outcome::Queued => {}
-            Outcome::QueuedAtServerLimit => self.report_limit(Limit::QueuedBytes),
-            Outcome::Refused(limit) => {
-                self.count_refused(limit, DropReason::NoRoom);
-                self.end_if_promised(1);
-            }
-        }
-    }
-
-    /// Ends a session that has lost frames which it was promised.
-    fn end_if_promised(self: &Arc<Self>, frames: usize) {
-        if self.server.options().delivery.is_promised() {
-            self.end_for_gap(frames);
-        }
-    }
-
-    /// Ends a session whose client does not get so many frames, from the first that is lost on.
-    pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
-        if self.server.end(self, Disconnect::FramesLost) {
-            let lost = FramesLost { room: &self.room, id: &self.id, frames };
-            self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
-        }
-    }
-
-    fn count_refused(&self, limit: BufferLimit, reason: DropReason) {
-        self.count_dropped(1, reason);
-        match limit {
-            BufferLimit::Frames { .. } => {}
-            BufferLimit::Bytes { .. } => self.report_limit(Limit::SendBufferBytes),
-            BufferLimit::ServerBytes { .. } => self.report_limit(Limit::QueuedBytes),
-        }
     }
 
     /// The transport is gone. A frame that was half written starts over, or is dropped if that has

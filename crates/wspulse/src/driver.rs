@@ -24,7 +24,9 @@ use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost};
 
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{Collected, End, Mail};
-use crate::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended};
+use crate::metrics::{
+    DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
+};
 use crate::options::Options;
 use crate::registry::EndRule;
 use crate::running_time::heard;
@@ -154,7 +156,12 @@ impl Driver {
         if !self.session.is_suspended() {
             return;
         }
-        if self.connection.mailbox.set_suspended(self.arrivals.has_upgrade()) {
+        let connection = &self.connection;
+        let (is_news, faded) = connection
+            .mailbox
+            .set_suspended(self.arrivals.has_upgrade(), connection.server.queued_bytes());
+        connection.count_dropped(faded, DropReason::Volatile);
+        if is_news {
             let ConnectionShared { server, room, id, .. } = &*self.connection;
             let suspended = SessionSuspended { room, id };
             server.metrics().record(|hooks| hooks.session_suspended(&suspended));

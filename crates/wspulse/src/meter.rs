@@ -11,7 +11,7 @@ use crate::metrics::{
     ConnectionClosed, ConnectionOpened, MetricsCollector, RoomCreated, RoomDestroyed,
 };
 use crate::panics;
-use crate::room::Overflow;
+use crate::room::OverflowInterest;
 use crate::sync::Mutex;
 
 /// Calls the hooks of the collector, if there is one.
@@ -83,8 +83,8 @@ impl Meter {
     }
 
     /// Whether it is worth the while to list who dropped a frame for a broadcast.
-    pub(crate) fn overflow_interest(&self) -> Overflow {
-        if self.collector.is_some() { Overflow::Listed } else { Overflow::Ignored }
+    pub(crate) fn overflow_interest(&self) -> OverflowInterest {
+        if self.collector.is_some() { OverflowInterest::Listed } else { OverflowInterest::Ignored }
     }
 
     /// Calls a hook. No lock may be held.

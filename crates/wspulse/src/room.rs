@@ -7,13 +7,13 @@ mod waves;
 use std::fmt;
 use std::sync::Arc;
 
-use wspulse_core::Frame;
+use wspulse_core::Outgoing;
 
 use crate::connection::Connection;
 use crate::error::BroadcastError;
 use crate::server::Server;
 
-pub(crate) use members::{Addressed, FanOut, Members, Overflow};
+pub(crate) use members::{Addressed, FanOut, Members, OverflowInterest, Terms};
 pub(crate) use waves::RunningWaves;
 
 /// A handle to a room by its name. A room exists while it has members; a handle outlives it and
@@ -39,7 +39,7 @@ impl Room {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn broadcast(&self, frame: Frame) -> Result<usize, BroadcastError> {
+    pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<usize, BroadcastError> {
         self.server.broadcast(&self.id, frame)
     }
 
@@ -51,7 +51,7 @@ impl Room {
     pub fn broadcast_except(
         &self,
         excluded: &Connection,
-        frame: Frame,
+        frame: impl Into<Outgoing>,
     ) -> Result<usize, BroadcastError> {
         self.server.broadcast_except(&self.id, excluded, frame)
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wspulse_core::EncodedFrame;
+use wspulse_core::{EncodedFrame, Overflow};
 
 use super::present::Present;
 use super::waves::{RunningWaves, Waves};
 use crate::codecs::CodecSet;
 use crate::connection::{Connection, ConnectionShared};
-use crate::mailbox::{Notice, Offered};
+use crate::mailbox::{HasEnded, Mailbox, Notice, Offered};
 use crate::queued_bytes::QueuedBytes;
 use crate::representations::Representations;
 use crate::runtimes::Home;
@@ -34,7 +34,8 @@ pub(super) struct Inner {
 pub(crate) struct Addressed<'a> {
     /// The one who does not get it.
     pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
-    pub(crate) overflow: Overflow,
+    pub(crate) overflow: OverflowInterest,
+    pub(crate) terms: Terms,
     pub(crate) queued_bytes: Option<&'a QueuedBytes>,
 }
 
@@ -48,9 +49,18 @@ pub(crate) struct FanOut {
 
 /// Whether anybody wants to know who dropped a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overflow {
+pub(crate) enum OverflowInterest {
     Listed,
     Ignored,
+}
+
+/// On which terms a frame is queued.
+#[derive(Clone, Copy)]
+pub(crate) enum Terms {
+    /// Those of nearly all broadcasts.
+    Plain,
+    /// It is marked, or its sender or the server has said what a full buffer makes of it.
+    Marked(Option<Overflow>),
 }
 
 impl Members {
@@ -161,7 +171,27 @@ impl Inner {
         addressed: Addressed<'_>,
         frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
     ) -> FanOut {
-        let Addressed { excluded, overflow, queued_bytes } = addressed;
+        let queued_bytes = addressed.queued_bytes;
+        match addressed.terms {
+            Terms::Plain => self.push_by(addressed, frame_of, |mailbox, frame, notice| {
+                mailbox.broadcast(frame, notice, queued_bytes)
+            }),
+            Terms::Marked(overflow) => {
+                self.push_by(addressed, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast_marked(frame, overflow, notice, queued_bytes)
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn push_by<'f>(
+        &mut self,
+        addressed: Addressed<'_>,
+        frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
+        offer: impl Fn(&Mailbox, EncodedFrame, Notice) -> Result<Offered, HasEnded>,
+    ) -> FanOut {
+        let Addressed { excluded, overflow, .. } = addressed;
         let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
         let waves_home = self.waves.home();
         for member in &self.list {
@@ -173,14 +203,14 @@ impl Inner {
             };
             let notice =
                 if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
-            let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
+            let offered = offer(&member.mailbox, frame.clone(), notice);
             let Ok(offered) = offered else {
                 continue;
             };
             fan_out.members += 1;
             if offered.has_overflowed() {
                 fan_out.members -= usize::from(offered.is_refused());
-                if overflow == Overflow::Listed {
+                if overflow == OverflowInterest::Listed {
                     fan_out.overflowed.push((Arc::clone(member), offered));
                 }
             }

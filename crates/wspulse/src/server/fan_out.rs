@@ -2,30 +2,37 @@
 
 use std::sync::Arc;
 
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
 use super::Server;
 use crate::connection::{Connection, ConnectionShared};
 use crate::error::BroadcastError;
 use crate::metrics::MessageBroadcast;
 use crate::representations::{NotExpressed, Representations};
-use crate::room::{Addressed, FanOut, Overflow};
+use crate::room::{Addressed, FanOut, OverflowInterest, Terms};
 
 impl Server {
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
     /// encoded once for each [codec](crate::ServerBuilder::also_codec) that members have, and shared
-    /// by all who have it. A member whose buffer is full drops its oldest frames. All members get the
-    /// room's broadcasts in the same order. A room without members is no error.
+    /// by all who have it. A member whose buffer is full drops its oldest frames, unless the frame or the
+    /// [server](crate::ServerBuilder::overflow) says otherwise. All members get the room's broadcasts
+    /// in the same order. A room without members is no error.
     ///
     /// Returns how many members have it in their send buffers now, suspended ones included.
     ///
     /// # Errors
     ///
-    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close); [`BroadcastError::Encode`] if a
-    /// codec cannot express the frame: then no member gets it. On a server that has several codecs,
+    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close);
+    /// [`BroadcastError::BreaksPromise`] if a member with a full buffer is not to get it although its
+    /// delivery is promised; [`BroadcastError::Encode`] if a codec cannot express the frame, or its
+    /// key is too long: then no member gets it. On a server that has several codecs,
     /// only those are asked that members of the room have.
-    pub fn broadcast(&self, room: &str, frame: Frame) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame, None)
+    pub fn broadcast(
+        &self,
+        room: &str,
+        frame: impl Into<Outgoing>,
+    ) -> Result<usize, BroadcastError> {
+        self.fan_out(room, frame.into(), None)
     }
 
     /// Queues a frame for all members of a room but one, such as the one whom it came from.
@@ -37,32 +44,54 @@ impl Server {
         &self,
         room: &str,
         excluded: &Connection,
-        frame: Frame,
+        frame: impl Into<Outgoing>,
     ) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame, Some(excluded.shared()))
+        self.fan_out(room, frame.into(), Some(excluded.shared()))
     }
 
     fn fan_out(
         &self,
         room: &str,
-        frame: Frame,
+        outgoing: Outgoing,
         excluded: Option<&Arc<ConnectionShared>>,
     ) -> Result<usize, BroadcastError> {
+        let (frame, marks) = outgoing.into_parts();
+        let marks = marks.as_deref();
         if !self.is_open() {
             return Err(BroadcastError::ServerClosed { frame });
         }
-        let overflow = self.overflow_interest();
-        let addressed = Addressed { excluded, overflow, queued_bytes: self.queued_bytes() };
-        if self.codecs().are_several() {
-            return self.fan_out_by_codec(room, frame, addressed);
+        let policy = marks.and_then(|marks| marks.overflow).or(self.options().overflow.default);
+        if let Some(overflow) = policy
+            && !overflow.disconnects()
+            && self.options().delivery.is_promised()
+        {
+            return Err(BroadcastError::BreaksPromise { frame, overflow });
         }
-        let encoded = match EncodedFrame::encode(self.codecs().default_codec(), &frame) {
+        let addressed = Addressed {
+            excluded,
+            overflow: self.overflow_interest(policy),
+            terms: if marks.is_some() || policy.is_some() {
+                Terms::Marked(policy)
+            } else {
+                Terms::Plain
+            },
+            queued_bytes: self.queued_bytes(),
+        };
+        if self.codecs().are_several() {
+            return self.fan_out_by_codec(room, frame, marks, addressed);
+        }
+        let codec = self.codecs().default_codec();
+        let encoded = match marks {
+            None => EncodedFrame::encode(codec, &frame),
+            Some(marks) => EncodedFrame::encode_marked(codec, &frame, marks),
+        };
+        let encoded = match encoded {
             Ok(encoded) => encoded,
             Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
         };
         let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
         let fan_out = members.broadcast(&encoded, addressed);
-        Ok(self.account(room, encoded.payload().len(), fan_out))
+        Ok(self.account(room, encoded.payload_bytes(), fan_out))
     }
 
     /// All encodings are made before anybody is given one.
@@ -70,10 +99,11 @@ impl Server {
         &self,
         room: &str,
         frame: Frame,
+        marks: Option<&Marks>,
         addressed: Addressed<'_>,
     ) -> Result<usize, BroadcastError> {
         let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
-        let mut frames = Representations::new(self.codecs());
+        let mut frames = Representations::new(self.codecs(), marks);
         // Once for each codec at the most: none is missing twice.
         let fan_out = loop {
             match members.broadcast_by_codec(&frames, addressed) {
@@ -101,9 +131,9 @@ impl Server {
     }
 
     /// Whether somebody must hear of the members for whom there was no room.
-    fn overflow_interest(&self) -> Overflow {
-        if self.options().delivery.is_promised() {
-            Overflow::Listed
+    fn overflow_interest(&self, policy: Option<Overflow>) -> OverflowInterest {
+        if self.options().delivery.is_promised() || policy.is_some_and(Overflow::disconnects) {
+            OverflowInterest::Listed
         } else {
             self.metrics().overflow_interest()
         }

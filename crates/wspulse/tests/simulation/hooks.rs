@@ -107,6 +107,8 @@ impl MetricsCollector for Counting {
             DropReason::Evicted
             | DropReason::NoRoom
             | DropReason::Ended
+            | DropReason::Volatile
+            | DropReason::SlowConsumer
             | DropReason::Undeliverable => {
                 add(&self.totals.dropped, 1);
             }
