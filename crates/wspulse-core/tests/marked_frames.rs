@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use wspulse_core::codec::JsonCodec;
-use wspulse_core::outbound::{OutboundQueue, OverflowPolicy, Pushed, QueueFull, Returned, Window};
+use wspulse_core::outbound::{
+    OutboundQueue, OverflowPolicy, PushedMarked, QueueFull, Returned, Window,
+};
 use wspulse_core::{EncodedFrame, Frame, KEY_BYTES_MAX, KeyTooLong, Outgoing};
 
 fn encoded(outgoing: &Outgoing) -> EncodedFrame {
@@ -23,7 +25,7 @@ fn frame(name: &str) -> EncodedFrame {
     }
 }
 
-fn push(queue: &mut OutboundQueue, name: &str) -> Result<Pushed, QueueFull> {
+fn push(queue: &mut OutboundQueue, name: &str) -> Result<PushedMarked, QueueFull> {
     push_by(queue, name, OverflowPolicy::DropOldest)
 }
 
@@ -31,10 +33,13 @@ fn push_by(
     queue: &mut OutboundQueue,
     name: &str,
     policy: OverflowPolicy,
-) -> Result<Pushed, QueueFull> {
+) -> Result<PushedMarked, QueueFull> {
     let policy = if name.starts_with('~') { OverflowPolicy::GiveWay } else { policy };
     match &name[..1] {
-        "-" => queue.push(frame(name), policy),
+        "-" => {
+            let pushed = queue.push(frame(name), policy);
+            pushed.map(|pushed| PushedMarked { evicted: pushed.evicted, conflated: false })
+        }
         _ => queue.push_marked(frame(name), policy),
     }
 }
@@ -81,7 +86,7 @@ fn account(queue: &OutboundQueue) -> [u64; 5] {
 fn a_newer_frame_takes_the_place_of_an_older_one_with_its_key() {
     let mut queue = queue_of(&["a1", "b1", "c1"]);
     let pushed = push(&mut queue, "a2").expect("it needs no room");
-    assert_eq!(pushed, Pushed { was_empty: false, evicted: 0, conflated: true });
+    assert_eq!(pushed, PushedMarked { evicted: 0, conflated: true });
     assert_eq!(account(&queue), [4, 0, 0, 1, 3]);
     assert_eq!(drain(&mut queue), "a2 b1 c1");
     assert_eq!(account(&queue), [4, 3, 0, 1, 0]);

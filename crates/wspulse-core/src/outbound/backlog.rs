@@ -18,6 +18,11 @@ pub(super) struct Backlog {
 const REST_FRAMES_MIN: usize = 15;
 
 impl Backlog {
+    /// A single frame.
+    pub(super) const fn of(frame: EncodedFrame) -> Self {
+        Self { first: Some(frame), rest: VecDeque::new() }
+    }
+
     pub(super) fn push(&mut self, frame: EncodedFrame) {
         if self.first.is_none() {
             self.first = Some(frame);

@@ -63,6 +63,13 @@ pub struct Pushed {
     pub was_empty: bool,
     /// The frames dropped to make room: at most 1, unless the new one is longer than those.
     pub evicted: usize,
+}
+
+/// What became of a marked frame's neighbours. Not a part of [`Pushed`], which fits into registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushedMarked {
+    /// The frames dropped to make room.
+    pub evicted: usize,
     /// It has taken the place of an older one.
     pub conflated: bool,
 }
@@ -140,7 +147,7 @@ impl OutboundQueue {
         let evicted = if fits { 0 } else { self.make_room(frame_bytes, policy)? };
         self.waiting.push(frame);
         self.pending_bytes += frame_bytes;
-        Ok(Pushed { was_empty, evicted, conflated: false })
+        Ok(Pushed { was_empty, evicted })
     }
 
     /// Counts a frame as accepted and dropped at once: one that was not to be refused, and for

@@ -1,7 +1,7 @@
 //! Offering a frame to a connection's queue, within what all queues together may hold.
 
 use wspulse_core::EncodedFrame;
-use wspulse_core::outbound::{OutboundQueue, OverflowPolicy, Pushed, QueueFull};
+use wspulse_core::outbound::{OutboundQueue, OverflowPolicy, Pushed, PushedMarked, QueueFull};
 
 use crate::error::BufferLimit;
 use crate::queued_bytes::QueuedBytes;
@@ -78,7 +78,7 @@ fn push(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) 
 
 fn push_marked(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
     match queue.push_marked(frame, policy) {
-        Ok(Pushed { evicted, conflated, .. }) => {
+        Ok(PushedMarked { evicted, conflated }) => {
             Offered { evicted, conflated: usize::from(conflated), outcome: Outcome::Queued }
         }
         Err(full) => refused(full),
