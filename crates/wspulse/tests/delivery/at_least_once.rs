@@ -8,12 +8,11 @@ use tokio::time::sleep;
 use wspulse::testing::Received;
 use wspulse::{
     CloseCode, ConnectionState, Delivery, Disconnect, DuplicatePolicy, Frame, NotAcknowledged,
-    OutboundStats, SendError, Server, TransportLost,
+    OutboundStats, SendError, TransportLost,
 };
 
 use crate::support::clients::{Client, dial, number, numbered};
 use crate::support::clock::{WINDOW, settle};
-use crate::support::house::open_house;
 use crate::support::stage::{Stage, Told};
 
 const PING: Duration = Duration::from_secs(10);
@@ -391,14 +390,4 @@ async fn an_application_hears_why_it_will_never_know() {
     let mut plain = Stage::resuming();
     let (_ann, connection) = plain.join("ann").await;
     assert_eq!(connection.acknowledged().await, Err(NotAcknowledged::NotPromised));
-}
-
-#[test]
-fn a_promise_needs_sessions_that_resume() {
-    let builder = open_house().delivery(Delivery::AtLeastOnce);
-    assert_eq!(builder.build().map(|_: Server| ()).unwrap_err().option(), "delivery");
-    for (frames, bytes) in [(0, 1), (65_537, 1), (1, 0), (1, (1 << 30) + 1)] {
-        let builder = open_house().delivery_window(frames, bytes);
-        assert_eq!(builder.build().unwrap_err().option(), "delivery_window");
-    }
 }

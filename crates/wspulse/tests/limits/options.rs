@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use wspulse::testing::{Received, TestClient, request_parts};
 use wspulse::{
-    Admission, BufferLimit, DuplicatePolicy, MessageKind, SendError, Server, ServerBuilder,
+    Admission, BufferLimit, Delivery, DuplicatePolicy, MessageKind, SendError, Server,
+    ServerBuilder,
 };
 
 use crate::support::bounds::{assert_refused, assert_valid};
@@ -306,4 +307,14 @@ async fn without_callbacks_everything_works() {
     let leaving = tokio::spawn(async move { ann.closed().await });
     timeout(SECOND, server.close()).await.expect("closes at once");
     assert_eq!(leaving.await.unwrap().unwrap().unwrap().code().as_u16(), 1001);
+}
+
+#[test]
+fn a_promise_needs_sessions_that_resume() {
+    let builder = open_house().delivery(Delivery::AtLeastOnce);
+    assert_eq!(builder.build().map(|_: Server| ()).unwrap_err().option(), "delivery");
+    for (frames, bytes) in [(0, 1), (65_537, 1), (1, 0), (1, (1 << 30) + 1)] {
+        let builder = open_house().delivery_window(frames, bytes);
+        assert_eq!(builder.build().unwrap_err().option(), "delivery_window");
+    }
 }
