@@ -196,7 +196,7 @@ impl Registry {
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
         let ended = self.connections.put(&connection, |old| old.mailbox.end(end));
         if let (Some(old), Some(Ok(before))) = (&replaced, ended) {
-            self.settle_end(inner, old, before, Disconnect::Duplicate.reason(), meter);
+            Self::settle_end(inner, old, before, Disconnect::Duplicate.reason(), meter);
         }
         let predecessor = match inner.ending.get(id) {
             Some(ending) => ending.last.mailbox.succeed(&connection),
@@ -225,7 +225,7 @@ impl Registry {
         }
         let reason = end.disconnect.reason();
         let before = self.connections.take_out(connection, || connection.mailbox.end(end))?;
-        self.settle_end(&mut inner, connection, before, reason, meter);
+        Self::settle_end(&mut inner, connection, before, reason, meter);
         drop(inner);
         self.groups.leave_all(connection, meter);
         Ok(())
@@ -305,7 +305,6 @@ impl Registry {
 
     /// Settles what is left of a connection that has just ended, and led somewhere `before`.
     fn settle_end(
-        &self,
         inner: &mut Inner,
         connection: &Arc<ConnectionShared>,
         before: ConnectionState,
