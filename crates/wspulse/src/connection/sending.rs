@@ -95,7 +95,7 @@ impl Connection {
 
 impl ConnectionShared {
     pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
-        let dropped = FrameDropped { room: &self.room, id: &self.id, reason };
+        let dropped = FrameDropped { room: self.room(), id: &self.id, reason };
         for _ in 0..frames {
             self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
         }
@@ -104,7 +104,7 @@ impl ConnectionShared {
     /// Counts frames that newer ones with their keys have replaced.
     pub(crate) fn count_conflated(&self, frames: usize) {
         if frames > 0 {
-            let conflated = FramesConflated { room: &self.room, id: &self.id, frames };
+            let conflated = FramesConflated { room: self.room(), id: &self.id, frames };
             self.server.metrics().record(|hooks| hooks.frames_conflated(&conflated));
         }
     }
@@ -144,7 +144,7 @@ impl ConnectionShared {
     /// Ends a session whose client does not get so many frames, from the first that is lost on.
     pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
         if self.server.end(self, Disconnect::FramesLost) {
-            let lost = FramesLost { room: &self.room, id: &self.id, frames };
+            let lost = FramesLost { room: self.room(), id: &self.id, frames };
             self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
         }
     }

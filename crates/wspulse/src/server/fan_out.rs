@@ -9,7 +9,7 @@ use crate::connection::{Connection, ConnectionShared};
 use crate::error::BroadcastError;
 use crate::metrics::MessageBroadcast;
 use crate::representations::{NotExpressed, Representations};
-use crate::room::{Addressed, FanOut, OverflowInterest, Terms};
+use crate::room::{Addressed, FanOut, Group, OverflowInterest, Terms};
 
 impl Server {
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
@@ -32,7 +32,7 @@ impl Server {
         room: &str,
         frame: impl Into<Outgoing>,
     ) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame.into(), None)
+        self.fan_out(self.group(room), frame.into(), None)
     }
 
     /// Queues a frame for all members of a room but one, such as the one whom it came from.
@@ -46,12 +46,12 @@ impl Server {
         excluded: &Connection,
         frame: impl Into<Outgoing>,
     ) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame.into(), Some(excluded.shared()))
+        self.fan_out(self.group(room), frame.into(), Some(excluded.shared()))
     }
 
-    fn fan_out(
+    pub(crate) fn fan_out(
         &self,
-        room: &str,
+        group: Option<Arc<Group>>,
         outgoing: Outgoing,
         excluded: Option<&Arc<ConnectionShared>>,
     ) -> Result<usize, BroadcastError> {
@@ -78,7 +78,7 @@ impl Server {
             queued_bytes: self.queued_bytes(),
         };
         if self.codecs().are_several() {
-            return self.fan_out_by_codec(room, frame, marks, addressed);
+            return self.fan_out_by_codec(group, frame, marks, addressed);
         }
         let codec = self.codecs().default_codec();
         let encoded = match marks {
@@ -89,24 +89,24 @@ impl Server {
             Ok(encoded) => encoded,
             Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
         };
-        let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
-        let fan_out = members.broadcast(&encoded, addressed);
-        Ok(self.account(room, encoded.payload_bytes(), fan_out))
+        let Some(group) = group else { return Ok(0) };
+        let fan_out = group.broadcast(&encoded, addressed);
+        Ok(self.account(&group, encoded.payload_bytes(), fan_out))
     }
 
     /// All encodings are made before anybody is given one.
     fn fan_out_by_codec(
         &self,
-        room: &str,
+        group: Option<Arc<Group>>,
         frame: Frame,
         marks: Option<&Marks>,
         addressed: Addressed<'_>,
     ) -> Result<usize, BroadcastError> {
-        let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
+        let Some(group) = group else { return Ok(0) };
         let mut frames = Representations::new(self.codecs(), marks);
         // Once for each codec at the most: none is missing twice.
         let fan_out = loop {
-            match members.broadcast_by_codec(&frames, addressed) {
+            match group.broadcast_by_codec(&frames, addressed) {
                 Ok(fan_out) => break fan_out,
                 Err(missing) => {
                     if let Err(NotExpressed { codec, source }) = frames.make(missing, &frame) {
@@ -115,11 +115,12 @@ impl Server {
                 }
             }
         };
-        Ok(self.account(room, frames.payload_bytes(), fan_out))
+        Ok(self.account(&group, frames.payload_bytes(), fan_out))
     }
 
     /// Tells what a broadcast has done, and returns how many members have it.
-    fn account(&self, room: &str, payload_bytes: usize, fan_out: FanOut) -> usize {
+    fn account(&self, group: &Group, payload_bytes: usize, fan_out: FanOut) -> usize {
+        let room = &**group.name();
         let FanOut { members, overflowed } = fan_out;
         self.metrics().record(|hooks| {
             hooks.message_broadcast(&MessageBroadcast { room, payload_bytes, fan_out: members });
