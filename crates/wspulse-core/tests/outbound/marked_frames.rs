@@ -191,6 +191,19 @@ fn volatile_frames_that_wait_are_dropped_with_the_transport() {
 }
 
 #[test]
+fn transports_lost_in_the_middle_of_an_older_frame_do_not_count_against_the_newer_one() {
+    let mut queue = queue_of(&["a1"]);
+    for number in 2..10 {
+        let mut batch = queue.take();
+        batch.advance(3, |_| {});
+        queue.give_back(batch);
+        assert!(!queue.rewind().expect("half a frame").is_dropped());
+        push(&mut queue, &format!("a{number}")).expect("it needs no room");
+    }
+    assert_eq!(drain(&mut queue), "a9");
+}
+
+#[test]
 fn what_a_client_may_say_it_has_is_neither_replaced_nor_dropped() {
     let window = Window { frames: 8, bytes: 1_000 };
     for begun in ["a1", "~1"] {

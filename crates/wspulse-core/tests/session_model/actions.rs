@@ -101,6 +101,7 @@ impl Driver {
         if self.told.end.is_none() && self.may_suspend() {
             self.told.losses += 1;
             self.told.suspended_until = Some(env.now + self.config.resume_window);
+            self.drop_volatile();
         }
     }
 
@@ -214,6 +215,7 @@ impl Driver {
             Scene::FirstUpgradeFailed.seen();
             self.told.losses += 1;
             self.told.suspended_until = Some(env.now + self.config.resume_window);
+            self.drop_volatile();
         }
     }
 
