@@ -22,7 +22,7 @@ pub(crate) struct Placed {
 
 impl Marks {
     pub(crate) fn any(env: &mut Env) -> Self {
-        let key = env.chance(30).then(|| env.pick(&[b'a', b'b', b'c']));
+        let key = env.chance(30).then(|| env.pick(b"abc"));
         Self { key, is_volatile: env.chance(15) }
     }
 
