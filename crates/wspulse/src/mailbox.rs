@@ -223,7 +223,8 @@ impl Mailbox {
         } else {
             OverflowPolicy::DropOldest
         };
-        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        offered.is_suspended = inner.state == ConnectionState::Suspended;
         if matches!(offered.outcome, Outcome::Refused(_)) {
             inner.queue.drop_newest();
             inner.has_gap = inner.queue.keeps();

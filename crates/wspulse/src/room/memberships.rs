@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::Group;
+use super::{Group, Kind};
 use crate::connection::{ConnectionShared, ConnectionState};
 
 /// A connection's memberships. They change under the lock of their group and then under that of the
@@ -31,6 +31,10 @@ struct Slot(NonZeroU32);
 pub(crate) enum NotJoined {
     IsMember,
     HasEnded,
+    /// It is in so many rooms already.
+    TooManyRooms {
+        rooms_max: usize,
+    },
 }
 
 impl Slot {
@@ -54,6 +58,10 @@ impl ConnectionShared {
             }
             if memberships.slot_mut(self.home.as_ref(), group).is_some() {
                 return Err(NotJoined::IsMember);
+            }
+            let rooms_max = self.server.options().rooms_max;
+            if group.kind() == Kind::Room && memberships.rooms() >= rooms_max {
+                return Err(NotJoined::TooManyRooms { rooms_max });
             }
             let slot = Slot::new(place);
             if self.is_home(group) {
@@ -111,12 +119,28 @@ impl ConnectionShared {
         })
     }
 
+    /// Those of its groups that are rooms, its home room first.
+    pub(crate) fn rooms(&self) -> Vec<Arc<Group>> {
+        self.mailbox.memberships(|_, memberships| {
+            let home = self.home.iter().filter(|_| memberships.home.is_some());
+            let further = memberships.further.iter().flat_map(|further| further.iter());
+            let rooms = further.map(|it| &it.group).filter(|it| it.kind() == Kind::Room);
+            home.chain(rooms).cloned().collect()
+        })
+    }
+
     fn is_home(&self, group: &Arc<Group>) -> bool {
         self.home.as_ref().is_some_and(|home| Arc::ptr_eq(home, group))
     }
 }
 
 impl Memberships {
+    fn rooms(&self) -> usize {
+        let further = self.further.iter().flat_map(|further| further.iter());
+        let rooms = further.filter(|it| it.group.kind() == Kind::Room);
+        usize::from(self.home.is_some()) + rooms.count()
+    }
+
     fn slot_mut(&mut self, home: Option<&Arc<Group>>, group: &Arc<Group>) -> Option<&mut Slot> {
         if home.is_some_and(|home| Arc::ptr_eq(home, group)) {
             return self.home.as_mut();
