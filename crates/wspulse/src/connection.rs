@@ -17,9 +17,8 @@ use crate::connect::Data;
 use crate::error::{BufferLimit, NotAcknowledged, SendError};
 use crate::mailbox::{Mailbox, Offered, Outcome};
 use crate::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
-use crate::room::Room;
+use crate::room::{Group, Room};
 use crate::server::Server;
-use crate::sync::AtomicUsize;
 
 /// A connection: one client's session in one room, across all its transports.
 ///
@@ -55,15 +54,14 @@ pub enum ConnectionState {
 pub(crate) struct ConnectionShared {
     pub(crate) server: Server,
     pub(crate) id: Arc<str>,
-    pub(crate) room: Arc<str>,
+    /// Its home room, if it has one: that of its admission.
+    pub(crate) home: Option<Arc<Group>>,
     pub(crate) data: Data,
     pub(crate) connected_at: SystemTime,
     pub(crate) opened_at: Instant,
     pub(crate) mailbox: Mailbox,
     /// Notified once the connection has ended.
     pub(crate) ended: Notify,
-    /// Its place among its room's members; read and written under the room's lock.
-    pub(crate) room_slot: AtomicUsize,
     /// Its place among the server's live tasks.
     pub(crate) task_key: usize,
 }
@@ -84,12 +82,15 @@ impl Connection {
 
     /// The id of its room.
     pub fn room_id(&self) -> &str {
-        &self.shared.room
+        self.shared.room()
     }
 
     /// Its room, to broadcast to or to list.
     pub fn room(&self) -> Room {
-        self.server().room(Arc::clone(&self.shared.room))
+        match &self.shared.home {
+            Some(home) => Room::of(self.server().clone(), Arc::clone(home)),
+            None => self.server().room(""),
+        }
     }
 
     /// Its server.
@@ -231,6 +232,15 @@ impl Connection {
 }
 
 impl ConnectionShared {
+    /// The name of its home room; empty without one.
+    pub(crate) fn room(&self) -> &str {
+        self.home.as_ref().map_or("", |home| home.name())
+    }
+
+    pub(crate) fn room_name(&self) -> Arc<str> {
+        self.home.as_ref().map_or_else(Arc::default, |home| Arc::clone(home.name()))
+    }
+
     #[inline]
     pub(crate) fn codec(&self) -> &dyn Codec {
         self.server.codecs().of(self.mailbox.codec())
@@ -242,7 +252,7 @@ impl ConnectionShared {
     }
 
     pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
-        let dropped = FrameDropped { room: &self.room, id: &self.id, reason };
+        let dropped = FrameDropped { room: self.room(), id: &self.id, reason };
         for _ in 0..frames {
             self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
         }
@@ -271,7 +281,7 @@ impl ConnectionShared {
     /// Ends a session whose client does not get so many frames, from the first that is lost on.
     pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
         if self.server.end(self, Disconnect::FramesLost) {
-            let lost = FramesLost { room: &self.room, id: &self.id, frames };
+            let lost = FramesLost { room: self.room(), id: &self.id, frames };
             self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
         }
     }
@@ -292,7 +302,7 @@ impl ConnectionShared {
         if remainder.is_dropped() {
             tracing::debug!(
                 id = Escaped::new(&self.id).as_str(),
-                room = Escaped::new(&self.room).as_str(),
+                room = Escaped::new(self.room()).as_str(),
                 bytes = remainder.wire_bytes(),
                 transports = FRAME_LOSSES_MAX,
                 "frame dropped: each of these transports was lost in the middle of it"
@@ -312,7 +322,7 @@ impl ConnectionShared {
 
     /// Counts a limit that this connection has reached, and says so to whoever looks for it.
     pub(crate) fn report_limit(&self, limit: Limit) {
-        let (id, room) = (&*self.id, &*self.room);
+        let (id, room) = (&*self.id, self.room());
         tracing::debug!(
             id = Escaped::new(id).as_str(),
             room = Escaped::new(room).as_str(),

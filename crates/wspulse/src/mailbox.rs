@@ -20,6 +20,7 @@ use crate::begun::Begun;
 use crate::codecs::CodecId;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
+use crate::room::Memberships;
 use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
@@ -58,6 +59,7 @@ struct Inner {
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
     promise: Option<Box<Promise>>,
+    memberships: Memberships,
 }
 
 /// What a task finds in its mailbox.
@@ -142,6 +144,7 @@ impl Mailbox {
                 newest: begun,
                 kind: SessionKind::New,
                 promise: None,
+                memberships: Memberships::default(),
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -162,6 +165,15 @@ impl Mailbox {
 
     pub(crate) fn state(&self) -> ConnectionState {
         self.inner.lock().state
+    }
+
+    /// Looks at, or changes, which groups it is in.
+    pub(crate) fn memberships<R>(
+        &self,
+        with: impl FnOnce(ConnectionState, &mut Memberships) -> R,
+    ) -> R {
+        let inner = &mut *self.inner.lock();
+        with(inner.state, &mut inner.memberships)
     }
 
     pub(crate) fn stats(&self) -> OutboundStats {

@@ -9,7 +9,7 @@ use crate::connection::{Connection, ConnectionShared};
 use crate::error::BroadcastError;
 use crate::metrics::MessageBroadcast;
 use crate::representations::{NotExpressed, Representations};
-use crate::room::{Addressed, FanOut, Overflow};
+use crate::room::{Addressed, FanOut, Group, Overflow};
 
 impl Server {
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
@@ -25,7 +25,7 @@ impl Server {
     /// codec cannot express the frame: then no member gets it. On a server that has several codecs,
     /// only those are asked that members of the room have.
     pub fn broadcast(&self, room: &str, frame: Frame) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame, None)
+        self.fan_out(self.group(room), frame, None)
     }
 
     /// Queues a frame for all members of a room but one, such as the one whom it came from.
@@ -39,12 +39,12 @@ impl Server {
         excluded: &Connection,
         frame: Frame,
     ) -> Result<usize, BroadcastError> {
-        self.fan_out(room, frame, Some(excluded.shared()))
+        self.fan_out(self.group(room), frame, Some(excluded.shared()))
     }
 
-    fn fan_out(
+    pub(crate) fn fan_out(
         &self,
-        room: &str,
+        group: Option<Arc<Group>>,
         frame: Frame,
         excluded: Option<&Arc<ConnectionShared>>,
     ) -> Result<usize, BroadcastError> {
@@ -54,29 +54,29 @@ impl Server {
         let overflow = self.overflow_interest();
         let addressed = Addressed { excluded, overflow, queued_bytes: self.queued_bytes() };
         if self.codecs().are_several() {
-            return self.fan_out_by_codec(room, frame, addressed);
+            return self.fan_out_by_codec(group, frame, addressed);
         }
         let encoded = match EncodedFrame::encode(self.codecs().default_codec(), &frame) {
             Ok(encoded) => encoded,
             Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
         };
-        let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
-        let fan_out = members.broadcast(&encoded, addressed);
-        Ok(self.account(room, encoded.payload().len(), fan_out))
+        let Some(group) = group else { return Ok(0) };
+        let fan_out = group.broadcast(&encoded, addressed);
+        Ok(self.account(&group, encoded.payload().len(), fan_out))
     }
 
     /// All encodings are made before anybody is given one.
     fn fan_out_by_codec(
         &self,
-        room: &str,
+        group: Option<Arc<Group>>,
         frame: Frame,
         addressed: Addressed<'_>,
     ) -> Result<usize, BroadcastError> {
-        let Some(members) = self.inner.registry.members(room) else { return Ok(0) };
+        let Some(group) = group else { return Ok(0) };
         let mut frames = Representations::new(self.codecs());
         // Once for each codec at the most: none is missing twice.
         let fan_out = loop {
-            match members.broadcast_by_codec(&frames, addressed) {
+            match group.broadcast_by_codec(&frames, addressed) {
                 Ok(fan_out) => break fan_out,
                 Err(missing) => {
                     if let Err(NotExpressed { codec, source }) = frames.make(missing, &frame) {
@@ -85,11 +85,12 @@ impl Server {
                 }
             }
         };
-        Ok(self.account(room, frames.payload_bytes(), fan_out))
+        Ok(self.account(&group, frames.payload_bytes(), fan_out))
     }
 
     /// Tells what a broadcast has done, and returns how many members have it.
-    fn account(&self, room: &str, payload_bytes: usize, fan_out: FanOut) -> usize {
+    fn account(&self, group: &Group, payload_bytes: usize, fan_out: FanOut) -> usize {
+        let room = &**group.name();
         let FanOut { members, overflowed } = fan_out;
         self.metrics().record(|hooks| {
             hooks.message_broadcast(&MessageBroadcast { room, payload_bytes, fan_out: members });

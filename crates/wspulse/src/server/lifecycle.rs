@@ -25,9 +25,9 @@ use crate::driver::Driver;
 use crate::driver::watch::Blocking;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
-use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
+use crate::registry::{Arrival, EndRule, Entrance, Refused, Registered, Speaks};
 use crate::restored::Asked;
-use crate::sync::{self, AtomicUsize};
+use crate::sync;
 use crate::token::{Proof, Token, TokenKey};
 use crate::transport::{ComesBack, Upgrade, turn_away};
 use crate::turns::Turns;
@@ -91,7 +91,8 @@ impl Server {
     /// A line in a while, since clients can cause it at will where they name their room themselves.
     fn warn_of_other_room(&self, connection: &ConnectionShared, wanted_room: &str) {
         if let Some(not_logged) = self.inner.other_rooms.lock().due() {
-            let ConnectionShared { id, room, .. } = connection;
+            let ConnectionShared { id, .. } = connection;
+            let room = connection.room();
             tracing::warn!(
                 ?id,
                 ?room,
@@ -116,7 +117,9 @@ impl Server {
         if self.callbacks().transport_restore.is_some() {
             upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
         }
-        let wanted_room = Arc::clone(&room);
+        let registry = &self.inner.registry;
+        // Before the registry's lock, under which nobody waits for a fan-out.
+        let home = registry.groups().enter(&room, &self.inner.meter);
         let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
         let speaks = match exchange {
             None => Speaks::Plain,
@@ -139,33 +142,39 @@ impl Server {
         let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
         let id = id.unwrap_or_else(|| speaks.session_id());
         let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
-        let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
+        let registered = registry.register(
+            Arrival { id: &id, is_named, home: home.group(), speaks, upgrade },
             options.returns,
             self.end_deadline(),
             &self.inner.meter,
             |task_key| ConnectionShared {
                 server: self.clone(),
                 id: Arc::clone(&id),
-                room,
+                home: Some(Arc::clone(home.group())),
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
                 mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec),
                 ended: Notify::new(),
-                room_slot: AtomicUsize::new(0),
                 task_key,
             },
-        )?;
+        );
+        let settled = registered.map(|registered| self.settle_registered(registered, home));
         self.deliver_lifecycle();
-        self.settle_registered(registered, &wanted_room);
-        Ok(())
+        settled
     }
 
     /// Has a transport go where it was registered.
-    fn settle_registered(&self, registered: Registered, wanted_room: &str) {
+    fn settle_registered(&self, registered: Registered, home: Entrance<'_>) {
         match registered {
-            Registered::New { connection, predecessor, mut upgrade, waves } => {
+            Registered::New { connection, predecessor, mut upgrade, replaced } => {
+                // Who has ended meanwhile is a member of nothing, and its task says so.
+                let waves = home.join(&connection).ok().flatten();
+                if let Some(replaced) = replaced {
+                    self.inner.registry.groups().leave_all(&replaced, &self.inner.meter);
+                }
+                // The hooks hear of it before its callbacks run.
+                self.deliver_lifecycle();
                 // Its session may have ended while this was looked at.
                 upgrade.comes_back = None;
                 self.inner.runtimes.note_current();
@@ -175,7 +184,8 @@ impl Server {
                 }
             }
             Registered::Attached { connection, displaced } => {
-                if *connection.room != *wanted_room {
+                let wanted_room = home.group().name();
+                if connection.room() != &**wanted_room {
                     self.warn_of_other_room(&connection, wanted_room);
                 }
                 if let Some(displaced) = displaced {
@@ -234,6 +244,8 @@ impl Server {
         disconnect: Disconnect,
         rule: EndRule,
     ) -> bool {
+        // A closing server waits until the rooms are left, too.
+        let _pending = self.inner.tasks.token();
         let end = End { disconnect, deadline: self.end_deadline() };
         let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
         self.deliver_lifecycle();

@@ -1,10 +1,11 @@
-//! A room's members, and the fan-out to them.
+//! A group of connections that hear broadcasts in one order, and the fan-out to them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use wspulse_core::EncodedFrame;
 
+use super::memberships::NotJoined;
 use super::present::Present;
 use super::waves::{RunningWaves, Waves};
 use crate::codecs::CodecSet;
@@ -13,13 +14,26 @@ use crate::mailbox::{Notice, Offered};
 use crate::queued_bytes::QueuedBytes;
 use crate::representations::Representations;
 use crate::runtimes::Home;
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 
-/// A room's members. Pushing to their queues happens under one lock, which gives the room's
-/// broadcasts one order for all.
-pub(crate) struct Members {
-    room: Arc<str>,
+/// A named set of connections. Pushing to their queues happens under one lock, which gives the
+/// group's broadcasts one order for all.
+pub(crate) struct Group {
+    name: Arc<str>,
     pub(super) inner: Mutex<Inner>,
+    /// As the list is long; written under the lock, for those to read who do not wait for a fan-out.
+    len: AtomicUsize,
+    /// What the directory of groups knows of it.
+    pub(crate) listing: Listing,
+}
+
+/// A group's state in the directory that it is found in.
+#[derive(Default)]
+pub(crate) struct Listing {
+    /// How many are about to join, for whom it stays. Changes under the directory's lock.
+    pub(crate) entering: AtomicUsize,
+    /// Whether the hooks hear of it. Changes under the meter's lock.
+    pub(crate) is_told: AtomicBool,
 }
 
 #[derive(Default)]
@@ -53,57 +67,54 @@ pub(crate) enum Overflow {
     Ignored,
 }
 
-impl Members {
-    pub(crate) fn new(room: Arc<str>) -> Self {
-        Self { room, inner: Mutex::default() }
+impl Group {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            inner: Mutex::default(),
+            len: AtomicUsize::new(0),
+            listing: Listing::default(),
+        }
     }
 
-    /// The room's id, of which all members share this copy.
-    pub(crate) const fn room(&self) -> &Arc<str> {
-        &self.room
+    pub(crate) const fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
-    /// Adds a member. The room's waves are returned if they must [run](RunningWaves::run) from now
-    /// on; dropping them takes the room's lock.
+    /// Adds a member, unless it is one already, has ended, or is in too many groups. The group's
+    /// waves are returned if they must [run](RunningWaves::run) from now on; dropping them takes the
+    /// group's lock.
     pub(crate) fn join(
         self: &Arc<Self>,
-        connection: Arc<ConnectionShared>,
-    ) -> Option<RunningWaves> {
+        connection: &Arc<ConnectionShared>,
+    ) -> Result<Option<RunningWaves>, NotJoined> {
         let mut inner = self.inner.lock();
-        connection.room_slot.store(inner.list.len(), Ordering::Relaxed);
+        connection.enter(self, inner.list.len())?;
         inner.present.join(connection.mailbox.codec());
-        inner.list.push(connection);
+        inner.list.push(Arc::clone(connection));
         let members = inner.list.len();
+        self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
-        inner
-            .waves
-            .must_start(members, Home::current())
-            .then(|| RunningWaves::new(Arc::clone(self)))
+        let must_start = inner.waves.must_start(members, Home::current());
+        Ok(must_start.then(|| RunningWaves::new(Arc::clone(self))))
     }
 
-    /// Removes a member and tells whether it was the last one.
-    pub(crate) fn leave(&self, connection: &ConnectionShared) -> bool {
+    /// Removes a member; tells whether it was one.
+    pub(crate) fn leave(self: &Arc<Self>, connection: &ConnectionShared) -> bool {
         let mut inner = self.inner.lock();
-        let slot = connection.room_slot.load(Ordering::Relaxed);
+        let Some(slot) = connection.exit(self) else { return false };
         inner.list.swap_remove(slot);
         inner.present.leave(connection.mailbox.codec());
         if let Some(moved) = inner.list.get(slot) {
-            moved.room_slot.store(slot, Ordering::Relaxed);
+            moved.move_to(self, slot);
         }
         if inner.list.len() < inner.list.capacity() / 4 {
             inner.list.shrink_to_fit();
         }
         let members = inner.list.len();
+        self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
-        members == 0
-    }
-
-    /// The server closes: the room is no more.
-    pub(crate) fn dissolve(&self) {
-        let mut inner = self.inner.lock();
-        inner.list = Vec::new();
-        inner.present = Present::default();
-        inner.waves.resize(0);
+        true
     }
 
     /// Gives every member a reference to the frame, on a server that has one codec.
@@ -115,12 +126,12 @@ impl Members {
     /// needed; else says which are missing, and nobody gets anything. That is for the caller to make,
     /// as codecs are the application's code, and to try again: other members may have come.
     pub(crate) fn broadcast_by_codec(
-        &self,
+        self: &Arc<Self>,
         frames: &Representations<'_>,
         addressed: Addressed<'_>,
     ) -> Result<FanOut, CodecSet> {
         let inner = &mut *self.inner.lock();
-        let left_out = addressed.excluded.filter(|excluded| inner.is_member(excluded));
+        let left_out = addressed.excluded.filter(|excluded| excluded.is_in(self));
         let left_out = left_out.map(|member| member.mailbox.codec());
         let present = inner.present.among(inner.list.len(), left_out);
         let missing = present.without(frames.made());
@@ -130,7 +141,7 @@ impl Members {
         Ok(inner.push(addressed, |member| frames.of(member.mailbox.codec())))
     }
 
-    /// Does something while the room's lock is taken, as by a long fan-out.
+    /// Does something while the group's lock is taken, as by a long fan-out.
     #[cfg(all(test, not(shuttle)))]
     pub(crate) fn while_held<R>(&self, then: impl FnOnce() -> R) -> R {
         let _held = self.inner.lock();
@@ -141,18 +152,13 @@ impl Members {
         self.inner.lock().list.iter().cloned().map(Connection::new).collect()
     }
 
+    /// How many members there are. It waits for nobody.
     pub(crate) fn len(&self) -> usize {
-        self.inner.lock().list.len()
+        self.len.load(Ordering::Acquire)
     }
 }
 
 impl Inner {
-    fn is_member(&self, connection: &Arc<ConnectionShared>) -> bool {
-        // Of a connection in another room it is a place there.
-        let slot = connection.room_slot.load(Ordering::Relaxed);
-        self.list.get(slot).is_some_and(|member| Arc::ptr_eq(member, connection))
-    }
-
     /// Queues for each member that it is for the frame that is its own: nothing is copied, and
     /// nothing is allocated for a member whose queue was empty.
     #[inline]
