@@ -134,10 +134,10 @@ async fn a_duplicate_in_another_room_destroys_the_room_that_it_left() {
         [
             "room_created a",
             "connection_opened a ann",
-            "room_created b",
             "connection_closed a ann 0ns duplicate",
-            "room_destroyed a",
+            "room_created b",
             "connection_opened b ann",
+            "room_destroyed a",
         ]
     );
 }
