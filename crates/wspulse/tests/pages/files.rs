@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 const CRATES: [&str; 3] = ["wspulse", "wspulse-core", "wspulse-client"];
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
