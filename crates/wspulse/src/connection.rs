@@ -1,5 +1,6 @@
 //! A handle to one connection, and what its task shares with the rest of the server.
 
+mod rooms;
 mod sending;
 
 use std::any::Any;
@@ -19,10 +20,10 @@ use crate::connect::Data;
 use crate::error::NotAcknowledged;
 use crate::mailbox::Mailbox;
 use crate::metrics::{DropReason, Limit, LimitReached};
-use crate::room::{Group, Room};
+use crate::room::{Group, HomeSlot, Room};
 use crate::server::Server;
 
-/// A connection: one client's session in one room, across all its transports.
+/// A connection: one client's session in its rooms, across all its transports.
 ///
 /// A handle is cheap to clone and stays valid after the connection has ended. It reaches its
 /// [server](Self::server) and its [room](Self::room), so a callback needs nothing else.
@@ -58,6 +59,8 @@ pub(crate) struct ConnectionShared {
     pub(crate) id: Arc<str>,
     /// Its home room, if it has one: that of its admission.
     pub(crate) home: Option<Arc<Group>>,
+    /// Whose it is, if the application has said so.
+    pub(crate) user: Option<Arc<Group>>,
     pub(crate) data: Data,
     pub(crate) connected_at: SystemTime,
     pub(crate) opened_at: Instant,
@@ -65,7 +68,8 @@ pub(crate) struct ConnectionShared {
     /// Notified once the connection has ended.
     pub(crate) ended: Notify,
     /// Its place among the server's live tasks.
-    pub(crate) task_key: usize,
+    pub(crate) task_key: u32,
+    pub(crate) home_slot: HomeSlot,
 }
 
 impl Connection {
@@ -82,12 +86,12 @@ impl Connection {
         &self.shared.id
     }
 
-    /// The id of its room.
+    /// The id of its home room, that of its [`Admission`](crate::Admission); empty without one.
     pub fn room_id(&self) -> &str {
         self.shared.room()
     }
 
-    /// Its room, to broadcast to or to list.
+    /// Its home room, to broadcast to or to list; without one, the room of the empty name.
     pub fn room(&self) -> Room {
         match &self.shared.home {
             Some(home) => Room::of(self.server().clone(), Arc::clone(home)),

@@ -21,7 +21,7 @@ use crate::begun::Begun;
 use crate::codecs::CodecId;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
-use crate::room::Memberships;
+use crate::room::Further;
 use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
@@ -59,7 +59,7 @@ struct Inner {
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
     promise: Option<Box<Promise>>,
-    memberships: Memberships,
+    memberships: Further,
 }
 
 /// What a task finds in its mailbox.
@@ -146,7 +146,7 @@ impl Mailbox {
                 newest: begun,
                 kind: SessionKind::New,
                 promise: None,
-                memberships: Memberships::default(),
+                memberships: Further::default(),
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -172,7 +172,7 @@ impl Mailbox {
     /// Looks at, or changes, which groups it is in.
     pub(crate) fn memberships<R>(
         &self,
-        with: impl FnOnce(ConnectionState, &mut Memberships) -> R,
+        with: impl FnOnce(ConnectionState, &mut Further) -> R,
     ) -> R {
         let inner = &mut *self.inner.lock();
         with(inner.state, &mut inner.memberships)

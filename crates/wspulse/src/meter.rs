@@ -12,7 +12,7 @@ use crate::metrics::{
     ConnectionClosed, ConnectionOpened, MetricsCollector, RoomCreated, RoomDestroyed,
 };
 use crate::panics;
-use crate::room::{Group, OverflowInterest};
+use crate::room::{Group, Kind, OverflowInterest};
 use crate::sync::Mutex;
 
 /// Calls the hooks of the collector, if there is one.
@@ -106,7 +106,7 @@ impl Meter {
 
     /// Notes that a room is there, the first time that this is called for it.
     pub(crate) fn note_created(&self, group: &Group) {
-        if self.collector.is_some() {
+        if self.collector.is_some() && group.kind() == Kind::Room {
             let mut lifecycle = self.lifecycle.lock();
             if !group.listing.is_told.swap(true, Ordering::Relaxed) {
                 let room = Arc::clone(group.name());

@@ -17,12 +17,12 @@ use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, DisconnectReason};
 
 use crate::address::AddressGroup;
-use crate::connection::{Connection, ConnectionShared, ConnectionState};
+use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{End, HasEnded};
 use crate::meter::{LifecycleEvent, Meter};
 use crate::options::ReturnRules;
 use crate::options::admission::AdmissionOptions;
-use crate::room::Group;
+use crate::room::{Group, Kind};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
 use directory::{Directory, Named};
@@ -69,8 +69,10 @@ pub(crate) struct Arrival<'a> {
     pub(crate) id: &'a Arc<str>,
     /// The application has given the id: it is not a random one.
     pub(crate) is_named: bool,
-    /// The room that it was admitted to.
-    pub(crate) home: &'a Arc<Group>,
+    /// The room that it was admitted to, if it was to one.
+    pub(crate) home: Option<&'a Arc<Group>>,
+    /// Whose it is.
+    pub(crate) user: Option<&'a str>,
     /// What the client speaks, which its session must be of as well.
     pub(crate) speaks: Speaks,
     /// The transport on its way.
@@ -89,6 +91,10 @@ pub(crate) enum Refused {
     TooManyFromAddress,
     /// Too many with this id, of this address or in all have ended and are not done yet.
     TooManyEnding,
+    /// It was admitted to more rooms than a connection may be in.
+    TooManyRooms,
+    /// The session of this id is another user's.
+    OtherUser,
     /// Its session has another room than it was admitted to, and is to stay there.
     OtherRoom,
 }
@@ -154,7 +160,7 @@ impl Registry {
         rules: ReturnRules,
         end_deadline: Instant,
         meter: &Meter,
-        create: impl FnOnce(usize) -> ConnectionShared,
+        create: impl FnOnce(u32) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
         let inner = &mut *self.inner.lock();
         if !self.is_open() {
@@ -165,11 +171,15 @@ impl Registry {
             let connection = Arc::clone(connection);
             return Ok(Registered::Overtaken { connection, upgrade: arrival.upgrade });
         }
-        let Arrival { id, is_named, home, speaks, upgrade } = arrival;
+        // Before anything is done to the session: it is somebody else's.
+        if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
+            return Err(Refused::OtherUser);
+        }
+        let Arrival { id, is_named, home, user: _, speaks, upgrade } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
-            && rules.may_come_back(connection, home.name())?
+            && rules.may_come_back(connection, home.map_or("", |home| home.name()))?
         {
             inner.places.keep(connection.task_key, group);
             let displaced = connection.mailbox.attach(upgrade);
@@ -186,7 +196,8 @@ impl Registry {
             inner.places.check(group)?;
         }
         let entry = inner.tasks.vacant_entry();
-        let connection = Arc::new(create(entry.key()));
+        let connection =
+            Arc::new(create(u32::try_from(entry.key()).expect("4 billion tasks fit in no memory")));
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
         if let Speaks::Exchange { .. } = speaks {
@@ -203,7 +214,9 @@ impl Registry {
             None => Predecessor::None,
         };
         // It joins the room once this lock is free.
-        meter.note_created(home);
+        if let Some(home) = home {
+            meter.note_created(home);
+        }
         meter.note(|| LifecycleEvent::Opened {
             room: connection.room_name(),
             id: Arc::clone(&connection.id),
@@ -265,7 +278,7 @@ impl Registry {
     /// Forgets a connection whose task is about to return.
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         let mut inner = self.inner.lock();
-        inner.tasks.remove(connection.task_key);
+        inner.tasks.remove(connection.task_key as usize);
         inner.places.forget(connection.task_key);
         if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
             entry.get_mut().tasks -= 1;
@@ -289,9 +302,9 @@ impl Registry {
         &self.groups
     }
 
-    pub(crate) fn connections(&self) -> Vec<Connection> {
+    pub(crate) fn all(&self) -> Vec<Arc<ConnectionShared>> {
         let _unchanged = self.inner.lock();
-        self.connections.all().into_iter().map(Connection::new).collect()
+        self.connections.all()
     }
 
     pub(crate) fn connection_count(&self) -> usize {
@@ -300,7 +313,7 @@ impl Registry {
     }
 
     pub(crate) fn room_count(&self) -> usize {
-        self.groups.count()
+        self.groups.count(Kind::Room)
     }
 
     /// Settles what is left of a connection that has just ended, and led somewhere `before`.

@@ -1,8 +1,10 @@
 //! Rooms: who hears a broadcast, and in which order.
 
+mod audience;
 mod group;
 mod memberships;
 mod present;
+mod user;
 mod waves;
 
 use std::fmt;
@@ -12,10 +14,15 @@ use wspulse_core::Outgoing;
 
 use crate::connection::Connection;
 use crate::error::BroadcastError;
-use crate::server::Server;
+use crate::server::{FanOut, Server};
 
-pub(crate) use group::{Addressed, FanOut, Group, OverflowInterest, Terms};
-pub(crate) use memberships::{Memberships, NotJoined};
+pub(crate) use audience::Addressees;
+pub use audience::Audience;
+pub(crate) use group::{
+    Addressed, Group, Kind, OverflowInterest, Pushed, Queueing, Terms, push_to_all, push_to_each,
+};
+pub(crate) use memberships::{Further, HomeSlot, NotJoined};
+pub use user::User;
 pub(crate) use waves::RunningWaves;
 
 /// A handle to a room by its name. A room exists while it has members; a handle outlives it and
@@ -54,7 +61,7 @@ impl Room {
     fn group(&self) -> Option<Arc<Group>> {
         match &self.reference {
             Reference::Group(group) if group.len() > 0 => Some(Arc::clone(group)),
-            Reference::Group(_) | Reference::Name(_) => self.server.group(self.id()),
+            Reference::Group(_) | Reference::Name(_) => self.server.group(Kind::Room, self.id()),
         }
     }
 
@@ -63,7 +70,7 @@ impl Room {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<usize, BroadcastError> {
+    pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
         self.server.fan_out(self.group(), frame.into(), None)
     }
 
@@ -76,7 +83,7 @@ impl Room {
         &self,
         excluded: &Connection,
         frame: impl Into<Outgoing>,
-    ) -> Result<usize, BroadcastError> {
+    ) -> Result<FanOut, BroadcastError> {
         self.server.fan_out(self.group(), frame.into(), Some(excluded.shared()))
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Offered {
     /// How many it has replaced: none, or the one of its key.
     pub(crate) conflated: usize,
     pub(crate) outcome: Outcome,
+    /// Whether the connection waits for its client.
+    pub(crate) is_suspended: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -71,7 +73,7 @@ pub(super) fn offer_marked(
 #[inline]
 fn push(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
     match queue.push(frame, policy) {
-        Ok(Pushed { evicted, .. }) => Offered { evicted, conflated: 0, outcome: Outcome::Queued },
+        Ok(Pushed { evicted, .. }) => queued(evicted, 0, Outcome::Queued),
         Err(full) => refused(full),
     }
 }
@@ -79,14 +81,20 @@ fn push(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) 
 fn push_marked(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
     match queue.push_marked(frame, policy) {
         Ok(PushedMarked { evicted, conflated }) => {
-            Offered { evicted, conflated: usize::from(conflated), outcome: Outcome::Queued }
+            queued(evicted, usize::from(conflated), Outcome::Queued)
         }
         Err(full) => refused(full),
     }
 }
 
+/// Whoever knows the connection's state adds it.
+#[inline]
+const fn queued(evicted: usize, conflated: usize, outcome: Outcome) -> Offered {
+    Offered { evicted, conflated, outcome, is_suspended: false }
+}
+
 fn refused(full: QueueFull) -> Offered {
-    Offered { evicted: 0, conflated: 0, outcome: Outcome::Refused(full.into()) }
+    queued(0, 0, Outcome::Refused(full.into()))
 }
 
 fn offer_within(
@@ -145,13 +153,13 @@ fn make_room(
             queued_bytes.release(freed_bytes);
             let capacity_bytes = queued_bytes.capacity_bytes();
             let outcome = Outcome::Refused(BufferLimit::ServerBytes { capacity_bytes });
-            return Offered { evicted, conflated: 0, outcome };
+            return queued(evicted, 0, outcome);
         }
         freed_bytes += queue.evict_oldest().unwrap_or_default();
         evicted += 1;
     }
     let outcome = if evicted == 0 { Outcome::Queued } else { Outcome::QueuedAtServerLimit };
-    Offered { evicted, conflated: 0, outcome }
+    queued(evicted, 0, outcome)
 }
 
 impl From<QueueFull> for BufferLimit {

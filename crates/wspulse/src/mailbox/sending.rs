@@ -51,7 +51,8 @@ impl Mailbox {
         } else {
             OverflowPolicy::DropOldest
         };
-        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        offered.is_suspended = inner.state == ConnectionState::Suspended;
         if matches!(offered.outcome, Outcome::Refused(_)) {
             inner.queue.drop_newest();
             inner.has_gap = inner.queue.keeps();
@@ -154,10 +155,11 @@ impl Inner {
         let mut offered = if !is_volatile {
             offer_marked(&mut self.queue, frame, policy, queued_bytes)
         } else if self.state == ConnectionState::Suspended {
-            Offered { evicted: 0, conflated: 0, outcome: Outcome::Faded }
+            Offered { evicted: 0, conflated: 0, outcome: Outcome::Faded, is_suspended: true }
         } else {
             offer_marked(&mut self.queue, frame, OverflowPolicy::GiveWay, queued_bytes)
         };
+        offered.is_suspended = self.state == ConnectionState::Suspended;
         if is_volatile && offered.is_refused() {
             self.queue.drop_newest();
             offered.outcome = Outcome::Faded;

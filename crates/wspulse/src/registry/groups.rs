@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use super::directory::{Directory, Named};
 use crate::connection::ConnectionShared;
 use crate::meter::{LifecycleEvent, Meter};
-use crate::room::{Group, NotJoined, RunningWaves};
+use crate::room::{Group, Kind, NotJoined, RunningWaves};
 
 /// A group is there from its first entrance to its last member's leave. A shard's lock decides; that
 /// of a group is never taken under it, nor the other way round, so a fan-out holds up only those who
 /// come to the same group.
 pub(crate) struct Groups {
     rooms: Directory<Group>,
+    users: Directory<Group>,
 }
 
 /// A group that somebody is about to join: it is there as long as this is.
@@ -24,24 +25,38 @@ pub(crate) struct Entrance<'a> {
 
 impl Groups {
     pub(super) fn new() -> Self {
-        Self { rooms: Directory::new() }
+        Self { rooms: Directory::new(), users: Directory::new() }
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<Arc<Group>> {
-        self.rooms.find(name)
+    pub(crate) fn find(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
+        self.of(kind).find(name)
     }
 
     /// How many have members. It looks at each.
-    pub(crate) fn count(&self) -> usize {
-        self.rooms.count(|group| group.len() > 0)
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        self.of(kind).count(|group| group.len() > 0)
+    }
+
+    /// Those that have members.
+    pub(crate) fn occupied(&self, kind: Kind) -> Vec<Arc<Group>> {
+        let mut groups = self.of(kind).all();
+        groups.retain(|group| group.len() > 0);
+        groups
+    }
+
+    const fn of(&self, kind: Kind) -> &Directory<Group> {
+        match kind {
+            Kind::Room => &self.rooms,
+            Kind::User => &self.users,
+        }
     }
 
     /// The group of this name, which is made if there is none. Events may be noted when what is
     /// returned is dropped: they are to be delivered after that.
-    pub(crate) fn enter<'a>(&'a self, name: &str, meter: &'a Meter) -> Entrance<'a> {
-        let group = self.rooms.visit_or_insert(
+    pub(crate) fn enter<'a>(&'a self, kind: Kind, name: &str, meter: &'a Meter) -> Entrance<'a> {
+        let group = self.of(kind).visit_or_insert(
             name,
-            || Arc::new(Group::new(name)),
+            || Arc::new(Group::new(kind, name)),
             |group| {
                 group.listing.entering.fetch_add(1, Ordering::Relaxed);
             },
@@ -58,7 +73,7 @@ impl Groups {
     ) -> bool {
         let was_member = group.leave(connection);
         if was_member && group.len() == 0 {
-            self.rooms.remove_if(group, || is_over(group, meter));
+            self.of(group.kind()).remove_if(group, || is_over(group, meter));
         }
         was_member
     }
@@ -90,7 +105,7 @@ impl Entrance<'_> {
 impl Drop for Entrance<'_> {
     fn drop(&mut self) {
         let Self { groups, meter, group } = self;
-        groups.rooms.remove_if(group, || {
+        groups.of(group.kind()).remove_if(group, || {
             group.listing.entering.fetch_sub(1, Ordering::Relaxed);
             is_over(group, meter)
         });

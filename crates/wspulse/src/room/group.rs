@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use wspulse_core::{EncodedFrame, Overflow};
 
+use super::audience::Addressees;
 use super::memberships::NotJoined;
 use super::present::Present;
 use super::waves::{RunningWaves, Waves};
@@ -19,12 +20,22 @@ use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 /// A named set of connections. Pushing to their queues happens under one lock, which gives the
 /// group's broadcasts one order for all.
 pub(crate) struct Group {
+    kind: Kind,
     name: Arc<str>,
     pub(super) inner: Mutex<Inner>,
     /// As the list is long; written under the lock, for those to read who do not wait for a fan-out.
     len: AtomicUsize,
     /// What the directory of groups knows of it.
     pub(crate) listing: Listing,
+}
+
+/// What a group's members have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// They are in one room.
+    Room,
+    /// They are one user's.
+    User,
 }
 
 /// A group's state in the directory that it is found in.
@@ -43,22 +54,69 @@ pub(super) struct Inner {
     pub(super) waves: Waves,
 }
 
-/// Whom a broadcast is for, and how it is queued.
+/// How a broadcast is queued.
 #[derive(Clone, Copy)]
-pub(crate) struct Addressed<'a> {
-    /// The one who does not get it.
-    pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
+pub(crate) struct Queueing<'a> {
     pub(crate) overflow: OverflowInterest,
     pub(crate) terms: Terms,
     pub(crate) queued_bytes: Option<&'a QueuedBytes>,
 }
 
-/// What a broadcast did.
-pub(crate) struct FanOut {
+/// Whom a broadcast to one group is for, and how it is queued.
+#[derive(Clone, Copy)]
+pub(crate) struct Addressed<'a> {
+    /// The one who does not get it.
+    pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
+    pub(crate) queueing: Queueing<'a>,
+}
+
+/// What a broadcast to one group did.
+#[derive(Default)]
+pub(crate) struct Pushed {
     /// How many members have it in their queues.
     pub(crate) members: usize,
+    /// How many of them are suspended.
+    pub(crate) suspended: usize,
+    /// How many frames were dropped, older ones or this one.
+    pub(crate) dropped: usize,
+    /// How many older frames it has replaced.
+    pub(crate) conflated: usize,
     /// Those for whom there was no room without dropping something, if that is of interest.
     pub(crate) overflowed: Vec<(Arc<ConnectionShared>, Offered)>,
+}
+
+impl Pushed {
+    /// Counts what became of the frame at one member.
+    #[inline]
+    fn count(
+        &mut self,
+        member: &Arc<ConnectionShared>,
+        offered: Offered,
+        overflow: OverflowInterest,
+    ) {
+        self.members += 1;
+        self.suspended += usize::from(offered.is_suspended);
+        if offered.has_overflowed() {
+            self.count_overflow(member, offered, overflow);
+        }
+    }
+
+    #[cold]
+    fn count_overflow(
+        &mut self,
+        member: &Arc<ConnectionShared>,
+        offered: Offered,
+        overflow: OverflowInterest,
+    ) {
+        let is_refused = offered.is_refused();
+        self.members -= usize::from(is_refused);
+        self.suspended -= usize::from(is_refused && offered.is_suspended);
+        self.dropped += offered.evicted + usize::from(is_refused);
+        self.conflated += offered.conflated;
+        if overflow == OverflowInterest::Listed {
+            self.overflowed.push((Arc::clone(member), offered));
+        }
+    }
 }
 
 /// Whether anybody wants to know who dropped a frame.
@@ -78,13 +136,18 @@ pub(crate) enum Terms {
 }
 
 impl Group {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
         Self {
+            kind,
             name: name.into(),
             inner: Mutex::default(),
             len: AtomicUsize::new(0),
             listing: Listing::default(),
         }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) const fn name(&self) -> &Arc<str> {
@@ -128,8 +191,9 @@ impl Group {
     }
 
     /// Gives every member a reference to the frame, on a server that has one codec.
-    pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> FanOut {
-        self.inner.lock().push(addressed, |_| Some(frame))
+    pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> Pushed {
+        let Addressed { excluded, queueing } = addressed;
+        self.inner.lock().push(queueing, |member| is_same(excluded, member), |_| Some(frame))
     }
 
     /// Gives every member a reference to the frame in its own codec, if it was made in all that are
@@ -139,7 +203,7 @@ impl Group {
         self: &Arc<Self>,
         frames: &Representations<'_>,
         addressed: Addressed<'_>,
-    ) -> Result<FanOut, CodecSet> {
+    ) -> Result<Pushed, CodecSet> {
         let inner = &mut *self.inner.lock();
         let left_out = addressed.excluded.filter(|excluded| excluded.is_in(self));
         let left_out = left_out.map(|member| member.mailbox.codec());
@@ -148,7 +212,9 @@ impl Group {
         if !missing.is_empty() {
             return Err(missing);
         }
-        Ok(inner.push(addressed, |member| frames.of(member.mailbox.codec())))
+        let Addressed { excluded, queueing } = addressed;
+        let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
+        Ok(inner.push(queueing, |member| is_same(excluded, member), frame_of))
     }
 
     /// Does something while the group's lock is taken, as by a long fan-out.
@@ -169,21 +235,24 @@ impl Group {
 }
 
 impl Inner {
-    /// Queues for each member that it is for the frame that is its own: nothing is copied, and
+    /// Queues for each member that is not left out the frame that is its own: nothing is copied, and
     /// nothing is allocated for a member whose queue was empty.
     #[inline]
     fn push<'f>(
         &mut self,
-        addressed: Addressed<'_>,
+        queueing: Queueing<'_>,
+        is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
         frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
-    ) -> FanOut {
-        let queued_bytes = addressed.queued_bytes;
-        match addressed.terms {
-            Terms::Plain => self.push_by(addressed, frame_of, |mailbox, frame, notice| {
-                mailbox.broadcast(frame, notice, queued_bytes)
-            }),
+    ) -> Pushed {
+        let Queueing { queued_bytes, terms, .. } = queueing;
+        match terms {
+            Terms::Plain => {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast(frame, notice, queued_bytes)
+                })
+            }
             Terms::Marked(overflow) => {
-                self.push_by(addressed, frame_of, |mailbox, frame, notice| {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
                     mailbox.broadcast_marked(frame, overflow, notice, queued_bytes)
                 })
             }
@@ -193,15 +262,16 @@ impl Inner {
     #[inline]
     fn push_by<'f>(
         &mut self,
-        addressed: Addressed<'_>,
+        queueing: Queueing<'_>,
+        is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
         frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
         offer: impl Fn(&Mailbox, EncodedFrame, Notice) -> Result<Offered, HasEnded>,
-    ) -> FanOut {
-        let Addressed { excluded, overflow, .. } = addressed;
-        let mut fan_out = FanOut { members: 0, overflowed: Vec::new() };
+    ) -> Pushed {
+        let overflow = queueing.overflow;
+        let mut pushed = Pushed::default();
         let waves_home = self.waves.home();
         for member in &self.list {
-            if excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member)) {
+            if is_left_out(member) {
                 continue;
             }
             let Some(frame) = frame_of(member) else {
@@ -213,21 +283,78 @@ impl Inner {
             let Ok(offered) = offered else {
                 continue;
             };
-            fan_out.members += 1;
-            if offered.has_overflowed() {
-                fan_out.members -= usize::from(offered.is_refused());
-                if overflow == OverflowInterest::Listed {
-                    fan_out.overflowed.push((Arc::clone(member), offered));
-                }
-            }
+            pushed.count(member, offered, overflow);
         }
         if waves_home.is_some() {
             let members = self.list.len();
             self.waves.begin(members);
             // A worker keeps to itself what it has woken last. That must not be the waves, on which
-            // the whole room relies: this callback may go on to hold the worker.
+            // the whole group relies: this callback may go on to hold the worker.
             self.wake_members(1);
         }
-        fan_out
+        pushed
     }
+}
+
+/// Gives a frame to each of these, who hold nothing together but that. As with a group, nobody gets
+/// anything if a codec is missing.
+pub(crate) fn push_to_each(
+    all: &[Arc<ConnectionShared>],
+    frames: &Representations<'_>,
+    queueing: Queueing<'_>,
+) -> Result<Pushed, CodecSet> {
+    let codecs = all.iter().map(|connection| connection.mailbox.codec());
+    let missing = codecs.fold(CodecSet::NONE, CodecSet::with).without(frames.made());
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let mut pushed = Pushed::default();
+    for connection in all {
+        let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
+        let Queueing { overflow, terms, queued_bytes } = queueing;
+        let (mailbox, frame) = (&connection.mailbox, frame.clone());
+        let offered = match terms {
+            Terms::Plain => mailbox.broadcast(frame, Notice::Now, queued_bytes),
+            Terms::Marked(policy) => {
+                mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
+            }
+        };
+        if let Ok(offered) = offered {
+            pushed.count(connection, offered, overflow);
+        }
+    }
+    Ok(pushed)
+}
+
+fn is_same(excluded: Option<&Arc<ConnectionShared>>, member: &Arc<ConnectionShared>) -> bool {
+    excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member))
+}
+
+/// Gives a frame to all groups of an audience in one moment, so that it has one place among the
+/// broadcasts of each. As with one group, nobody gets anything if a codec is missing.
+pub(crate) fn push_to_all(
+    to: &Addressees,
+    frames: &Representations<'_>,
+    queueing: Queueing<'_>,
+) -> Result<Vec<Pushed>, CodecSet> {
+    let mut by_address: Vec<usize> = (0..to.groups.len()).collect();
+    // One order for all, or two audiences would wait for each other.
+    by_address.sort_by_key(|place| Arc::as_ptr(&to.groups[*place]).addr());
+    let mut locked: Vec<_> =
+        by_address.into_iter().map(|place| (place, to.groups[place].inner.lock())).collect();
+    locked.sort_by_key(|(place, _)| *place);
+    let mut needed = CodecSet::NONE;
+    for (place, inner) in &locked {
+        let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, *place));
+        needed = addressed.fold(needed, |needed, member| needed.with(member.mailbox.codec()));
+    }
+    let missing = needed.without(frames.made());
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let pushed = locked.iter_mut().map(|(place, inner)| {
+        let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
+        inner.push(queueing, |member| to.leaves_out(member, *place), frame_of)
+    });
+    Ok(pushed.collect())
 }

@@ -1,24 +1,52 @@
-//! Broadcasts: from a frame to the queues of a room's members.
+//! Broadcasts: from a frame to the queues of a group's members.
 
 use std::sync::Arc;
 
 use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
 use super::Server;
+use crate::codecs::CodecSet;
 use crate::connection::{Connection, ConnectionShared};
 use crate::error::BroadcastError;
-use crate::metrics::MessageBroadcast;
+use crate::metrics::{GroupKind, MessageBroadcast};
 use crate::representations::{NotExpressed, Representations};
-use crate::room::{Addressed, FanOut, Group, OverflowInterest, Terms};
+use crate::room::{
+    Addressed, Addressees, Audience, Group, Kind, OverflowInterest, Pushed, Queueing, Terms,
+    push_to_all, push_to_each,
+};
+
+/// What a broadcast did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct FanOut {
+    /// How many connections have the frame in their send buffers, suspended ones included.
+    pub reached: usize,
+    /// How many of those are suspended: their clients get it when they come back in time.
+    pub suspended: usize,
+    /// How many frames were dropped: older ones to make room, or this one where there was none.
+    pub dropped: usize,
+    /// How many older frames it has replaced, as they had its [key](crate::Frame::conflate).
+    pub conflated: usize,
+}
+
+impl FanOut {
+    fn add(&mut self, pushed: &Pushed) {
+        self.reached += pushed.members;
+        self.suspended += pushed.suspended;
+        self.dropped += pushed.dropped;
+        self.conflated += pushed.conflated;
+    }
+}
 
 impl Server {
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
     /// encoded once for each [codec](crate::ServerBuilder::also_codec) that members have, and shared
-    /// by all who have it. A member whose buffer is full drops its oldest frames, unless the frame or the
-    /// [server](crate::ServerBuilder::overflow) says otherwise. All members get the room's broadcasts
-    /// in the same order. A room without members is no error.
+    /// by all who have it. A member whose buffer is full drops its oldest frames, unless the frame or
+    /// the [server](crate::ServerBuilder::overflow) says otherwise. All members get the room's
+    /// broadcasts in the same order, but for what [keys](Frame::conflate) change in it. A room without members is no error.
     ///
-    /// Returns how many members have it in their send buffers now, suspended ones included.
+    /// Returns what it did: how many members have it in their send buffers now, and how many of them
+    /// are suspended. That nobody is there is worth knowing, for instance to send an e-mail.
     ///
     /// # Errors
     ///
@@ -31,8 +59,8 @@ impl Server {
         &self,
         room: &str,
         frame: impl Into<Outgoing>,
-    ) -> Result<usize, BroadcastError> {
-        self.fan_out(self.group(room), frame.into(), None)
+    ) -> Result<FanOut, BroadcastError> {
+        self.fan_out(self.group(Kind::Room, room), frame.into(), None)
     }
 
     /// Queues a frame for all members of a room but one, such as the one whom it came from.
@@ -45,8 +73,34 @@ impl Server {
         room: &str,
         excluded: &Connection,
         frame: impl Into<Outgoing>,
-    ) -> Result<usize, BroadcastError> {
-        self.fan_out(self.group(room), frame.into(), Some(excluded.shared()))
+    ) -> Result<FanOut, BroadcastError> {
+        self.fan_out(self.group(Kind::Room, room), frame.into(), Some(excluded.shared()))
+    }
+
+    /// Several rooms as one audience, which hears a broadcast once; users can be added, and who is
+    /// not to hear it left out.
+    pub fn to<R: Into<Arc<str>>>(&self, rooms: impl IntoIterator<Item = R>) -> Audience {
+        Audience::rooms(self.clone(), rooms)
+    }
+
+    /// Queues a frame for all connections of the server, suspended ones included. Broadcasts to all
+    /// have one order for everybody; among those to rooms its place may differ from member to member.
+    /// It wakes all at once: for a seldom announcement, not for a steady stream.
+    ///
+    /// # Errors
+    ///
+    /// See [`broadcast`](Self::broadcast).
+    pub fn broadcast_all(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
+        let (frame, marks) = frame.into().into_parts();
+        let marks = marks.as_deref();
+        let (frame, queueing) = self.queueing(frame, marks)?;
+        let (payload_bytes, pushed) = self.push_in_codecs(frame, marks, |frames| {
+            let _one_order = self.inner.everybody.lock();
+            push_to_each(&self.inner.registry.all(), frames, queueing)
+        })?;
+        let mut fan_out = FanOut::default();
+        self.account((GroupKind::Everybody, ""), payload_bytes, pushed, &mut fan_out);
+        Ok(fan_out)
     }
 
     pub(crate) fn fan_out(
@@ -54,89 +108,123 @@ impl Server {
         group: Option<Arc<Group>>,
         outgoing: Outgoing,
         excluded: Option<&Arc<ConnectionShared>>,
-    ) -> Result<usize, BroadcastError> {
+    ) -> Result<FanOut, BroadcastError> {
         let (frame, marks) = outgoing.into_parts();
         let marks = marks.as_deref();
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
-        let policy = marks.and_then(|marks| marks.overflow).or(self.options().overflow.default);
-        if let Some(overflow) = policy
-            && !overflow.disconnects()
-            && self.options().delivery.is_promised()
-        {
-            return Err(BroadcastError::BreaksPromise { frame, overflow });
-        }
-        let addressed = Addressed {
-            excluded,
-            overflow: self.overflow_interest(policy),
-            terms: if marks.is_some() || policy.is_some() {
-                Terms::Marked(policy)
-            } else {
-                Terms::Plain
-            },
-            queued_bytes: self.queued_bytes(),
+        let (frame, queueing) = self.queueing(frame, marks)?;
+        let addressed = Addressed { excluded, queueing };
+        let mut fan_out = FanOut::default();
+        let (payload_bytes, pushed) = if self.codecs().are_several() {
+            let Some(group) = &group else { return Ok(fan_out) };
+            self.push_in_codecs(frame, marks, |frames| group.broadcast_by_codec(frames, addressed))?
+        } else {
+            let codec = self.codecs().default_codec();
+            let encoded = match marks {
+                None => EncodedFrame::encode(codec, &frame),
+                Some(marks) => EncodedFrame::encode_marked(codec, &frame, marks),
+            };
+            let encoded = match encoded {
+                Ok(encoded) => encoded,
+                Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
+            };
+            let Some(group) = &group else { return Ok(fan_out) };
+            (encoded.payload_bytes(), group.broadcast(&encoded, addressed))
         };
-        if self.codecs().are_several() {
-            return self.fan_out_by_codec(group, frame, marks, addressed);
+        if let Some(group) = group {
+            self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
         }
-        let codec = self.codecs().default_codec();
-        let encoded = match marks {
-            None => EncodedFrame::encode(codec, &frame),
-            Some(marks) => EncodedFrame::encode_marked(codec, &frame, marks),
-        };
-        let encoded = match encoded {
-            Ok(encoded) => encoded,
-            Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
-        };
-        let Some(group) = group else { return Ok(0) };
-        let fan_out = group.broadcast(&encoded, addressed);
-        Ok(self.account(&group, encoded.payload_bytes(), fan_out))
+        Ok(fan_out)
     }
 
-    /// All encodings are made before anybody is given one.
-    fn fan_out_by_codec(
+    pub(crate) fn fan_out_to(
         &self,
-        group: Option<Arc<Group>>,
+        to: &Addressees,
+        outgoing: Outgoing,
+    ) -> Result<FanOut, BroadcastError> {
+        let (frame, marks) = outgoing.into_parts();
+        let marks = marks.as_deref();
+        let (frame, queueing) = self.queueing(frame, marks)?;
+        let (payload_bytes, pushed) =
+            self.push_in_codecs(frame, marks, |frames| push_to_all(to, frames, queueing))?;
+        let mut fan_out = FanOut::default();
+        for (group, pushed) in to.groups.iter().zip(pushed) {
+            self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
+        }
+        Ok(fan_out)
+    }
+
+    /// Makes all encodings before `push` gives anybody one, and returns how large they are.
+    fn push_in_codecs<R>(
+        &self,
         frame: Frame,
         marks: Option<&Marks>,
-        addressed: Addressed<'_>,
-    ) -> Result<usize, BroadcastError> {
-        let Some(group) = group else { return Ok(0) };
+        push: impl Fn(&Representations<'_>) -> Result<R, CodecSet>,
+    ) -> Result<(usize, R), BroadcastError> {
         let mut frames = Representations::new(self.codecs(), marks);
         // Once for each codec at the most: none is missing twice.
-        let fan_out = loop {
-            match group.broadcast_by_codec(&frames, addressed) {
-                Ok(fan_out) => break fan_out,
+        loop {
+            match push(&frames) {
+                Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {
                     if let Err(NotExpressed { codec, source }) = frames.make(missing, &frame) {
                         return Err(BroadcastError::Encode { frame, codec, source });
                     }
                 }
             }
-        };
-        Ok(self.account(&group, frames.payload_bytes(), fan_out))
+        }
     }
 
-    /// Tells what a broadcast has done, and returns how many members have it.
-    fn account(&self, group: &Group, payload_bytes: usize, fan_out: FanOut) -> usize {
-        let room = &**group.name();
-        let FanOut { members, overflowed } = fan_out;
-        self.metrics().record(|hooks| {
-            hooks.message_broadcast(&MessageBroadcast { room, payload_bytes, fan_out: members });
-        });
-        for (member, offered) in overflowed {
+    /// Tells what a broadcast to a group has done, and adds it up.
+    fn account(
+        &self,
+        (group, name): (GroupKind, &str),
+        payload_bytes: usize,
+        pushed: Pushed,
+        fan_out: &mut FanOut,
+    ) {
+        fan_out.add(&pushed);
+        let broadcast =
+            MessageBroadcast { group, room: name, payload_bytes, fan_out: pushed.members };
+        self.metrics().record(|hooks| hooks.message_broadcast(&broadcast));
+        for (member, offered) in pushed.overflowed {
             member.count_overflow(offered);
         }
-        members
     }
 
-    /// Whether somebody must hear of the members for whom there was no room.
-    fn overflow_interest(&self, policy: Option<Overflow>) -> OverflowInterest {
-        if self.options().delivery.is_promised() || policy.is_some_and(Overflow::disconnects) {
+    /// How a frame is queued, which comes back with that, unless it may not be.
+    fn queueing(
+        &self,
+        frame: Frame,
+        marks: Option<&Marks>,
+    ) -> Result<(Frame, Queueing<'_>), BroadcastError> {
+        if !self.is_open() {
+            return Err(BroadcastError::ServerClosed { frame });
+        }
+        let options = self.options();
+        let policy = marks.and_then(|marks| marks.overflow).or(options.overflow.default);
+        let disconnects = policy.is_some_and(Overflow::disconnects);
+        let is_promised = options.delivery.is_promised();
+        if let Some(overflow) = policy.filter(|_| is_promised && !disconnects) {
+            return Err(BroadcastError::BreaksPromise { frame, overflow });
+        }
+        // Somebody may have to hear of the members for whom there was no room.
+        let overflow = if is_promised || disconnects {
             OverflowInterest::Listed
         } else {
             self.metrics().overflow_interest()
+        };
+        let is_plain = marks.is_none() && policy.is_none();
+        let terms = if is_plain { Terms::Plain } else { Terms::Marked(policy) };
+        Ok((frame, Queueing { overflow, terms, queued_bytes: self.queued_bytes() }))
+    }
+}
+
+impl<'a> From<&'a Group> for (GroupKind, &'a str) {
+    /// Users are not told of by name: they are as many as there are people.
+    fn from(group: &'a Group) -> Self {
+        match group.kind() {
+            Kind::Room => (GroupKind::Room, group.name()),
+            Kind::User => (GroupKind::User, ""),
         }
     }
 }

@@ -266,7 +266,7 @@ async fn a_broadcast_that_cannot_be_kept_ends_the_session_and_nothing_follows_th
     drop(ann);
     stage.dropped().await;
     let room = connection.room();
-    let reached: Vec<_> = (1..=4).map(|n| room.broadcast(numbered(n)).unwrap()).collect();
+    let reached: Vec<_> = (1..=4).map(|n| room.broadcast(numbered(n)).unwrap().reached).collect();
     assert_eq!(reached, [1, 1, 0, 0]);
     let end = stage.disconnected().await;
     assert!(matches!(end, Disconnect::FramesLost), "{end}");

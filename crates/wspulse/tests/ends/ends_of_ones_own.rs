@@ -107,19 +107,19 @@ async fn an_application_that_agrees_with_a_code_of_its_own_is_told_of_the_client
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_tells_how_many_members_it_has_reached() {
     let (server, _ends) = server(|builder| builder.max_queued_bytes(1000));
-    assert_eq!(server.broadcast("lobby", Frame::new("nobody")).expect("open"), 0);
+    assert_eq!(server.broadcast("lobby", Frame::new("nobody")).expect("open").reached, 0);
     let mut clients = Vec::new();
     for id in ["ann", "bob", "cal"] {
         clients.push(join(&server, id).await);
     }
-    assert_eq!(server.broadcast("lobby", Frame::new("all")).expect("open"), 3);
+    assert_eq!(server.broadcast("lobby", Frame::new("all")).expect("open").reached, 3);
     let ann = server.connection("ann").expect("connected");
     let reached = ann.room().broadcast_except(&ann, Frame::new("others"));
-    assert_eq!(reached.expect("open"), 2);
+    assert_eq!(reached.expect("open").reached, 2);
     for client in &mut clients {
         client.frame().await.expect("connected");
     }
     // 600 bytes each: there is room for one of three, and nothing older to drop for the others.
     let long = Frame::new("long").with_payload(format!("\"{}\"", "x".repeat(600)));
-    assert_eq!(server.broadcast("lobby", long).expect("open"), 1);
+    assert_eq!(server.broadcast("lobby", long).expect("open").reached, 1);
 }

@@ -72,7 +72,10 @@ async fn a_slow_client_gets_the_newest_frame_of_a_key_and_no_backlog() {
     let (stage, recorder, mut ann, connection) = clogged(4, unchanged).await;
     for number in 1..=1_000 {
         connection.send(keyed(number)).unwrap();
-        stage.server.broadcast("lobby", numbered(number).conflate("another")).unwrap();
+        let fan_out = stage.server.broadcast("lobby", numbered(number).conflate("another"));
+        let fan_out = fan_out.unwrap();
+        let replaced = usize::from(number > 1);
+        assert_eq!((fan_out.reached, fan_out.conflated, fan_out.dropped), (1, replaced, 0));
     }
     let stats = assert_balanced(&connection);
     assert_eq!((stats.pending, stats.conflated, stats.dropped), (3, 2 * 999, 0));
@@ -96,7 +99,7 @@ async fn members_of_a_room_share_the_key_and_each_has_its_own_place_for_it() {
     let (mut stage, _, mut ann, slow) = clogged(4, unchanged).await;
     let (mut ben, _) = stage.join("ben").await;
     for number in 1..=3 {
-        assert_eq!(stage.server.broadcast("lobby", keyed(number)).unwrap(), 2);
+        assert_eq!(stage.server.broadcast("lobby", keyed(number)).unwrap().reached, 2);
         assert_eq!(numbers(&mut ben, 1).await, [number]);
     }
     assert_eq!(assert_balanced(&slow).conflated, 2);
@@ -160,7 +163,7 @@ async fn a_broadcast_that_is_refused_is_dropped_for_the_slow_member_alone() {
     let (mut ben, _) = stage.join("ben").await;
     fill(&slow);
     let frame = numbered(3).on_overflow(Overflow::Refuse);
-    assert_eq!(stage.server.broadcast("lobby", frame).unwrap(), 1);
+    assert_eq!(stage.server.broadcast("lobby", frame).unwrap().reached, 1);
     assert_eq!(numbers(&mut ben, 1).await, [3]);
     assert_eq!(numbers(&mut ann, 3).await, [0, 1, 2]);
     hears_nothing(&mut ann).await;
@@ -173,7 +176,7 @@ async fn a_slow_consumer_is_disconnected_by_a_broadcast_that_says_so() {
     let (mut stage, recorder, mut ann, slow) = clogged(2, unchanged).await;
     fill(&slow);
     let frame = numbered(3).on_overflow(Overflow::Disconnect);
-    assert_eq!(stage.server.broadcast("lobby", frame).unwrap(), 0);
+    assert_eq!(stage.server.broadcast("lobby", frame).unwrap().reached, 0);
     assert!(matches!(slow.send(numbered(4)), Err(SendError::Closed { .. })));
     let (numbers, close) = closed(&mut ann).await;
     assert_eq!(numbers, [0, 1, 2], "what was accepted before is written");
@@ -212,7 +215,7 @@ async fn a_server_may_disconnect_slow_consumers_by_default_even_if_nobody_counts
     slow.send(numbered(0)).unwrap();
     settle().await;
     slow.send(numbered(1)).unwrap();
-    assert_eq!(stage.server.broadcast("lobby", numbered(2)).unwrap(), 0);
+    assert_eq!(stage.server.broadcast("lobby", numbered(2)).unwrap().reached, 0);
     assert!(stage.server.connection("ann").is_none());
 }
 
@@ -222,7 +225,7 @@ async fn a_frame_overrides_the_default_of_its_server() {
         clogged(2, |builder| builder.overflow(Overflow::Disconnect)).await;
     fill(&slow);
     let frame = numbered(3).on_overflow(Overflow::DropOldest);
-    assert_eq!(stage.server.broadcast("lobby", frame).unwrap(), 1);
+    assert_eq!(stage.server.broadcast("lobby", frame).unwrap().reached, 1);
     assert_eq!(numbers(&mut ann, 3).await, [0, 2, 3]);
 }
 
@@ -240,7 +243,7 @@ async fn a_volatile_frame_does_not_wait_for_a_suspended_client() {
     stage.dropped().await;
     assert_eq!(recorder.dropped(DropReason::Volatile), 3, "those that waited");
     connection.send(numbered(20).volatile()).unwrap();
-    assert_eq!(stage.server.broadcast("lobby", numbered(21).volatile()).unwrap(), 0);
+    assert_eq!(stage.server.broadcast("lobby", numbered(21).volatile()).unwrap().reached, 0);
     assert_eq!(recorder.dropped(DropReason::Volatile), 5);
     assert_eq!(assert_balanced(&connection).dropped, 5);
     let (mut ann, _) = stage.rejoin("ann").await;
@@ -255,7 +258,7 @@ async fn a_volatile_frame_pushes_no_other_out_and_makes_room_for_any() {
     connection.send(numbered(1).volatile()).unwrap();
     connection.send(numbered(2)).unwrap();
     connection.send(numbered(3).volatile()).unwrap();
-    assert_eq!(stage.server.broadcast("lobby", numbered(4).volatile()).unwrap(), 0);
+    assert_eq!(stage.server.broadcast("lobby", numbered(4).volatile()).unwrap().reached, 0);
     assert_eq!(recorder.dropped(DropReason::Volatile), 2);
     connection.send(numbered(5)).unwrap();
     assert_eq!(recorder.dropped(DropReason::Evicted), 1);

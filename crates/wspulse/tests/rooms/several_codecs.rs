@@ -78,7 +78,7 @@ async fn broadcasts_of_many_threads_have_one_order_in_all_codecs() {
         let server = server.clone();
         tokio::spawn(async move {
             for n in 0..EACH {
-                assert_eq!(server.broadcast("lobby", frame(thread * EACH + n)).unwrap(), 2);
+                assert_eq!(server.broadcast("lobby", frame(thread * EACH + n)).unwrap().reached, 2);
                 tokio::task::yield_now().await;
             }
         });
@@ -130,7 +130,7 @@ async fn a_codec_whose_last_member_has_left_encodes_nothing_more() {
     let (mut ann, _) = Member::join(&server, JSON, "ann").await;
     let (_bob, _) = Member::join(&server, MSGPACK, "bob").await;
     server.kick("bob").unwrap();
-    assert_eq!(server.broadcast("lobby", frame(1)).unwrap(), 1);
+    assert_eq!(server.broadcast("lobby", frame(1)).unwrap().reached, 1);
     assert_eq!(encoded.take(), (1, 0));
     assert_eq!(ann.heard().await, number(1));
 }
@@ -142,11 +142,11 @@ async fn the_codec_of_one_who_is_left_out_encodes_nothing_for_that() {
     let (mut ann, _) = Member::join(&server, JSON, "ann").await;
     let (mut bob, _) = Member::join(&server, MSGPACK, "bob").await;
     let connection = server.connection("bob").unwrap();
-    assert_eq!(server.broadcast_except("lobby", &connection, frame(1)).unwrap(), 1);
+    assert_eq!(server.broadcast_except("lobby", &connection, frame(1)).unwrap().reached, 1);
     assert_eq!(encoded.take(), (1, 0));
     let (_eve, _) = Member::come(&server, "/ws?id=eve&room=attic", &[MSGPACK]).await;
     let elsewhere = server.connection("eve").unwrap();
-    assert_eq!(server.broadcast_except("lobby", &elsewhere, frame(2)).unwrap(), 2);
+    assert_eq!(server.broadcast_except("lobby", &elsewhere, frame(2)).unwrap().reached, 2);
     assert_eq!(encoded.take(), (1, 1));
     assert_eq!((ann.heard().await, ann.heard().await), (number(1), number(2)));
     assert_eq!(bob.heard().await, number(2));
@@ -202,7 +202,7 @@ async fn a_frame_that_one_codec_of_the_room_cannot_express_reaches_nobody() {
 async fn a_room_of_one_codec_takes_what_the_others_cannot_express() {
     let stage = stage();
     let (mut bob, _) = Member::join(&stage.server, MSGPACK, "bob").await;
-    assert_eq!(stage.server.broadcast("lobby", not_a_number()).unwrap(), 1);
+    assert_eq!(stage.server.broadcast("lobby", not_a_number()).unwrap().reached, 1);
     assert!(bob.hear().await.to_msgpack::<f64>().unwrap().is_nan());
     let _plain = TestClient::connect(&stage.server, "/ws?id=carl&room=lobby").await.unwrap();
     assert!(stage.server.broadcast("lobby", not_a_number()).is_err());
@@ -213,7 +213,10 @@ async fn a_room_of_one_codec_takes_what_the_others_cannot_express() {
 #[tokio::test(start_paused = true)]
 async fn a_room_without_members_takes_what_no_codec_can_express() {
     let stage = stage();
-    assert_eq!(stage.server.broadcast("nowhere", Frame::new("n").with_payload("{")).unwrap(), 0);
+    assert_eq!(
+        stage.server.broadcast("nowhere", Frame::new("n").with_payload("{")).unwrap().reached,
+        0
+    );
 }
 
 /// A JSON codec, during whose first encoding something else happens.
@@ -265,7 +268,7 @@ async fn who_joins_while_a_broadcast_is_encoded_hears_it_in_a_codec_of_his_own()
     *server.lock().unwrap() = Some(two_codecs(open_house()).codec(codec).build().unwrap());
     let server = server.lock().unwrap().clone().unwrap();
     let (mut ann, _) = Member::join(&server, JSON, "ann").await;
-    assert_eq!(server.broadcast("lobby", frame(1)).unwrap(), 2);
+    assert_eq!(server.broadcast("lobby", frame(1)).unwrap().reached, 2);
     assert_eq!(ann.heard().await, number(1));
     let client = late.lock().unwrap().take().unwrap();
     let mut bob = Member::greeted(client, MessageKind::Binary).await;

@@ -124,7 +124,7 @@ pub(crate) async fn send_all(connection: Connection, frames: u64, mut dice: StdR
         if dice.random_bool(0.5) {
             connection.send(frame).unwrap();
         } else {
-            assert_eq!(connection.room().broadcast(frame).unwrap(), 1);
+            assert_eq!(connection.room().broadcast(frame).unwrap().reached, 1);
         }
         sleep(Duration::from_millis(dice.random_range(0..200))).await;
     }
