@@ -18,6 +18,8 @@ mod driver;
 mod env;
 #[path = "session_model/expectations.rs"]
 mod expectations;
+#[path = "session_model/expiry.rs"]
+mod expiry;
 #[path = "session_model/inbound.rs"]
 mod inbound;
 #[path = "session_model/journal.rs"]

@@ -18,6 +18,8 @@ pub(crate) const REASONS: &[&str] = &[
     "server_close",
     "duplicate",
     "frames_lost",
+    "expired",
+    "drain",
     OTHER,
 ];
 pub(crate) const DROPS: &[&str] =
@@ -38,6 +40,7 @@ pub(crate) const CALLBACKS: &[&str] = &[
     "on_undecodable",
     "on_transport_drop",
     "on_transport_restore",
+    "on_expiring",
     "on_disconnect",
     OTHER,
 ];

@@ -1,16 +1,21 @@
 //! Who may connect, to which room and under which id.
 
+mod data;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
+use tokio::time::Instant;
 
-use crate::panics;
+use crate::expiry;
+pub(crate) use data::Data;
 
 /// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
 /// accepted.
@@ -174,12 +179,19 @@ pub struct Admission {
     pub(crate) id: Option<Arc<str>>,
     pub(crate) data: Data,
     pub(crate) protocol: Option<Arc<str>>,
+    pub(crate) expires_at: Option<Instant>,
 }
 
 impl Admission {
     /// Lets the client into a room; the empty name is a room like any other.
     pub fn room(room: impl Into<Arc<str>>) -> Self {
-        Self { room: room.into(), id: None, data: Data(None), protocol: None }
+        Self {
+            room: room.into(),
+            id: None,
+            data: Data::default(),
+            protocol: None,
+            expires_at: None,
+        }
     }
 
     /// Gives the connection an id that is the same at every reconnect of this client, which is
@@ -195,7 +207,33 @@ impl Admission {
     /// `on_transport_restore` is [given](crate::Restored::data) the new ones.
     #[must_use]
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
-        self.data = Data(Some(Arc::new(data)));
+        self.data = Data::new(data);
+        self
+    }
+
+    /// Lets the client stay until this time: then its connection ends with close code 4401 and
+    /// [`Disconnect::Expired`](crate::Disconnect::Expired), within a second, whatever it does and
+    /// also while it is suspended. [`Connection::renew`](crate::Connection::renew) puts that off, and
+    /// so does an admission by which the client comes back to its session; one that says nothing
+    /// leaves it as it is. Default: never.
+    ///
+    /// This call turns the time into one of the clock that is never set, so a wall clock that is set
+    /// afterwards ends nobody. Time in which the process stood still counts; time in which its
+    /// machine was suspended does not, as far as that clock stands still meanwhile, as it does on
+    /// Linux.
+    ///
+    /// A client whose time has passed when it would be let in is answered 401 `the admission has
+    /// expired`; a session that it would come back to goes on as it was.
+    #[must_use]
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        self.expires_at = Some(expiry::instant_of(time));
+        self
+    }
+
+    /// As [`expires_at`](Self::expires_at), so long after this call.
+    #[must_use]
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.expires_at = Some(expiry::instant_in(time));
         self
     }
 
@@ -219,35 +257,8 @@ impl fmt::Debug for Admission {
             .field("id", &self.id)
             .field("has_data", &self.data.get().is_some())
             .field("protocol", &self.protocol)
+            .field("expires_at", &self.expires_at)
             .finish()
-    }
-}
-
-/// The application's data of a connection.
-#[derive(Clone)]
-pub(crate) struct Data(Option<Arc<dyn Any + Send + Sync>>);
-
-impl Data {
-    pub(crate) fn get(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.0.as_deref()
-    }
-
-    /// A share of it.
-    pub(crate) fn share(&self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.0.clone()
-    }
-}
-
-impl Drop for Data {
-    /// A panic of the application's own `Drop` must not cost whoever drops this: a client its
-    /// answer, a driver its end.
-    fn drop(&mut self) {
-        let Some(data) = self.0.take() else {
-            return;
-        };
-        if let Err(panic) = panics::catch(|| drop(data)) {
-            tracing::error!(backtrace = ?panic.backtrace(), "dropping a connection's data: {panic}");
-        }
     }
 }
 

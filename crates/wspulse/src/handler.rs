@@ -125,6 +125,7 @@ pub(crate) struct Callbacks {
     pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Callback<Restored>>,
+    pub(crate) expiring: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
 }
 

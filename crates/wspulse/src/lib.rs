@@ -71,6 +71,7 @@ mod connect;
 mod connection;
 mod driver;
 mod error;
+mod expiry;
 mod handler;
 pub mod http;
 mod mailbox;
@@ -87,6 +88,7 @@ mod reentrancy;
 mod registry;
 mod representations;
 mod restored;
+mod returning;
 mod room;
 pub mod router;
 mod running_time;
@@ -108,12 +110,14 @@ pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use connection::{Connection, ConnectionState};
 pub use error::{
-    BroadcastError, BufferLimit, ConfigError, KickError, NotAcknowledged, SendError, ServerClosed,
+    BroadcastError, BufferLimit, ConfigError, KickError, NotAcknowledged, RenewError, SendError,
+    ServerClosed,
 };
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
 pub use options::{Delivery, DuplicatePolicy, RoomChange};
 pub use restored::Restored;
+pub use returning::Returning;
 pub use room::Room;
 pub use router::Router;
 pub use serve::serve;

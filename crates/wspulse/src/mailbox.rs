@@ -2,6 +2,7 @@
 //! commands, which outrank them.
 
 mod acknowledge;
+mod expiry;
 mod offer;
 mod transports;
 
@@ -23,7 +24,7 @@ use crate::queued_bytes::QueuedBytes;
 use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
-use acknowledge::Promise;
+use acknowledge::Rare;
 use offer::offer;
 pub(crate) use offer::{Offered, Outcome};
 
@@ -57,7 +58,7 @@ struct Inner {
     /// What the next transport has of it: `New` until there was one.
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
-    promise: Option<Box<Promise>>,
+    rare: Option<Box<Rare>>,
 }
 
 /// What a task finds in its mailbox.
@@ -71,6 +72,8 @@ pub(crate) struct Mail {
     pub(crate) predecessor_finished: bool,
     /// The server closes: flushes and callbacks are given up at this time.
     pub(crate) callback_deadline: Option<Instant>,
+    /// The connection may go on until then, whatever was said before.
+    pub(crate) expires_at: Option<Instant>,
 }
 
 /// What there was when a task looked.
@@ -141,7 +144,7 @@ impl Mailbox {
                 has_gap: false,
                 newest: begun,
                 kind: SessionKind::New,
-                promise: None,
+                rare: None,
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -235,7 +238,10 @@ impl Mailbox {
     /// called under the locks of the registry and of the id's shard, so that a connection that has
     /// ended is never found.
     pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
-        let mut inner = self.inner.lock();
+        self.post_end(&mut self.inner.lock(), end)
+    }
+
+    fn post_end(&self, inner: &mut Inner, end: End) -> Result<ConnectionState, HasEnded> {
         let before = inner.state;
         if before == ConnectionState::Closed {
             return Err(HasEnded);
@@ -246,21 +252,6 @@ impl Mailbox {
         }
         inner.post(|mail| mail.end = Some(end));
         Ok(before)
-    }
-
-    /// Whether a transport has come that its task does not know of yet.
-    pub(crate) fn has_upgrade(&self) -> bool {
-        self.inner.lock().mail.as_ref().is_some_and(|mail| mail.upgrade.is_some())
-    }
-
-    /// Leaves another transport, and returns one that it displaces.
-    pub(crate) fn attach(&self, upgrade: Upgrade) -> Option<Upgrade> {
-        let mut displaced = None;
-        let mut inner = self.inner.lock();
-        inner.newest = upgrade.begun;
-        inner.post(|mail| displaced = mail.upgrade.replace(upgrade));
-        drop(inner);
-        displaced
     }
 
     /// Has flushes and callbacks given up at `deadline`.

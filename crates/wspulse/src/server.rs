@@ -1,5 +1,6 @@
 //! The server: a handle that everything else is reached from.
 
+mod drain;
 mod fan_out;
 mod lifecycle;
 
@@ -135,7 +136,7 @@ impl Server {
             tracing::warn!("every origin may connect; see ServerBuilder::check_origin");
         }
         let meter = Meter::new(options.metrics.take());
-        let session_config = Arc::new(options.session_config());
+        let session_config = Arc::new(options.session_config(&callbacks));
         let registry = Registry::new(&options.admission);
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
@@ -273,12 +274,7 @@ impl Server {
     ///
     /// Once polled, closing goes on without the future; another call waits for it.
     pub async fn close(&self) {
-        let deadline = Instant::now() + self.inner.options.drain_timeout;
-        if self.inner.registry.close(deadline, &self.inner.meter) {
-            self.inner.drain_deadline.set(deadline);
-            self.deliver_lifecycle();
-            self.inner.tasks.close();
-        }
+        self.start_close();
         if InCallback::of(self.address()) {
             return;
         }

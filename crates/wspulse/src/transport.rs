@@ -10,15 +10,18 @@ use std::future::ready;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
 use crate::begun::Begun;
+use crate::connection::ConnectionShared;
 use crate::handler::BoxFuture;
 use crate::restored::Asked;
 use crate::runtimes::Home;
@@ -72,6 +75,10 @@ pub(crate) struct Upgrade {
     pub(crate) asked: Option<Asked>,
     /// Its place among all handshakes.
     pub(crate) begun: Begun,
+    /// Until when the client was admitted, if that was said.
+    pub(crate) expires_at: Option<Instant>,
+    /// The connection that the application lets it come to, if it was asked.
+    pub(crate) authorized_for: Option<Arc<ConnectionShared>>,
 }
 
 /// What a client of `wspulse.1` says of its session.
@@ -99,7 +106,15 @@ impl Upgrade {
         stream: BoxFuture<Result<Upgradable, UpgradeError>>,
         peer_addr: Option<SocketAddr>,
     ) -> Self {
-        Self { stream, peer_addr, comes_back: None, asked: None, begun: Begun::EARLIEST }
+        Self {
+            stream,
+            peer_addr,
+            comes_back: None,
+            asked: None,
+            begun: Begun::EARLIEST,
+            expires_at: None,
+            authorized_for: None,
+        }
     }
 
     /// The stream of a request that hyper serves, also under axum.

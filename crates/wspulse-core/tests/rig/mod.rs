@@ -49,6 +49,7 @@ pub(crate) fn config() -> SessionConfig {
         inbound_rate: None,
         message_timeout: Duration::from_mins(1),
         ask: None,
+        expiry_notice: None,
         suspension_limit: None,
     }
 }
@@ -265,6 +266,7 @@ impl Rig {
                 SessionEvent::Undecodable(_) => "Undecodable",
                 SessionEvent::Suspended(_) => "Suspended",
                 SessionEvent::Resumed(_) => "Resumed",
+                SessionEvent::Expiring => "Expiring",
                 SessionEvent::Closed(_) => "Closed",
             })
             .collect()

@@ -67,12 +67,16 @@ pub(crate) enum Scene {
     AnsweredPart,
     AnsweredLater,
     MessageSkipped,
+    Expired,
+    ExpiryYielded,
+    ExpiryNoticed,
+    NoticeTakenBack,
 }
 
 static SEEN: [AtomicU64; Scene::ALL.len()] = [const { AtomicU64::new(0) }; Scene::ALL.len()];
 
 impl Scene {
-    const ALL: [Self; 63] = [
+    const ALL: [Self; 67] = [
         Self::Refused,
         Self::RefusedForBytes,
         Self::Evicted,
@@ -136,6 +140,10 @@ impl Scene {
         Self::AnsweredPart,
         Self::AnsweredLater,
         Self::MessageSkipped,
+        Self::Expired,
+        Self::ExpiryYielded,
+        Self::ExpiryNoticed,
+        Self::NoticeTakenBack,
     ];
 
     pub(crate) fn seen(self) {

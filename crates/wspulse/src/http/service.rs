@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
@@ -12,17 +13,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
-use super::exchange::Negotiated;
+use super::exchange::{Exchange, Negotiated};
 use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
-use super::response::{bad_handshake, refusal, server_closed};
+use super::response::{bad_handshake, refusal};
 use crate::address::PeerAddr;
 use crate::begun::Begun;
 use crate::connect::{Admission, ConnectRequest, Rejection};
+use crate::connection::ConnectionShared;
 use crate::driver::watch::run_connect;
 use crate::handler::BoxFuture;
 use crate::metrics::UpgradeRefused;
 use crate::panics;
+use crate::registry::Refused;
 use crate::running_time::RunningTimer;
 use crate::server::Server;
 use crate::transport::{FromHyper, StreamSender, Upgradable, Upgrade};
@@ -75,9 +78,7 @@ impl Server {
 
     fn check(&self, parts: request::Parts) -> Result<Handshake, Response> {
         let begun = self.begin_handshake();
-        if !self.is_open() {
-            return Err(server_closed());
-        }
+        self.check_phase().map_err(|refused| self.refuse(refused))?;
         let options = self.options();
         check_head_size(&parts, &options.admission)?;
         let accept_key = accept_key(&parts)?;
@@ -94,10 +95,16 @@ impl Server {
             request.set_peer_addr(found.or(known_addr));
         }
         let peer_addr = request.peer_addr();
-        self.check_places(peer_addr)?;
+        self.check_places(peer_addr).map_err(|refused| self.refuse(refused))?;
         let protocols = request.protocols().map(Box::from).collect();
-        let pending = Pending { server: self.clone(), begun, peer_addr, accept_key, protocols };
+        let asked_again = options.auth.reauthorize.as_ref().map(|_| Box::new(request.clone()));
+        let server = self.clone();
+        let pending = Pending { server, begun, peer_addr, accept_key, protocols, asked_again };
         Ok(Handshake { request, pending })
+    }
+
+    fn refuse(&self, refused: Refused) -> Response {
+        refused.response(self.options().drain_retry)
     }
 
     fn count_refusal(&self, refused: Response) -> Response {
@@ -122,6 +129,8 @@ struct Pending {
     accept_key: HeaderValue,
     /// Those that the client offers.
     protocols: Vec<Box<str>>,
+    /// The request, if the application looks at it beside a connection that is there.
+    asked_again: Option<Box<ConnectRequest>>,
 }
 
 impl Handshake {
@@ -232,8 +241,13 @@ impl Pending {
                 Negotiated::Plain(chosen) => (None, chosen),
             },
         };
+        if let Some(request) = &self.asked_again {
+            let exchange = exchange.as_ref();
+            upgrade.authorized_for = reauthorize(&self.server, request, &admission, exchange)?;
+        }
         // Registered before the 101 leaves: whoever has read it is found.
-        self.server.register(admission, exchange, upgrade)?;
+        let registered = self.server.register(admission, exchange, upgrade);
+        registered.map_err(|refused| self.server.refuse(refused))?;
         Ok(switching_protocols(self.accept_key, protocol))
     }
 
@@ -307,6 +321,24 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
 fn no_upgrade() -> Response {
     let line = "this HTTP connection cannot be upgraded";
     bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, &[])
+}
+
+/// The connection that a client may come to, if the application was asked about one.
+fn reauthorize(
+    server: &Server,
+    request: &ConnectRequest,
+    admission: &Admission,
+    exchange: Option<&Exchange>,
+) -> Result<Option<Arc<ConnectionShared>>, Response> {
+    let asked = || panics::catch(|| server.reauthorize(request, admission, exchange));
+    match run_connect(server, asked).map_err(|panic| internal(&panic))? {
+        Ok(authorized) => Ok(authorized),
+        Err(rejection) => {
+            let rejection = rejection.or_for_errors(server.options().admission.error_status);
+            log_rejection(&rejection);
+            Err(rejection.into())
+        }
+    }
 }
 
 /// Connections are tasks, and a connect function is timed.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Arrival, Refused};
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::options::{DuplicatePolicy, ReturnRules, RoomChange};
+use crate::transport::Upgrade;
 
 /// What a client and its session speak.
 pub(crate) enum Speaks {
@@ -59,6 +60,20 @@ pub(super) fn is_overtaken(arrival: &Arrival<'_>, session: &Arc<ConnectionShared
 }
 
 impl ReturnRules {
+    /// Whether the application was asked about the connection that has the id, if it wants to be.
+    pub(super) fn check_authority(
+        self,
+        existing: Option<&Arc<ConnectionShared>>,
+        upgrade: &Upgrade,
+    ) -> Result<(), Refused> {
+        let Some(existing) = existing.filter(|_| self.reauthorizes) else { return Ok(()) };
+        let asked_about = upgrade.authorized_for.as_ref();
+        if asked_about.is_some_and(|authorized| Arc::ptr_eq(authorized, existing)) {
+            return Ok(());
+        }
+        Err(Refused::SessionChanged)
+    }
+
     /// Whether a client that was admitted to this room gets the session that waits for it; else it
     /// begins a new one. All that it may have changed besides its room belongs here.
     pub(super) fn may_come_back(

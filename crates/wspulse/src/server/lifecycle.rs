@@ -54,6 +54,16 @@ impl Server {
         connections.iter().filter(|conn| conn.state() == ConnectionState::Suspended).count()
     }
 
+    /// Ends every connection; its task is then on its way to its end.
+    pub(super) fn start_close(&self) {
+        let deadline = Instant::now() + self.options().drain_timeout;
+        if self.inner.registry.close(deadline, &self.inner.meter) {
+            self.inner.drain_deadline.set(deadline);
+            self.deliver_lifecycle();
+            self.inner.tasks.close();
+        }
+    }
+
     /// A handshake begins: its place among all others of this server.
     pub(crate) fn begin_handshake(&self) -> Begun {
         Begun::now(self.inner.made_at)
@@ -70,6 +80,11 @@ impl Server {
             self.inner.registry.check_places(peer_addr.map(AddressGroup::of))?;
         }
         Ok(())
+    }
+
+    /// Whether any client is taken.
+    pub(crate) fn check_phase(&self) -> Result<(), Refused> {
+        self.inner.registry.check_phase()
     }
 
     pub(crate) fn blocking(&self) -> &Blocking {
@@ -112,7 +127,11 @@ impl Server {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let options = self.options();
-        let Admission { room, id, data, protocol: _ } = admission;
+        let Admission { room, id, data, protocol: _, expires_at } = admission;
+        if expires_at.is_some_and(|at| at <= Instant::now()) {
+            return Err(Refused::Expired);
+        }
+        upgrade.expires_at = expires_at;
         if self.callbacks().transport_restore.is_some() {
             upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
         }
@@ -144,17 +163,24 @@ impl Server {
             options.returns,
             self.end_deadline(),
             &self.inner.meter,
-            |task_key| ConnectionShared {
-                server: self.clone(),
-                id: Arc::clone(&id),
-                room,
-                data,
-                connected_at: SystemTime::now(),
-                opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec),
-                ended: Notify::new(),
-                room_slot: AtomicUsize::new(0),
-                task_key,
+            |task_key| {
+                let mailbox = Mailbox::new(options.outbound_queue(), peer_addr, begun, codec);
+                if let Some(expires_at) = expires_at {
+                    // It has not ended: nobody knows of it yet.
+                    let _ = mailbox.renew(expires_at);
+                }
+                ConnectionShared {
+                    server: self.clone(),
+                    id: Arc::clone(&id),
+                    room,
+                    data,
+                    connected_at: SystemTime::now(),
+                    opened_at: Instant::now(),
+                    mailbox,
+                    ended: Notify::new(),
+                    room_slot: AtomicUsize::new(0),
+                    task_key,
+                }
             },
         )?;
         self.deliver_lifecycle();
@@ -203,6 +229,19 @@ impl Server {
         let proof = session.mailbox.proof()?;
         let token = self.inner.token_key.check(&offer.token, &id, proof)?;
         Some((session, offer.count, token))
+    }
+
+    /// The connection that a client would get, or take the place of, as long as nothing changes.
+    pub(crate) fn find_sought(
+        &self,
+        admission: &Admission,
+        exchange: Option<&Exchange>,
+    ) -> Option<Arc<ConnectionShared>> {
+        if let Some(id) = &admission.id {
+            return self.inner.registry.find(id);
+        }
+        let offer = exchange?.resume.as_ref()?;
+        self.find_offered(offer, None).map(|(session, ..)| session)
     }
 
     pub(crate) fn turns(&self) -> &Turns {
