@@ -394,5 +394,8 @@ impl<W> Session<W> {
 /// The application's or the server's own end of a session.
 const fn is_final_code(code: u16) -> bool {
     code == CloseCode::NORMAL.as_u16()
-        || (4000 <= code && code <= 4999 && code != CloseCode::FRAMES_LOST.as_u16())
+        || (4000 <= code
+            && code <= 4999
+            && code != CloseCode::EXPIRED.as_u16()
+            && code != CloseCode::FRAMES_LOST.as_u16())
 }
