@@ -1,6 +1,7 @@
 //! Who may connect, to which room and under which id.
 
 mod data;
+mod expiry;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -8,13 +9,11 @@ use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
 use tokio::time::Instant;
 
-use crate::expiry;
 pub(crate) use data::Data;
 
 /// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
@@ -153,7 +152,7 @@ impl QueryError {
     }
 }
 
-/// What a connection gets when it is let in: a room, an optional id, optional data.
+/// What a connection gets when it is let in: rooms, and an optional id, user and data.
 ///
 /// A client that is admitted with the id of a suspended connection gets that session with its
 /// buffered frames. So give an id only to whom it belongs.
@@ -175,7 +174,9 @@ impl QueryError {
 /// ```
 #[derive(Clone)]
 pub struct Admission {
-    pub(crate) room: Arc<str>,
+    pub(crate) room: Option<Arc<str>>,
+    pub(crate) also_in: Vec<Arc<str>>,
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) id: Option<Arc<str>>,
     pub(crate) data: Data,
     pub(crate) protocol: Option<Arc<str>>,
@@ -185,13 +186,43 @@ pub struct Admission {
 impl Admission {
     /// Lets the client into a room; the empty name is a room like any other.
     pub fn room(room: impl Into<Arc<str>>) -> Self {
+        Self { room: Some(room.into()), ..Self::without_room() }
+    }
+
+    /// Lets the client in without a home room: [`also_in`](Self::also_in) and
+    /// [`Connection::join`](crate::Connection::join) name its rooms, if any.
+    pub const fn without_room() -> Self {
         Self {
-            room: room.into(),
+            room: None,
+            also_in: Vec::new(),
+            user: None,
             id: None,
-            data: Data::default(),
+            data: Data::NONE,
             protocol: None,
             expires_at: None,
         }
+    }
+
+    /// Has the client join more rooms, before it is answered. At most
+    /// [`max_rooms_per_connection`](crate::ServerBuilder::max_rooms_per_connection) in all, else the
+    /// client is answered 500 and the log says so at ERROR. A session that is resumed keeps the rooms
+    /// that it has.
+    #[must_use]
+    pub fn also_in<R: Into<Arc<str>>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
+        self.also_in.extend(rooms.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says whose the connection is. A user may have many connections, which
+    /// [`Server::user`](crate::Server::user) reaches together.
+    ///
+    /// An id belongs to one user: a client that comes under the id of another user's connection is
+    /// answered 403. So a user `ann:x` with the id `y` never gets the session of the user `ann` with
+    /// the id `x:y`.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<Arc<str>>) -> Self {
+        self.user = Some(user.into());
+        self
     }
 
     /// Gives the connection an id that is the same at every reconnect of this client, which is
@@ -208,32 +239,6 @@ impl Admission {
     #[must_use]
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
         self.data = Data::new(data);
-        self
-    }
-
-    /// Lets the client stay until this time: then its connection ends with close code 4401 and
-    /// [`Disconnect::Expired`](crate::Disconnect::Expired), within a second, whatever it does and
-    /// also while it is suspended. [`Connection::renew`](crate::Connection::renew) puts that off, and
-    /// so does an admission by which the client comes back to its session; one that says nothing
-    /// leaves it as it is. Default: never.
-    ///
-    /// This call turns the time into one of the clock that is never set, so a wall clock that is set
-    /// afterwards ends nobody. Time in which the process stood still counts; time in which its
-    /// machine was suspended does not, as far as that clock stands still meanwhile, as it does on
-    /// Linux.
-    ///
-    /// A client whose time has passed when it would be let in is answered 401 `the admission has
-    /// expired`; a session that it would come back to goes on as it was.
-    #[must_use]
-    pub fn expires_at(mut self, time: SystemTime) -> Self {
-        self.expires_at = Some(expiry::instant_of(time));
-        self
-    }
-
-    /// As [`expires_at`](Self::expires_at), so long after this call.
-    #[must_use]
-    pub fn expires_in(mut self, time: Duration) -> Self {
-        self.expires_at = Some(expiry::instant_in(time));
         self
     }
 
@@ -254,6 +259,8 @@ impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admission")
             .field("room", &self.room)
+            .field("also_in", &self.also_in)
+            .field("user", &self.user)
             .field("id", &self.id)
             .field("has_data", &self.data.get().is_some())
             .field("protocol", &self.protocol)

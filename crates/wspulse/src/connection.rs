@@ -1,5 +1,9 @@
 //! A handle to one connection, and what its task shares with the rest of the server.
 
+mod rooms;
+
+mod expiry;
+
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,15 +18,13 @@ use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, Escaped, Frame, OutboundStats};
 
 use crate::connect::Data;
-use crate::error::{BufferLimit, NotAcknowledged, RenewError, SendError};
-use crate::expiry;
-use crate::mailbox::{HasEnded, Mailbox, Offered, Outcome};
+use crate::error::{BufferLimit, NotAcknowledged, SendError};
+use crate::mailbox::{Mailbox, Offered, Outcome};
 use crate::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
-use crate::room::Room;
+use crate::room::{Group, Room};
 use crate::server::Server;
-use crate::sync::AtomicUsize;
 
-/// A connection: one client's session in one room, across all its transports.
+/// A connection: one client's session in its rooms, across all its transports.
 ///
 /// A handle is cheap to clone and stays valid after the connection has ended. It reaches its
 /// [server](Self::server) and its [room](Self::room), so a callback needs nothing else.
@@ -56,15 +58,16 @@ pub enum ConnectionState {
 pub(crate) struct ConnectionShared {
     pub(crate) server: Server,
     pub(crate) id: Arc<str>,
-    pub(crate) room: Arc<str>,
+    /// Its home room, if it has one: that of its admission.
+    pub(crate) home: Option<Arc<Group>>,
+    /// Whose it is, if the application has said so.
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) data: Data,
     pub(crate) connected_at: SystemTime,
     pub(crate) opened_at: Instant,
     pub(crate) mailbox: Mailbox,
     /// Notified once the connection has ended.
     pub(crate) ended: Notify,
-    /// Its place among its room's members; read and written under the room's lock.
-    pub(crate) room_slot: AtomicUsize,
     /// Its place among the server's live tasks.
     pub(crate) task_key: usize,
 }
@@ -83,14 +86,17 @@ impl Connection {
         &self.shared.id
     }
 
-    /// The id of its room.
+    /// The id of its home room, that of its [`Admission`](crate::Admission); empty without one.
     pub fn room_id(&self) -> &str {
-        &self.shared.room
+        self.shared.room()
     }
 
-    /// Its room, to broadcast to or to list.
+    /// Its home room, to broadcast to or to list; without one, the room of the empty name.
     pub fn room(&self) -> Room {
-        self.server().room(Arc::clone(&self.shared.room))
+        match &self.shared.home {
+            Some(home) => Room::of(self.server().clone(), Arc::clone(home)),
+            None => self.server().room(""),
+        }
     }
 
     /// Its server.
@@ -217,54 +223,6 @@ impl Connection {
         self.server().end(&self.shared, Disconnect::ClosedWith(frame));
     }
 
-    /// When it [expires](crate::Admission::expires_at), as the wall clock goes now; `None` if it does
-    /// not. It may be in the past for the moment in which the connection ends, and stays what it was
-    /// after that.
-    pub fn expires_at(&self) -> Option<SystemTime> {
-        self.shared.mailbox.expires_at().map(expiry::time_of)
-    }
-
-    /// How long it is until it [expires](crate::Admission::expires_at), zero if that has come; `None`
-    /// if it does not.
-    pub fn expires_in(&self) -> Option<Duration> {
-        let expires_at = self.shared.mailbox.expires_at()?;
-        Some(expires_at.saturating_duration_since(Instant::now()))
-    }
-
-    /// Lets it go on until this time, be it later or earlier than before: the client has shown a new
-    /// token, say. A time that has passed ends it at once. See
-    /// [`Admission::expires_at`](crate::Admission::expires_at) for which clock counts.
-    ///
-    /// ```
-    /// # use std::time::{Duration, SystemTime};
-    /// # fn renew(conn: &wspulse::Connection, exp: u64) -> Result<(), wspulse::RenewError> {
-    /// // `exp` of a token that was verified, in seconds since 1970.
-    /// conn.renew(SystemTime::UNIX_EPOCH + Duration::from_secs(exp))
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`RenewError::Closed`] if it has ended, be it because it had expired: of a renewal and an
-    /// expiry at the same time, one wins. After `Ok` it has not expired.
-    pub fn renew(&self, until: SystemTime) -> Result<(), RenewError> {
-        self.renew_until(expiry::instant_of(until))
-    }
-
-    /// As [`renew`](Self::renew), for so long from now on.
-    ///
-    /// # Errors
-    ///
-    /// See [`renew`](Self::renew).
-    pub fn renew_in(&self, time: Duration) -> Result<(), RenewError> {
-        self.renew_until(expiry::instant_in(time))
-    }
-
-    fn renew_until(&self, expires_at: Instant) -> Result<(), RenewError> {
-        let renewed = self.shared.mailbox.renew(expires_at);
-        renewed.map_err(|HasEnded| RenewError::Closed { id: self.id().to_owned() })
-    }
-
     /// Waits until the connection has ended; a suspension is no end. Returns at once if it has.
     ///
     /// # Cancel safety
@@ -280,6 +238,15 @@ impl Connection {
 }
 
 impl ConnectionShared {
+    /// The name of its home room; empty without one.
+    pub(crate) fn room(&self) -> &str {
+        self.home.as_ref().map_or("", |home| home.name())
+    }
+
+    pub(crate) fn room_name(&self) -> Arc<str> {
+        self.home.as_ref().map_or_else(Arc::default, |home| Arc::clone(home.name()))
+    }
+
     #[inline]
     pub(crate) fn codec(&self) -> &dyn Codec {
         self.server.codecs().of(self.mailbox.codec())
@@ -291,7 +258,7 @@ impl ConnectionShared {
     }
 
     pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
-        let dropped = FrameDropped { room: &self.room, id: &self.id, reason };
+        let dropped = FrameDropped { room: self.room(), id: &self.id, reason };
         for _ in 0..frames {
             self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
         }
@@ -320,7 +287,7 @@ impl ConnectionShared {
     /// Ends a session whose client does not get so many frames, from the first that is lost on.
     pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
         if self.server.end(self, Disconnect::FramesLost) {
-            let lost = FramesLost { room: &self.room, id: &self.id, frames };
+            let lost = FramesLost { room: self.room(), id: &self.id, frames };
             self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
         }
     }
@@ -341,7 +308,7 @@ impl ConnectionShared {
         if remainder.is_dropped() {
             tracing::debug!(
                 id = Escaped::new(&self.id).as_str(),
-                room = Escaped::new(&self.room).as_str(),
+                room = Escaped::new(self.room()).as_str(),
                 bytes = remainder.wire_bytes(),
                 transports = FRAME_LOSSES_MAX,
                 "frame dropped: each of these transports was lost in the middle of it"
@@ -361,7 +328,7 @@ impl ConnectionShared {
 
     /// Counts a limit that this connection has reached, and says so to whoever looks for it.
     pub(crate) fn report_limit(&self, limit: Limit) {
-        let (id, room) = (&*self.id, &*self.room);
+        let (id, room) = (&*self.id, self.room());
         tracing::debug!(
             id = Escaped::new(id).as_str(),
             room = Escaped::new(room).as_str(),

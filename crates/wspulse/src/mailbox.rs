@@ -21,6 +21,7 @@ use crate::begun::Begun;
 use crate::codecs::CodecId;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
+use crate::room::Memberships;
 use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
@@ -59,6 +60,7 @@ struct Inner {
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
     rare: Option<Box<Rare>>,
+    memberships: Memberships,
 }
 
 /// What a task finds in its mailbox.
@@ -145,6 +147,7 @@ impl Mailbox {
                 newest: begun,
                 kind: SessionKind::New,
                 rare: None,
+                memberships: Memberships::default(),
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -165,6 +168,15 @@ impl Mailbox {
 
     pub(crate) fn state(&self) -> ConnectionState {
         self.inner.lock().state
+    }
+
+    /// Looks at, or changes, which groups it is in.
+    pub(crate) fn memberships<R>(
+        &self,
+        with: impl FnOnce(ConnectionState, &mut Memberships) -> R,
+    ) -> R {
+        let inner = &mut *self.inner.lock();
+        with(inner.state, &mut inner.memberships)
     }
 
     pub(crate) fn stats(&self) -> OutboundStats {
@@ -214,7 +226,8 @@ impl Mailbox {
         } else {
             OverflowPolicy::DropOldest
         };
-        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        offered.is_suspended = inner.state == ConnectionState::Suspended;
         if matches!(offered.outcome, Outcome::Refused(_)) {
             inner.queue.drop_newest();
             inner.has_gap = inner.queue.keeps();

@@ -23,9 +23,9 @@ impl Returning<'_> {
         self.request
     }
 
-    /// The room of the new [`Admission`](crate::Admission).
+    /// The home room of the new [`Admission`](crate::Admission), empty if it has none.
     pub fn room(&self) -> &str {
-        &self.admission.room
+        self.admission.room.as_deref().unwrap_or_default()
     }
 
     /// The data that [`Admission::data`](crate::Admission::data) attached this time, if it is a `T`.
@@ -60,9 +60,21 @@ impl Server {
         exchange: Option<&Exchange>,
     ) -> Result<Option<Arc<ConnectionShared>>, Rejection> {
         let Some(reauthorize) = &self.options().auth.reauthorize else { return Ok(None) };
-        let Some(session) = self.find_sought(admission, exchange) else { return Ok(None) };
-        let connection = Connection::new(session);
+        let Some(connection) = self.find_sought(admission, exchange) else { return Ok(None) };
         reauthorize(&connection, &Returning { request, admission })?;
         Ok(Some(Arc::clone(connection.shared())))
+    }
+
+    /// The connection that a client would get, or take the place of, as long as nothing changes.
+    fn find_sought(
+        &self,
+        admission: &Admission,
+        exchange: Option<&Exchange>,
+    ) -> Option<Connection> {
+        if let Some(id) = &admission.id {
+            return self.connection(id);
+        }
+        let offer = exchange?.resume.as_ref()?;
+        self.find_offered(offer, None).map(|(session, ..)| Connection::new(session))
     }
 }

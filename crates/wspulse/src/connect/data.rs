@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::panics;
 
 /// The application's data of a connection.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Data(Option<Arc<dyn Any + Send + Sync>>);
 
 impl Data {
+    pub(crate) const NONE: Self = Self(None);
+
     pub(crate) fn new<T: Any + Send + Sync>(data: T) -> Self {
         Self(Some(Arc::new(data)))
     }

@@ -58,6 +58,8 @@ impl Refused {
                 (StatusCode::SERVICE_UNAVAILABLE, "the session has just changed")
             }
             Self::OtherRoom => (StatusCode::CONFLICT, "the session is in another room"),
+            Self::TooManyRooms => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+            Self::OtherUser => (StatusCode::FORBIDDEN, "the session is another user's"),
         };
         // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.
         tracing::debug!(status = status.as_u16(), "client refused: {line}");

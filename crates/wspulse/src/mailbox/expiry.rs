@@ -6,6 +6,14 @@ use super::{End, HasEnded, Inner, Mailbox};
 use crate::connection::ConnectionState;
 
 impl Mailbox {
+    /// For a connection that nobody knows of yet.
+    pub(crate) fn expiring_at(self, expires_at: Option<Instant>) -> Self {
+        if let Some(expires_at) = expires_at {
+            self.inner.lock().expire_at(expires_at);
+        }
+        self
+    }
+
     /// When the connection expires, if it does.
     pub(crate) fn expires_at(&self) -> Option<Instant> {
         self.inner.lock().expires_at()

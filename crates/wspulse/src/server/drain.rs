@@ -1,4 +1,5 @@
-//! Draining: clients leave one after the other, so that whoever takes them over is not overrun.
+//! How a server takes its leave: of all clients at once, or, drained, of one after the other, so
+//! that whoever takes them over is not overrun.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,6 +15,7 @@ use super::Server;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::metrics::DrainStarted;
 use crate::reentrancy::InCallback;
+use crate::registry::Refused;
 use crate::sync;
 use crate::yielding::Yielding;
 
@@ -25,6 +27,31 @@ const TICK: Duration = Duration::from_millis(50);
 const CLOSED_AT_ONCE_MAX: usize = 32;
 
 impl Server {
+    /// Closes the server: takes no more clients (they get 503), ends every connection with close
+    /// code 1001, and waits until what was accepted is written, the clients have answered and all
+    /// callbacks have returned. What is not done within the
+    /// [drain timeout](ServerBuilder::drain_timeout) is given up. When it returns, no task of this
+    /// server is left. Every caller waits for the same end.
+    ///
+    /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
+    /// it. So closing takes at most two drain timeouts; where connections of one id wait for each
+    /// other's `on_disconnect`, one more for each of them but the first. They are five at the most,
+    /// so it is never more than six. Time in which the process was stopped comes on top.
+    ///
+    /// Called inside one of this server's own callbacks it only starts closing: the callback that
+    /// it would wait for is its caller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, closing goes on without the future; another call waits for it.
+    pub async fn close(&self) {
+        self.start_close();
+        if InCallback::of(self.address()) {
+            return;
+        }
+        self.inner.tasks.wait().await;
+    }
+
     /// Hands the clients over before the process ends, as for a deploy: takes no more clients (they
     /// get 503 with `Retry-After`), closes those that are connected one after the other, evenly over
     /// the window, and then [closes](Self::close). It returns when that has, and before the window is
@@ -74,6 +101,21 @@ impl Server {
             return;
         }
         self.inner.tasks.wait().await;
+    }
+
+    /// Whether any client is taken.
+    pub(crate) fn check_phase(&self) -> Result<(), Refused> {
+        self.inner.registry.check_phase()
+    }
+
+    /// Ends every connection; its task is then on its way to its end.
+    fn start_close(&self) {
+        let deadline = Instant::now() + self.options().drain_timeout;
+        if self.inner.registry.close(deadline, &self.inner.meter) {
+            self.inner.drain_deadline.set(deadline);
+            self.deliver_lifecycle();
+            self.inner.tasks.close();
+        }
     }
 
     /// Whether it takes no more clients, since it is drained or closed: for a health endpoint by

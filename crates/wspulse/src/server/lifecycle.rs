@@ -25,9 +25,10 @@ use crate::driver::Driver;
 use crate::driver::watch::Blocking;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
-use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
+use crate::registry::{Arrival, EndRule, Entrance, Refused, Registered, Speaks};
 use crate::restored::Asked;
-use crate::sync::{self, AtomicUsize};
+use crate::room::{Kind, NotJoined};
+use crate::sync;
 use crate::token::{Proof, Token, TokenKey};
 use crate::transport::{ComesBack, Upgrade, turn_away};
 use crate::turns::Turns;
@@ -46,22 +47,19 @@ impl Found {
     }
 }
 
+/// What a new connection is to be a member of.
+struct ToJoin<'a> {
+    home: Option<Entrance<'a>>,
+    user: Option<Arc<str>>,
+    also_in: Vec<Arc<str>>,
+}
+
 impl Server {
     /// The number of sessions that wait for their clients. It looks at every connection: for a
     /// gauge now and then, not for a hot path.
     pub fn suspended_count(&self) -> usize {
-        let connections = self.inner.registry.connections();
-        connections.iter().filter(|conn| conn.state() == ConnectionState::Suspended).count()
-    }
-
-    /// Ends every connection; its task is then on its way to its end.
-    pub(super) fn start_close(&self) {
-        let deadline = Instant::now() + self.options().drain_timeout;
-        if self.inner.registry.close(deadline, &self.inner.meter) {
-            self.inner.drain_deadline.set(deadline);
-            self.deliver_lifecycle();
-            self.inner.tasks.close();
-        }
+        let connections = self.inner.registry.all();
+        connections.iter().filter(|conn| conn.mailbox.state() == ConnectionState::Suspended).count()
     }
 
     /// A handshake begins: its place among all others of this server.
@@ -82,11 +80,6 @@ impl Server {
         Ok(())
     }
 
-    /// Whether any client is taken.
-    pub(crate) fn check_phase(&self) -> Result<(), Refused> {
-        self.inner.registry.check_phase()
-    }
-
     pub(crate) fn blocking(&self) -> &Blocking {
         &self.inner.blocking
     }
@@ -103,10 +96,24 @@ impl Server {
         }
     }
 
+    fn tell_of_too_many_rooms(&self, rooms: usize) {
+        if let Some(not_logged) = self.inner.too_many_rooms.lock().due() {
+            let rooms_max = self.options().rooms_max;
+            tracing::error!(
+                rooms,
+                rooms_max,
+                not_logged,
+                "clients are refused: they are admitted to more rooms than \
+                 max_rooms_per_connection allows"
+            );
+        }
+    }
+
     /// A line in a while, since clients can cause it at will where they name their room themselves.
     fn warn_of_other_room(&self, connection: &ConnectionShared, wanted_room: &str) {
         if let Some(not_logged) = self.inner.other_rooms.lock().due() {
-            let ConnectionShared { id, room, .. } = connection;
+            let ConnectionShared { id, .. } = connection;
+            let room = connection.room();
             tracing::warn!(
                 ?id,
                 ?room,
@@ -127,15 +134,24 @@ impl Server {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let options = self.options();
-        let Admission { room, id, data, protocol: _, expires_at } = admission;
+        let Admission { room, also_in, user, id, data, protocol: _, expires_at } = admission;
         if expires_at.is_some_and(|at| at <= Instant::now()) {
             return Err(Refused::Expired);
         }
         upgrade.expires_at = expires_at;
-        if self.callbacks().transport_restore.is_some() {
-            upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
+        let rooms = also_in.len() + usize::from(room.is_some());
+        if rooms > options.rooms_max {
+            self.tell_of_too_many_rooms(rooms);
+            return Err(Refused::TooManyRooms);
         }
-        let wanted_room = Arc::clone(&room);
+        if self.callbacks().transport_restore.is_some() {
+            upgrade.asked =
+                Some(Asked { room: room.clone().unwrap_or_default(), data: data.clone() });
+        }
+        let registry = &self.inner.registry;
+        // Before the registry's lock, under which nobody waits for a fan-out.
+        let home = room.map(|room| registry.groups().enter(Kind::Room, &room, &self.inner.meter));
+        let home_group = home.as_ref().map(Entrance::group);
         let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
         let speaks = match exchange {
             None => Speaks::Plain,
@@ -158,40 +174,48 @@ impl Server {
         let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
         let id = id.unwrap_or_else(|| speaks.session_id());
         let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
-        let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
+        let registered = registry.register(
+            Arrival { id: &id, is_named, home: home_group, user: user.as_deref(), speaks, upgrade },
             options.returns,
             self.end_deadline(),
             &self.inner.meter,
-            |task_key| {
-                let mailbox = Mailbox::new(options.outbound_queue(), peer_addr, begun, codec);
-                if let Some(expires_at) = expires_at {
-                    // It has not ended: nobody knows of it yet.
-                    let _ = mailbox.renew(expires_at);
-                }
-                ConnectionShared {
-                    server: self.clone(),
-                    id: Arc::clone(&id),
-                    room,
-                    data,
-                    connected_at: SystemTime::now(),
-                    opened_at: Instant::now(),
-                    mailbox,
-                    ended: Notify::new(),
-                    room_slot: AtomicUsize::new(0),
-                    task_key,
-                }
+            |task_key| ConnectionShared {
+                server: self.clone(),
+                id: Arc::clone(&id),
+                home: home_group.cloned(),
+                user: user.clone(),
+                data,
+                connected_at: SystemTime::now(),
+                opened_at: Instant::now(),
+                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec)
+                    .expiring_at(expires_at),
+                ended: Notify::new(),
+                task_key,
             },
-        )?;
+        );
+        let to_join = ToJoin { home, user, also_in };
+        let settled = registered.map(|registered| self.settle_registered(registered, to_join));
         self.deliver_lifecycle();
-        self.settle_registered(registered, &wanted_room);
-        Ok(())
+        settled
     }
 
     /// Has a transport go where it was registered.
-    fn settle_registered(&self, registered: Registered, wanted_room: &str) {
+    fn settle_registered(&self, registered: Registered, to_join: ToJoin<'_>) {
         match registered {
-            Registered::New { connection, predecessor, mut upgrade, waves } => {
+            Registered::New { connection, predecessor, mut upgrade, replaced } => {
+                // Who has ended meanwhile is a member of nothing, and its task says so.
+                let waves = to_join.home.and_then(|home| home.join(&connection).ok().flatten());
+                if let Some(user) = &to_join.user {
+                    let _ = self.join(&connection, Kind::User, user);
+                }
+                for room in &to_join.also_in {
+                    let _ = self.join(&connection, Kind::Room, room);
+                }
+                if let Some(replaced) = replaced {
+                    self.inner.registry.groups().leave_all(&replaced, &self.inner.meter);
+                }
+                // The hooks hear of it before its callbacks run.
+                self.deliver_lifecycle();
                 // Its session may have ended while this was looked at.
                 upgrade.comes_back = None;
                 self.inner.runtimes.note_current();
@@ -201,7 +225,8 @@ impl Server {
                 }
             }
             Registered::Attached { connection, displaced } => {
-                if *connection.room != *wanted_room {
+                let wanted_room = to_join.home.as_ref().map_or("", |home| home.group().name());
+                if connection.room() != wanted_room {
                     self.warn_of_other_room(&connection, wanted_room);
                 }
                 if let Some(displaced) = displaced {
@@ -214,9 +239,38 @@ impl Server {
         }
     }
 
+    /// Makes a connection a member of a group.
+    pub(crate) fn join(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        kind: Kind,
+        name: &str,
+    ) -> Result<(), NotJoined> {
+        // A closing server waits until the hooks have heard of it.
+        let _pending = self.inner.tasks.token();
+        let joined =
+            self.inner.registry.groups().enter(kind, name, &self.inner.meter).join(connection);
+        self.deliver_lifecycle();
+        // On a thread without a runtime they are dropped, and broadcasts wake the members.
+        if let Some(waves) = joined?.filter(|_| sync::has_runtime()) {
+            self.spawn_stealable(waves.run());
+        }
+        Ok(())
+    }
+
+    /// Takes a connection out of a group; tells whether it was a member.
+    pub(crate) fn leave(&self, connection: &ConnectionShared, kind: Kind, name: &str) -> bool {
+        let _pending = self.inner.tasks.token();
+        let groups = self.inner.registry.groups();
+        let group = groups.find(kind, name);
+        let was_member = group.is_some_and(|it| groups.leave(&it, connection, &self.inner.meter));
+        self.deliver_lifecycle();
+        was_member
+    }
+
     /// The session whose token a client offers; if the application has admitted it under an id, the
     /// session must have that one.
-    fn find_offered(
+    pub(crate) fn find_offered(
         &self,
         offer: &ResumeOffer,
         admitted_id: Option<&str>,
@@ -229,19 +283,6 @@ impl Server {
         let proof = session.mailbox.proof()?;
         let token = self.inner.token_key.check(&offer.token, &id, proof)?;
         Some((session, offer.count, token))
-    }
-
-    /// The connection that a client would get, or take the place of, as long as nothing changes.
-    pub(crate) fn find_sought(
-        &self,
-        admission: &Admission,
-        exchange: Option<&Exchange>,
-    ) -> Option<Arc<ConnectionShared>> {
-        if let Some(id) = &admission.id {
-            return self.inner.registry.find(id);
-        }
-        let offer = exchange?.resume.as_ref()?;
-        self.find_offered(offer, None).map(|(session, ..)| session)
     }
 
     pub(crate) fn turns(&self) -> &Turns {
@@ -273,6 +314,8 @@ impl Server {
         disconnect: Disconnect,
         rule: EndRule,
     ) -> bool {
+        // A closing server waits until the rooms are left, too.
+        let _pending = self.inner.tasks.token();
         let end = End { disconnect, deadline: self.end_deadline() };
         let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
         self.deliver_lifecycle();

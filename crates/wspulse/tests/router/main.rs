@@ -6,4 +6,5 @@ mod handlers;
 mod recovery;
 mod serving;
 mod setup;
+#[path = "../support/mod.rs"]
 mod support;

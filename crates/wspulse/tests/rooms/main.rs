@@ -1,0 +1,9 @@
+//! What a room is told reaches its members, and in time.
+
+mod broadcasts;
+mod fair_turns;
+mod large_rooms;
+mod several_codecs;
+#[path = "../support/mod.rs"]
+mod support;
+mod turns_of_the_quiet;
