@@ -21,7 +21,7 @@ use crate::connect::Data;
 use crate::error::{BufferLimit, NotAcknowledged, SendError};
 use crate::mailbox::{Mailbox, Offered, Outcome};
 use crate::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
-use crate::room::{Group, Room};
+use crate::room::{Group, HomeSlot, Room};
 use crate::server::Server;
 
 /// A connection: one client's session in its rooms, across all its transports.
@@ -61,7 +61,7 @@ pub(crate) struct ConnectionShared {
     /// Its home room, if it has one: that of its admission.
     pub(crate) home: Option<Arc<Group>>,
     /// Whose it is, if the application has said so.
-    pub(crate) user: Option<Arc<str>>,
+    pub(crate) user: Option<Arc<Group>>,
     pub(crate) data: Data,
     pub(crate) connected_at: SystemTime,
     pub(crate) opened_at: Instant,
@@ -69,7 +69,8 @@ pub(crate) struct ConnectionShared {
     /// Notified once the connection has ended.
     pub(crate) ended: Notify,
     /// Its place among the server's live tasks.
-    pub(crate) task_key: usize,
+    pub(crate) task_key: u32,
+    pub(crate) home_slot: HomeSlot,
 }
 
 impl Connection {

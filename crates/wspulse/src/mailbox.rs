@@ -21,7 +21,7 @@ use crate::begun::Begun;
 use crate::codecs::CodecId;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::queued_bytes::QueuedBytes;
-use crate::room::Memberships;
+use crate::room::Further;
 use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
@@ -60,7 +60,7 @@ struct Inner {
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
     rare: Option<Box<Rare>>,
-    memberships: Memberships,
+    memberships: Further,
 }
 
 /// What a task finds in its mailbox.
@@ -147,7 +147,7 @@ impl Mailbox {
                 newest: begun,
                 kind: SessionKind::New,
                 rare: None,
-                memberships: Memberships::default(),
+                memberships: Further::default(),
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -173,7 +173,7 @@ impl Mailbox {
     /// Looks at, or changes, which groups it is in.
     pub(crate) fn memberships<R>(
         &self,
-        with: impl FnOnce(ConnectionState, &mut Memberships) -> R,
+        with: impl FnOnce(ConnectionState, &mut Further) -> R,
     ) -> R {
         let inner = &mut *self.inner.lock();
         with(inner.state, &mut inner.memberships)

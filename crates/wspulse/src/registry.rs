@@ -165,7 +165,7 @@ impl Registry {
         rules: ReturnRules,
         end_deadline: Instant,
         meter: &Meter,
-        create: impl FnOnce(usize) -> ConnectionShared,
+        create: impl FnOnce(u32) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
         let inner = &mut *self.inner.lock();
         self.check_phase()?;
@@ -200,7 +200,8 @@ impl Registry {
             inner.places.check(group)?;
         }
         let entry = inner.tasks.vacant_entry();
-        let connection = Arc::new(create(entry.key()));
+        let connection =
+            Arc::new(create(u32::try_from(entry.key()).expect("4 billion tasks fit in no memory")));
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
         if let Speaks::Exchange { .. } = speaks {
@@ -285,7 +286,7 @@ impl Registry {
     /// Forgets a connection whose task is about to return.
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         let mut inner = self.inner.lock();
-        inner.tasks.remove(connection.task_key);
+        inner.tasks.remove(connection.task_key as usize);
         inner.places.forget(connection.task_key);
         if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
             entry.get_mut().tasks -= 1;

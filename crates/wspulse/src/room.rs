@@ -21,7 +21,7 @@ pub use audience::Audience;
 pub(crate) use group::{
     Addressed, Group, Kind, Overflow, Pushed, Queueing, push_to_all, push_to_each,
 };
-pub(crate) use memberships::{Memberships, NotJoined};
+pub(crate) use memberships::{Further, HomeSlot, NotJoined};
 pub use user::User;
 pub(crate) use waves::RunningWaves;
 

@@ -64,6 +64,6 @@ impl Connection {
 
 impl ConnectionShared {
     pub(crate) fn user_id(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.user.as_deref().map(|user| &**user.name())
     }
 }

@@ -27,7 +27,7 @@ use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Entrance, Refused, Registered, Speaks};
 use crate::restored::Asked;
-use crate::room::{Kind, NotJoined};
+use crate::room::{HomeSlot, Kind, NotJoined};
 use crate::sync;
 use crate::token::{Proof, Token, TokenKey};
 use crate::transport::{ComesBack, Upgrade, turn_away};
@@ -50,7 +50,7 @@ impl Found {
 /// What a new connection is to be a member of.
 struct ToJoin<'a> {
     home: Option<Entrance<'a>>,
-    user: Option<Arc<str>>,
+    user: Option<Entrance<'a>>,
     also_in: Vec<Arc<str>>,
 }
 
@@ -151,7 +151,9 @@ impl Server {
         let registry = &self.inner.registry;
         // Before the registry's lock, under which nobody waits for a fan-out.
         let home = room.map(|room| registry.groups().enter(Kind::Room, &room, &self.inner.meter));
+        let user = user.map(|user| registry.groups().enter(Kind::User, &user, &self.inner.meter));
         let home_group = home.as_ref().map(Entrance::group);
+        let user_group = user.as_ref().map(Entrance::group);
         let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
         let speaks = match exchange {
             None => Speaks::Plain,
@@ -175,7 +177,14 @@ impl Server {
         let id = id.unwrap_or_else(|| speaks.session_id());
         let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
         let registered = registry.register(
-            Arrival { id: &id, is_named, home: home_group, user: user.as_deref(), speaks, upgrade },
+            Arrival {
+                id: &id,
+                is_named,
+                home: home_group,
+                user: user_group.map(|user| &**user.name()),
+                speaks,
+                upgrade,
+            },
             options.returns,
             self.end_deadline(),
             &self.inner.meter,
@@ -183,7 +192,7 @@ impl Server {
                 server: self.clone(),
                 id: Arc::clone(&id),
                 home: home_group.cloned(),
-                user: user.clone(),
+                user: user_group.cloned(),
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
@@ -191,6 +200,7 @@ impl Server {
                     .expiring_at(expires_at),
                 ended: Notify::new(),
                 task_key,
+                home_slot: HomeSlot::none(),
             },
         );
         let to_join = ToJoin { home, user, also_in };
@@ -203,11 +213,10 @@ impl Server {
     fn settle_registered(&self, registered: Registered, to_join: ToJoin<'_>) {
         match registered {
             Registered::New { connection, predecessor, mut upgrade, replaced } => {
-                // Who has ended meanwhile is a member of nothing, and its task says so.
-                let waves = to_join.home.and_then(|home| home.join(&connection).ok().flatten());
-                if let Some(user) = &to_join.user {
-                    let _ = self.join(&connection, Kind::User, user);
-                }
+                let waves = [to_join.home, to_join.user].map(|entrance| {
+                    // Who has ended meanwhile is a member of nothing, and its task says so.
+                    entrance.and_then(|entrance| entrance.join(&connection).ok().flatten())
+                });
                 for room in &to_join.also_in {
                     let _ = self.join(&connection, Kind::Room, room);
                 }
@@ -220,7 +229,7 @@ impl Server {
                 upgrade.comes_back = None;
                 self.inner.runtimes.note_current();
                 self.spawn(Driver::new(connection, upgrade, predecessor));
-                if let Some(waves) = waves {
+                for waves in waves.into_iter().flatten() {
                     self.spawn_stealable(waves.run());
                 }
             }
