@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use wspulse_core::clock::after;
 
+use crate::registry::Refused;
+
 /// The instant of a time on the wall clock, as that clock goes now: once it is set, this stays. A
 /// time that has passed is now.
 pub(crate) fn instant_of(time: SystemTime) -> Instant {
@@ -25,6 +27,14 @@ pub(crate) fn time_of(instant: Instant) -> SystemTime {
     };
     // A clock at its own end.
     time.unwrap_or(now)
+}
+
+/// The end of an admission, if it is yet to come.
+pub(crate) fn to_come(expires_at: Option<Instant>) -> Result<Option<Instant>, Refused> {
+    match expires_at {
+        Some(at) if at <= Instant::now() => Err(Refused::Expired),
+        Some(_) | None => Ok(expires_at),
+    }
 }
 
 #[cfg(all(test, not(shuttle)))]

@@ -23,6 +23,7 @@ use crate::connect::Admission;
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::driver::Driver;
 use crate::driver::watch::Blocking;
+use crate::expiry;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
 use crate::registry::{Arrival, EndRule, Entrance, Refused, Registered, Speaks};
@@ -135,10 +136,7 @@ impl Server {
         let _pending = self.inner.tasks.token();
         let options = self.options();
         let Admission { room, also_in, user, id, data, protocol: _, expires_at } = admission;
-        if expires_at.is_some_and(|at| at <= Instant::now()) {
-            return Err(Refused::Expired);
-        }
-        upgrade.expires_at = expires_at;
+        upgrade.expires_at = expiry::to_come(expires_at)?;
         let rooms = also_in.len() + usize::from(room.is_some());
         if rooms > options.rooms_max {
             self.tell_of_too_many_rooms(rooms);
