@@ -6,7 +6,7 @@ use shuttle::thread;
 
 use super::hooks::Hooks;
 use super::stage::{Received, close, explore, join, server};
-use crate::server::Server;
+use crate::app::server::Server;
 
 fn drain(server: &Server) {
     shuttle::future::block_on(server.drain(Duration::ZERO));

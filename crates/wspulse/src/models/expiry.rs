@@ -6,7 +6,7 @@ use shuttle::thread;
 
 use super::stage::{Received, admit, advance, close, connection, explore, frame, server};
 use crate::ConnectionState;
-use crate::connect::Admission;
+use crate::settings::connect::Admission;
 
 /// Shorter than a heartbeat's interval, and than the window.
 const LIFE: Duration = Duration::from_secs(4);
