@@ -9,7 +9,7 @@ use crate::rare_queue::RareQueue;
 ///
 /// The order is always
 /// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`, where a message
-/// may be an undecodable one.
+/// may be an undecodable one, and `Expiring` may come anywhere between the first and the last.
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
     /// The connection has come up.
@@ -22,6 +22,8 @@ pub enum SessionEvent {
     Suspended(TransportLost),
     /// The next transport is there.
     Resumed(Resumed),
+    /// The connection is about to expire.
+    Expiring,
     /// The connection has ended; nothing follows.
     Closed(Disconnect),
 }
@@ -42,7 +44,7 @@ pub struct Resumed {
 ///
 /// It is bounded although peers cause its events: messages by the session (it stops reading),
 /// suspensions by folding: a drop and a restore that nobody was told of yet, followed by another
-/// drop, are one drop.
+/// drop, are one drop. No more than one notice of an expiry waits.
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
     waiting: RareQueue<SessionEvent>,
@@ -83,6 +85,7 @@ impl CallbackQueue {
         match &event {
             SessionEvent::Message(_) | SessionEvent::Undecodable(_) => self.messages += 1,
             SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
+            SessionEvent::Expiring => self.take_back_notice(),
             SessionEvent::Opened | SessionEvent::Resumed(_) | SessionEvent::Closed(_) => {}
         }
         self.waiting.push_back(event);
@@ -116,9 +119,10 @@ impl CallbackQueue {
                 self.messages -= 1;
                 Phase::RunningMessage
             }
-            SessionEvent::Opened | SessionEvent::Suspended(_) | SessionEvent::Resumed(_) => {
-                Phase::Running
-            }
+            SessionEvent::Opened
+            | SessionEvent::Suspended(_)
+            | SessionEvent::Resumed(_)
+            | SessionEvent::Expiring => Phase::Running,
         };
         Some(event)
     }
@@ -191,14 +195,33 @@ impl CallbackQueue {
         self.phase == Phase::Over
     }
 
+    /// A notice that waits is for an expiry that is another by now.
+    pub(crate) fn take_back_notice(&mut self) {
+        if !self.waiting.is_empty() {
+            self.waiting.retain(|event| !matches!(event, SessionEvent::Expiring));
+        }
+    }
+
+    /// A notice in between does not keep them apart, or a flapping transport could grow the queue.
     fn fold_unseen_resumption(&mut self) {
+        let is_notice = |event: &SessionEvent| matches!(event, SessionEvent::Expiring);
         let newest = {
-            let mut newest = self.waiting.iter().rev();
+            let mut newest = self.waiting.iter().rev().filter(|event| !is_notice(event));
             (newest.next(), newest.next())
         };
-        if matches!(newest, (Some(SessionEvent::Resumed(_)), Some(SessionEvent::Suspended(_)))) {
-            self.waiting.pop_back();
-            self.waiting.pop_back();
+        if !matches!(newest, (Some(SessionEvent::Resumed(_)), Some(SessionEvent::Suspended(_)))) {
+            return;
+        }
+        let (mut folded, mut notice) = (0, None);
+        while folded < 2 {
+            match self.waiting.pop_back() {
+                Some(event) if is_notice(&event) => notice = Some(event),
+                Some(_) => folded += 1,
+                None => break,
+            }
+        }
+        if let Some(notice) = notice {
+            self.waiting.push_back(notice);
         }
     }
 }

@@ -9,13 +9,14 @@ use crate::traffic::Traffic;
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
-const CALLBACKS: [CallbackKind; 7] = [
+const CALLBACKS: [CallbackKind; 8] = [
     CallbackKind::ConnectFunction,
     CallbackKind::Connect,
     CallbackKind::Message,
     CallbackKind::Undecodable,
     CallbackKind::TransportDrop,
     CallbackKind::TransportRestore,
+    CallbackKind::Expiring,
     CallbackKind::Disconnect,
 ];
 

@@ -12,8 +12,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
     RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
@@ -167,6 +167,10 @@ impl MetricsCollector for OtelCollector {
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {
         self.record(event.room, |to, attributes| to.pong_timeouts.add(1, attributes.room()));
+    }
+
+    fn drain_started(&self, _: &DrainStarted) {
+        self.0.instruments.draining.add(1, &[]);
     }
 
     /// A number needs no memory, so its attribute is made here. What is no status of HTTP counts

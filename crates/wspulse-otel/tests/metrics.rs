@@ -9,8 +9,8 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use support::{Reader, assert_has};
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
     RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
@@ -58,6 +58,7 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.frames_conflated(&FramesConflated::new(room, id, 3));
     metrics.frames_lost(&FramesLost::new(room, id, 3));
     metrics.pong_timeout(&PongTimeout::new(room, id));
+    metrics.drain_started(&DrainStarted::new(1, WINDOW));
     metrics.upgrade_refused(&UpgradeRefused::new(403));
     metrics.limit_reached(&LimitReached::new(Limit::Suspended));
     let callback = CallbackKind::Message;
@@ -93,6 +94,7 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.messages.sent", "counter", "{message}"),
         ("wspulse.messages.undecodable", "counter", "{message}"),
         ("wspulse.pong.timeouts", "counter", "{timeout}"),
+        ("wspulse.draining", "up-down counter", "{server}"),
         ("wspulse.rooms.active", "up-down counter", "{room}"),
         ("wspulse.rooms.created", "counter", "{room}"),
         ("wspulse.rooms.destroyed", "counter", "{room}"),
@@ -254,6 +256,7 @@ fn every_reason_limit_and_callback_has_its_own_name() {
         CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
+        CallbackKind::Expiring,
         CallbackKind::Disconnect,
     ] {
         metrics.callback_panicked(&CallbackPanicked::new("lobby", "ann", callback));

@@ -107,6 +107,9 @@ impl Shared {
         to.family("rooms_active", "Rooms that have members", MetricType::Gauge, |metric| {
             metric.encode_gauge(&active)
         })?;
+        let draining = u64::from(self.drains.get() > 0);
+        let help = "Whether the server takes no more clients: 1 from the start of a drain on";
+        to.family("draining", help, MetricType::Gauge, |metric| metric.encode_gauge(&draining))?;
         let limits = self.limits.seen().map(|(limit, n)| (vec![("limit", limit)], n));
         to.total("limits_reached", "Limits that were reached", &limits.collect::<Vec<_>>())?;
         let refused: Vec<_> = self.refused.seen().collect();

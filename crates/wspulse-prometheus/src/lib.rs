@@ -12,8 +12,8 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
     RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
@@ -37,6 +37,7 @@ struct Shared {
     rooms: Rooms,
     rooms_created: Counter,
     rooms_destroyed: Counter,
+    drains: Counter,
     limits: Counters,
     refused: Statuses,
 }
@@ -163,6 +164,10 @@ impl MetricsCollector for PrometheusCollector {
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {
         self.count(event.room, |series| series.pong_timeouts.add(1));
+    }
+
+    fn drain_started(&self, _: &DrainStarted) {
+        self.0.drains.add(1);
     }
 
     fn upgrade_refused(&self, event: &UpgradeRefused) {

@@ -19,6 +19,8 @@ pub(crate) const REASONS: &[&str] = &[
     "duplicate",
     "frames_lost",
     "slow_consumer",
+    "expired",
+    "drain",
     OTHER,
 ];
 pub(crate) const DROPS: &[&str] = &[
@@ -47,6 +49,7 @@ pub(crate) const CALLBACKS: &[&str] = &[
     "on_undecodable",
     "on_transport_drop",
     "on_transport_restore",
+    "on_expiring",
     "on_disconnect",
     OTHER,
 ];

@@ -30,6 +30,8 @@ pub struct SessionConfig {
     pub message_timeout: Duration,
     /// When to ask how far a peer has got, if what it has not acknowledged is kept.
     pub ask: Option<AskConfig>,
+    /// How long before a connection expires the application hears of it, if it wants to.
+    pub expiry_notice: Option<Duration>,
     /// How many of these sessions may be suspended at once, if that is limited.
     pub suspension_limit: Option<Arc<SuspensionLimit>>,
 }

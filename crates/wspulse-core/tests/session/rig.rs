@@ -47,6 +47,7 @@ pub(crate) fn config() -> SessionConfig {
         inbound_rate: None,
         message_timeout: Duration::from_mins(1),
         ask: None,
+        expiry_notice: None,
         suspension_limit: None,
     }
 }
@@ -263,6 +264,7 @@ impl Rig {
                 SessionEvent::Undecodable(_) => "Undecodable",
                 SessionEvent::Suspended(_) => "Suspended",
                 SessionEvent::Resumed(_) => "Resumed",
+                SessionEvent::Expiring => "Expiring",
                 SessionEvent::Closed(_) => "Closed",
             })
             .collect()

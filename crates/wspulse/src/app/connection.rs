@@ -3,6 +3,8 @@
 mod rooms;
 mod sending;
 
+mod expiry;
+
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@ use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::app::connection::Connection;
 use crate::app::restored::Restored;
+use crate::app::returning::ReauthorizeFn;
 use crate::ground::BoxFuture;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
 use crate::settings::error::ConfigError;
@@ -123,6 +124,8 @@ pub(crate) struct Callbacks {
     pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Callback<Restored>>,
+    pub(crate) expiring: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
+    pub(crate) reauthorize: Option<ReauthorizeFn>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
 }
 

@@ -2,6 +2,7 @@
 //! commands, which outrank them.
 
 mod acknowledge;
+mod expiry;
 mod offer;
 mod sending;
 mod transports;
@@ -26,7 +27,7 @@ use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::settings::codecs::CodecId;
 use crate::wire::transport::Upgrade;
-use acknowledge::Promise;
+use acknowledge::Rare;
 pub(crate) use offer::{Offered, Outcome};
 
 /// Shared between a connection's task, which alone takes things out, and everybody else.
@@ -59,7 +60,7 @@ struct Inner {
     /// What the next transport has of it: `New` until there was one.
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
-    promise: Option<Box<Promise>>,
+    rare: Option<Box<Rare>>,
     memberships: Further,
 }
 
@@ -74,6 +75,8 @@ pub(crate) struct Mail {
     pub(crate) predecessor_finished: bool,
     /// The server closes: flushes and callbacks are given up at this time.
     pub(crate) callback_deadline: Option<Instant>,
+    /// The connection may go on until then, whatever was said before.
+    pub(crate) expires_at: Option<Instant>,
 }
 
 /// What there was when a task looked.
@@ -146,7 +149,7 @@ impl Mailbox {
                 has_gap: false,
                 newest: begun,
                 kind: SessionKind::New,
-                promise: None,
+                rare: None,
                 memberships: Further::default(),
             }),
             discards_received: AtomicBool::new(false),
@@ -197,7 +200,10 @@ impl Mailbox {
     /// called under the locks of the registry and of the id's shard, so that a connection that has
     /// ended is never found.
     pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
-        let mut inner = self.inner.lock();
+        self.post_end(&mut self.inner.lock(), end)
+    }
+
+    fn post_end(&self, inner: &mut Inner, end: End) -> Result<ConnectionState, HasEnded> {
         let before = inner.state;
         if before == ConnectionState::Closed {
             return Err(HasEnded);
@@ -208,21 +214,6 @@ impl Mailbox {
         }
         inner.post(|mail| mail.end = Some(end));
         Ok(before)
-    }
-
-    /// Whether a transport has come that its task does not know of yet.
-    pub(crate) fn has_upgrade(&self) -> bool {
-        self.inner.lock().mail.as_ref().is_some_and(|mail| mail.upgrade.is_some())
-    }
-
-    /// Leaves another transport, and returns one that it displaces.
-    pub(crate) fn attach(&self, upgrade: Upgrade) -> Option<Upgrade> {
-        let mut displaced = None;
-        let mut inner = self.inner.lock();
-        inner.newest = upgrade.begun;
-        inner.post(|mail| displaced = mail.upgrade.replace(upgrade));
-        drop(inner);
-        displaced
     }
 
     /// Has flushes and callbacks given up at `deadline`.

@@ -6,8 +6,8 @@ mod limit;
 use std::fmt;
 
 pub use event::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
     RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
@@ -80,6 +80,8 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn frames_lost(&self, lost: &FramesLost<'_>) {}
     /// A peer was silent for the pong timeout.
     fn pong_timeout(&self, timeout: &PongTimeout<'_>) {}
+    /// The server is [drained](crate::Server::drain) from now on, until it has closed.
+    fn drain_started(&self, started: &DrainStarted) {}
     /// A client was refused.
     fn upgrade_refused(&self, refused: &UpgradeRefused) {}
     /// A limit was reached. What it costs whom is said at [`Limit`]'s variants and at their options.
@@ -198,6 +200,8 @@ pub enum CallbackKind {
     TransportDrop,
     /// `on_transport_restore`.
     TransportRestore,
+    /// `on_expiring`.
+    Expiring,
     /// `on_disconnect`.
     Disconnect,
 }
@@ -212,6 +216,7 @@ impl CallbackKind {
             Self::Undecodable => "on_undecodable",
             Self::TransportDrop => "on_transport_drop",
             Self::TransportRestore => "on_transport_restore",
+            Self::Expiring => "on_expiring",
             Self::Disconnect => "on_disconnect",
         }
     }

@@ -26,6 +26,18 @@ pub enum NotAcknowledged {
     Closed,
 }
 
+/// Why a connection was not renewed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// It has ended, perhaps because it had expired.
+    #[error("wspulse: connection {id:?} has ended and cannot be renewed")]
+    Closed {
+        /// Its id.
+        id: String,
+    },
+}
+
 /// A frame that was not accepted, with the reason. [`into_frame`](Self::into_frame) gives it back.
 #[derive(Debug)]
 #[non_exhaustive]

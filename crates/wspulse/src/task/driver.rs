@@ -125,6 +125,8 @@ impl Driver {
         }
         let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
             EndRule::UnlessAttaching
+        } else if matches!(disconnect, Disconnect::Expired) {
+            EndRule::UnlessRenewed
         } else {
             EndRule::Always
         };
@@ -183,7 +185,10 @@ impl Driver {
     }
 
     fn obey(&mut self, mail: Mail) {
-        let Mail { upgrade, end, predecessor_finished, callback_deadline } = mail;
+        let Mail { upgrade, end, predecessor_finished, callback_deadline, expires_at } = mail;
+        if let Some(expires_at) = expires_at {
+            self.session.handle_expiry(expires_at.into_std());
+        }
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }

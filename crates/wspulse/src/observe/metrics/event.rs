@@ -181,6 +181,13 @@ events! {
         /// The connection's id.
         id: &'a str,
     }
+    /// The server is drained.
+    DrainStarted {
+        /// How many connections are connected, and closed one after the other.
+        connections: usize,
+        /// Over which time.
+        window: Duration,
+    }
     /// A client was refused.
     UpgradeRefused {
         /// The HTTP status that it was told; 500 if the connect function, the origin check or the

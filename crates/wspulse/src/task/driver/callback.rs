@@ -88,6 +88,10 @@ impl<'a> Turn<'a> {
                 let called = self.call(callback, |call, own| call(own, restored));
                 (CallbackKind::TransportRestore, called)
             }
+            SessionEvent::Expiring => (
+                CallbackKind::Expiring,
+                self.call(callbacks.expiring.as_ref(), |call, own| call(own)),
+            ),
             SessionEvent::Closed(disconnect) => (
                 CallbackKind::Disconnect,
                 self.call(callbacks.disconnect.as_ref(), |call, own| call(own, disconnect)),
@@ -191,6 +195,7 @@ impl<'a> Turn<'a> {
             | CallbackKind::Connect
             | CallbackKind::TransportDrop
             | CallbackKind::TransportRestore
+            | CallbackKind::Expiring
             | CallbackKind::Disconnect => {}
         }
         self.returned(now);
