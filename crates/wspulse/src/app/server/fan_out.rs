@@ -9,9 +9,9 @@ use crate::app::connection::Connection;
 use crate::app::room::Audience;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{
-    Addressed, Addressees, Group, Kind, OverflowInterest, Pushed, Queueing, Terms, push_to_all,
-    push_to_each,
+    Addressed, Addressees, Group, Kind, Pushed, Queueing, push_to_all, push_to_each,
 };
+use crate::membership::{OverflowInterest, Terms};
 use crate::observe::metrics::{GroupKind, MessageBroadcast};
 use crate::settings::codecs::CodecSet;
 use crate::settings::error::BroadcastError;
