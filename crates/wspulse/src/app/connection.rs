@@ -113,7 +113,9 @@ impl Connection {
     ///
     /// An acknowledgement says that the client's WebSocket endpoint has the frames, not that its
     /// application has seen them. It may take a second longer than the way there and back, as the
-    /// server does not ask for each frame.
+    /// server does not ask for each frame. It does not wait for frames that newer ones with their
+    /// [key](crate::Frame::conflate) have replaced, nor for [volatile](crate::Frame::volatile) ones that
+    /// were dropped.
     ///
     /// ```
     /// # async fn alarm(conn: &wspulse::Connection, frame: wspulse::Frame) -> Result<(), Box<dyn std::error::Error>> {

@@ -19,10 +19,12 @@ impl Mailbox {
             return Err(NotAcknowledged::NotPromised);
         }
         let held = inner.queue.held();
-        let OutboundStats { accepted, acknowledged, .. } = inner.queue.stats();
+        let OutboundStats { accepted, acknowledged, conflated, .. } = inner.queue.stats();
         match inner.state {
             // Nothing is held any more of what was dropped with the end.
-            ConnectionState::Closed if acknowledged < accepted => Err(NotAcknowledged::Closed),
+            ConnectionState::Closed if acknowledged + conflated < accepted => {
+                Err(NotAcknowledged::Closed)
+            }
             ConnectionState::Closed if held > 0 => Err(NotAcknowledged::Closed),
             ConnectionState::Closed => Ok(None),
             ConnectionState::Connected | ConnectionState::Suspended => match inner.queue.doubt() {
