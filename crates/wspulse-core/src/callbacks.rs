@@ -26,6 +26,14 @@ pub enum SessionEvent {
     Closed(Disconnect),
 }
 
+/// What waits for its turn.
+#[derive(Debug)]
+enum Waiting {
+    Event(SessionEvent),
+    /// A message that somebody awaited, and has: nothing is called.
+    Taken,
+}
+
 /// What a client has missed that comes back to its session: it gets all of it now, in order and
 /// before anything newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +53,7 @@ pub struct Resumed {
 /// drop, are one drop.
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
-    waiting: RareQueue<SessionEvent>,
+    waiting: RareQueue<Waiting>,
     /// How many of them are messages, frames or not; the session keeps that to its `inbound_frames_max`.
     messages: u32,
     phase: Phase,
@@ -85,22 +93,27 @@ impl CallbackQueue {
             SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
             SessionEvent::Opened | SessionEvent::Resumed(_) | SessionEvent::Closed(_) => {}
         }
-        self.waiting.push_back(event);
+        self.waiting.push_back(Waiting::Event(event));
+    }
+
+    /// A message keeps its place among those that wait, although nothing is called for it. One at
+    /// least has not been handled.
+    pub(crate) fn push_taken(&mut self) {
+        self.messages += 1;
+        self.waiting.push_back(Waiting::Taken);
     }
 
     /// Removes the messages that wait and tells how many they were.
     pub(crate) fn discard_messages(&mut self) -> usize {
         let frames = self.take_messages();
-        self.waiting.retain(|event| {
-            !matches!(event, SessionEvent::Message(_) | SessionEvent::Undecodable(_))
-        });
+        self.waiting.retain(|waiting| !waiting.is_message());
         frames
     }
 
     /// Removes all that waits but the end, and tells how many messages that were.
     pub(crate) fn skip_to_end(&mut self) -> usize {
         let frames = self.take_messages();
-        self.waiting.retain(|event| matches!(event, SessionEvent::Closed(_)));
+        self.waiting.retain(|waiting| matches!(waiting, Waiting::Event(SessionEvent::Closed(_))));
         frames
     }
 
@@ -109,7 +122,8 @@ impl CallbackQueue {
         if self.phase != Phase::Ready {
             return None;
         }
-        let event = self.waiting.pop_front()?;
+        self.pass_taken();
+        let Waiting::Event(event) = self.waiting.pop_front()? else { return None };
         self.phase = match event {
             SessionEvent::Closed(_) => Phase::RunningLast,
             SessionEvent::Message(_) | SessionEvent::Undecodable(_) => {
@@ -142,6 +156,15 @@ impl CallbackQueue {
                 self.phase
             }
         };
+        self.pass_taken();
+    }
+
+    /// The turn has come of messages for which nothing is called.
+    fn pass_taken(&mut self) {
+        while let Some(Waiting::Taken) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.messages -= 1;
+        }
     }
 
     /// Nothing is called any more. Tells how many messages waited.
@@ -158,7 +181,7 @@ impl CallbackQueue {
         if std::mem::take(&mut self.messages) == 0 {
             return 0;
         }
-        self.waiting.iter().filter(|event| matches!(event, SessionEvent::Message(_))).count()
+        self.events().filter(|event| matches!(event, SessionEvent::Message(_))).count()
     }
 
     /// Whether a callback runs.
@@ -178,12 +201,12 @@ impl CallbackQueue {
 
     /// Whether the transport has changed since the event whose callback runs.
     pub(crate) fn suspension_waits(&self) -> bool {
-        self.waiting.iter().any(|event| matches!(event, SessionEvent::Suspended(_)))
+        self.events().any(|event| matches!(event, SessionEvent::Suspended(_)))
     }
 
     /// The number of resumptions that wait.
     pub(crate) fn resumptions(&self) -> usize {
-        self.waiting.iter().filter(|event| matches!(event, SessionEvent::Resumed(_))).count()
+        self.events().filter(|event| matches!(event, SessionEvent::Resumed(_))).count()
     }
 
     /// Whether the last callback has finished.
@@ -196,9 +219,36 @@ impl CallbackQueue {
             let mut newest = self.waiting.iter().rev();
             (newest.next(), newest.next())
         };
-        if matches!(newest, (Some(SessionEvent::Resumed(_)), Some(SessionEvent::Suspended(_)))) {
+        if let (
+            Some(Waiting::Event(SessionEvent::Resumed(_))),
+            Some(Waiting::Event(SessionEvent::Suspended(_))),
+        ) = newest
+        {
             self.waiting.pop_back();
             self.waiting.pop_back();
+        }
+    }
+
+    fn events(&self) -> impl Iterator<Item = &SessionEvent> {
+        self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Event(event) => Some(event),
+            Waiting::Taken => None,
+        })
+    }
+}
+
+impl Waiting {
+    const fn is_message(&self) -> bool {
+        match self {
+            Self::Taken | Self::Event(SessionEvent::Message(_) | SessionEvent::Undecodable(_)) => {
+                true
+            }
+            Self::Event(
+                SessionEvent::Opened
+                | SessionEvent::Suspended(_)
+                | SessionEvent::Resumed(_)
+                | SessionEvent::Closed(_),
+            ) => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod announcements;
 mod codecs;
+mod requests;
 mod session_limits;
 
 use std::fmt;

@@ -11,12 +11,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::codec::Codec;
 use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, Escaped, Frame, OutboundStats};
+use wspulse_core::{
+    CloseCode, CloseFrame, Disconnect, EncodedFrame, Escaped, Frame, OutboundStats,
+};
 
 use crate::connect::Data;
 use crate::error::{BufferLimit, NotAcknowledged, SendError};
-use crate::mailbox::{Mailbox, Offered, Outcome};
+use crate::mailbox::{Mailbox, Offered, Outcome, Waiter};
 use crate::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
+use crate::request::Request;
 use crate::room::Room;
 use crate::server::Server;
 use crate::sync::AtomicUsize;
@@ -146,7 +149,16 @@ impl Connection {
             Ok(encoded) => encoded,
             Err(source) => return Err(SendError::Encode { frame, source }),
         };
-        let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
+        self.send_encoded(frame, encoded)
+    }
+
+    pub(crate) fn send_encoded(
+        &self,
+        frame: Frame,
+        encoded: EncodedFrame,
+    ) -> Result<(), SendError> {
+        let (waiter, queued_bytes) = (Waiter::here(&self.shared), self.server().queued_bytes());
+        let Ok(offered) = self.shared.mailbox.send(encoded, waiter, queued_bytes) else {
             return Err(SendError::Closed { frame });
         };
         self.shared.count_dropped(offered.evicted, DropReason::Evicted);
@@ -181,16 +193,38 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`NotAcknowledged`] if it cannot be known, or if the connection ends before.
+    /// [`NotAcknowledged`] if it cannot be known, or if the connection ends before. A callback of this
+    /// very connection hears of [`NotAcknowledged::Overloaded`] if more waits behind it than
+    /// [`read_ahead`](crate::ServerBuilder::read_ahead) allows.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: it only watches.
     pub async fn acknowledged(&self) -> Result<(), NotAcknowledged> {
-        match self.shared.mailbox.await_acknowledgement()? {
+        match self.shared.mailbox.await_acknowledgement(Waiter::here(&self.shared))? {
             None => Ok(()),
             Some(answer) => answer.await.unwrap_or(Err(NotAcknowledged::Closed)),
         }
+    }
+
+    /// Asks the client: sends the frame and waits for the reply, which is a frame with the same id and
+    /// the event `reply`, or `error` ([`reply_events`](crate::ServerBuilder::reply_events)). A frame
+    /// without an id is given one. The reply is not given to `on_message`. A resumed session goes on
+    /// waiting.
+    ///
+    /// A callback may await its own client: the reply is read although messages wait behind the
+    /// callback, up to [`read_ahead`](crate::ServerBuilder::read_ahead).
+    ///
+    /// ```
+    /// # async fn ask(conn: &wspulse::Connection) -> Result<(), Box<dyn std::error::Error>> {
+    /// let question = wspulse::Frame::new("position");
+    /// let reply = conn.request(question).within(std::time::Duration::from_secs(5)).await?;
+    /// let (x, y): (f64, f64) = reply.to_json()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, frame: Frame) -> Request {
+        Request::new(self.clone(), frame)
     }
 
     /// Ends the connection: from now on it is in no room and accepts no frame. What was accepted
@@ -306,6 +340,7 @@ impl ConnectionShared {
 
     /// Drops the frames that still wait: the connection has ended, or its task is gone.
     pub(crate) fn discard_backlog(&self) {
+        self.mailbox.close_requests();
         let dropped = self.mailbox.discard(self.server.queued_bytes());
         self.count_dropped(dropped, DropReason::Ended);
     }

@@ -86,6 +86,7 @@ mod queued_bytes;
 mod reentrancy;
 mod registry;
 mod representations;
+mod request;
 mod restored;
 mod room;
 pub mod router;
@@ -108,11 +109,13 @@ pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use connection::{Connection, ConnectionState};
 pub use error::{
-    BroadcastError, BufferLimit, ConfigError, KickError, NotAcknowledged, SendError, ServerClosed,
+    BroadcastError, BufferLimit, ConfigError, KickError, NotAcknowledged, RequestError,
+    RequestLimit, SendError, ServerClosed,
 };
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
 pub use options::{Delivery, DuplicatePolicy, RoomChange};
+pub use request::{Request, RoomRequest};
 pub use restored::Restored;
 pub use room::Room;
 pub use router::Router;

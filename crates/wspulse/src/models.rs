@@ -9,6 +9,7 @@ mod delivery;
 mod hooks;
 mod mailbox;
 mod registry;
+mod requests;
 mod rooms;
 mod shutdown;
 mod stage;

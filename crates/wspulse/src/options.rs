@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 mod delivery;
+mod requests;
 mod returns;
 mod session_limits;
 
@@ -22,6 +23,7 @@ use crate::metrics::MetricsCollector;
 use admission::AdmissionOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
+pub(crate) use requests::RequestOptions;
 pub(crate) use returns::ReturnRules;
 pub use returns::RoomChange;
 pub(crate) use session_limits::SessionLimits;
@@ -47,6 +49,7 @@ pub(crate) struct Options {
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
     pub(crate) announcements: Announcements,
+    pub(crate) requests: RequestOptions,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -69,7 +72,7 @@ pub enum DuplicatePolicy {
 
 /// How many received frames may wait for `on_message` before reading stops and TCP pushes back.
 /// Enough to keep a handler busy while the next read is under way.
-const INBOUND_FRAMES_MAX: usize = 32;
+pub(crate) const INBOUND_FRAMES_MAX: usize = 32;
 
 const PING_INTERVAL_MAX: Duration = Duration::from_mins(5);
 const PONG_TIMEOUT_MAX: Duration = Duration::from_mins(10);
@@ -108,6 +111,7 @@ impl Default for Options {
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
             announcements: Announcements::default(),
+            requests: RequestOptions::default(),
         }
     }
 }
@@ -120,6 +124,7 @@ impl Options {
             write_rate_min: self.write_rate_min,
             resume_window: self.resume_window,
             inbound_frames_max: INBOUND_FRAMES_MAX,
+            awaited: self.requests.awaited,
             inbound_rate: self.session_limits.inbound_rate,
             message_timeout: self.session_limits.message_timeout,
             ask: self.delivery.ask(),
@@ -137,6 +142,7 @@ impl Options {
         self.delivery.check(self.resume_window)?;
         self.codecs.check(&self.delivery)?;
         self.announcements.check(self.codecs.default_codec())?;
+        self.requests.check()?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
@@ -219,6 +225,7 @@ impl fmt::Debug for Options {
             .field("delivery", &self.delivery)
             .field("announcements", &self.announcements);
         self.session_limits.fields(&mut debug);
+        self.requests.fields(&mut debug);
         debug.finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use wspulse_core::Frame;
 
 use crate::connection::Connection;
 use crate::error::BroadcastError;
+use crate::request::RoomRequest;
 use crate::server::Server;
 
 pub(crate) use members::{Addressed, FanOut, Members, Overflow};
@@ -27,6 +28,10 @@ pub struct Room {
 impl Room {
     pub(crate) const fn new(server: Server, id: Arc<str>) -> Self {
         Self { server, id }
+    }
+
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
     }
 
     /// The room's id.
@@ -54,6 +59,24 @@ impl Room {
         frame: Frame,
     ) -> Result<usize, BroadcastError> {
         self.server.broadcast_except(&self.id, excluded, frame)
+    }
+
+    /// Asks all members, each of which answers for itself, as [`Connection::request`] asks one.
+    ///
+    /// ```
+    /// # async fn vote(room: wspulse::Room) -> Result<(), Box<dyn std::error::Error>> {
+    /// let question = wspulse::Frame::new("vote").json("lunch at noon?")?;
+    /// for (member, answer) in room.request(question).within(std::time::Duration::from_secs(10)).await? {
+    ///     match answer {
+    ///         Ok(reply) => println!("{}: {}", member.id(), reply.to_json::<bool>()?),
+    ///         Err(error) => println!("{}: {error}", member.id()),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, frame: Frame) -> RoomRequest {
+        RoomRequest::new(self.clone(), frame)
     }
 
     /// The members at this instant, suspended ones included, in no particular order.

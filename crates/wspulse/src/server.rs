@@ -27,6 +27,7 @@ use crate::ping_schedule::PingSchedule;
 use crate::queued_bytes::QueuedBytes;
 use crate::reentrancy::InCallback;
 use crate::registry::Registry;
+use crate::request::RequestCounter;
 use crate::room::Room;
 use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
@@ -64,6 +65,7 @@ struct Inner {
     turns: Turns,
     other_rooms: Mutex<Throttle>,
     blocking: Blocking,
+    requests: RequestCounter,
 }
 
 impl Server {
@@ -158,6 +160,7 @@ impl Server {
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
                 blocking: Blocking::default(),
+                requests: RequestCounter::default(),
             }),
         })
     }
@@ -283,6 +286,11 @@ impl Server {
             return;
         }
         self.inner.tasks.wait().await;
+    }
+
+    #[inline]
+    pub(crate) fn requests(&self) -> &RequestCounter {
+        &self.inner.requests
     }
 
     /// Tells this server from others, as long as it lives.

@@ -59,7 +59,7 @@ impl<'a> Turn<'a> {
         session: &'a mut Session,
         running: &'a mut Option<Box<RunningCallback>>,
     ) -> Self {
-        let inside = InCallback::enter(&connection.server);
+        let inside = InCallback::enter(connection);
         let (watch, catching) = (Watch::begin(), Catching::begin());
         Self { connection, session, running, watch, catching, _inside: inside }
     }
@@ -232,7 +232,7 @@ impl Driver {
             return false;
         };
         let kind = running.kind;
-        let inside = InCallback::enter(&self.connection.server);
+        let inside = InCallback::enter(&self.connection);
         let catching = Catching::begin();
         let polled_at = std::time::Instant::now();
         // By the clock of the deadline.

@@ -4,6 +4,8 @@ use tokio::sync::oneshot;
 use wspulse_core::OutboundStats;
 use wspulse_core::outbound::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt};
 
+use super::awaited::Waiter;
+use super::requests::Requests;
 use super::{Inner, Mailbox};
 use crate::connection::ConnectionState;
 use crate::error::NotAcknowledged;
@@ -12,7 +14,10 @@ use crate::token::Proof;
 
 impl Mailbox {
     /// Who wants to hear that all has arrived which is held now; `None` if nothing is.
-    pub(crate) fn await_acknowledgement(&self) -> Result<Option<Answer>, NotAcknowledged> {
+    pub(crate) fn await_acknowledgement(
+        &self,
+        waiter: Waiter,
+    ) -> Result<Option<Answer>, NotAcknowledged> {
         let mut inner = self.inner.lock();
         if !inner.queue.keeps() {
             return Err(NotAcknowledged::NotPromised);
@@ -29,7 +34,8 @@ impl Mailbox {
                 Doubt::UntilAcknowledged if held == 0 => Err(NotAcknowledged::Unanswered),
                 Doubt::None if held == 0 => Ok(None),
                 Doubt::None | Doubt::UntilAcknowledged => {
-                    Ok(Some(inner.promise.get_or_insert_default().receipts.wait_for(held)))
+                    let receipts = &mut inner.promise.get_or_insert_default().receipts;
+                    Ok(Some(receipts.wait_for(held, waiter)))
                 }
             },
         }
@@ -172,17 +178,22 @@ impl Inner {
     }
 }
 
-/// What only a promise of delivery needs.
+/// What only a promise of delivery needs, and who awaits what the client must say.
 #[derive(Default)]
 pub(super) struct Promise {
-    receipts: Receipts,
+    pub(super) receipts: Receipts,
+    pub(super) requests: Requests,
+    /// The connection's own callback was refused a frame: there is room once the client has
+    /// acknowledged others.
+    pub(super) awaits_room: bool,
     /// Of a client that speaks `wspulse.1`.
     proof: Option<Proof>,
 }
 
 impl Promise {
-    const fn is_empty(&self) -> bool {
-        self.receipts.is_empty() && self.proof.is_none()
+    pub(super) fn is_empty(&self) -> bool {
+        let is_awaited = self.awaits_room || !self.requests.are_none();
+        !is_awaited && self.receipts.is_empty() && self.proof.is_none()
     }
 }
 
@@ -194,17 +205,18 @@ struct Receipt {
     /// How many frames must be acknowledged yet.
     frames: usize,
     answer: oneshot::Sender<Result<(), NotAcknowledged>>,
+    waiter: Waiter,
 }
 
 type Answer = oneshot::Receiver<Result<(), NotAcknowledged>>;
 
 impl Receipts {
     /// Somebody waits for the next so many frames.
-    pub(super) fn wait_for(&mut self, frames: usize) -> Answer {
+    pub(super) fn wait_for(&mut self, frames: usize, waiter: Waiter) -> Answer {
         // Who has given up waiting takes no place.
         self.0.retain(|receipt| !receipt.answer.is_closed());
         let (answer, receiver) = oneshot::channel();
-        self.0.push(Receipt { frames, answer });
+        self.0.push(Receipt { frames, answer, waiter });
         receiver
     }
 
@@ -223,6 +235,20 @@ impl Receipts {
     /// Nothing more will be acknowledged.
     pub(super) fn close(&mut self) {
         self.settle_if(|_| Some(Err(NotAcknowledged::Closed)));
+    }
+
+    /// Whether the connection's own callback waits for one.
+    pub(super) fn are_awaited(&self) -> bool {
+        let mut receipts = self.0.iter();
+        receipts.any(|receipt| receipt.waiter == Waiter::OwnCallback && !receipt.answer.is_closed())
+    }
+
+    /// Too much waits in front of the acknowledgement for a callback that waits for that.
+    pub(super) fn overload(&mut self) {
+        self.settle_if(|receipt| match receipt.waiter {
+            Waiter::OwnCallback => Some(Err(NotAcknowledged::Overloaded)),
+            Waiter::Other => None,
+        });
     }
 
     pub(super) const fn is_empty(&self) -> bool {
