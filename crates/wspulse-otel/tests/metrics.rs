@@ -16,8 +16,8 @@ use wspulse::metrics::{
 };
 use wspulse::testing::TestClient;
 use wspulse::{
-    Admission, CallbackKind, DisconnectReason, DropReason, DuplicatePolicy, Frame, Limit,
-    MessageKind, MetricsCollector, Rejection, Server,
+    Admission, CallbackKind, DisconnectReason, DropReason, DuplicatePolicy, Frame, GroupKind,
+    Limit, MessageKind, MetricsCollector, Rejection, Server,
 };
 use wspulse_otel::{Builder, OptionError, OtelCollector};
 
@@ -51,7 +51,7 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.message_received(&MessageReceived::new(room, id, 5));
     metrics.message_undecodable(&MessageUndecodable::new(room, id, 5));
     metrics.messages_discarded(&MessagesDiscarded::new(room, id, 2));
-    metrics.message_broadcast(&MessageBroadcast::new(room, 5, 3));
+    metrics.message_broadcast(&MessageBroadcast::new(GroupKind::Room, room, 5, 3));
     metrics.messages_sent(&MessagesSent::new(room, id, 1, 5, 0, 8));
     metrics.frame_dropped(&FrameDropped::new(room, id, DropReason::Ended));
     metrics.frames_acknowledged(&FramesAcknowledged::new(room, id, 2, Some(WINDOW)));

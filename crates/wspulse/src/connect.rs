@@ -148,7 +148,7 @@ impl QueryError {
     }
 }
 
-/// What a connection gets when it is let in: a room, an optional id, optional data.
+/// What a connection gets when it is let in: rooms, and an optional id, user and data.
 ///
 /// A client that is admitted with the id of a suspended connection gets that session with its
 /// buffered frames. So give an id only to whom it belongs.
@@ -170,7 +170,9 @@ impl QueryError {
 /// ```
 #[derive(Clone)]
 pub struct Admission {
-    pub(crate) room: Arc<str>,
+    pub(crate) room: Option<Arc<str>>,
+    pub(crate) also_in: Vec<Arc<str>>,
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) id: Option<Arc<str>>,
     pub(crate) data: Data,
     pub(crate) protocol: Option<Arc<str>>,
@@ -179,7 +181,42 @@ pub struct Admission {
 impl Admission {
     /// Lets the client into a room; the empty name is a room like any other.
     pub fn room(room: impl Into<Arc<str>>) -> Self {
-        Self { room: room.into(), id: None, data: Data(None), protocol: None }
+        Self { room: Some(room.into()), ..Self::without_room() }
+    }
+
+    /// Lets the client in without a home room: [`also_in`](Self::also_in) and
+    /// [`Connection::join`](crate::Connection::join) name its rooms, if any.
+    pub const fn without_room() -> Self {
+        Self {
+            room: None,
+            also_in: Vec::new(),
+            user: None,
+            id: None,
+            data: Data(None),
+            protocol: None,
+        }
+    }
+
+    /// Has the client join more rooms, before it is answered. At most
+    /// [`max_rooms_per_connection`](crate::ServerBuilder::max_rooms_per_connection) in all, else the
+    /// client is answered 500 and the log says so at ERROR. A session that is resumed keeps the rooms
+    /// that it has.
+    #[must_use]
+    pub fn also_in<R: Into<Arc<str>>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
+        self.also_in.extend(rooms.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says whose the connection is. A user may have many connections, which
+    /// [`Server::user`](crate::Server::user) reaches together.
+    ///
+    /// An id belongs to one user: a client that comes under the id of another user's connection is
+    /// answered 403. So a user `ann:x` with the id `y` never gets the session of the user `ann` with
+    /// the id `x:y`.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<Arc<str>>) -> Self {
+        self.user = Some(user.into());
+        self
     }
 
     /// Gives the connection an id that is the same at every reconnect of this client, which is
@@ -216,6 +253,8 @@ impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admission")
             .field("room", &self.room)
+            .field("also_in", &self.also_in)
+            .field("user", &self.user)
             .field("id", &self.id)
             .field("has_data", &self.data.get().is_some())
             .field("protocol", &self.protocol)

@@ -1,5 +1,7 @@
 //! A handle to one connection, and what its task shares with the rest of the server.
 
+mod rooms;
+
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,11 +22,10 @@ use crate::error::{BufferLimit, NotAcknowledged, SendError};
 use crate::mailbox::{Mailbox, Offered, Outcome, Waiter};
 use crate::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
 use crate::request::Request;
-use crate::room::Room;
+use crate::room::{Group, HomeSlot, Room};
 use crate::server::Server;
-use crate::sync::AtomicUsize;
 
-/// A connection: one client's session in one room, across all its transports.
+/// A connection: one client's session in its rooms, across all its transports.
 ///
 /// A handle is cheap to clone and stays valid after the connection has ended. It reaches its
 /// [server](Self::server) and its [room](Self::room), so a callback needs nothing else.
@@ -58,17 +59,19 @@ pub enum ConnectionState {
 pub(crate) struct ConnectionShared {
     pub(crate) server: Server,
     pub(crate) id: Arc<str>,
-    pub(crate) room: Arc<str>,
+    /// Its home room, if it has one: that of its admission.
+    pub(crate) home: Option<Arc<Group>>,
+    /// Whose it is, if the application has said so.
+    pub(crate) user: Option<Arc<Group>>,
     pub(crate) data: Data,
     pub(crate) connected_at: SystemTime,
     pub(crate) opened_at: Instant,
     pub(crate) mailbox: Mailbox,
     /// Notified once the connection has ended.
     pub(crate) ended: Notify,
-    /// Its place among its room's members; read and written under the room's lock.
-    pub(crate) room_slot: AtomicUsize,
     /// Its place among the server's live tasks.
-    pub(crate) task_key: usize,
+    pub(crate) task_key: u32,
+    pub(crate) home_slot: HomeSlot,
 }
 
 impl Connection {
@@ -85,14 +88,17 @@ impl Connection {
         &self.shared.id
     }
 
-    /// The id of its room.
+    /// The id of its home room, that of its [`Admission`](crate::Admission); empty without one.
     pub fn room_id(&self) -> &str {
-        &self.shared.room
+        self.shared.room()
     }
 
-    /// Its room, to broadcast to or to list.
+    /// Its home room, to broadcast to or to list; without one, the room of the empty name.
     pub fn room(&self) -> Room {
-        self.server().room(Arc::clone(&self.shared.room))
+        match &self.shared.home {
+            Some(home) => Room::of(self.server().clone(), Arc::clone(home)),
+            None => self.server().room(""),
+        }
     }
 
     /// Its server.
@@ -265,6 +271,15 @@ impl Connection {
 }
 
 impl ConnectionShared {
+    /// The name of its home room; empty without one.
+    pub(crate) fn room(&self) -> &str {
+        self.home.as_ref().map_or("", |home| home.name())
+    }
+
+    pub(crate) fn room_name(&self) -> Arc<str> {
+        self.home.as_ref().map_or_else(Arc::default, |home| Arc::clone(home.name()))
+    }
+
     #[inline]
     pub(crate) fn codec(&self) -> &dyn Codec {
         self.server.codecs().of(self.mailbox.codec())
@@ -276,7 +291,7 @@ impl ConnectionShared {
     }
 
     pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
-        let dropped = FrameDropped { room: &self.room, id: &self.id, reason };
+        let dropped = FrameDropped { room: self.room(), id: &self.id, reason };
         for _ in 0..frames {
             self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
         }
@@ -305,7 +320,7 @@ impl ConnectionShared {
     /// Ends a session whose client does not get so many frames, from the first that is lost on.
     pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
         if self.server.end(self, Disconnect::FramesLost) {
-            let lost = FramesLost { room: &self.room, id: &self.id, frames };
+            let lost = FramesLost { room: self.room(), id: &self.id, frames };
             self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
         }
     }
@@ -326,7 +341,7 @@ impl ConnectionShared {
         if remainder.is_dropped() {
             tracing::debug!(
                 id = Escaped::new(&self.id).as_str(),
-                room = Escaped::new(&self.room).as_str(),
+                room = Escaped::new(self.room()).as_str(),
                 bytes = remainder.wire_bytes(),
                 transports = FRAME_LOSSES_MAX,
                 "frame dropped: each of these transports was lost in the middle of it"
@@ -347,7 +362,7 @@ impl ConnectionShared {
 
     /// Counts a limit that this connection has reached, and says so to whoever looks for it.
     pub(crate) fn report_limit(&self, limit: Limit) {
-        let (id, room) = (&*self.id, &*self.room);
+        let (id, room) = (&*self.id, self.room());
         tracing::debug!(
             id = Escaped::new(id).as_str(),
             room = Escaped::new(room).as_str(),

@@ -92,7 +92,8 @@ impl Driver {
             Action::Presume { number, is_news } => self.presume(number, is_news),
             Action::Overloaded => self.connection.mailbox.overload(),
             Action::PongTimeout => {
-                let ConnectionShared { server, room, id, .. } = &*self.connection;
+                let ConnectionShared { server, id, .. } = &*self.connection;
+                let room = self.connection.room();
                 let timeout = PongTimeout { room, id };
                 server.metrics().record(|hooks| hooks.pong_timeout(&timeout));
             }
@@ -107,7 +108,8 @@ impl Driver {
                 self.connection.discard_backlog();
             }
             Action::Discarded(messages) => {
-                let ConnectionShared { server, room, id, .. } = &*self.connection;
+                let ConnectionShared { server, id, .. } = &*self.connection;
+                let room = self.connection.room();
                 let discarded = MessagesDiscarded { room, id, messages };
                 server.metrics().record(|hooks| hooks.messages_discarded(&discarded));
             }
@@ -157,7 +159,8 @@ impl Driver {
             return;
         }
         if self.connection.mailbox.set_suspended(self.arrivals.has_upgrade()) {
-            let ConnectionShared { server, room, id, .. } = &*self.connection;
+            let ConnectionShared { server, id, .. } = &*self.connection;
+            let room = self.connection.room();
             let suspended = SessionSuspended { room, id };
             server.metrics().record(|hooks| hooks.session_suspended(&suspended));
         }
@@ -255,7 +258,8 @@ impl Driver {
                 let (before, kind) = self.connection.mailbox.set_connected(peer_addr);
                 self.announce_session(kind, missed);
                 if resumes {
-                    let ConnectionShared { server, room, id, .. } = &*self.connection;
+                    let ConnectionShared { server, id, .. } = &*self.connection;
+                    let room = self.connection.room();
                     let was_suspended = before == ConnectionState::Suspended;
                     let event = SessionResumed { room, id, was_suspended };
                     server.metrics().record(|hooks| hooks.session_resumed(&event));

@@ -161,6 +161,29 @@ impl Error for BroadcastError {
     }
 }
 
+/// Why a connection has not joined a room.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The connection has ended.
+    #[error("wspulse: room {room:?} not joined: connection is closed")]
+    Closed {
+        /// The room's id.
+        room: String,
+    },
+    /// It is in as many rooms as it may be.
+    #[error(
+        "wspulse: room {room:?} not joined: the connection is in {rooms_max} rooms; leave one, or \
+         raise max_rooms_per_connection"
+    )]
+    TooManyRooms {
+        /// The room's id.
+        room: String,
+        /// `max_rooms_per_connection`.
+        rooms_max: usize,
+    },
+}
+
 /// Why nobody was kicked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

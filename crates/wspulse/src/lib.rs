@@ -109,18 +109,18 @@ pub use builder::ServerBuilder;
 pub use connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use connection::{Connection, ConnectionState};
 pub use error::{
-    BroadcastError, BufferLimit, ConfigError, KickError, NotAcknowledged, RequestError,
+    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, RequestError,
     RequestLimit, SendError, ServerClosed,
 };
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
-pub use metrics::{CallbackKind, DropReason, Limit, MetricsCollector, NoopCollector};
+pub use metrics::{CallbackKind, DropReason, GroupKind, Limit, MetricsCollector, NoopCollector};
 pub use options::{Delivery, DuplicatePolicy, RoomChange};
 pub use request::{Request, RoomRequest};
 pub use restored::Restored;
-pub use room::Room;
+pub use room::{Audience, Room, User};
 pub use router::Router;
 pub use serve::serve;
-pub use server::Server;
+pub use server::{FanOut, Server};
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{

@@ -21,6 +21,7 @@ use crate::begun::Begun;
 use crate::codecs::CodecId;
 use crate::connection::ConnectionState;
 use crate::queued_bytes::QueuedBytes;
+use crate::room::Further;
 use crate::runtimes::Home;
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
@@ -62,6 +63,7 @@ struct Inner {
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
     promise: Option<Box<Promise>>,
+    memberships: Further,
 }
 
 /// What a task finds in its mailbox.
@@ -141,6 +143,7 @@ impl Mailbox {
                 newest: begun,
                 kind: SessionKind::New,
                 promise: None,
+                memberships: Further::default(),
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -161,6 +164,15 @@ impl Mailbox {
 
     pub(crate) fn state(&self) -> ConnectionState {
         self.inner.lock().state
+    }
+
+    /// Looks at, or changes, which groups it is in.
+    pub(crate) fn memberships<R>(
+        &self,
+        with: impl FnOnce(ConnectionState, &mut Further) -> R,
+    ) -> R {
+        let inner = &mut *self.inner.lock();
+        with(inner.state, &mut inner.memberships)
     }
 
     pub(crate) fn stats(&self) -> OutboundStats {
@@ -212,7 +224,8 @@ impl Mailbox {
         } else {
             OverflowPolicy::DropOldest
         };
-        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        offered.is_suspended = inner.state == ConnectionState::Suspended;
         if matches!(offered.outcome, Outcome::Refused(_)) {
             inner.queue.drop_newest();
             inner.has_gap = inner.queue.keeps();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wspulse_core::DisconnectReason;
@@ -11,7 +12,7 @@ use crate::metrics::{
     ConnectionClosed, ConnectionOpened, MetricsCollector, RoomCreated, RoomDestroyed,
 };
 use crate::panics;
-use crate::room::Overflow;
+use crate::room::{Group, Kind, Overflow};
 use crate::sync::Mutex;
 
 /// Calls the hooks of the collector, if there is one.
@@ -20,8 +21,8 @@ pub(crate) struct Meter {
     lifecycle: Mutex<Lifecycle>,
 }
 
-/// Events in the order in which the registry changed. They are put here under its lock and
-/// delivered without it, by one thread at a time, so that hooks see that very order.
+/// Events in the order in which they were decided. They are put here under the locks that decide
+/// and delivered without any, by one thread at a time, so that hooks see that very order.
 #[derive(Default)]
 struct Lifecycle {
     waiting: VecDeque<LifecycleEvent>,
@@ -56,7 +57,7 @@ impl LifecycleEvent {
         reason: DisconnectReason,
     ) -> Self {
         Self::Closed {
-            room: Arc::clone(&connection.room),
+            room: connection.room_name(),
             id: Arc::clone(&connection.id),
             duration: connection.age(),
             reason,
@@ -96,10 +97,21 @@ impl Meter {
         }
     }
 
-    /// Notes an event, under the registry's lock; [`deliver`](Self::deliver) must follow without.
+    /// Notes an event, under the lock that decides it; [`deliver`](Self::deliver) must follow without.
     pub(crate) fn note(&self, event: impl FnOnce() -> LifecycleEvent) {
         if self.collector.is_some() {
             self.lifecycle.lock().waiting.push_back(event());
+        }
+    }
+
+    /// Notes that a room is there, the first time that this is called for it.
+    pub(crate) fn note_created(&self, group: &Group) {
+        if self.collector.is_some() && group.kind() == Kind::Room {
+            let mut lifecycle = self.lifecycle.lock();
+            if !group.listing.is_told.swap(true, Ordering::Relaxed) {
+                let room = Arc::clone(group.name());
+                lifecycle.waiting.push_back(LifecycleEvent::RoomCreated { room });
+            }
         }
     }
 

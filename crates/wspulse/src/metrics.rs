@@ -139,6 +139,35 @@ impl fmt::Display for DropReason {
     }
 }
 
+/// Whom a broadcast was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupKind {
+    /// The members of a room.
+    Room,
+    /// The connections of a user.
+    User,
+    /// All connections.
+    Everybody,
+}
+
+impl GroupKind {
+    /// The label for metrics: `room`, `user` or `everybody`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Room => "room",
+            Self::User => "user",
+            Self::Everybody => "everybody",
+        }
+    }
+}
+
+impl fmt::Display for GroupKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Which callback is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

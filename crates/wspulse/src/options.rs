@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) send_buffer_frames: usize,
     pub(crate) read_bytes_max: usize,
     pub(crate) write_bytes_max: usize,
+    /// How many rooms a connection may be in.
+    pub(crate) rooms_max: usize,
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
@@ -81,6 +83,8 @@ const CONNECT_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 const DRAIN_TIMEOUT_MAX: Duration = Duration::from_hours(1);
 const MESSAGE_BYTES: RangeInclusive<usize> = 1..=64 * 1024 * 1024;
 const SEND_BUFFER_FRAMES: RangeInclusive<usize> = 1..=4096;
+/// A connection's rooms are looked through one by one.
+const ROOMS: RangeInclusive<usize> = 1..=4096;
 const IO_BYTES: RangeInclusive<usize> = 1..=16 * 1024 * 1024;
 
 impl Default for Options {
@@ -107,6 +111,7 @@ impl Default for Options {
             send_buffer_frames: 256,
             read_bytes_max: 64 * 1024,
             write_bytes_max: 64 * 1024,
+            rooms_max: 128,
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
@@ -195,6 +200,7 @@ impl Options {
         for (option, value, range, rule) in [
             ("max_message_size", self.message_bytes_max, MESSAGE_BYTES, MESSAGE),
             ("send_buffer_size", self.send_buffer_frames, SEND_BUFFER_FRAMES, BUFFER),
+            ("max_rooms_per_connection", self.rooms_max, ROOMS, BUFFER),
             ("upgrader_buffer_size", self.read_bytes_max, IO_BYTES, READ),
             ("upgrader_buffer_size", self.write_bytes_max, IO_BYTES, WRITE),
         ] {
@@ -220,6 +226,7 @@ impl fmt::Debug for Options {
             .field("drain_timeout", &self.drain_timeout)
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
+            .field("max_rooms_per_connection", &self.rooms_max)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
             .field("delivery", &self.delivery)

@@ -2,6 +2,7 @@
 
 mod directory;
 mod farewells;
+mod groups;
 mod places;
 mod speaks;
 
@@ -16,16 +17,17 @@ use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, DisconnectReason};
 
 use crate::address::AddressGroup;
-use crate::connection::{Connection, ConnectionShared, ConnectionState};
+use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{End, HasEnded};
 use crate::meter::{LifecycleEvent, Meter};
 use crate::options::ReturnRules;
 use crate::options::admission::AdmissionOptions;
-use crate::room::{Members, RunningWaves};
+use crate::room::{Group, Kind};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Upgrade;
 use directory::{Directory, Named};
 use farewells::Farewells;
+pub(crate) use groups::{Entrance, Groups};
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
 pub(crate) use speaks::Speaks;
 use speaks::is_overtaken;
@@ -41,8 +43,7 @@ pub(crate) struct Registry {
     is_open: AtomicBool,
     /// Those that have not ended, by id.
     connections: Directory<ConnectionShared>,
-    /// Those that have members.
-    rooms: Directory<Members>,
+    groups: Groups,
     farewells: Arc<Farewells>,
 }
 
@@ -68,8 +69,10 @@ pub(crate) struct Arrival<'a> {
     pub(crate) id: &'a Arc<str>,
     /// The application has given the id: it is not a random one.
     pub(crate) is_named: bool,
-    /// The room that it was admitted to.
-    pub(crate) room: &'a str,
+    /// The room that it was admitted to, if it was to one.
+    pub(crate) home: Option<&'a Arc<Group>>,
+    /// Whose it is.
+    pub(crate) user: Option<&'a str>,
     /// What the client speaks, which its session must be of as well.
     pub(crate) speaks: Speaks,
     /// The transport on its way.
@@ -88,6 +91,10 @@ pub(crate) enum Refused {
     TooManyFromAddress,
     /// Too many with this id, of this address or in all have ended and are not done yet.
     TooManyEnding,
+    /// It was admitted to more rooms than a connection may be in.
+    TooManyRooms,
+    /// The session of this id is another user's.
+    OtherUser,
     /// Its session has another room than it was admitted to, and is to stay there.
     OtherRoom,
 }
@@ -99,8 +106,8 @@ pub(crate) enum Registered {
         connection: Arc<ConnectionShared>,
         predecessor: Predecessor,
         upgrade: Upgrade,
-        /// Those of its room, if that has just become large: they are to be started.
-        waves: Option<RunningWaves>,
+        /// Another one had its id, and has ended; its places in its rooms are to be given up.
+        replaced: Option<Arc<ConnectionShared>>,
     },
     /// An existing connection gets another transport. One that was on its way to it is displaced.
     Attached { connection: Arc<ConnectionShared>, displaced: Option<Upgrade> },
@@ -125,7 +132,7 @@ impl Registry {
             }),
             is_open: AtomicBool::new(true),
             connections: Directory::new(),
-            rooms: Directory::new(),
+            groups: Groups::new(),
             farewells: Arc::new(Farewells::new(options)),
         }
     }
@@ -153,7 +160,7 @@ impl Registry {
         rules: ReturnRules,
         end_deadline: Instant,
         meter: &Meter,
-        create: impl FnOnce(usize) -> ConnectionShared,
+        create: impl FnOnce(u32) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
         let inner = &mut *self.inner.lock();
         if !self.is_open() {
@@ -164,11 +171,15 @@ impl Registry {
             let connection = Arc::clone(connection);
             return Ok(Registered::Overtaken { connection, upgrade: arrival.upgrade });
         }
-        let Arrival { id, is_named, room, speaks, upgrade } = arrival;
+        // Before anything is done to the session: it is somebody else's.
+        if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
+            return Err(Refused::OtherUser);
+        }
+        let Arrival { id, is_named, home, user: _, speaks, upgrade } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
-            && rules.may_come_back(connection, room)?
+            && rules.may_come_back(connection, home.map_or("", |home| home.name()))?
         {
             inner.places.keep(connection.task_key, group);
             let displaced = connection.mailbox.attach(upgrade);
@@ -185,33 +196,32 @@ impl Registry {
             inner.places.check(group)?;
         }
         let entry = inner.tasks.vacant_entry();
-        let mut connection = create(entry.key());
-        let members = self.rooms.find(&connection.room);
-        if let Some(members) = &members {
-            connection.room = Arc::clone(members.room());
-        }
-        let connection = Arc::new(connection);
+        let connection =
+            Arc::new(create(u32::try_from(entry.key()).expect("4 billion tasks fit in no memory")));
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
         if let Speaks::Exchange { .. } = speaks {
             connection.mailbox.begin_exchange();
         }
-        let waves = self.join(members, &connection, meter);
         // The id leads to the old one until it ends, and to the new one from then on.
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
         let ended = self.connections.put(&connection, |old| old.mailbox.end(end));
-        if let (Some(old), Some(Ok(before))) = (replaced, ended) {
-            self.leave(inner, &old, before, Disconnect::Duplicate.reason(), meter);
+        if let (Some(old), Some(Ok(before))) = (&replaced, ended) {
+            Self::settle_end(inner, old, before, Disconnect::Duplicate.reason(), meter);
         }
         let predecessor = match inner.ending.get(id) {
             Some(ending) => ending.last.mailbox.succeed(&connection),
             None => Predecessor::None,
         };
+        // It joins the room once this lock is free.
+        if let Some(home) = home {
+            meter.note_created(home);
+        }
         meter.note(|| LifecycleEvent::Opened {
-            room: Arc::clone(&connection.room),
+            room: connection.room_name(),
             id: Arc::clone(&connection.id),
         });
-        Ok(Registered::New { connection, predecessor, upgrade, waves })
+        Ok(Registered::New { connection, predecessor, upgrade, replaced })
     }
 
     /// Ends a connection, once: it is gone from its room and its id is free when this returns.
@@ -222,13 +232,15 @@ impl Registry {
         rule: EndRule,
         meter: &Meter,
     ) -> Result<(), HasEnded> {
-        let inner = &mut *self.inner.lock();
+        let mut inner = self.inner.lock();
         if rule == EndRule::UnlessAttaching && connection.mailbox.has_upgrade() {
             return Ok(());
         }
         let reason = end.disconnect.reason();
         let before = self.connections.take_out(connection, || connection.mailbox.end(end))?;
-        self.leave(inner, connection, before, reason, meter);
+        Self::settle_end(&mut inner, connection, before, reason, meter);
+        drop(inner);
+        self.groups.leave_all(connection, meter);
         Ok(())
     }
 
@@ -254,12 +266,11 @@ impl Registry {
             }
             connection.mailbox.limit_callbacks(deadline);
         }
-        for (_, connection) in &inner.tasks {
-            if let Some(members) = self.rooms.find(&connection.room) {
-                self.rooms.remove(&members);
-                members.dissolve();
-                meter.note(|| LifecycleEvent::RoomDestroyed { room: Arc::clone(members.room()) });
-            }
+        let all: Vec<_> =
+            inner.tasks.iter().map(|(_, connection)| Arc::clone(connection)).collect();
+        drop(inner);
+        for connection in all {
+            self.groups.leave_all(&connection, meter);
         }
         true
     }
@@ -267,7 +278,7 @@ impl Registry {
     /// Forgets a connection whose task is about to return.
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         let mut inner = self.inner.lock();
-        inner.tasks.remove(connection.task_key);
+        inner.tasks.remove(connection.task_key as usize);
         inner.places.forget(connection.task_key);
         if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
             entry.get_mut().tasks -= 1;
@@ -283,23 +294,17 @@ impl Registry {
         }
     }
 
-    /// Whether nobody has the lock at this moment.
-    #[cfg(all(test, not(shuttle)))]
-    pub(crate) fn is_free(&self) -> bool {
-        self.inner.try_lock().is_some()
-    }
-
     pub(crate) fn find(&self, id: &str) -> Option<Arc<ConnectionShared>> {
         self.connections.find(id)
     }
 
-    pub(crate) fn members(&self, room: &str) -> Option<Arc<Members>> {
-        self.rooms.find(room)
+    pub(crate) const fn groups(&self) -> &Groups {
+        &self.groups
     }
 
-    pub(crate) fn connections(&self) -> Vec<Connection> {
+    pub(crate) fn all(&self) -> Vec<Arc<ConnectionShared>> {
         let _unchanged = self.inner.lock();
-        self.connections.all().into_iter().map(Connection::new).collect()
+        self.connections.all()
     }
 
     pub(crate) fn connection_count(&self) -> usize {
@@ -308,32 +313,11 @@ impl Registry {
     }
 
     pub(crate) fn room_count(&self) -> usize {
-        let _unchanged = self.inner.lock();
-        self.rooms.len()
-    }
-
-    /// Puts a connection into its room, whose waves are returned if they must be started.
-    fn join(
-        &self,
-        members: Option<Arc<Members>>,
-        connection: &Arc<ConnectionShared>,
-        meter: &Meter,
-    ) -> Option<RunningWaves> {
-        if let Some(members) = members {
-            return members.join(Arc::clone(connection));
-        }
-        let room = &connection.room;
-        meter.note(|| LifecycleEvent::RoomCreated { room: Arc::clone(room) });
-        let members = Arc::new(Members::new(Arc::clone(room)));
-        let waves = members.join(Arc::clone(connection));
-        // Nobody finds it without a member.
-        self.rooms.put(&members, |_| ());
-        waves
+        self.groups.count(Kind::Room)
     }
 
     /// Settles what is left of a connection that has just ended, and led somewhere `before`.
-    fn leave(
-        &self,
+    fn settle_end(
         inner: &mut Inner,
         connection: &Arc<ConnectionShared>,
         before: ConnectionState,
@@ -352,24 +336,11 @@ impl Registry {
             }
         }
         meter.note(|| LifecycleEvent::closed(connection, before, reason));
-        if let Some(members) = self.rooms.find(&connection.room)
-            && members.leave(connection)
-        {
-            self.rooms.remove(&members);
-            let room = Arc::clone(members.room());
-            meter.note(|| LifecycleEvent::RoomDestroyed { room });
-        }
     }
 }
 
 impl Named for ConnectionShared {
     fn name(&self) -> &Arc<str> {
         &self.id
-    }
-}
-
-impl Named for Members {
-    fn name(&self) -> &Arc<str> {
-        self.room()
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// What a session was begun with.
     pub(crate) fn of(session: &ConnectionShared) -> Self {
-        Self { room: Arc::clone(&session.room), data: session.data.clone() }
+        Self { room: session.room_name(), data: session.data.clone() }
     }
 }
 

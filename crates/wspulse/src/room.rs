@@ -1,7 +1,10 @@
 //! Rooms: who hears a broadcast, and in which order.
 
-mod members;
+mod audience;
+mod group;
+mod memberships;
 mod present;
+mod user;
 mod waves;
 
 use std::fmt;
@@ -12,9 +15,15 @@ use wspulse_core::Frame;
 use crate::connection::Connection;
 use crate::error::BroadcastError;
 use crate::request::RoomRequest;
-use crate::server::Server;
+use crate::server::{FanOut, Server};
 
-pub(crate) use members::{Addressed, FanOut, Members, Overflow};
+pub(crate) use audience::Addressees;
+pub use audience::Audience;
+pub(crate) use group::{
+    Addressed, Group, Kind, Overflow, Pushed, Queueing, push_to_all, push_to_each,
+};
+pub(crate) use memberships::{Further, HomeSlot, NotJoined};
+pub use user::User;
 pub(crate) use waves::RunningWaves;
 
 /// A handle to a room by its name. A room exists while it has members; a handle outlives it and
@@ -22,12 +31,24 @@ pub(crate) use waves::RunningWaves;
 #[derive(Clone)]
 pub struct Room {
     server: Server,
-    id: Arc<str>,
+    reference: Reference,
+}
+
+/// How a room is found.
+#[derive(Clone)]
+enum Reference {
+    Name(Arc<str>),
+    /// This one, while it has members; else by its name.
+    Group(Arc<Group>),
 }
 
 impl Room {
     pub(crate) const fn new(server: Server, id: Arc<str>) -> Self {
-        Self { server, id }
+        Self { server, reference: Reference::Name(id) }
+    }
+
+    pub(crate) const fn of(server: Server, group: Arc<Group>) -> Self {
+        Self { server, reference: Reference::Group(group) }
     }
 
     pub(crate) const fn server(&self) -> &Server {
@@ -36,7 +57,17 @@ impl Room {
 
     /// The room's id.
     pub fn id(&self) -> &str {
-        &self.id
+        match &self.reference {
+            Reference::Name(id) => id,
+            Reference::Group(group) => group.name(),
+        }
+    }
+
+    fn group(&self) -> Option<Arc<Group>> {
+        match &self.reference {
+            Reference::Group(group) if group.len() > 0 => Some(Arc::clone(group)),
+            Reference::Group(_) | Reference::Name(_) => self.server.group(Kind::Room, self.id()),
+        }
     }
 
     /// Queues a frame for all members, as [`Server::broadcast`] does.
@@ -44,8 +75,8 @@ impl Room {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn broadcast(&self, frame: Frame) -> Result<usize, BroadcastError> {
-        self.server.broadcast(&self.id, frame)
+    pub fn broadcast(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out(self.group(), frame, None)
     }
 
     /// Queues a frame for all members but one, as [`Server::broadcast_except`] does.
@@ -57,8 +88,8 @@ impl Room {
         &self,
         excluded: &Connection,
         frame: Frame,
-    ) -> Result<usize, BroadcastError> {
-        self.server.broadcast_except(&self.id, excluded, frame)
+    ) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out(self.group(), frame, Some(excluded.shared()))
     }
 
     /// Asks all members, each of which answers for itself, as [`Connection::request`] asks one.
@@ -81,12 +112,12 @@ impl Room {
 
     /// The members at this instant, suspended ones included, in no particular order.
     pub fn connections(&self) -> Vec<Connection> {
-        self.server.connections(&self.id)
+        self.group().map_or_else(Vec::new, |group| group.snapshot())
     }
 
     /// The number of members at this instant, suspended ones included.
     pub fn len(&self) -> usize {
-        self.server.room_len(&self.id)
+        self.group().map_or(0, |group| group.len())
     }
 
     /// Whether the room has no members.
@@ -97,6 +128,6 @@ impl Room {
 
 impl fmt::Debug for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Room").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Room").field("id", &self.id()).finish_non_exhaustive()
     }
 }

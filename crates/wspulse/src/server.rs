@@ -28,13 +28,14 @@ use crate::queued_bytes::QueuedBytes;
 use crate::reentrancy::InCallback;
 use crate::registry::Registry;
 use crate::request::RequestCounter;
-use crate::room::Room;
+use crate::room::{Group, Kind, Room, User};
 use crate::runtimes::Runtimes;
 use crate::shutdown::DrainDeadline;
 use crate::sync::Mutex;
 use crate::throttle::Throttle;
 use crate::token::TokenKey;
 use crate::turns::Turns;
+pub use fan_out::FanOut;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
 ///
@@ -64,8 +65,11 @@ struct Inner {
     unknown_addresses: Mutex<Throttle>,
     turns: Turns,
     other_rooms: Mutex<Throttle>,
+    too_many_rooms: Mutex<Throttle>,
     blocking: Blocking,
     requests: RequestCounter,
+    /// Gives broadcasts to all connections one order.
+    everybody: Mutex<()>,
 }
 
 impl Server {
@@ -159,8 +163,10 @@ impl Server {
                 unknown_addresses: Mutex::default(),
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
+                too_many_rooms: Mutex::default(),
                 blocking: Blocking::default(),
                 requests: RequestCounter::default(),
+                everybody: Mutex::default(),
             }),
         })
     }
@@ -235,12 +241,12 @@ impl Server {
     /// A room's members at this instant, suspended ones included, in no particular order; none if
     /// the room does not exist.
     pub fn connections(&self, room: &str) -> Vec<Connection> {
-        self.inner.registry.members(room).map_or_else(Vec::new, |members| members.snapshot())
+        self.group(Kind::Room, room).map_or_else(Vec::new, |group| group.snapshot())
     }
 
     /// All connections at this instant, suspended ones included, in no particular order.
     pub fn all_connections(&self) -> Vec<Connection> {
-        self.inner.registry.connections()
+        self.inner.registry.all().into_iter().map(Connection::new).collect()
     }
 
     /// The number of connections, suspended ones included.
@@ -248,9 +254,26 @@ impl Server {
         self.inner.registry.connection_count()
     }
 
-    /// The number of rooms; a room exists while it has members.
+    /// The number of rooms; a room exists while it has members. It looks at each room: for a gauge
+    /// now and then, not for a hot path.
     pub fn room_count(&self) -> usize {
         self.inner.registry.room_count()
+    }
+
+    /// All rooms that have members at this instant, in no particular order. It looks at each.
+    pub fn rooms(&self) -> Vec<Room> {
+        let groups = self.inner.registry.groups().occupied(Kind::Room);
+        groups.into_iter().map(|group| Room::of(self.clone(), group)).collect()
+    }
+
+    /// A handle to the user of this id, whether it has connections or not.
+    pub fn user(&self, id: impl Into<Arc<str>>) -> User {
+        User::new(self.clone(), id.into())
+    }
+
+    /// The number of users who have connections. It looks at each.
+    pub fn user_count(&self) -> usize {
+        self.inner.registry.groups().count(Kind::User)
     }
 
     /// A handle to the room of this name, whether it has members or not.
@@ -302,8 +325,9 @@ impl Server {
         &self.inner.ping_schedule
     }
 
-    pub(crate) fn room_len(&self, room: &str) -> usize {
-        self.inner.registry.members(room).map_or(0, |members| members.len())
+    /// The group of this kind and name, if it has members.
+    pub(crate) fn group(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
+        self.inner.registry.groups().find(kind, name)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -370,11 +394,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_up_does_not_wait_for_who_enters_a_room_that_is_busy() {
+    async fn a_room_that_is_busy_holds_up_only_who_enters_it() {
         let server = Server::builder_without_connect().build().expect("valid options");
         enter(&server, "busy", "ann");
         enter(&server, "quiet", "ben");
-        let members = server.inner.registry.members("busy").expect("it has a member");
+        let members = server.group(Kind::Room, "busy").expect("it has a member");
         let (runtime, entering) = (tokio::runtime::Handle::current(), server.clone());
         let (tell, told) = mpsc::channel();
         let late = members.while_held(|| {
@@ -384,17 +408,19 @@ mod tests {
                 enter(&entering, "busy", "late");
             });
             told.recv().expect("it has begun");
-            // Until it holds the registry's lock.
-            while server.inner.registry.is_free() {
+            // Until it waits for the room.
+            while server.connection("late").is_none() {
                 thread::yield_now();
             }
-            assert!(server.connection("ben").is_some() && server.connection("late").is_none());
+            assert!(server.connection("ben").is_some() && server.room("busy").len() == 1);
+            enter(&server, "quiet", "eve");
+            server.kick("eve").expect("it is there");
             let frame = || Frame::new("here");
             assert!(server.send("ben", frame()).is_ok());
-            assert_eq!(server.broadcast("quiet", frame()).expect("it is open"), 1);
+            assert_eq!(server.broadcast("quiet", frame()).expect("it is open").reached, 1);
             late
         });
         late.join().expect("no panic");
-        assert_eq!(server.room_len("busy"), 2);
+        assert_eq!(server.room("busy").len(), 2);
     }
 }

@@ -4,7 +4,7 @@
 #[cfg(not(all(test, shuttle)))]
 mod chosen {
     pub(crate) use std::hash::RandomState as NameHasher;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use std::thread_local;
 
     pub(crate) use parking_lot::Mutex;
@@ -26,7 +26,7 @@ mod chosen {
     use std::sync::PoisonError;
 
     use shuttle::sync::MutexGuard;
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use shuttle::thread_local;
 
     /// A schedule must replay: the same names share a lock each time.
@@ -56,5 +56,5 @@ mod chosen {
 }
 
 pub(crate) use chosen::{
-    AtomicBool, AtomicUsize, Mutex, NameHasher, has_runtime, spawn, thread_local,
+    AtomicBool, AtomicU32, AtomicUsize, Mutex, NameHasher, has_runtime, spawn, thread_local,
 };

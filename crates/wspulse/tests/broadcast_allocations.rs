@@ -1,12 +1,15 @@
-//! What a broadcast allocates: as much for a thousand members as for ten, and nothing that stays.
+//! Alone in its process, so that no other test allocates meanwhile.
 //!
-//! A binary of its own with one test, so that no other test allocates meanwhile.
+//! What a broadcast allocates: as much for a thousand members as for ten, and nothing that stays.
 
-mod support_counts;
+mod support;
 
 use dhat::HeapStats;
-use support_counts::{Taker, builder, idle};
 use wspulse::{Frame, Server};
+
+use crate::support::clock::settle;
+use crate::support::house::open_house;
+use crate::support::taker::Taker;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -23,7 +26,7 @@ async fn fill(server: &Server, room: &str, members: usize) {
     for _ in 0..members {
         taker.join(server, room, "").await;
     }
-    idle().await;
+    settle().await;
 }
 
 /// Blocks and bytes that were allocated.
@@ -46,22 +49,22 @@ fn allocated<R>(run: impl FnOnce() -> R) -> Allocated {
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_allocates_for_its_frame_and_not_for_its_members() {
     let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
-    let server = builder().build().unwrap();
+    let server = open_house().build().unwrap();
     fill(&server, "ten", 10).await;
     fill(&server, "thousand", 1000).await;
     let payload = format!("\"{}\"", "x".repeat(PAYLOAD_BYTES)).into_bytes();
     let frame = Frame::new("news").with_payload(payload);
     // The runtime's run queue grows once to the number of tasks that are woken together.
     server.broadcast("thousand", frame.clone()).unwrap();
-    idle().await;
+    settle().await;
 
     let before = HeapStats::get();
     let ten = allocated(|| server.broadcast("ten", frame.clone()).unwrap());
-    idle().await;
+    settle().await;
     let thousand = allocated(|| server.broadcast("thousand", frame.clone()).unwrap());
     let delivering = {
         let before = HeapStats::get().total_blocks;
-        idle().await;
+        settle().await;
         HeapStats::get().total_blocks - before
     };
     let after = HeapStats::get();

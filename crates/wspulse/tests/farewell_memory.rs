@@ -1,14 +1,17 @@
-//! A transport that is being parted with, and whose client says nothing more, holds no read buffer.
+//! Alone in its process, so that no other test allocates meanwhile.
 //!
-//! A binary of its own with one test, so that no other test allocates meanwhile.
+//! A transport that is being parted with, and whose client says nothing more, holds no read buffer.
 
-mod support_counts;
+mod support;
 
 use std::time::Duration;
 
 use dhat::HeapStats;
-use support_counts::{builder, idle, join};
 use wspulse::DuplicatePolicy;
+
+use crate::support::clients::dial;
+use crate::support::clock::settle;
+use crate::support::house::open_house;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -21,7 +24,7 @@ const CLIENTS: usize = 100;
 #[tokio::test(start_paused = true)]
 async fn clients_that_come_back_beside_silent_transports_take_little_memory_for_those() {
     let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
-    let server = builder()
+    let server = open_house()
         .check_origin(|_| true)
         .resume_window(Duration::from_mins(1))
         .duplicates(DuplicatePolicy::Resume)
@@ -29,12 +32,12 @@ async fn clients_that_come_back_beside_silent_transports_take_little_memory_for_
         .unwrap();
     let (mut silent, mut back) = (Vec::new(), Vec::new());
     for client in 0..CLIENTS {
-        silent.push(join(&server, &client.to_string()).await);
+        silent.push(dial(&server, &client.to_string()).await);
     }
     for client in 0..CLIENTS {
-        back.push(join(&server, &client.to_string()).await);
+        back.push(dial(&server, &client.to_string()).await);
     }
-    idle().await;
+    settle().await;
     let parting = HeapStats::get().curr_bytes;
     // Longer than the server waits for an answer to its close frame.
     tokio::time::sleep(Duration::from_secs(11)).await;

@@ -1,14 +1,17 @@
-//! Connections that come and go leave no memory behind.
+//! Alone in its process, so that no other test allocates meanwhile.
 //!
-//! A binary of its own with one test, so that no other test allocates meanwhile.
+//! Connections that come and go leave no memory behind.
 
-mod support_counts;
+mod support;
 
 use std::time::Duration;
 
 use dhat::HeapStats;
-use support_counts::{builder, idle, join, numbered};
 use wspulse::Server;
+
+use crate::support::clients::{dial, named};
+use crate::support::clock::settle;
+use crate::support::house::open_house;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -22,27 +25,27 @@ const HARNESS_BYTES: usize = 2000;
 
 /// A life with everything in it: traffic both ways, a backlog, a resumption, one of the four ends.
 async fn live(server: &Server, number: usize) {
-    let mut ann = join(server, "ann").await;
-    ann.send(&numbered(number)).await.unwrap();
-    assert_eq!(ann.frame().await.unwrap(), numbered(number));
+    let mut ann = dial(server, "ann").await;
+    ann.send(&named(number)).await.unwrap();
+    assert_eq!(ann.frame().await.unwrap(), named(number));
     drop(ann);
-    idle().await;
+    settle().await;
     for number in 0..20 {
-        server.broadcast("lobby", numbered(number)).unwrap();
+        server.broadcast("lobby", named(number)).unwrap();
     }
-    let mut ann = join(server, "ann").await;
+    let mut ann = dial(server, "ann").await;
     for number in 0..20 {
-        assert_eq!(ann.frame().await.unwrap(), numbered(number));
+        assert_eq!(ann.frame().await.unwrap(), named(number));
     }
     match number % 4 {
         0 => server.kick("ann").unwrap(),
         1 => server.connection("ann").unwrap().close(),
         2 => {
-            let mut new = join(server, "ann").await;
+            let mut new = dial(server, "ann").await;
             ann.closed().await.unwrap();
             server.kick("ann").unwrap();
             new.closed().await.unwrap();
-            idle().await;
+            settle().await;
             return;
         }
         _ => {
@@ -53,13 +56,13 @@ async fn live(server: &Server, number: usize) {
     }
     ann.closed().await.unwrap();
     drop(ann);
-    idle().await;
+    settle().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_lives_leave_no_memory_behind() {
     let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
-    let server = builder()
+    let server = open_house()
         .resume_window(Duration::from_secs(1))
         .on_message(|connection, frame| async move { connection.send(frame).unwrap() })
         .build()

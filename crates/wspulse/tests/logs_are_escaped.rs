@@ -1,3 +1,5 @@
+//! In a process of its own, for its subscriber: it hears every line of the log as raw as can be.
+//!
 //! Nothing that a peer chooses can forge a line of the log or steer the terminal that shows it.
 
 use std::cell::RefCell;

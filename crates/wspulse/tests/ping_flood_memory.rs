@@ -1,15 +1,18 @@
-//! A peer that pings without end and reads nothing makes the server remember no more and no more.
+//! Alone in its process, so that no other test allocates meanwhile.
 //!
-//! A binary of its own with one test, so that no other test allocates meanwhile.
+//! A peer that pings without end and reads nothing makes the server remember no more and no more.
 
-mod support_counts;
+mod support;
 
 use std::time::Duration;
 
 use dhat::HeapStats;
-use support_counts::{builder, idle, join, join_narrow, numbered};
 use tokio::time::timeout;
 use wspulse::testing::masked;
+
+use crate::support::clients::{dial, dial_narrow, named};
+use crate::support::clock::settle;
+use crate::support::house::open_house;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -23,13 +26,15 @@ const SLACK_BYTES: usize = 8 * 1024;
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_pings_that_reads_nothing_keeps_memory_flat() {
     let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
-    let server =
-        builder().on_message(|connection, frame| connection.send(frame).unwrap()).build().unwrap();
-    let mut good = join(&server, "good").await;
-    let mut flooding = join_narrow(&server, "flooding").await;
+    let server = open_house()
+        .on_message(|connection, frame| connection.send(frame).unwrap())
+        .build()
+        .unwrap();
+    let mut good = dial(&server, "good").await;
+    let mut flooding = dial_narrow(&server, "flooding").await;
     // Its Pongs fill what its stream holds, and then nothing can be written to it.
     flooding.ping(&[0; 125]).await.unwrap();
-    idle().await;
+    settle().await;
     let before = HeapStats::get();
     for number in 0..2_000 {
         // It goes byte by byte through a stream of 16 bytes; the server reads on.
@@ -37,8 +42,8 @@ async fn a_flood_of_pings_that_reads_nothing_keeps_memory_flat() {
         let written = timeout(Duration::from_millis(1), flooding.write_raw(&ping)).await;
         written.expect("it is read").unwrap();
         if number % 500 == 0 {
-            good.send(&numbered(number)).await.unwrap();
-            assert_eq!(good.frame().await.unwrap(), numbered(number));
+            good.send(&named(number)).await.unwrap();
+            assert_eq!(good.frame().await.unwrap(), named(number));
         }
     }
     let after = HeapStats::get();

@@ -1,20 +1,23 @@
+//! Alone in its process, which it starts again with few file descriptors.
+//!
 //! A process that has no file descriptor left serves on as soon as it has one again.
 
 #![cfg(unix)]
 
-mod support_serve;
-mod support_wire;
+mod support;
 
 use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
 use axum::Router;
-use support_serve::serve_over_tcp;
-use support_wire::logs::Logs;
-use support_wire::{echo, echoes};
 use tokio::time::sleep;
 use wspulse::testing::{TestClient, request_head};
+
+use crate::support::clients::echoes;
+use crate::support::house::echo;
+use crate::support::listener::serve_over_tcp;
+use crate::support::logs::Logs;
 
 /// Set in the process whose descriptors are few.
 const ROLE: &str = "WSPULSE_FEW_DESCRIPTORS";

@@ -15,9 +15,9 @@ mod router;
 mod server;
 mod session;
 
-#[path = "../../../crates/wspulse-core/tests/json_reference/mod.rs"]
+#[path = "../../../crates/wspulse-core/tests/codecs/json_reference.rs"]
 mod json_reference;
-#[path = "../../../crates/wspulse-core/tests/readings/mod.rs"]
+#[path = "../../../crates/wspulse-core/tests/websocket/readings.rs"]
 mod readings;
 
 // The session's model, whose parts expect to be at the root of their crate.

@@ -9,6 +9,14 @@ use super::ServerBuilder;
 use crate::options::Delivery;
 
 impl ServerBuilder {
+    /// How many rooms a connection may be in at once, its home room included. Default 128; at least
+    /// 1, at most 4,096: its rooms are looked through one by one. Beyond it
+    /// [`Connection::join`](crate::Connection::join) fails.
+    pub const fn max_rooms_per_connection(mut self, rooms: usize) -> Self {
+        self.options.rooms_max = rooms;
+        self
+    }
+
     /// How fast each connection may send: messages and bytes per second, each with a burst, counted
     /// over all its transports. Default: no limit. Messages per second and their burst are 1 to
     /// 1,000,000, bytes per second and their burst 1 to 1,000,000,000.

@@ -92,7 +92,8 @@ impl Driver {
     /// The peer does not answer: what was written up to this frame is taken for arrived.
     #[cold]
     pub(super) fn presume(&self, number: u64, is_news: bool) {
-        let ConnectionShared { mailbox, server, id, room, .. } = &*self.connection;
+        let ConnectionShared { mailbox, server, id, .. } = &*self.connection;
+        let room = self.connection.room();
         mailbox.presume(number, server.queued_bytes());
         if is_news {
             tracing::debug!(
@@ -129,7 +130,7 @@ impl Driver {
 impl ConnectionShared {
     /// Counts frames that are known to have arrived.
     pub(super) fn count_acknowledged(&self, frames: usize, age: Option<Duration>) {
-        let acknowledged = FramesAcknowledged { room: &self.room, id: &self.id, frames, age };
+        let acknowledged = FramesAcknowledged { room: self.room(), id: &self.id, frames, age };
         self.server.metrics().record(|hooks| hooks.frames_acknowledged(&acknowledged));
     }
 }

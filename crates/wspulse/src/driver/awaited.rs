@@ -35,7 +35,8 @@ impl Inbound<'_> {
     /// Gives a frame that answers a request of the server's to whoever waits for it, or back.
     #[cold]
     pub(super) fn take_answer(&mut self, frame: Frame) -> Result<Flow, Frame> {
-        let ConnectionShared { server, room, id, mailbox, .. } = &**self.turn.connection;
+        let connection = &**self.turn.connection;
+        let ConnectionShared { server, id, mailbox, .. } = connection;
         let is_answer = server.options().requests.is_answer(frame.event());
         if !is_answer || frame.id().is_empty() || !self.turn.session.is_connected() {
             return Err(frame);
@@ -44,7 +45,7 @@ impl Inbound<'_> {
             if !RequestCounter::made(frame.id()) {
                 return Err(frame);
             }
-            let unmatched = ReplyUnmatched { room, id };
+            let unmatched = ReplyUnmatched { room: connection.room(), id };
             server.metrics().record(|hooks| hooks.reply_unmatched(&unmatched));
         }
         Ok(self.turn.session.handle_taken())

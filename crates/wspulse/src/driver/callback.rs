@@ -201,7 +201,7 @@ impl Drop for Turn<'_> {
 }
 
 pub(super) fn report_panic(connection: &ConnectionShared, kind: CallbackKind, panic: &PanicError) {
-    let (id, room) = (&*connection.id, &*connection.room);
+    let (id, room) = (&*connection.id, connection.room());
     tracing::error!(
         id = Escaped::new(id).as_str(),
         room = Escaped::new(room).as_str(),
@@ -279,7 +279,7 @@ impl Driver {
         let kind = running.kind;
         tracing::warn!(
             id = %Escaped::new(&self.connection.id),
-            room = %Escaped::new(&self.connection.room),
+            room = %Escaped::new(self.connection.room()),
             callback = kind.as_str(),
             "callback outlasted the drain_timeout of the closing server and was cancelled"
         );

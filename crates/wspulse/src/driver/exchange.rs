@@ -20,7 +20,8 @@ impl Driver {
     /// it was. If that is not possible, tells how many frames it does not get.
     pub(super) fn resume_at(&self, received: Option<u64>) -> Option<usize> {
         let number = received?;
-        let ConnectionShared { mailbox, server, room, id, .. } = &*self.connection;
+        let ConnectionShared { mailbox, server, id, .. } = &*self.connection;
+        let room = self.connection.room();
         let Ok(ResumedAt { freed, finished }) = mailbox.resume_at(number, server.queued_bytes())
         else {
             let stats = mailbox.stats();

@@ -107,7 +107,7 @@ impl Driver {
         if !self.session.callbacks_are_over() {
             tracing::debug!(
                 id = Escaped::new(&self.connection.id).as_str(),
-                room = Escaped::new(&self.connection.room).as_str(),
+                room = Escaped::new(self.connection.room()).as_str(),
                 "no runtime is left to call on_disconnect"
             );
         }

@@ -205,7 +205,8 @@ impl Driver {
     }
 
     fn report_violation(&self, error: &ProtocolError) {
-        let ConnectionShared { id, room, .. } = &*self.connection;
+        let ConnectionShared { id, .. } = &*self.connection;
+        let room = self.connection.room();
         let (id, room) = (Escaped::new(id), Escaped::new(room));
         if let ProtocolError::MessageTooBig { .. } = error {
             tracing::warn!(
@@ -259,7 +260,8 @@ impl Inbound<'_> {
 
     #[inline]
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, room, id, mailbox, .. } = &**self.turn.connection;
+        let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
+        let room = self.turn.connection.room();
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| {
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
@@ -308,7 +310,8 @@ impl Inbound<'_> {
     /// The first of a transport at WARN, lest a flood of messages becomes a flood of lines.
     #[cold]
     fn report_undecodable(&mut self, payload_bytes: usize, error: &DecodeError) {
-        let ConnectionShared { server, room, id, .. } = &**self.turn.connection;
+        let ConnectionShared { server, id, .. } = &**self.turn.connection;
+        let room = self.turn.connection.room();
         let error = error.get_ref();
         // Escaped inside, so that a flood costs nothing where nobody listens at DEBUG.
         if mem::replace(self.undecodable_seen, true) {

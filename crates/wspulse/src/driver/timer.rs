@@ -53,7 +53,7 @@ impl Driver {
             return Poll::Ready(());
         }
         let schedule = self.connection.server.ping_schedule();
-        let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key));
+        let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key as usize));
         // While a transport comes up no wait is long, and every connection begins so.
         let look = || (!self.arrivals.has_upgrade()).then(|| Instant::now() + LOOK);
         let deadline = ping_slot.or_else(look).map_or(latest, |look| look.min(latest));

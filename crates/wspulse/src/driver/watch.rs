@@ -117,7 +117,8 @@ fn tell(
     held: Duration,
     calls: usize,
 ) {
-    let ConnectionShared { server, room, id, .. } = connection;
+    let ConnectionShared { server, id, .. } = connection;
+    let room = connection.room();
     report(server, &CallbackBlocked { room, id, callback, event, held, calls });
 }
 

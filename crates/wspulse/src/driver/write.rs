@@ -291,7 +291,8 @@ fn record_sent(
     payload_bytes: usize,
     waiting: usize,
 ) {
-    let ConnectionShared { server, room, id, .. } = connection;
+    let ConnectionShared { server, id, .. } = connection;
+    let room = connection.room();
     let capacity = server.options().send_buffer_frames;
     server.metrics().record(|hooks| {
         let sent = MessagesSent { room, id, messages, payload_bytes, waiting, capacity };

@@ -42,6 +42,8 @@ impl From<Refused> for Response {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the client's address is unknown")
             }
             Refused::TooManyEnding => (StatusCode::SERVICE_UNAVAILABLE, "too many are ending"),
+            Refused::TooManyRooms => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+            Refused::OtherUser => (StatusCode::FORBIDDEN, "the session is another user's"),
             Refused::OtherRoom => (StatusCode::CONFLICT, "the session is in another room"),
         };
         // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.

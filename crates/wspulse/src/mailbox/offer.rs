@@ -12,6 +12,8 @@ pub(crate) struct Offered {
     /// How many older frames of the queue were dropped for it.
     pub(crate) evicted: usize,
     pub(crate) outcome: Outcome,
+    /// Whether the connection waits for its client.
+    pub(crate) is_suspended: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -48,8 +50,13 @@ pub(super) fn offer(
 #[inline]
 fn push(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
     match queue.push(frame, policy) {
-        Ok(Pushed { evicted, .. }) => Offered { evicted, outcome: Outcome::Queued },
-        Err(full) => Offered { evicted: 0, outcome: Outcome::Refused(full.into()) },
+        Ok(Pushed { evicted, .. }) => {
+            Offered { evicted, outcome: Outcome::Queued, is_suspended: false }
+        }
+        Err(full) => {
+            let outcome = Outcome::Refused(full.into());
+            Offered { evicted: 0, outcome, is_suspended: false }
+        }
     }
 }
 
@@ -72,7 +79,7 @@ fn offer_within(
         Outcome::Queued => made_room.outcome,
         outcome @ (Outcome::QueuedAtServerLimit | Outcome::Refused(_)) => outcome,
     };
-    Offered { evicted: made_room.evicted + pushed.evicted, outcome }
+    Offered { evicted: made_room.evicted + pushed.evicted, outcome, is_suspended: false }
 }
 
 /// Charges a frame to what all queues hold, and drops this queue's oldest frames for it where they
@@ -93,13 +100,13 @@ fn make_room(
             queued_bytes.release(freed_bytes);
             let capacity_bytes = queued_bytes.capacity_bytes();
             let outcome = Outcome::Refused(BufferLimit::ServerBytes { capacity_bytes });
-            return Offered { evicted, outcome };
+            return Offered { evicted, outcome, is_suspended: false };
         }
         freed_bytes += queue.evict_oldest().unwrap_or_default();
         evicted += 1;
     }
     let outcome = if evicted == 0 { Outcome::Queued } else { Outcome::QueuedAtServerLimit };
-    Offered { evicted, outcome }
+    Offered { evicted, outcome, is_suspended: false }
 }
 
 impl From<QueueFull> for BufferLimit {

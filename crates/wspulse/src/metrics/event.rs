@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wspulse_core::DisconnectReason;
 
-use super::{CallbackKind, DropReason, Limit, RequestOutcome};
+use super::{CallbackKind, DropReason, GroupKind, Limit, RequestOutcome};
 
 /// Declares the structs, each with a function that makes one.
 macro_rules! events {
@@ -106,7 +106,9 @@ events! {
     }
     /// A frame was broadcast.
     MessageBroadcast<'a> {
-        /// The room.
+        /// Who it was for. What goes to several rooms at once is told once for each.
+        group: GroupKind,
+        /// The room; empty for other groups than rooms.
         room: &'a str,
         /// The encoded frame, in bytes. Where members have different codecs, all its encodings
         /// together, each counted once.

@@ -59,8 +59,11 @@ fn of_several_ends_one_counts() {
         let another_kick = contender(|server| server.kick("ann").is_ok());
         let was_closed = server.end(connection.shared(), Disconnect::Closed);
         assert_eq!(connection.state(), ConnectionState::Closed);
-        assert_eq!((server.connection_count(), server.room_count()), (0, 0));
+        assert_eq!(server.connection_count(), 0);
+        // Who has ended it has left its room as well when that returns.
+        assert!(!was_closed || server.room_count() == 0);
         let ends = [kick, another_kick].map(|end| end.join().expect("no panic"));
+        assert_eq!(server.room_count(), 0);
         let winners = ends.into_iter().chain([was_closed]).filter(|won| *won).count();
         assert_eq!(winners, 1);
         close(&server);

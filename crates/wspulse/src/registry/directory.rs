@@ -17,7 +17,7 @@ pub(super) trait Named {
 /// those who have a name of the same shard in hand, and these hold it for a moment only: no other
 /// lock is taken under a shard's but a mailbox's.
 ///
-/// It changes under the registry's lock alone.
+/// That of connections changes under the registry's lock alone.
 pub(super) struct Directory<T> {
     hasher: NameHasher,
     shards: [Mutex<HashTable<Arc<T>>>; SHARDS],
@@ -54,9 +54,27 @@ impl<T: Named> Directory<T> {
         }
     }
 
-    pub(super) fn remove(&self, named: &Arc<T>) {
+    /// What has this name, made if there is nothing; it is visited in the same moment.
+    pub(super) fn visit_or_insert(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Arc<T>,
+        visit: impl FnOnce(&T),
+    ) -> Arc<T> {
+        let hash = self.hash(name);
+        let mut shard = self.shard(hash).lock();
+        let entry = shard.entry(hash, |it| **it.name() == *name, |it| self.hash(it.name()));
+        let named = Arc::clone(entry.or_insert_with(make).get());
+        visit(&named);
+        named
+    }
+
+    /// Removes this one, if it is there and `decide`, in the same moment, says so.
+    pub(super) fn remove_if(&self, named: &Arc<T>, decide: impl FnOnce() -> bool) {
         let hash = self.hash(named.name());
-        if let Ok(entry) = self.shard(hash).lock().find_entry(hash, |it| Arc::ptr_eq(it, named)) {
+        if let Ok(entry) = self.shard(hash).lock().find_entry(hash, |it| Arc::ptr_eq(it, named))
+            && decide()
+        {
             entry.remove();
         }
     }
@@ -83,12 +101,16 @@ impl<T: Named> Directory<T> {
         }
     }
 
-    /// To be called under the registry's lock, for them to be those of one instant.
+    /// Of connections under the registry's lock, for them to be those of one instant.
     pub(super) fn all(&self) -> Vec<Arc<T>> {
         self.shards
             .iter()
             .flat_map(|shard| shard.lock().iter().cloned().collect::<Vec<_>>())
             .collect()
+    }
+
+    pub(super) fn count(&self, counts: impl Fn(&T) -> bool) -> usize {
+        self.shards.iter().map(|shard| shard.lock().iter().filter(|it| counts(it)).count()).sum()
     }
 
     /// As [`all`](Self::all).

@@ -12,13 +12,13 @@ use crate::options::admission::AdmissionOptions;
 pub(super) struct Places {
     limits: AdmissionOptions,
     /// By the key of the connection's task.
-    taken: HashMap<usize, Place>,
+    taken: HashMap<u32, Place>,
     /// How many places each group takes; those that take one, no others.
     by_group: HashMap<AddressGroup, usize>,
     /// How many have an id that a client may come back with.
     named: usize,
     /// Those that have ended and whose tasks still run, by the key of the task.
-    ending: HashMap<usize, Option<AddressGroup>>,
+    ending: HashMap<u32, Option<AddressGroup>>,
     ending_by_group: HashMap<AddressGroup, usize>,
 }
 
@@ -85,7 +85,7 @@ impl Places {
         Ok(())
     }
 
-    pub(super) fn take(&mut self, task_key: usize, place: Place) {
+    pub(super) fn take(&mut self, task_key: u32, place: Place) {
         if self.limits.limit_connections() {
             self.taken.insert(task_key, place);
             self.named += usize::from(place.is_named);
@@ -95,7 +95,7 @@ impl Places {
 
     /// A connection's client has come back by its id, maybe from elsewhere. Where that is not
     /// known, it counts where it did.
-    pub(super) fn keep(&mut self, task_key: usize, group: Option<AddressGroup>) {
+    pub(super) fn keep(&mut self, task_key: u32, group: Option<AddressGroup>) {
         let Some(place) = self.taken.get_mut(&task_key) else { return };
         // A client that was told its random id may come back with it.
         self.named += usize::from(!std::mem::replace(&mut place.is_named, true));
@@ -107,7 +107,7 @@ impl Places {
     }
 
     /// A connection has ended: it counts as one that is ending until its task is forgotten.
-    pub(super) fn free(&mut self, task_key: usize) {
+    pub(super) fn free(&mut self, task_key: u32) {
         if let Some(place) = self.taken.remove(&task_key) {
             self.named -= usize::from(place.is_named);
             leave(&mut self.by_group, place.group);
@@ -121,7 +121,7 @@ impl Places {
     }
 
     /// The task of a connection that has ended is about to return.
-    pub(super) fn forget(&mut self, task_key: usize) {
+    pub(super) fn forget(&mut self, task_key: u32) {
         if let Some(group) = self.ending.remove(&task_key) {
             leave(&mut self.ending_by_group, group);
             if self.ending.is_empty() {
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn nothing_is_left_of_connections_that_have_ended() {
         let mut places = places(Some(2));
-        for (task_key, group) in [HERE, HERE, THERE, None].into_iter().enumerate() {
+        for (task_key, group) in (0..).zip([HERE, HERE, THERE, None]) {
             places.take(task_key, place(group));
         }
         places.keep(0, THERE);

@@ -67,7 +67,7 @@ impl ReturnRules {
         room: &str,
     ) -> Result<bool, Refused> {
         match self.room_changes {
-            _ if *session.room == *room => Ok(true),
+            _ if *session.room() == *room => Ok(true),
             RoomChange::Keep => Ok(true),
             RoomChange::Replace => Ok(false),
             RoomChange::Refuse => Err(Refused::OtherRoom),

@@ -130,7 +130,7 @@ impl Drop for Waiting {
             shared.mailbox.forget_request(&self.id, answer);
         }
         let finished = RequestFinished {
-            room: &shared.room,
+            room: shared.room(),
             id: &shared.id,
             outcome: self.outcome,
             duration: self.sent_at.elapsed(),

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Members;
-use super::members::Inner;
+use super::Group;
+use super::group::Inner;
 use crate::runtimes::Home;
 use crate::yielding::Yielding;
 
@@ -90,10 +90,10 @@ impl Waves {
 /// others still serve members. From then on broadcasts wake the members, and those that wait are
 /// woken at once.
 #[must_use = "a large room's broadcasts reach nobody until its waves run"]
-pub(crate) struct RunningWaves(Arc<Members>);
+pub(crate) struct RunningWaves(Arc<Group>);
 
 impl RunningWaves {
-    pub(super) const fn new(members: Arc<Members>) -> Self {
+    pub(super) const fn new(members: Arc<Group>) -> Self {
         Self(members)
     }
 
@@ -107,7 +107,7 @@ impl RunningWaves {
     }
 }
 
-impl Members {
+impl Group {
     /// Waits for members to be woken; false if there are no members any more.
     async fn next_wave(&self) -> bool {
         poll_fn(|cx| {

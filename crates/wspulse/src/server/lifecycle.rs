@@ -25,9 +25,10 @@ use crate::driver::Driver;
 use crate::driver::watch::Blocking;
 use crate::http::Exchange;
 use crate::mailbox::{End, Mailbox};
-use crate::registry::{Arrival, EndRule, Refused, Registered, Speaks};
+use crate::registry::{Arrival, EndRule, Entrance, Refused, Registered, Speaks};
 use crate::restored::Asked;
-use crate::sync::{self, AtomicUsize};
+use crate::room::{HomeSlot, Kind, NotJoined};
+use crate::sync;
 use crate::token::{Proof, Token, TokenKey};
 use crate::transport::{ComesBack, Upgrade, turn_away};
 use crate::turns::Turns;
@@ -46,12 +47,19 @@ impl Found {
     }
 }
 
+/// What a new connection is to be a member of.
+struct ToJoin<'a> {
+    home: Option<Entrance<'a>>,
+    user: Option<Entrance<'a>>,
+    also_in: Vec<Arc<str>>,
+}
+
 impl Server {
     /// The number of sessions that wait for their clients. It looks at every connection: for a
     /// gauge now and then, not for a hot path.
     pub fn suspended_count(&self) -> usize {
-        let connections = self.inner.registry.connections();
-        connections.iter().filter(|conn| conn.state() == ConnectionState::Suspended).count()
+        let connections = self.inner.registry.all();
+        connections.iter().filter(|conn| conn.mailbox.state() == ConnectionState::Suspended).count()
     }
 
     /// A handshake begins: its place among all others of this server.
@@ -88,10 +96,24 @@ impl Server {
         }
     }
 
+    fn tell_of_too_many_rooms(&self, rooms: usize) {
+        if let Some(not_logged) = self.inner.too_many_rooms.lock().due() {
+            let rooms_max = self.options().rooms_max;
+            tracing::error!(
+                rooms,
+                rooms_max,
+                not_logged,
+                "clients are refused: they are admitted to more rooms than \
+                 max_rooms_per_connection allows"
+            );
+        }
+    }
+
     /// A line in a while, since clients can cause it at will where they name their room themselves.
     fn warn_of_other_room(&self, connection: &ConnectionShared, wanted_room: &str) {
         if let Some(not_logged) = self.inner.other_rooms.lock().due() {
-            let ConnectionShared { id, room, .. } = connection;
+            let ConnectionShared { id, .. } = connection;
+            let room = connection.room();
             tracing::warn!(
                 ?id,
                 ?room,
@@ -112,11 +134,22 @@ impl Server {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let options = self.options();
-        let Admission { room, id, data, protocol: _ } = admission;
-        if self.callbacks().transport_restore.is_some() {
-            upgrade.asked = Some(Asked { room: Arc::clone(&room), data: data.clone() });
+        let Admission { room, also_in, user, id, data, protocol: _ } = admission;
+        let rooms = also_in.len() + usize::from(room.is_some());
+        if rooms > options.rooms_max {
+            self.tell_of_too_many_rooms(rooms);
+            return Err(Refused::TooManyRooms);
         }
-        let wanted_room = Arc::clone(&room);
+        if self.callbacks().transport_restore.is_some() {
+            upgrade.asked =
+                Some(Asked { room: room.clone().unwrap_or_default(), data: data.clone() });
+        }
+        let registry = &self.inner.registry;
+        // Before the registry's lock, under which nobody waits for a fan-out.
+        let home = room.map(|room| registry.groups().enter(Kind::Room, &room, &self.inner.meter));
+        let user = user.map(|user| registry.groups().enter(Kind::User, &user, &self.inner.meter));
+        let home_group = home.as_ref().map(Entrance::group);
+        let user_group = user.as_ref().map(Entrance::group);
         let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
         let speaks = match exchange {
             None => Speaks::Plain,
@@ -139,43 +172,65 @@ impl Server {
         let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
         let id = id.unwrap_or_else(|| speaks.session_id());
         let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
-        let registered = self.inner.registry.register(
-            Arrival { id: &id, is_named, room: &wanted_room, speaks, upgrade },
+        let registered = registry.register(
+            Arrival {
+                id: &id,
+                is_named,
+                home: home_group,
+                user: user_group.map(|user| &**user.name()),
+                speaks,
+                upgrade,
+            },
             options.returns,
             self.end_deadline(),
             &self.inner.meter,
             |task_key| ConnectionShared {
                 server: self.clone(),
                 id: Arc::clone(&id),
-                room,
+                home: home_group.cloned(),
+                user: user_group.cloned(),
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
                 mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec),
                 ended: Notify::new(),
-                room_slot: AtomicUsize::new(0),
                 task_key,
+                home_slot: HomeSlot::none(),
             },
-        )?;
+        );
+        let to_join = ToJoin { home, user, also_in };
+        let settled = registered.map(|registered| self.settle_registered(registered, to_join));
         self.deliver_lifecycle();
-        self.settle_registered(registered, &wanted_room);
-        Ok(())
+        settled
     }
 
     /// Has a transport go where it was registered.
-    fn settle_registered(&self, registered: Registered, wanted_room: &str) {
+    fn settle_registered(&self, registered: Registered, to_join: ToJoin<'_>) {
         match registered {
-            Registered::New { connection, predecessor, mut upgrade, waves } => {
+            Registered::New { connection, predecessor, mut upgrade, replaced } => {
+                let waves = [to_join.home, to_join.user].map(|entrance| {
+                    // Who has ended meanwhile is a member of nothing, and its task says so.
+                    entrance.and_then(|entrance| entrance.join(&connection).ok().flatten())
+                });
+                for room in &to_join.also_in {
+                    let _ = self.join(&connection, Kind::Room, room);
+                }
+                if let Some(replaced) = replaced {
+                    self.inner.registry.groups().leave_all(&replaced, &self.inner.meter);
+                }
+                // The hooks hear of it before its callbacks run.
+                self.deliver_lifecycle();
                 // Its session may have ended while this was looked at.
                 upgrade.comes_back = None;
                 self.inner.runtimes.note_current();
                 self.spawn(Driver::new(connection, upgrade, predecessor));
-                if let Some(waves) = waves {
+                for waves in waves.into_iter().flatten() {
                     self.spawn_stealable(waves.run());
                 }
             }
             Registered::Attached { connection, displaced } => {
-                if *connection.room != *wanted_room {
+                let wanted_room = to_join.home.as_ref().map_or("", |home| home.group().name());
+                if connection.room() != wanted_room {
                     self.warn_of_other_room(&connection, wanted_room);
                 }
                 if let Some(displaced) = displaced {
@@ -186,6 +241,35 @@ impl Server {
                 self.say_no(&connection, upgrade, OVERTAKEN);
             }
         }
+    }
+
+    /// Makes a connection a member of a group.
+    pub(crate) fn join(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        kind: Kind,
+        name: &str,
+    ) -> Result<(), NotJoined> {
+        // A closing server waits until the hooks have heard of it.
+        let _pending = self.inner.tasks.token();
+        let joined =
+            self.inner.registry.groups().enter(kind, name, &self.inner.meter).join(connection);
+        self.deliver_lifecycle();
+        // On a thread without a runtime they are dropped, and broadcasts wake the members.
+        if let Some(waves) = joined?.filter(|_| sync::has_runtime()) {
+            self.spawn_stealable(waves.run());
+        }
+        Ok(())
+    }
+
+    /// Takes a connection out of a group; tells whether it was a member.
+    pub(crate) fn leave(&self, connection: &ConnectionShared, kind: Kind, name: &str) -> bool {
+        let _pending = self.inner.tasks.token();
+        let groups = self.inner.registry.groups();
+        let group = groups.find(kind, name);
+        let was_member = group.is_some_and(|it| groups.leave(&it, connection, &self.inner.meter));
+        self.deliver_lifecycle();
+        was_member
     }
 
     /// The session whose token a client offers; if the application has admitted it under an id, the
@@ -234,6 +318,8 @@ impl Server {
         disconnect: Disconnect,
         rule: EndRule,
     ) -> bool {
+        // A closing server waits until the rooms are left, too.
+        let _pending = self.inner.tasks.token();
         let end = End { disconnect, deadline: self.end_deadline() };
         let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
         self.deliver_lifecycle();

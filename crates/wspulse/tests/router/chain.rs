@@ -7,7 +7,8 @@ use tokio::sync::Barrier;
 use wspulse::Frame;
 use wspulse::router::{Context, Extension, HandlerResult, Layer, Middleware, Next, Router};
 
-use crate::support::{Client, Journal, Log};
+use crate::support::dispatch::{Client, Journal};
+use crate::support::logs::Logs;
 
 #[tokio::test]
 async fn a_frame_goes_to_the_handler_of_its_event() {
@@ -165,11 +166,14 @@ async fn events_match_exactly_and_in_their_case() {
 async fn an_unmatched_event_is_logged_unless_there_is_a_fallback() {
     let client = Client::alone().await;
     let router = Router::builder().build().unwrap();
-    let log = Log::listen();
+    let log = Logs::capture();
 
     client.dispatch(&router, Frame::new("unknown")).await;
 
-    assert_eq!(log.lines(), [r#"WARN router: unmatched event event="unknown" id="c""#]);
+    assert_eq!(
+        log.of("wspulse::router"),
+        [r#"WARN router: unmatched event event="unknown" id="c""#]
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use wspulse::router::{
     Context, Data, Extension, ExtractError, Handler, HandlerError, Json, Next, Router, State,
 };
 
-use crate::support::{Client, Journal, Log};
+use crate::support::dispatch::{Client, Journal};
+use crate::support::logs::Logs;
 
 /// Runs a handler and returns what `on_error` gets.
 async fn failure<Args>(frame: Frame, handler: impl Handler<Args>) -> Option<HandlerError> {
@@ -191,9 +192,12 @@ async fn middleware_may_deal_with_an_error_itself() {
 async fn an_error_that_nobody_deals_with_is_logged() {
     let client = Client::alone().await;
     let router = Router::builder().on("a", || Err::<(), _>("no")).build().unwrap();
-    let log = Log::listen();
+    let log = Logs::capture();
 
     client.dispatch(&router, Frame::new("a")).await;
 
-    assert_eq!(log.lines(), [r#"WARN router: handler failed event="a" id="c" error=no"#]);
+    assert_eq!(
+        log.of("wspulse::router"),
+        [r#"WARN router: handler failed event="a" id="c" error=no"#]
+    );
 }

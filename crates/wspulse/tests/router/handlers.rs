@@ -8,7 +8,7 @@ use wspulse::router::{
 };
 use wspulse::{Admission, Connection, Frame, SendError, Server};
 
-use crate::support::{Client, Journal};
+use crate::support::dispatch::{Client, Journal};
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 struct Move {

@@ -7,4 +7,5 @@ mod recovery;
 mod replies;
 mod serving;
 mod setup;
+#[path = "../support/mod.rs"]
 mod support;

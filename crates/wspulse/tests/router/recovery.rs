@@ -6,7 +6,8 @@ use futures_util::FutureExt as _;
 use wspulse::Frame;
 use wspulse::router::{Context, Handler, HandlerError, Layer, Next, Recovery, Router};
 
-use crate::support::{Client, Journal, Log};
+use crate::support::dispatch::{Client, Journal};
+use crate::support::logs::Logs;
 
 fn panicking() {
     panic!("oh no");
@@ -16,9 +17,9 @@ fn panicking() {
 async fn recovered<Args>(handler: impl Handler<Args>) -> Vec<String> {
     let client = Client::alone().await;
     let router = Router::builder().layer(Recovery).on("a", handler).build().unwrap();
-    let log = Log::listen();
+    let log = Logs::capture();
     client.dispatch(&router, Frame::new("a")).await;
-    log.lines()
+    log.of("wspulse::router")
 }
 
 #[tokio::test]
@@ -69,11 +70,11 @@ async fn recovery_catches_a_panic_in_middleware_further_in() {
         .layer(async |_: Context, _: Next| panicking())
         .build()
         .unwrap();
-    let log = Log::listen();
+    let log = Logs::capture();
 
     client.dispatch(&router, Frame::new("a")).await;
 
-    assert_eq!(log.lines().len(), 1);
+    assert_eq!(log.of("wspulse::router").len(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use wspulse::metrics::CallbackPanicked;
 use wspulse::router::{HandlerResult, Json, Recovery, Router};
 use wspulse::{Admission, Connection, Frame, MetricsCollector, Server, ServerBuilder};
 
-use crate::support::{Client, Journal};
+use crate::support::dispatch::{Client, Journal};
 
 fn server() -> ServerBuilder {
     Server::builder_sync(|_| Ok(Admission::room("r")))

@@ -3,7 +3,7 @@
 use wspulse::router::{Context, Router, RouterError, State};
 use wspulse::{Connection, Frame};
 
-use crate::support::{Client, Journal};
+use crate::support::dispatch::{Client, Journal};
 
 #[test]
 fn a_handler_for_the_empty_event_is_refused() {

@@ -162,8 +162,8 @@ impl App {
             Some(excluded) => server.broadcast_except(room, excluded, frame),
             None => server.broadcast(room, frame),
         };
-        if let Ok(reached) = result {
-            self.offered.fetch_add(reached, Ordering::Relaxed);
+        if let Ok(fan_out) = result {
+            self.offered.fetch_add(fan_out.reached, Ordering::Relaxed);
             for member in members.iter().filter(|member| excluded != Some(member)) {
                 life(member).accept(number);
             }

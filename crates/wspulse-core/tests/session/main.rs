@@ -1,0 +1,16 @@
+//! The session's state machine, under a clock that is an argument.
+
+mod awaited;
+mod callback_order;
+mod endless_times;
+mod ends;
+mod exchange;
+mod heartbeat;
+mod inbound;
+mod panics;
+mod races;
+mod rig;
+mod stalls;
+mod suspension_limit;
+mod token_bucket;
+mod transitions;

@@ -1,0 +1,10 @@
+//! What a metrics collector is told: what, when, how often, in which order.
+
+mod concurrency;
+mod delivery;
+mod faults;
+mod lifecycle;
+#[path = "../support/mod.rs"]
+mod support;
+mod suspensions;
+mod traffic;

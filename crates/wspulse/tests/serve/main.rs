@@ -1,0 +1,12 @@
+//! `wspulse::serve`: HTTP and TLS, in which what strangers do has limits.
+
+mod accept_queue;
+mod deadlines;
+mod http;
+mod limits;
+mod nodelay_of_websockets;
+mod options;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+mod tls_handshakes_that_fail;

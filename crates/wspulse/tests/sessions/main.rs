@@ -1,0 +1,18 @@
+//! A session outlives its transports, whoever comes back to it, and when.
+
+mod announced;
+mod another_room;
+mod client_scenarios;
+mod connection_handle;
+mod duplicate_ids;
+mod heartbeat;
+mod late_first_handshakes;
+mod late_handshakes;
+mod races;
+mod requests;
+mod restored;
+mod resumes;
+mod stopped_server;
+#[path = "../support/mod.rs"]
+mod support;
+mod suspended_buffer;
