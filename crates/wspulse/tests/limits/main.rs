@@ -11,6 +11,7 @@ mod messages;
 mod options;
 mod options_admission;
 mod queued_bytes;
+mod request_options;
 mod send_buffer_bytes;
 mod session_limit_options;
 #[path = "../support/mod.rs"]
