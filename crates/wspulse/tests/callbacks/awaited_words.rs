@@ -11,18 +11,19 @@ use wspulse::{Connection, Delivery, Frame, NotAcknowledged, SendError, Server, S
 use crate::support::clients::{Client, dial, numbered};
 use crate::support::clock::WINDOW;
 use crate::support::house::open_house;
+use crate::support::speaker::{ANN, Heard, Speaker};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
 
-type Heard = mpsc::UnboundedReceiver<Result<(), NotAcknowledged>>;
+type Outcomes = mpsc::UnboundedReceiver<Result<(), NotAcknowledged>>;
 
 fn promising() -> ServerBuilder {
     open_house().resume_window(WINDOW).delivery(Delivery::AtLeastOnce)
 }
 
 /// A server whose callback for the first message sends a frame and awaits its acknowledgement.
-fn waiting(builder: ServerBuilder) -> (Server, Heard) {
+fn waiting(builder: ServerBuilder) -> (Server, Outcomes) {
     let (tell, heard) = mpsc::unbounded_channel();
     let server = builder.on_message(move |connection: Connection, frame| {
         let tell = tell.clone();
@@ -34,6 +35,15 @@ fn waiting(builder: ServerBuilder) -> (Server, Heard) {
         }
     });
     (server.build().unwrap(), heard)
+}
+
+/// How many of its messages the client hears are handled.
+async fn acknowledged(client: &mut Speaker) -> u64 {
+    loop {
+        if let Heard::Ack(count) = client.hear().await {
+            return count;
+        }
+    }
 }
 
 /// Sends more messages than may wait, and only then answers the Ping.
@@ -164,4 +174,45 @@ async fn a_callback_may_ask_its_own_client_past_messages_that_wait() {
     for _ in 1..100 {
         assert_eq!(heard.recv().await.unwrap(), "message");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_of_a_client_that_counts_is_read_past_messages_that_wait() {
+    let (server, mut heard) =
+        waiting(open_house().resume_window(WINDOW).delivery(Delivery::ExactlyOnce));
+    let (mut ann, _) = Speaker::begin(&server, ANN).await;
+    for n in 0..100 {
+        ann.client.send(&numbered(n)).await.unwrap();
+    }
+    while ann.hear().await != Heard::Ask {}
+    ann.ack(1).await;
+    assert_eq!(timeout(LONG, heard.recv()).await.unwrap(), Some(Ok(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_counts_hears_of_its_reply_as_handled_once_those_before_it_are() {
+    let gate = Arc::new(Semaphore::new(0));
+    let server = open_house().resume_window(WINDOW).delivery(Delivery::ExactlyOnce).on_message({
+        let gate = Arc::clone(&gate);
+        move |connection: Connection, frame| {
+            let gate = Arc::clone(&gate);
+            async move {
+                if frame.payload().as_ref() == b"0" {
+                    connection.request(Frame::new("who")).within(LONG).await.unwrap();
+                }
+                gate.acquire().await.unwrap().forget();
+            }
+        }
+    });
+    let server = server.build().unwrap();
+    let (mut ann, _) = Speaker::begin(&server, ANN).await;
+    for n in 0..2 {
+        ann.client.send(&numbered(n)).await.unwrap();
+    }
+    while !matches!(ann.hear().await, Heard::Frame(_)) {}
+    ann.client.send(&Frame::new("reply").with_id("~srv.1")).await.unwrap();
+    ann.ask().await;
+    assert_eq!(acknowledged(&mut ann).await, 0, "the first is not handled, nor what follows");
+    gate.add_permits(2);
+    assert_eq!(acknowledged(&mut ann).await, 3);
 }
