@@ -116,8 +116,8 @@ pub use middleware::{Layer, Middleware, Next};
 pub use recovery::Recovery;
 pub use reply::{IntoReply, Reply, ReplyError};
 
-use crate::connection::Connection;
-use crate::handler::Outcome;
+use crate::app::connection::Connection;
+use crate::app::handler::Outcome;
 use builder::ErrorHandler;
 use middleware::Chain;
 

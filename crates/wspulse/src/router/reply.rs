@@ -12,7 +12,7 @@ use super::extract::Json;
 #[cfg(feature = "msgpack")]
 use super::extract::MsgPack;
 use super::handler::HandlerResult;
-use crate::connection::Connection;
+use crate::app::connection::Connection;
 
 /// What a handler may return for whoever asked: `()`, [`Json<T>`](Json), `MsgPack<T>` with the
 /// feature `msgpack`, or a [`Reply`].

@@ -1,0 +1,9 @@
+//! What an application holds and gives: the handles, the builder, the callbacks.
+
+pub(crate) mod builder;
+pub(crate) mod connection;
+pub(crate) mod handler;
+pub(crate) mod request;
+pub(crate) mod restored;
+pub(crate) mod room;
+pub(crate) mod server;
