@@ -173,7 +173,7 @@ impl Driver {
     /// whether frames wait.
     fn drive_mailbox(&mut self) -> bool {
         let Collected { mail, has_frames, awaits } = self.connection.mailbox.collect();
-        if awaits || self.session.is_awaiting() {
+        if awaits != self.session.is_awaiting() {
             self.drive_awaited(awaits);
         }
         if let Some(mail) = mail {

@@ -19,16 +19,21 @@ impl Driver {
     /// Tells the session whether something `is_awaited` that the client must say.
     #[cold]
     pub(super) fn drive_awaited(&mut self, is_awaited: bool) {
-        if !self.session.runs_callback() {
-            // Whatever waited for room has returned.
-            self.connection.mailbox.forget_room_awaited();
-        }
+        self.forget_room_awaited();
         if is_awaited {
             self.session.handle_awaited(now());
         } else {
             self.session.handle_awaited_over();
         }
         self.settle();
+    }
+
+    /// A callback has returned: it waits for room no more.
+    #[cold]
+    pub(super) fn forget_room_awaited(&self) {
+        if !self.session.runs_callback() {
+            self.connection.mailbox.forget_room_awaited();
+        }
     }
 }
 

@@ -266,6 +266,9 @@ impl Driver {
                 self.turn().panicked(kind, panic, now());
             }
         }
+        if self.session.is_awaiting() {
+            self.forget_room_awaited();
+        }
         self.settle();
         true
     }
