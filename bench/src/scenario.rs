@@ -10,6 +10,7 @@ mod inbound;
 mod memory;
 mod paced;
 mod replay;
+mod requests;
 mod returning;
 mod rooms;
 mod slow;
@@ -134,6 +135,7 @@ impl Scenario {
 /// All scenarios whose load is known beforehand; [`paced()`] ones depend on what these found out.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = vec![echo::scenario(1), echo::scenario(100)];
+    all.extend([requests::scenario(1), requests::scenario(64)]);
     all.push(fanout::one_at_a_time(100));
     all.extend([(100, 16), (1000, 16), (10_000, 8)].map(|(n, w)| fanout::saturated(n, w)));
     all.push(rooms::scenario(1000, 10));

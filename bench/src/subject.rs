@@ -44,6 +44,8 @@ pub(crate) enum Mode {
     Echo,
     Room,
     Count,
+    /// Requests are replied to.
+    Answer,
 }
 
 /// A server that runs; it is killed when this is dropped.
@@ -152,12 +154,18 @@ impl Subject {
         report::Subject { name, version, note }
     }
 
+    /// The same server, whose clients send requests.
+    pub(crate) fn asking(&self) -> Self {
+        Self { dialect: Dialect::Request, ..self.clone() }
+    }
+
     /// Starts it on a free port and waits until it listens.
     pub(crate) fn start(&self, mode: Mode) -> io::Result<Running> {
         let mode = match mode {
             Mode::Echo => "echo",
             Mode::Room => "room",
             Mode::Count => "count",
+            Mode::Answer => "answer",
         };
         let mut command = affinity::command(&self.program());
         command.args(&self.command[1..]).args(["--mode", mode, "--port", "0"]);

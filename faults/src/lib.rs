@@ -31,6 +31,7 @@ pub use siege::{KIB, MIB, Siege};
 #[doc = include_str!("../../docs/migration.md")]
 #[doc = include_str!("../../docs/options.md")]
 #[doc = include_str!("../../docs/proxies.md")]
+#[doc = include_str!("../../docs/requests.md")]
 #[doc = include_str!("../../docs/routing.md")]
 #[doc = include_str!("../../docs/security.md")]
 #[doc = include_str!("../../docs/ways-in.md")]

@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
+use wspulse::router::{Json, Router};
 use wspulse::{
     Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, Server,
 };
@@ -87,11 +88,13 @@ fn server(
         Mode::Count => {
             builder.on_message(|connection: Connection, frame| count(&connection, &frame))
         }
+        Mode::Answer => builder
+            .router(Router::builder().on("m", |Json(text): Json<String>| Json(text)).build()?),
     };
     let builder = match (codec, mode) {
         (CodecChoice::Json, _) => builder.codec(JsonCodec),
         (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
-        (CodecChoice::Raw, Mode::Echo | Mode::Room) => builder.codec(Verbatim),
+        (CodecChoice::Raw, Mode::Echo | Mode::Room | Mode::Answer) => builder.codec(Verbatim),
     };
     let builder = match delivery {
         DeliveryChoice::AtMostOnce => builder,

@@ -2,6 +2,7 @@
 
 mod acks;
 mod action;
+mod awaited;
 mod config;
 mod exchange;
 mod expiry;
@@ -27,6 +28,7 @@ use crate::websocket::Flow;
 use acks::Acks;
 pub use acks::AskConfig;
 pub use action::Action;
+pub use awaited::AwaitedConfig;
 pub use config::{Predecessor, SessionConfig};
 use expiry::RareDeadlines;
 use inbound::InboundWatch;
@@ -184,11 +186,12 @@ impl Session {
     /// A frame came from the peer. Says whether the next one is welcome.
     pub fn handle_frame(&mut self, frame: Frame) -> Flow {
         if matches!(self.state, State::Connected(_)) {
+            self.note_waiting(&frame);
             self.callbacks.push(SessionEvent::Message(frame));
         } else {
             self.actions.push_back(Action::Discarded(1));
         }
-        if self.has_room() { Flow::Continue } else { Flow::Pause }
+        self.flow_behind_waiting()
     }
 
     /// A message came that is no frame, and the application wants to hear of it. Says whether the
@@ -197,7 +200,7 @@ impl Session {
         if matches!(self.state, State::Connected(_)) {
             self.callbacks.push(SessionEvent::Undecodable(error));
         }
-        if self.has_room() { Flow::Continue } else { Flow::Pause }
+        self.flow_behind_waiting()
     }
 
     /// The connection has ended, for this reason and no other. What was accepted is flushed until
@@ -265,6 +268,7 @@ impl Session {
     fn handle_room_and_answers(&mut self, was_paused: bool, now: Instant) {
         self.answer_if_due();
         if was_paused {
+            self.forget_awaited();
             self.resume_reading(now);
         }
     }

@@ -14,8 +14,9 @@ use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
-    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
+    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
+    SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -163,6 +164,20 @@ impl MetricsCollector for OtelCollector {
     fn frames_lost(&self, event: &FramesLost<'_>) {
         let &FramesLost { room, frames, .. } = event;
         self.record(room, |to, attributes| to.lost.add(frames as u64, attributes.room()));
+    }
+
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        let &RequestFinished { room, outcome, duration, .. } = event;
+        self.record(room, |to, attributes| {
+            to.requests.add(1, attributes.request(outcome));
+            if matches!(outcome, RequestOutcome::Replied | RequestOutcome::Refused) {
+                to.request_duration.record(duration.as_secs_f64(), attributes.room());
+            }
+        });
+    }
+
+    fn reply_unmatched(&self, event: &ReplyUnmatched<'_>) {
+        self.record(event.room, |to, attributes| to.unmatched.add(1, attributes.room()));
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

@@ -190,5 +190,16 @@ fn write_delivery(to: &mut Writer<'_, '_>) -> fmt::Result {
         series.acknowledgement_age.encode(metric.encode_family(&labels(room, None))?)
     })?;
     let help = "Frames that were promised to clients, who do not get them";
-    to.counter("frames_lost", help, |s| s.lost.get())
+    to.counter("frames_lost", help, |s| s.lost.get())?;
+    write_requests(to)
+}
+
+fn write_requests(to: &mut Writer<'_, '_>) -> fmt::Result {
+    let help = "Requests to clients, by outcome";
+    to.counters("requests", help, "outcome", |s| s.requests.seen().collect())?;
+    let help = "Time from a request to its reply";
+    to.histogram("request_duration_seconds", help, |metric, room, series| {
+        series.request_duration.encode(metric.encode_family(&labels(room, None))?)
+    })?;
+    to.counter("replies_unmatched", "Replies for which nobody waits", |s| s.unmatched.get())
 }

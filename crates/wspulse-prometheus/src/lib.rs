@@ -14,8 +14,9 @@ use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
-    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
+    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
+    SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -160,6 +161,20 @@ impl MetricsCollector for PrometheusCollector {
     fn frames_lost(&self, event: &FramesLost<'_>) {
         let &FramesLost { room, frames, .. } = event;
         self.count(room, |series| series.lost.add(frames));
+    }
+
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        let &RequestFinished { room, outcome, duration, .. } = event;
+        self.count(room, |series| {
+            series.requests.add(outcome.as_str());
+            if matches!(outcome, RequestOutcome::Replied | RequestOutcome::Refused) {
+                series.request_duration.observe(duration.as_secs_f64());
+            }
+        });
+    }
+
+    fn reply_unmatched(&self, event: &ReplyUnmatched<'_>) {
+        self.count(event.room, |series| series.unmatched.add(1));
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

@@ -54,6 +54,9 @@ pub(crate) const CALLBACKS: &[&str] = &[
     OTHER,
 ];
 
+pub(crate) const REQUESTS: &[&str] =
+    &["replied", "refused", "timed_out", "closed", "overloaded", "abandoned", OTHER];
+
 /// Where a value stands in a label's list. The last place is for what a later wspulse may add.
 pub(crate) fn place(labels: &[&str], value: &str) -> usize {
     labels.iter().position(|label| *label == value).unwrap_or(labels.len() - 1)
@@ -113,6 +116,7 @@ pub(crate) struct Buckets {
     pub(crate) fanout: Vec<f64>,
     pub(crate) utilization: Vec<f64>,
     pub(crate) acknowledgement_age: Vec<f64>,
+    pub(crate) request: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -137,6 +141,10 @@ pub(crate) struct Series {
     pub(crate) acknowledged: Counter,
     pub(crate) acknowledgement_age: Histogram,
     pub(crate) lost: Counter,
+    pub(crate) requests: Counters,
+    /// Of those that were answered.
+    pub(crate) request_duration: Histogram,
+    pub(crate) unmatched: Counter,
     pub(crate) pong_timeouts: Counter,
     pub(crate) panics: Counters,
     pub(crate) blocked: Counters,
@@ -163,6 +171,9 @@ impl Series {
             acknowledged: Counter::default(),
             acknowledgement_age: Histogram::new(&buckets.acknowledgement_age),
             lost: Counter::default(),
+            requests: Counters::new(REQUESTS),
+            request_duration: Histogram::new(&buckets.request),
+            unmatched: Counter::default(),
             pong_timeouts: Counter::default(),
             panics: Counters::new(CALLBACKS),
             blocked: Counters::new(CALLBACKS),

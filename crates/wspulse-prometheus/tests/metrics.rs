@@ -384,7 +384,8 @@ fn what_no_metric_could_be_called_is_no_namespace() {
 #[test]
 fn buckets_must_be_there_and_ascend() {
     type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [Set; 4] = [
+    let options: [Set; 5] = [
+        Builder::request_duration_buckets,
         Builder::connection_duration_buckets,
         Builder::broadcast_fanout_buckets,
         Builder::send_buffer_utilization_buckets,

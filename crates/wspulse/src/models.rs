@@ -11,6 +11,7 @@ mod expiry;
 mod hooks;
 mod mailbox;
 mod registry;
+mod requests;
 mod rooms;
 mod shutdown;
 mod stage;

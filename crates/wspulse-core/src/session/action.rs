@@ -24,6 +24,9 @@ pub enum Action {
     },
     /// Owe a client of `wspulse.1` the number of its messages that are handled.
     Answer(u64),
+    /// Tell whoever awaits something of the client that it will not be heard: as many messages wait
+    /// in front of it as may. Reading pauses.
+    Overloaded,
     /// Count a peer that was silent for too long; its transport is dismissed next.
     PongTimeout,
     /// Count a peer that left a message incomplete for too long; its transport is dismissed next.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::acks::AskConfig;
+use super::awaited::AwaitedConfig;
 use super::suspension::SuspensionLimit;
 use crate::heartbeat::HeartbeatConfig;
 use crate::rate::InboundRate;
@@ -23,6 +24,8 @@ pub struct SessionConfig {
     pub resume_window: Duration,
     /// How many received frames may wait for their callback before reading stops; at least 1.
     pub inbound_frames_max: usize,
+    /// How much may wait for their callback while something is awaited of the client.
+    pub awaited: AwaitedConfig,
     /// How fast a peer may send, if that is limited.
     pub inbound_rate: Option<InboundRate>,
     /// How long a message may take from its first byte to its last, times left out in which the

@@ -69,10 +69,13 @@ impl Session {
         self.has_room() && !self.is_rate_paused()
     }
 
-    /// Whether fewer frames wait for their callback than may.
+    /// Whether fewer messages wait for their callback than may.
     pub(super) fn has_room(&self) -> bool {
         match self.state {
-            State::Connected(_) => self.callbacks.messages() < self.config.inbound_frames_max,
+            State::Connected(_) => {
+                self.callbacks.messages() < self.config.inbound_frames_max
+                    || self.has_awaited_room()
+            }
             State::Opening
             | State::Suspended { .. }
             | State::Lost { .. }

@@ -1,5 +1,6 @@
 //! The session's state machine, under a clock that is an argument.
 
+mod awaited;
 mod callback_order;
 mod endless_times;
 mod ends;

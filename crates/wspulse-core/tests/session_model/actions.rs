@@ -21,6 +21,7 @@ impl Driver {
                 Action::Ping => self.send_ping(env),
                 Action::Presume { number, is_news } => self.presume_unanswered(number, is_news),
                 Action::Answer(count) => self.answer_client(count),
+                Action::Overloaded => unreachable!("nothing is awaited"),
                 // Only to be counted; the loss that follows is checked like any other.
                 Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),

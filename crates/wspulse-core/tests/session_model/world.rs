@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wspulse_core::session::{Predecessor, SessionConfig, SuspensionLimit};
+use wspulse_core::session::{AwaitedConfig, Predecessor, SessionConfig, SuspensionLimit};
 use wspulse_core::websocket::ProtocolError;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, HeartbeatConfig, TransportLost};
 
@@ -58,6 +58,7 @@ impl World {
             write_rate_min: u32::MAX,
             resume_window: promise.resume_window(&mut env),
             inbound_frames_max: 1 + env.up_to(3),
+            awaited: AwaitedConfig { messages_max: 0, bytes_max: 0 },
             inbound_rate: None,
             message_timeout: env.millis(10, 3_000),
             ask: promise.ask(&mut env),

@@ -5,6 +5,7 @@ mod announcements;
 mod auth;
 mod codecs;
 mod overflow;
+mod requests;
 mod session_limits;
 
 use std::fmt;

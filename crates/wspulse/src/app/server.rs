@@ -17,6 +17,7 @@ use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 use crate::app::builder::{ServerBuilder, boxed_connect};
 use crate::app::connection::Connection;
 use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture};
+use crate::app::request::RequestCounter;
 use crate::app::room::{Room, User};
 use crate::ground::panics;
 use crate::ground::ping_schedule::PingSchedule;
@@ -67,6 +68,7 @@ struct Inner {
     other_rooms: Mutex<Throttle>,
     too_many_rooms: Mutex<Throttle>,
     blocking: Blocking,
+    requests: RequestCounter,
     /// Gives broadcasts to all connections one order.
     everybody: Mutex<()>,
 }
@@ -165,6 +167,7 @@ impl Server {
                 other_rooms: Mutex::default(),
                 too_many_rooms: Mutex::default(),
                 blocking: Blocking::default(),
+                requests: RequestCounter::default(),
                 everybody: Mutex::default(),
             }),
         })
@@ -280,6 +283,11 @@ impl Server {
     /// A handle to the room of this name, whether it has members or not.
     pub fn room(&self, id: impl Into<Arc<str>>) -> Room {
         Room::new(self.clone(), id.into())
+    }
+
+    #[inline]
+    pub(crate) fn requests(&self) -> &RequestCounter {
+        &self.inner.requests
     }
 
     /// Tells this server from others, as long as it lives.

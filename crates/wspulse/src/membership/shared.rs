@@ -64,6 +64,11 @@ impl ConnectionShared {
         self.server.codecs().of(self.mailbox.codec())
     }
 
+    /// Tells this connection from others, as long as it lives.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// How long the connection has existed, suspended times included.
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()
@@ -154,6 +159,7 @@ impl ConnectionShared {
 
     /// Drops the frames that still wait: the connection has ended, or its task is gone.
     pub(crate) fn discard_backlog(&self) {
+        self.mailbox.close_requests();
         let dropped = self.mailbox.discard(self.server.queued_bytes());
         self.count_dropped(dropped, DropReason::Ended);
     }

@@ -217,6 +217,11 @@ impl Client {
         self.0.lock().say(control);
     }
 
+    /// Says a message.
+    pub(super) fn say_text(&self, text: &str) {
+        self.0.lock().say_text(text);
+    }
+
     /// Whether the server has let go of the transport.
     pub(super) fn is_let_go(&self) -> bool {
         self.0.lock().is_dropped
@@ -259,9 +264,12 @@ impl WireState {
         self.reader.take().into_iter().for_each(Waker::wake);
     }
 
-    /// Text of less than 126 bytes, masked with nothing (RFC 6455 §5.2 and §5.3).
     fn say(&mut self, control: &Control) {
-        let text = control.to_text().expect("it is known");
+        self.say_text(&control.to_text().expect("it is known"));
+    }
+
+    /// Text of less than 126 bytes, masked with nothing (RFC 6455 §5.2 and §5.3).
+    fn say_text(&mut self, text: &str) {
         let length = u8::try_from(text.len()).expect("short");
         self.said.extend_from_slice(&[0x81, 0x80 | length, 0, 0, 0, 0]);
         self.said.extend_from_slice(text.as_bytes());

@@ -1,6 +1,7 @@
 //! What the server's own operations can fail with.
 
 mod buffer_limit;
+mod request;
 
 use std::error::Error;
 use std::fmt;
@@ -9,6 +10,7 @@ use wspulse_core::codec::EncodeError;
 use wspulse_core::{Escaped, Frame, Overflow};
 
 pub use buffer_limit::BufferLimit;
+pub use request::{RequestError, RequestLimit};
 
 /// Why it cannot be said that all has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,11 @@ pub enum NotAcknowledged {
     /// The connection has ended before.
     #[error("wspulse: the connection ended before all frames were acknowledged")]
     Closed,
+    /// The callback of the connection that waited has so many messages of the client behind it that
+    /// the acknowledgement is not read before it returns; see
+    /// [`ServerBuilder::read_ahead`](crate::ServerBuilder::read_ahead).
+    #[error("wspulse: too many messages wait in front of the acknowledgement; see read_ahead")]
+    Overloaded,
 }
 
 /// Why a connection was not renewed.

@@ -4,6 +4,7 @@ pub(crate) mod admission;
 mod auth;
 mod delivery;
 mod overflow;
+mod requests;
 mod returns;
 mod session_limits;
 
@@ -26,6 +27,7 @@ use auth::AuthOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
 pub(crate) use overflow::OverflowOptions;
+pub(crate) use requests::RequestOptions;
 pub(crate) use returns::ReturnRules;
 pub use returns::RoomChange;
 pub(crate) use session_limits::SessionLimits;
@@ -56,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) overflow: OverflowOptions,
     pub(crate) announcements: Announcements,
     pub(crate) auth: AuthOptions,
+    pub(crate) requests: RequestOptions,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -78,7 +81,7 @@ pub enum DuplicatePolicy {
 
 /// How many received frames may wait for `on_message` before reading stops and TCP pushes back.
 /// Enough to keep a handler busy while the next read is under way.
-const INBOUND_FRAMES_MAX: usize = 32;
+pub(crate) const INBOUND_FRAMES_MAX: usize = 32;
 
 const PING_INTERVAL_MAX: Duration = Duration::from_mins(5);
 const PONG_TIMEOUT_MAX: Duration = Duration::from_mins(10);
@@ -127,6 +130,7 @@ impl Default for Options {
             overflow: OverflowOptions::default(),
             announcements: Announcements::default(),
             auth: AuthOptions::default(),
+            requests: RequestOptions::default(),
         }
     }
 }
@@ -139,6 +143,7 @@ impl Options {
             write_rate_min: self.write_rate_min,
             resume_window: self.resume_window,
             inbound_frames_max: INBOUND_FRAMES_MAX,
+            awaited: self.requests.awaited,
             inbound_rate: self.session_limits.inbound_rate,
             message_timeout: self.session_limits.message_timeout,
             ask: self.delivery.ask(),
@@ -159,6 +164,7 @@ impl Options {
         self.codecs.check(&self.delivery)?;
         self.announcements.check(self.codecs.default_codec())?;
         self.auth.check()?;
+        self.requests.check()?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
@@ -251,6 +257,7 @@ impl fmt::Debug for Options {
             .field("announcements", &self.announcements)
             .field("auth", &self.auth);
         self.session_limits.fields(&mut debug);
+        self.requests.fields(&mut debug);
         debug.finish_non_exhaustive()
     }
 }

@@ -1,9 +1,9 @@
 //! Sending to a connection.
 
-use wspulse_core::{Frame, Marks, Outgoing, Overflow};
+use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
 use super::Connection;
-use crate::membership::mailbox::{Offered, Outcome};
+use crate::membership::mailbox::{Offered, Outcome, Waiter};
 use crate::membership::shared::ConnectionState;
 use crate::observe::metrics::{DropReason, Limit};
 use crate::settings::error::SendError;
@@ -61,6 +61,15 @@ impl Connection {
             Ok(encoded) => encoded,
             Err(source) => return Err(SendError::Encode { frame, source }),
         };
+        self.send_encoded(frame, encoded)
+    }
+
+    #[inline]
+    pub(crate) fn send_encoded(
+        &self,
+        frame: Frame,
+        encoded: EncodedFrame,
+    ) -> Result<(), SendError> {
         let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
             return Err(SendError::Closed { frame });
         };
@@ -76,6 +85,7 @@ impl Connection {
                 Ok(())
             }
             Outcome::Refused(limit) => {
+                self.shared.mailbox.await_room(Waiter::here(&self.shared));
                 self.shared.count_refused(limit, DropReason::Rejected);
                 Err(SendError::Full { frame, limit })
             }

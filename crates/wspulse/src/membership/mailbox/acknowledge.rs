@@ -5,6 +5,8 @@ use tokio::time::Instant;
 use wspulse_core::OutboundStats;
 use wspulse_core::outbound::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt};
 
+use super::awaited::Waiter;
+use super::requests::Requests;
 use super::{Inner, Mailbox};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
@@ -13,7 +15,10 @@ use crate::settings::token::Proof;
 
 impl Mailbox {
     /// Who wants to hear that all has arrived which is held now; `None` if nothing is.
-    pub(crate) fn await_acknowledgement(&self) -> Result<Option<Answer>, NotAcknowledged> {
+    pub(crate) fn await_acknowledgement(
+        &self,
+        waiter: Waiter,
+    ) -> Result<Option<Answer>, NotAcknowledged> {
         let mut inner = self.inner.lock();
         if !inner.queue.keeps() {
             return Err(NotAcknowledged::NotPromised);
@@ -32,7 +37,8 @@ impl Mailbox {
                 Doubt::UntilAcknowledged if held == 0 => Err(NotAcknowledged::Unanswered),
                 Doubt::None if held == 0 => Ok(None),
                 Doubt::None | Doubt::UntilAcknowledged => {
-                    Ok(Some(inner.rare.get_or_insert_default().receipts.wait_for(held)))
+                    let receipts = &mut inner.rare.get_or_insert_default().receipts;
+                    Ok(Some(receipts.wait_for(held, waiter)))
                 }
             },
         }
@@ -187,7 +193,11 @@ impl Inner {
 /// What few connections need.
 #[derive(Default)]
 pub(super) struct Rare {
-    receipts: Receipts,
+    pub(super) receipts: Receipts,
+    pub(super) requests: Requests,
+    /// The connection's own callback was refused a frame: there is room once the client has
+    /// acknowledged others.
+    pub(super) awaits_room: bool,
     /// Of a client that speaks `wspulse.1`.
     proof: Option<Proof>,
     /// When the connection expires, if it does.
@@ -195,8 +205,9 @@ pub(super) struct Rare {
 }
 
 impl Rare {
-    const fn is_empty(&self) -> bool {
-        self.receipts.is_empty() && self.proof.is_none() && self.expires_at.is_none()
+    pub(super) fn is_empty(&self) -> bool {
+        let is_awaited = self.awaits_room || !self.requests.are_none();
+        !is_awaited && self.receipts.is_empty() && self.proof.is_none() && self.expires_at.is_none()
     }
 }
 
@@ -208,17 +219,18 @@ struct Receipt {
     /// How many frames must be acknowledged yet.
     frames: usize,
     answer: oneshot::Sender<Result<(), NotAcknowledged>>,
+    waiter: Waiter,
 }
 
 type Answer = oneshot::Receiver<Result<(), NotAcknowledged>>;
 
 impl Receipts {
     /// Somebody waits for the next so many frames.
-    pub(super) fn wait_for(&mut self, frames: usize) -> Answer {
+    pub(super) fn wait_for(&mut self, frames: usize, waiter: Waiter) -> Answer {
         // Who has given up waiting takes no place.
         self.0.retain(|receipt| !receipt.answer.is_closed());
         let (answer, receiver) = oneshot::channel();
-        self.0.push(Receipt { frames, answer });
+        self.0.push(Receipt { frames, answer, waiter });
         receiver
     }
 
@@ -245,6 +257,20 @@ impl Receipts {
     /// Nothing more will be acknowledged.
     pub(super) fn close(&mut self) {
         self.settle_if(|_| Some(Err(NotAcknowledged::Closed)));
+    }
+
+    /// Whether the connection's own callback waits for one.
+    pub(super) fn are_awaited(&self) -> bool {
+        let mut receipts = self.0.iter();
+        receipts.any(|receipt| receipt.waiter == Waiter::OwnCallback && !receipt.answer.is_closed())
+    }
+
+    /// Too much waits in front of the acknowledgement for a callback that waits for that.
+    pub(super) fn overload(&mut self) {
+        self.settle_if(|receipt| match receipt.waiter {
+            Waiter::OwnCallback => Some(Err(NotAcknowledged::Overloaded)),
+            Waiter::Other => None,
+        });
     }
 
     pub(super) const fn is_empty(&self) -> bool {

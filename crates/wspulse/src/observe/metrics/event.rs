@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wspulse_core::DisconnectReason;
 
-use super::{CallbackKind, DropReason, GroupKind, Limit};
+use super::{CallbackKind, DropReason, GroupKind, Limit, RequestOutcome};
 
 /// Declares the structs, each with a function that makes one.
 macro_rules! events {
@@ -173,6 +173,24 @@ events! {
         /// How many the client does not get, from the first that is lost on, of those that were
         /// accepted by then. Of a client that says to have more than were sent, those that waited.
         frames: usize,
+    }
+    /// A request to a client was answered, or will not be.
+    RequestFinished<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How.
+        outcome: RequestOutcome,
+        /// The time since it was put into the send buffer, suspensions included.
+        duration: Duration,
+    }
+    /// A client has answered what nobody waits for.
+    ReplyUnmatched<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
     }
     /// A peer was silent for the pong timeout.
     PongTimeout<'a> {

@@ -266,10 +266,20 @@ impl Inbound<'_> {
         server.metrics().record(|hooks| {
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
         });
-        if server.callbacks().message.is_none() {
+        let has_requested = server.requests().are_made();
+        if server.callbacks().message.is_none() && !has_requested {
             return Flow::Continue;
         }
-        match server.codecs().of(mailbox.codec()).decode(message) {
+        let spare = server.options().requests.answers_failures.then(|| message.clone());
+        let mut decoded = server.codecs().of(mailbox.codec()).decode(message);
+        if has_requested {
+            match decoded.map(|frame| self.take_answer(frame)) {
+                Ok(Ok(flow)) => return flow,
+                Ok(Err(frame)) => decoded = Ok(frame),
+                Err(error) => decoded = Err(error),
+            }
+        }
+        match decoded {
             Ok(frame) if self.turn.session.start_message() => {
                 self.turn.start_message(frame, self.now);
                 Flow::Continue
@@ -277,6 +287,9 @@ impl Inbound<'_> {
             Ok(frame) => self.turn.session.handle_frame(frame),
             Err(error) => {
                 self.report_undecodable(payload_bytes, &error);
+                if let Some(message) = spare {
+                    self.answer_undecodable(&message);
+                }
                 self.deliver_undecodable(error)
             }
         }
