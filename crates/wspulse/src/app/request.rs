@@ -9,23 +9,35 @@ use std::time::Duration;
 use wspulse_core::Frame;
 
 use crate::app::connection::Connection;
-use crate::ground::sync::AtomicUsize;
+use crate::ground::sync::{AtomicBool, AtomicUsize};
 use crate::settings::error::RequestError;
 pub use room::RoomRequest;
 use waiting::Waiting;
 
 /// Counts the requests of a server, and makes the ids of those that have none.
-#[derive(Default)]
-pub(crate) struct RequestCounter(AtomicUsize);
+pub(crate) struct RequestCounter {
+    made: AtomicUsize,
+    /// Beside the count, as every message asks for it.
+    look_closer: AtomicBool,
+}
 
 /// What the ids begin with that a server makes. No client has a reason to, and none needs to know.
 const ID_PREFIX: &str = "~srv.";
 
 impl RequestCounter {
-    /// Whether there were any: a server that makes none looks for no replies.
+    pub(crate) fn new(answers_failures: bool) -> Self {
+        Self { made: AtomicUsize::new(0), look_closer: AtomicBool::new(answers_failures) }
+    }
+
+    /// Whether a message may be a reply, or may have to be answered.
     #[inline]
+    pub(crate) fn look_closer(&self) -> bool {
+        self.look_closer.load(Ordering::Relaxed)
+    }
+
+    /// Whether there were any: a server that makes none looks for no replies.
     pub(crate) fn are_made(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.made.load(Ordering::Relaxed) > 0
     }
 
     /// Whether a server has made this id, or could have.
@@ -38,7 +50,8 @@ impl RequestCounter {
 
     /// Counts a request. One without an id is given one; by counting, so that a seed replays.
     fn name(&self, frame: Frame) -> Frame {
-        let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        self.look_closer.store(true, Ordering::Relaxed);
         if frame.id().is_empty() { frame.with_id(format!("{ID_PREFIX}{number}")) } else { frame }
     }
 }

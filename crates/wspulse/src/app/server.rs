@@ -147,6 +147,7 @@ impl Server {
         let registry = Registry::new(&options.admission);
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
+        let requests = RequestCounter::new(options.requests.answers_failures);
         Ok(Self {
             inner: Arc::new(Inner {
                 made_at: Instant::now(),
@@ -167,7 +168,7 @@ impl Server {
                 other_rooms: Mutex::default(),
                 too_many_rooms: Mutex::default(),
                 blocking: Blocking::default(),
-                requests: RequestCounter::default(),
+                requests,
                 everybody: Mutex::default(),
             }),
         })

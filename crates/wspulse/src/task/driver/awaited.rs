@@ -38,9 +38,37 @@ impl Driver {
 }
 
 impl Inbound<'_> {
+    /// As [`deliver`](Self::deliver), on a server that asks its clients, or answers what fails.
+    #[inline(never)]
+    pub(super) fn deliver_beside_requests(&mut self, message: InboundMessage<'_>) -> Flow {
+        let ConnectionShared { server, mailbox, .. } = &**self.turn.connection;
+        if server.callbacks().message.is_none() && !server.requests().are_made() {
+            return Flow::Continue;
+        }
+        let payload_bytes = message.as_bytes().len();
+        let spare = server.options().requests.answers_failures.then(|| message.clone());
+        let frame = match server.codecs().of(mailbox.codec()).decode(message) {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.report_undecodable(payload_bytes, &error);
+                if let Some(message) = spare {
+                    self.answer_undecodable(&message);
+                }
+                return self.deliver_undecodable(error);
+            }
+        };
+        match self.take_answer(frame) {
+            Ok(flow) => flow,
+            Err(frame) if self.turn.session.start_message() => {
+                self.turn.start_message(frame, self.now);
+                Flow::Continue
+            }
+            Err(frame) => self.turn.session.handle_frame(frame),
+        }
+    }
+
     /// Gives a frame that answers a request of the server's to whoever waits for it, or back.
-    #[cold]
-    pub(super) fn take_answer(&mut self, frame: Frame) -> Result<Flow, Frame> {
+    fn take_answer(&mut self, frame: Frame) -> Result<Flow, Frame> {
         let connection = &**self.turn.connection;
         let ConnectionShared { server, id, mailbox, .. } = connection;
         let is_answer = server.options().requests.is_answer(frame.event());
@@ -59,7 +87,7 @@ impl Inbound<'_> {
 
     /// Tells whoever asked by a message that is no frame, if its id can be read.
     #[cold]
-    pub(super) fn answer_undecodable(&self, message: &InboundMessage<'_>) {
+    fn answer_undecodable(&self, message: &InboundMessage<'_>) {
         let connection = Connection::new(Arc::clone(self.turn.connection));
         let Some(id) = connection.codec().read_id(message.as_bytes()) else { return };
         let told = ReplyError::new(ReplyError::UNDECODABLE, "the message is not a frame");

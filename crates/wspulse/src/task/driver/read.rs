@@ -231,7 +231,7 @@ pub(super) struct Inbound<'a> {
     pub(super) turn: Turn<'a>,
     lane: &'a mut ControlLane,
     undecodable_seen: &'a mut bool,
-    now: Instant,
+    pub(super) now: Instant,
     /// What the inbound rate says of the last message or Ping.
     pace: Pace,
     close: Option<PeerClose>,
@@ -266,20 +266,13 @@ impl Inbound<'_> {
         server.metrics().record(|hooks| {
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
         });
-        let has_requested = server.requests().are_made();
-        if server.callbacks().message.is_none() && !has_requested {
+        if server.requests().look_closer() {
+            return self.deliver_beside_requests(message);
+        }
+        if server.callbacks().message.is_none() {
             return Flow::Continue;
         }
-        let spare = server.options().requests.answers_failures.then(|| message.clone());
-        let mut decoded = server.codecs().of(mailbox.codec()).decode(message);
-        if has_requested {
-            match decoded.map(|frame| self.take_answer(frame)) {
-                Ok(Ok(flow)) => return flow,
-                Ok(Err(frame)) => decoded = Ok(frame),
-                Err(error) => decoded = Err(error),
-            }
-        }
-        match decoded {
+        match server.codecs().of(mailbox.codec()).decode(message) {
             Ok(frame) if self.turn.session.start_message() => {
                 self.turn.start_message(frame, self.now);
                 Flow::Continue
@@ -287,16 +280,13 @@ impl Inbound<'_> {
             Ok(frame) => self.turn.session.handle_frame(frame),
             Err(error) => {
                 self.report_undecodable(payload_bytes, &error);
-                if let Some(message) = spare {
-                    self.answer_undecodable(&message);
-                }
                 self.deliver_undecodable(error)
             }
         }
     }
 
     #[cold]
-    fn deliver_undecodable(&mut self, error: DecodeError) -> Flow {
+    pub(super) fn deliver_undecodable(&mut self, error: DecodeError) -> Flow {
         if self.turn.connection.server.callbacks().undecodable.is_none() {
             return Flow::Continue;
         }
@@ -309,7 +299,7 @@ impl Inbound<'_> {
 
     /// The first of a transport at WARN, lest a flood of messages becomes a flood of lines.
     #[cold]
-    fn report_undecodable(&mut self, payload_bytes: usize, error: &DecodeError) {
+    pub(super) fn report_undecodable(&mut self, payload_bytes: usize, error: &DecodeError) {
         let ConnectionShared { server, id, .. } = &**self.turn.connection;
         let room = self.turn.connection.room();
         let error = error.get_ref();
