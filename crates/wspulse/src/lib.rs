@@ -97,6 +97,7 @@ pub use settings::error::{
     ServerClosed,
 };
 pub use settings::options::{Delivery, DuplicatePolicy, RoomChange};
+pub use settings::room_options::RoomOptions;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{

@@ -1,6 +1,8 @@
 //! Who is where: ids, groups, and the queue of each connection.
 
+mod extras;
 mod group;
+mod history;
 pub(crate) mod mailbox;
 mod memberships;
 mod present;
@@ -9,6 +11,7 @@ pub(crate) mod shared;
 pub(crate) mod turns;
 mod waves;
 
+pub(crate) use extras::Outfit;
 pub(crate) use group::{
     Addressed, Addressees, Group, Kind, Overflow, Pushed, Queueing, push_to_all, push_to_each,
 };

@@ -6,6 +6,7 @@
 //! `shuttle::replay` plays again.
 
 mod delivery;
+mod histories;
 mod hooks;
 mod mailbox;
 mod registry;

@@ -141,7 +141,7 @@ impl Server {
         }
         let meter = Meter::new(options.metrics.take());
         let session_config = Arc::new(options.session_config());
-        let registry = Registry::new(&options.admission);
+        let registry = Registry::new(&options.admission, &options.rooms);
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
         Ok(Self {

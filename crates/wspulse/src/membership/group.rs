@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 
 use wspulse_core::EncodedFrame;
 
+use super::extras::Extras;
+use super::history::Prepared;
 use super::memberships::NotJoined;
 use super::present::Present;
 use super::waves::{RunningWaves, Waves};
@@ -22,6 +24,7 @@ use crate::settings::representations::Representations;
 pub(crate) struct Group {
     kind: Kind,
     name: Arc<str>,
+    pub(super) has_extras: bool,
     pub(super) inner: Mutex<Inner>,
     /// As the list is long; written under the lock, for those to read who do not wait for a fan-out.
     len: AtomicUsize,
@@ -52,6 +55,7 @@ pub(super) struct Inner {
     pub(super) list: Vec<Arc<ConnectionShared>>,
     present: Present,
     pub(super) waves: Waves,
+    pub(super) extras: Option<Box<Extras>>,
 }
 
 /// How a broadcast is queued.
@@ -126,11 +130,12 @@ pub(crate) enum Overflow {
 }
 
 impl Group {
-    pub(crate) fn new(kind: Kind, name: &str) -> Self {
+    pub(crate) fn new(kind: Kind, name: &str, extras: Option<Box<Extras>>) -> Self {
         Self {
             kind,
             name: name.into(),
-            inner: Mutex::default(),
+            has_extras: extras.is_some(),
+            inner: Mutex::new(Inner { extras, ..Inner::default() }),
             len: AtomicUsize::new(0),
             listing: Listing::default(),
         }
@@ -158,11 +163,18 @@ impl Group {
     pub(crate) fn join(
         self: &Arc<Self>,
         connection: &Arc<ConnectionShared>,
+        mut prepared: Prepared,
     ) -> Result<Option<RunningWaves>, NotJoined> {
         let mut inner = self.inner.lock();
+        if let Some(history) = inner.history() {
+            history.settle(connection.mailbox.codec(), &mut prepared);
+        }
         connection.enter(self, inner.list.len())?;
         inner.present.join(connection.mailbox.codec());
         inner.list.push(Arc::clone(connection));
+        if let Some(history) = inner.history() {
+            history.give(connection, prepared);
+        }
         let members = inner.list.len();
         self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
@@ -183,6 +195,11 @@ impl Group {
             inner.list.shrink_to_fit();
         }
         let members = inner.list.len();
+        if members == 0
+            && let Some(history) = inner.history()
+        {
+            history.clear();
+        }
         self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
         true
@@ -191,7 +208,11 @@ impl Group {
     /// Gives every member a reference to the frame, on a server that has one codec.
     pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> Pushed {
         let Addressed { excluded, queueing } = addressed;
-        self.inner.lock().push(queueing, |member| is_same(excluded, member), |_| Some(frame))
+        let inner = &mut *self.inner.lock();
+        if let Some(history) = inner.live_history() {
+            history.record(frame);
+        }
+        inner.push(queueing, |member| is_same(excluded, member), |_| Some(frame))
     }
 
     /// Gives every member a reference to the frame in its own codec, if it was made in all that are
@@ -205,12 +226,15 @@ impl Group {
         let inner = &mut *self.inner.lock();
         let left_out = addressed.excluded.filter(|excluded| excluded.is_in(self));
         let left_out = left_out.map(|member| member.mailbox.codec());
-        let present = inner.present.among(inner.list.len(), left_out);
+        let present = inner.present.among(inner.list.len(), left_out).union(inner.expected());
         let missing = present.without(frames.made());
         if !missing.is_empty() {
             return Err(missing);
         }
         let Addressed { excluded, queueing } = addressed;
+        if let Some(history) = inner.live_history() {
+            history.record_all(frames);
+        }
         let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
         Ok(inner.push(queueing, |member| is_same(excluded, member), frame_of))
     }
@@ -325,6 +349,7 @@ pub(crate) fn push_to_all(
     locked.sort_by_key(|(place, _)| *place);
     let mut needed = CodecSet::NONE;
     for (place, inner) in &locked {
+        needed = needed.union(inner.expected());
         let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, *place));
         needed = addressed.fold(needed, |needed, member| needed.with(member.mailbox.codec()));
     }
@@ -333,6 +358,9 @@ pub(crate) fn push_to_all(
         return Err(missing);
     }
     let pushed = locked.iter_mut().map(|(place, inner)| {
+        if let Some(history) = inner.live_history() {
+            history.record_all(frames);
+        }
         let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
         inner.push(queueing, |member| to.leaves_out(member, *place), frame_of)
     });

@@ -2,6 +2,7 @@
 //! commands, which outrank them.
 
 mod acknowledge;
+mod history;
 mod offer;
 mod transports;
 

@@ -19,6 +19,7 @@ use crate::settings::announcement::Announcements;
 use crate::settings::codecs::Codecs;
 use crate::settings::connect::ConnectRequest;
 use crate::settings::error::ConfigError;
+use crate::settings::room_options::RoomSettings;
 use admission::AdmissionOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
@@ -49,6 +50,7 @@ pub(crate) struct Options {
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
     pub(crate) announcements: Announcements,
+    pub(crate) rooms: RoomSettings,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -113,6 +115,7 @@ impl Default for Options {
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
             announcements: Announcements::default(),
+            rooms: RoomSettings::default(),
         }
     }
 }
@@ -142,6 +145,7 @@ impl Options {
         self.delivery.check(self.resume_window)?;
         self.codecs.check(&self.delivery)?;
         self.announcements.check(self.codecs.default_codec())?;
+        self.rooms.check(&self.codecs)?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
@@ -224,7 +228,8 @@ impl fmt::Debug for Options {
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
             .field("delivery", &self.delivery)
-            .field("announcements", &self.announcements);
+            .field("announcements", &self.announcements)
+            .field("rooms", &self.rooms);
         self.session_limits.fields(&mut debug);
         debug.finish_non_exhaustive()
     }

@@ -13,6 +13,7 @@ use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
 /// counts of its members (`room/present.rs`).
 pub(crate) struct Representations<'a> {
     codecs: &'a Codecs,
+    frame: &'a Frame,
     made: [Option<EncodedFrame>; CODECS_MAX],
 }
 
@@ -24,14 +25,14 @@ pub(crate) struct NotExpressed {
 }
 
 impl<'a> Representations<'a> {
-    pub(crate) fn new(codecs: &'a Codecs) -> Self {
-        Self { codecs, made: Default::default() }
+    pub(crate) fn new(codecs: &'a Codecs, frame: &'a Frame) -> Self {
+        Self { codecs, frame, made: Default::default() }
     }
 
-    /// Makes those of `frame` that are missing. It calls the application's codecs: hold no lock.
-    pub(crate) fn make(&mut self, missing: CodecSet, frame: &Frame) -> Result<(), NotExpressed> {
+    /// Makes those that are missing. It calls the application's codecs: hold no lock.
+    pub(crate) fn make(&mut self, missing: CodecSet) -> Result<(), NotExpressed> {
         for id in missing.iter() {
-            let encoded = self.codecs.encode(id, frame).map_err(|source| {
+            let encoded = self.codecs.encode(id, self.frame).map_err(|source| {
                 let codec = self.codecs.of(id).name().map(str::to_owned);
                 NotExpressed { codec, source }
             })?;
@@ -49,6 +50,17 @@ impl<'a> Representations<'a> {
 
     pub(crate) fn of(&self, id: CodecId) -> Option<&EncodedFrame> {
         self.made[id.place()].as_ref()
+    }
+
+    /// All that were made.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (CodecId, &EncodedFrame)> {
+        let places = CodecId::ALL.into_iter().zip(&self.made);
+        places.filter_map(|(id, made)| Some((id, made.as_ref()?)))
+    }
+
+    /// What it was made of, on a server on which it may have to be made in another codec.
+    pub(crate) fn source(&self) -> Option<&Frame> {
+        self.codecs.are_several().then_some(self.frame)
     }
 
     /// The payloads of all that were made, in bytes.

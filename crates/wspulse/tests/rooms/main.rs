@@ -3,6 +3,7 @@
 mod audiences;
 mod broadcasts;
 mod fair_turns;
+mod history;
 mod large_rooms;
 mod memberships;
 mod several_codecs;

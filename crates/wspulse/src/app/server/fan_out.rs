@@ -147,13 +147,13 @@ impl Server {
         frame: Frame,
         push: impl Fn(&Representations<'_>, Queueing<'_>) -> Result<R, CodecSet>,
     ) -> Result<(usize, R), BroadcastError> {
-        let mut frames = Representations::new(self.codecs());
+        let mut frames = Representations::new(self.codecs(), &frame);
         // Once for each codec at the most: none is missing twice.
         loop {
             match push(&frames, self.queueing()) {
                 Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {
-                    if let Err(NotExpressed { codec, source }) = frames.make(missing, &frame) {
+                    if let Err(NotExpressed { codec, source }) = frames.make(missing) {
                         return Err(BroadcastError::Encode { frame, codec, source });
                     }
                 }

@@ -1,0 +1,64 @@
+//! The options of what rooms have beside their members.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use super::ServerBuilder;
+use crate::settings::room_options::RoomOptions;
+
+impl ServerBuilder {
+    /// What each room has beside its members, such as a history. It is asked by name when a room
+    /// begins, with its first member. Default: nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use wspulse::RoomOptions;
+    ///
+    /// # fn configure(builder: wspulse::ServerBuilder) -> wspulse::ServerBuilder {
+    /// builder.room_options(|room| match room.split_once('-') {
+    ///     Some(("chat", _)) => RoomOptions::new().history(50, Duration::from_mins(10)),
+    ///     _ => RoomOptions::new(),
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// A panic in it is logged, and the room has nothing.
+    pub fn room_options<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&str) -> RoomOptions + Send + Sync + 'static,
+    {
+        self.options.rooms.rule = Some(Arc::new(rule));
+        self
+    }
+
+    /// How many bytes the [histories](RoomOptions::history) of all rooms may hold together, as they
+    /// are on the wire. Default 64 MiB; at least 1. At the bound a room forgets its own oldest frames
+    /// for a new one, and all where that is not enough. What a server with several codecs keeps of a
+    /// frame counts once more, and once for each codec that it is encoded in.
+    pub const fn max_history_bytes(mut self, bytes: usize) -> Self {
+        self.options.rooms.history_bytes_max = bytes;
+        self
+    }
+
+    /// Has a frame before and one behind a room's history tell whoever joins where it begins and
+    /// where it ends. Default: `false`. With the JSON codec, to the byte:
+    ///
+    /// ```text
+    /// {"event":"history","payload":{"room":"chat-1","history":"begin"}}
+    /// {"event":"history","payload":{"room":"chat-1","history":"end"}}
+    /// ```
+    ///
+    /// Both come also where nothing is kept. They count in
+    /// [`outbound_stats`](crate::Connection::outbound_stats).
+    pub const fn announce_history(mut self, announce: bool) -> Self {
+        self.options.rooms.announces_history = announce;
+        self
+    }
+
+    /// The event name of these frames. Default: `history`; 1 to 128 bytes.
+    pub fn history_event(mut self, event: impl Into<ByteString>) -> Self {
+        self.options.rooms.history_event = event.into();
+        self
+    }
+}
