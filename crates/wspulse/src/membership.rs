@@ -1,10 +1,12 @@
 //! Who is where: ids, groups, and the queue of each connection.
 
 mod extras;
+pub(crate) mod folding;
 mod group;
 mod history;
 pub(crate) mod mailbox;
 mod memberships;
+pub(crate) mod presence;
 mod present;
 pub(crate) mod registry;
 pub(crate) mod shared;

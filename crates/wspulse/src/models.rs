@@ -9,6 +9,7 @@ mod delivery;
 mod histories;
 mod hooks;
 mod mailbox;
+mod presence;
 mod registry;
 mod rooms;
 mod shutdown;

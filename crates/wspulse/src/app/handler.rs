@@ -7,7 +7,9 @@ use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::app::connection::Connection;
 use crate::app::restored::Restored;
+use crate::app::room::Room;
 use crate::ground::BoxFuture;
+use crate::membership::presence::person::PresenceChanges;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
 use crate::settings::error::ConfigError;
 
@@ -124,6 +126,7 @@ pub(crate) struct Callbacks {
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Callback<Restored>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
+    pub(crate) presence: Option<Box<dyn Fn(Room, PresenceChanges) + Send + Sync>>,
 }
 
 impl Callbacks {

@@ -49,7 +49,11 @@ impl Room {
         }
     }
 
-    fn group(&self) -> Option<Arc<Group>> {
+    pub(super) const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(super) fn group(&self) -> Option<Arc<Group>> {
         match &self.reference {
             Reference::Group(group) if group.len() > 0 => Some(Arc::clone(group)),
             Reference::Group(_) | Reference::Name(_) => self.server.group(Kind::Room, self.id()),

@@ -25,9 +25,10 @@ use crate::ground::runtimes::Runtimes;
 use crate::ground::shutdown::DrainDeadline;
 use crate::ground::sync::Mutex;
 use crate::ground::throttle::Throttle;
+use crate::membership::folding::Folding;
 use crate::membership::registry::Registry;
 use crate::membership::turns::Turns;
-use crate::membership::{Group, Kind};
+use crate::membership::{Group, Kind, Outfit};
 use crate::observe::meter::Meter;
 use crate::settings::codecs::Codecs;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
@@ -66,6 +67,7 @@ struct Inner {
     turns: Turns,
     other_rooms: Mutex<Throttle>,
     too_many_rooms: Mutex<Throttle>,
+    presence_failures: Mutex<Throttle>,
     blocking: Blocking,
     /// Gives broadcasts to all connections one order.
     everybody: Mutex<()>,
@@ -163,6 +165,7 @@ impl Server {
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
                 too_many_rooms: Mutex::default(),
+                presence_failures: Mutex::default(),
                 blocking: Blocking::default(),
                 everybody: Mutex::default(),
             }),
@@ -301,6 +304,7 @@ impl Server {
         let deadline = Instant::now() + self.inner.options.drain_timeout;
         if self.inner.registry.close(deadline, &self.inner.meter) {
             self.inner.drain_deadline.set(deadline);
+            self.folding().close();
             self.deliver_lifecycle();
             self.inner.tasks.close();
         }
@@ -322,6 +326,19 @@ impl Server {
     /// The group of this kind and name, if it has members.
     pub(crate) fn group(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
         self.inner.registry.groups().find(kind, name)
+    }
+
+    /// What new rooms get.
+    pub(crate) fn outfit(&self) -> &Outfit {
+        self.inner.registry.groups().outfit()
+    }
+
+    pub(crate) fn folding(&self) -> &Folding {
+        self.outfit().folding()
+    }
+
+    pub(crate) fn presence_failures(&self) -> &Mutex<Throttle> {
+        &self.inner.presence_failures
     }
 
     pub(crate) fn is_open(&self) -> bool {

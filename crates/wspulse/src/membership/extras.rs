@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use wspulse_core::Escaped;
 
+use super::folding::Folding;
 use super::group::{Group, Inner};
 use super::history::{History, Prepared};
+use super::presence::Presence;
 use crate::ground::panics;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionShared;
@@ -15,18 +17,24 @@ use crate::settings::room_options::{RoomOptions, RoomSettings};
 /// What a room may have. It changes under the group's lock; most rooms have none.
 pub(crate) struct Extras {
     pub(super) history: Option<History>,
+    pub(super) presence: Option<Presence>,
 }
 
 /// What new rooms get.
 pub(crate) struct Outfit {
     settings: RoomSettings,
     history_bytes: Arc<QueuedBytes>,
+    folding: Arc<Folding>,
 }
 
 impl Outfit {
     pub(crate) fn new(settings: &RoomSettings) -> Self {
         let history_bytes = Arc::new(settings.history_bytes());
-        Self { settings: settings.clone(), history_bytes }
+        Self { settings: settings.clone(), history_bytes, folding: Arc::default() }
+    }
+
+    pub(crate) fn folding(&self) -> &Folding {
+        &self.folding
     }
 
     /// Whether a room may have any.
@@ -50,7 +58,10 @@ impl Outfit {
             let held = Arc::clone(&self.history_bytes);
             History::new(bounds, held)
         });
-        history.is_some().then(|| Box::new(Extras { history }))
+        let presence =
+            options.presence.map(|told_to| Presence::new(told_to, Arc::clone(&self.folding)));
+        let has_any = history.is_some() || presence.is_some();
+        has_any.then(|| Box::new(Extras { history, presence }))
     }
 }
 
@@ -72,7 +83,7 @@ impl Group {
                 });
             }
         }
-        let marks = || server.options().rooms.marks(&self.name, codec, codecs);
+        let marks = || server.options().rooms.marks(self.name(), codec, codecs);
         prepared.marks = panics::catch(marks).unwrap_or_default();
         prepared
     }

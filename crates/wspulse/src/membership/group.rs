@@ -175,6 +175,9 @@ impl Group {
         if let Some(history) = inner.history() {
             history.give(connection, prepared);
         }
+        if let Some(presence) = inner.presence() {
+            presence.join(self, connection);
+        }
         let members = inner.list.len();
         self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
@@ -190,6 +193,9 @@ impl Group {
         inner.present.leave(connection.mailbox.codec());
         if let Some(moved) = inner.list.get(slot) {
             moved.move_to(self, slot);
+        }
+        if let Some(presence) = inner.presence() {
+            presence.leave(self, connection);
         }
         if inner.list.len() < inner.list.capacity() / 4 {
             inner.list.shrink_to_fit();
@@ -260,7 +266,7 @@ impl Inner {
     /// Queues for each member that is not left out the frame that is its own: nothing is copied, and
     /// nothing is allocated for a member whose queue was empty.
     #[inline]
-    fn push<'f>(
+    pub(super) fn push<'f>(
         &mut self,
         queueing: Queueing<'_>,
         is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,

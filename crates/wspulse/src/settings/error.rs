@@ -1,6 +1,7 @@
 //! What the server's own operations can fail with.
 
 mod buffer_limit;
+mod presence;
 
 use std::error::Error;
 use std::fmt;
@@ -9,6 +10,7 @@ use wspulse_core::codec::EncodeError;
 use wspulse_core::{Escaped, Frame};
 
 pub use buffer_limit::BufferLimit;
+pub use presence::PresenceError;
 
 /// Why it cannot be said that all has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -18,6 +18,14 @@ use crate::settings::error::ConfigError;
 #[must_use]
 pub struct RoomOptions {
     pub(crate) history: Option<HistoryBounds>,
+    pub(crate) presence: Option<PresenceTold>,
+}
+
+/// Who is told of who is in a room, beside the callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PresenceTold {
+    Application,
+    Members,
 }
 
 /// How much of what a room was told is kept.
@@ -38,6 +46,7 @@ pub(crate) struct RoomSettings {
     pub(crate) history_bytes_max: usize,
     pub(crate) announces_history: bool,
     pub(crate) history_event: ByteString,
+    pub(crate) presence_event: ByteString,
 }
 
 /// Where a room's history begins and ends, for whoever has joined it.
@@ -63,7 +72,7 @@ const EVENT_BYTES_MAX: usize = 128;
 impl RoomOptions {
     /// Nothing beside its members.
     pub const fn new() -> Self {
-        Self { history: None }
+        Self { history: None, presence: None }
     }
 
     /// Keeps the last frames that were broadcast to the room: at most so many (4,096 count as all
@@ -77,6 +86,30 @@ impl RoomOptions {
         self.history = Some(HistoryBounds { frames, age });
         self
     }
+
+    /// Keeps who is here, away (suspended) or gone: for [`Room::presence`](crate::Room::presence) and
+    /// [`on_presence`](crate::ServerBuilder::on_presence). A user is one person with all its
+    /// connections; a connection without a user is one by itself.
+    pub const fn presence(mut self) -> Self {
+        if self.presence.is_none() {
+            self.presence = Some(PresenceTold::Application);
+        }
+        self
+    }
+
+    /// Keeps it as [`presence`](Self::presence) does, and tells the room's members: each one all who
+    /// are there, when it joins and when its client comes back, and what changes from then on. With
+    /// the JSON codec these are, `presence` being the
+    /// [event](crate::ServerBuilder::presence_event):
+    ///
+    /// ```text
+    /// {"event":"presence","payload":{"room":"lobby","seq":4,"people":[{"user":"ann","state":"here"}]}}
+    /// {"event":"presence","payload":{"room":"lobby","seq":5,"changes":[{"user":"ann","state":"gone"}]}}
+    /// ```
+    pub const fn tell_presence(mut self) -> Self {
+        self.presence = Some(PresenceTold::Members);
+        self
+    }
 }
 
 impl Default for RoomSettings {
@@ -86,6 +119,7 @@ impl Default for RoomSettings {
             history_bytes_max: 64 * 1024 * 1024,
             announces_history: false,
             history_event: ByteString::from_static("history"),
+            presence_event: ByteString::from_static("presence"),
         }
     }
 }
@@ -100,9 +134,13 @@ impl RoomSettings {
             let rule = "must be at least 1 (bytes)";
             return Err(ConfigError::new("max_history_bytes", self.history_bytes_max, rule));
         }
-        if !(1..=EVENT_BYTES_MAX).contains(&self.history_event.len()) {
-            let rule = "must have 1 to 128 bytes";
-            return Err(ConfigError::new("history_event", &self.history_event, rule));
+        for (option, event) in
+            [("history_event", &self.history_event), ("presence_event", &self.presence_event)]
+        {
+            if !(1..=EVENT_BYTES_MAX).contains(&event.len()) {
+                let rule = "must have 1 to 128 bytes";
+                return Err(ConfigError::new(option, event, rule));
+            }
         }
         if self.announces_history && self.marks("room", CodecId::DEFAULT, codecs).is_none() {
             let rule = "the codec must be able to write an announcement";
@@ -136,6 +174,7 @@ impl fmt::Debug for RoomSettings {
             .field("max_history_bytes", &self.history_bytes_max)
             .field("announce_history", &self.announces_history)
             .field("history_event", &self.history_event)
+            .field("presence_event", &self.presence_event)
             .finish()
     }
 }

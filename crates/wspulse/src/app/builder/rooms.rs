@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use super::ServerBuilder;
+use crate::app::room::Room;
+use crate::membership::presence::person::PresenceChanges;
 use crate::settings::room_options::RoomOptions;
 
 impl ServerBuilder {
@@ -29,6 +31,42 @@ impl ServerBuilder {
         F: Fn(&str) -> RoomOptions + Send + Sync + 'static,
     {
         self.options.rooms.rule = Some(Arc::new(rule));
+        self
+    }
+
+    /// Called when somebody has come into a room that [keeps who is there](RoomOptions::presence), has
+    /// gone, or is other than before: away, or with other metadata. Changes are gathered for 50 ms and
+    /// told as one; who was away for less, or comes and goes in that time, is not told at all.
+    ///
+    /// The changes of a room come in their sequence. It is a plain function, called for one room after
+    /// the other, so it must not wait: send what takes time to a task of yours. A panic in it is
+    /// caught and logged. A server that closes tells of all who are gone then.
+    ///
+    /// ```
+    /// use wspulse::{PresenceState, ServerBuilder};
+    ///
+    /// fn configure(builder: ServerBuilder) -> ServerBuilder {
+    ///     builder.on_presence(|room, changes| {
+    ///         for person in changes.people {
+    ///             if person.state == PresenceState::Gone {
+    ///                 println!("{} has left {}", person.id.as_str(), room.id());
+    ///             }
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn on_presence<F>(mut self, callback: F) -> Self
+    where
+        F: Fn(Room, PresenceChanges) + Send + Sync + 'static,
+    {
+        self.callbacks.presence = Some(Box::new(callback));
+        self
+    }
+
+    /// The event name of the frames by which members are
+    /// [told who is there](RoomOptions::tell_presence). Default: `presence`; 1 to 128 bytes.
+    pub fn presence_event(mut self, event: impl Into<ByteString>) -> Self {
+        self.options.rooms.presence_event = event.into();
         self
     }
 

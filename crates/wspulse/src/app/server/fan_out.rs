@@ -162,7 +162,7 @@ impl Server {
     }
 
     /// Tells what a broadcast to a group has done, and adds it up.
-    fn account(
+    pub(crate) fn account(
         &self,
         (group, name): (GroupKind, &str),
         payload_bytes: usize,
@@ -179,7 +179,7 @@ impl Server {
     }
 
     /// Somebody may have to hear of the members for whom there was no room.
-    fn queueing(&self) -> Queueing<'_> {
+    pub(crate) fn queueing(&self) -> Queueing<'_> {
         let is_told = self.options().delivery.is_promised() || self.metrics().is_heard();
         let overflow = if is_told { Overflow::Listed } else { Overflow::Ignored };
         Queueing { overflow, queued_bytes: self.queued_bytes() }

@@ -31,6 +31,11 @@ impl Groups {
         Self { rooms: Directory::new(), users: Directory::new(), outfit }
     }
 
+    /// What new rooms get.
+    pub(crate) const fn outfit(&self) -> &Outfit {
+        &self.outfit
+    }
+
     pub(crate) fn find(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
         self.of(kind).find(name)
     }
