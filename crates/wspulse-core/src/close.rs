@@ -38,6 +38,9 @@ impl CloseCode {
     /// 4410: frames that were promised to be delivered are lost, so the session has ended. The
     /// number is for applications to use (RFC 6455 §7.4.2), and ends as HTTP's 410, gone.
     pub const FRAMES_LOST: Self = Self(4410);
+    /// 4408: the client took its frames too slowly, so its send buffer was full. The number is for
+    /// applications to use (RFC 6455 §7.4.2), and ends as HTTP's 408, a timeout.
+    pub const SLOW_CONSUMER: Self = Self(4408);
 
     /// Makes a close code from its number.
     ///

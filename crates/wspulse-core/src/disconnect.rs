@@ -180,6 +180,9 @@ pub enum Disconnect {
     /// A frame that was promised to be delivered could not be kept for the peer, so its session
     /// could not go on without a hole.
     FramesLost,
+    /// Its send buffer was full when a frame came that was to [end it](crate::Overflow::Disconnect)
+    /// then, with this code and reason for the peer.
+    SlowConsumer(CloseFrame),
     /// The server was closed.
     ServerClosed,
 }
@@ -194,6 +197,7 @@ impl Disconnect {
             Self::Kicked(_) => DisconnectReason::Kicked,
             Self::Duplicate => DisconnectReason::Duplicate,
             Self::FramesLost => DisconnectReason::FramesLost,
+            Self::SlowConsumer(_) => DisconnectReason::SlowConsumer,
             Self::ServerClosed => DisconnectReason::ServerClosed,
         }
     }
@@ -209,6 +213,7 @@ impl Disconnect {
             | Self::Kicked(_)
             | Self::Duplicate
             | Self::FramesLost
+            | Self::SlowConsumer(_)
             | Self::ServerClosed => None,
         }
     }
@@ -221,7 +226,11 @@ impl Disconnect {
             Self::TransportLost(cause)
             | Self::GraceExpired(cause)
             | Self::SuspendedLimit(cause) => cause.is_normal(),
-            Self::Kicked(_) | Self::Duplicate | Self::FramesLost | Self::ServerClosed => false,
+            Self::Kicked(_)
+            | Self::Duplicate
+            | Self::FramesLost
+            | Self::SlowConsumer(_)
+            | Self::ServerClosed => false,
         }
     }
 
@@ -230,7 +239,9 @@ impl Disconnect {
     pub fn close_frame(&self) -> CloseFrame {
         match self {
             Self::Closed => CloseFrame::from_static(CloseCode::NORMAL, ""),
-            Self::ClosedWith(frame) | Self::Kicked(frame) => frame.clone(),
+            Self::ClosedWith(frame) | Self::Kicked(frame) | Self::SlowConsumer(frame) => {
+                frame.clone()
+            }
             Self::Duplicate => DUPLICATE,
             Self::FramesLost => CloseFrame::from_static(CloseCode::FRAMES_LOST, "frames lost"),
             Self::ServerClosed => {
@@ -243,13 +254,14 @@ impl Disconnect {
     }
 
     /// Whether messages that were received before the end still reach their handler: those of a
-    /// peer that went by itself, or that has lost frames, do; those of a connection that the
+    /// peer that went by itself, was too slow or has lost frames, do; those of a connection that the
     /// application ended do not.
     pub const fn delivers_received(&self) -> bool {
         match self {
             Self::TransportLost(_)
             | Self::GraceExpired(_)
             | Self::SuspendedLimit(_)
+            | Self::SlowConsumer(_)
             | Self::FramesLost => true,
             Self::Closed
             | Self::ClosedWith(_)
@@ -278,6 +290,7 @@ impl fmt::Display for Disconnect {
             Self::Kicked(frame) => write!(f, "kicked with {frame}"),
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
             Self::FramesLost => f.write_str("a frame that was to be delivered could not be kept"),
+            Self::SlowConsumer(frame) => write!(f, "its send buffer was full: {frame}"),
             Self::ServerClosed => f.write_str("server closed"),
         }
     }
@@ -307,11 +320,13 @@ pub enum DisconnectReason {
     Duplicate,
     /// A frame that was promised to be delivered could not be kept.
     FramesLost,
+    /// Its send buffer was full.
+    SlowConsumer,
 }
 
 impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Normal,
         Self::Kicked,
         Self::GraceExpired,
@@ -319,10 +334,11 @@ impl DisconnectReason {
         Self::ServerClosed,
         Self::Duplicate,
         Self::FramesLost,
+        Self::SlowConsumer,
     ];
 
-    /// The label for metrics: `normal`, `kick`, `grace_expired`, `suspended_limit`, `server_close`
-    /// `duplicate` or `frames_lost`.
+    /// The label for metrics: `normal`, `kick`, `grace_expired`, `suspended_limit`, `server_close`,
+    /// `duplicate`, `frames_lost` or `slow_consumer`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -332,6 +348,7 @@ impl DisconnectReason {
             Self::ServerClosed => "server_close",
             Self::Duplicate => "duplicate",
             Self::FramesLost => "frames_lost",
+            Self::SlowConsumer => "slow_consumer",
         }
     }
 }

@@ -9,13 +9,6 @@ use crate::traffic::Traffic;
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
-const DROPS: [DropReason; 5] = [
-    DropReason::Rejected,
-    DropReason::Evicted,
-    DropReason::NoRoom,
-    DropReason::Ended,
-    DropReason::Undeliverable,
-];
 const CALLBACKS: [CallbackKind; 7] = [
     CallbackKind::ConnectFunction,
     CallbackKind::Connect,
@@ -81,7 +74,7 @@ impl Attributes {
         Self {
             traffic: Traffic::default(),
             ends: Sets::new("reason", DisconnectReason::ALL.map(DisconnectReason::as_str), &room),
-            drops: Sets::new("reason", DROPS.map(DropReason::as_str), &room),
+            drops: Sets::new("reason", DropReason::ALL.map(DropReason::as_str), &room),
             callbacks: Sets::new("callback", CALLBACKS.map(CallbackKind::as_str), &room),
             room,
         }

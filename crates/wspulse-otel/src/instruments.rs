@@ -71,6 +71,8 @@ instruments! {
         => "Share of the send buffer that waits, after each write",
     dropped: Counter<u64> = u64_counter("wspulse.frames.dropped", "{frame}")
         => "Frames that will never be sent",
+    conflated: Counter<u64> = u64_counter("wspulse.frames.conflated", "{frame}")
+        => "Frames that a newer one with the same key has replaced",
     acknowledged: Counter<u64> = u64_counter("wspulse.frames.acknowledged", "{frame}")
         => "Frames that clients have acknowledged",
     acknowledgement_age: Histogram<f64>

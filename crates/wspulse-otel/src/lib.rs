@@ -13,9 +13,9 @@ use opentelemetry::metrics::Meter;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
+    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -143,6 +143,11 @@ impl MetricsCollector for OtelCollector {
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
         let &FrameDropped { room, reason, .. } = event;
         self.record(room, |to, attributes| to.dropped.add(1, attributes.drop(reason)));
+    }
+
+    fn frames_conflated(&self, event: &FramesConflated<'_>) {
+        let &FramesConflated { room, frames, .. } = event;
+        self.record(room, |to, attributes| to.conflated.add(frames as u64, attributes.room()));
     }
 
     fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {

@@ -10,9 +10,9 @@ use opentelemetry::metrics::noop::NoopMeterProvider;
 use support::{Reader, assert_has};
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
+    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -55,6 +55,7 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.messages_sent(&MessagesSent::new(room, id, 1, 5, 0, 8));
     metrics.frame_dropped(&FrameDropped::new(room, id, DropReason::Ended));
     metrics.frames_acknowledged(&FramesAcknowledged::new(room, id, 2, Some(WINDOW)));
+    metrics.frames_conflated(&FramesConflated::new(room, id, 3));
     metrics.frames_lost(&FramesLost::new(room, id, 3));
     metrics.pong_timeout(&PongTimeout::new(room, id));
     metrics.upgrade_refused(&UpgradeRefused::new(403));
@@ -80,6 +81,7 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.connections.closed", "counter", "{connection}"),
         ("wspulse.connections.opened", "counter", "{connection}"),
         ("wspulse.connections.suspended", "up-down counter", "{connection}"),
+        ("wspulse.frames.conflated", "counter", "{frame}"),
         ("wspulse.frames.dropped", "counter", "{frame}"),
         ("wspulse.frames.acknowledged", "counter", "{frame}"),
         ("wspulse.frames.lost", "counter", "{frame}"),
@@ -237,13 +239,7 @@ fn every_reason_limit_and_callback_has_its_own_name() {
         expected.push(format!("wspulse.connections.closed{{reason={reason}}} 1"));
         expected.push(format!("wspulse.connection.duration{{reason={reason}}} 1 summing up to 30"));
     }
-    for reason in [
-        DropReason::Rejected,
-        DropReason::Evicted,
-        DropReason::NoRoom,
-        DropReason::Ended,
-        DropReason::Undeliverable,
-    ] {
+    for reason in DropReason::ALL {
         metrics.frame_dropped(&FrameDropped::new("lobby", "ann", reason));
         expected.push(format!("wspulse.frames.dropped{{reason={reason}}} 1"));
     }

@@ -174,7 +174,9 @@ fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {
     })?;
     to.counter("frames_dropped", "Frames that will never be sent", |s| s.dropped.sum())?;
     let help = "Frames that will never be sent, by reason";
-    to.counters("frames_dropped_by_reason", help, "reason", |s| s.dropped.seen().collect())
+    to.counters("frames_dropped_by_reason", help, "reason", |s| s.dropped.seen().collect())?;
+    let help = "Frames that a newer one with the same key has replaced";
+    to.counter("frames_conflated", help, |s| s.conflated.get())
 }
 
 fn write_delivery(to: &mut Writer<'_, '_>) -> fmt::Result {

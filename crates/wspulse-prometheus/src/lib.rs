@@ -13,9 +13,9 @@ use prometheus_client::registry::Registry;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
+    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -139,6 +139,11 @@ impl MetricsCollector for PrometheusCollector {
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
         let &FrameDropped { room, reason, .. } = event;
         self.count(room, |series| series.dropped.add(reason.as_str()));
+    }
+
+    fn frames_conflated(&self, event: &FramesConflated<'_>) {
+        let &FramesConflated { room, frames, .. } = event;
+        self.count(room, |series| series.conflated.add(frames));
     }
 
     fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {

@@ -18,10 +18,19 @@ pub(crate) const REASONS: &[&str] = &[
     "server_close",
     "duplicate",
     "frames_lost",
+    "slow_consumer",
     OTHER,
 ];
-pub(crate) const DROPS: &[&str] =
-    &["rejected", "evicted", "no_room", "ended", "undeliverable", OTHER];
+pub(crate) const DROPS: &[&str] = &[
+    "rejected",
+    "evicted",
+    "no_room",
+    "ended",
+    "undeliverable",
+    "volatile",
+    "slow_consumer",
+    OTHER,
+];
 pub(crate) const LIMITS: &[&str] = &[
     "inbound_rate",
     "max_message_fragments",
@@ -121,6 +130,7 @@ pub(crate) struct Series {
     pub(crate) sent: Counter,
     pub(crate) utilization: Histogram,
     pub(crate) dropped: Counters,
+    pub(crate) conflated: Counter,
     pub(crate) acknowledged: Counter,
     pub(crate) acknowledgement_age: Histogram,
     pub(crate) lost: Counter,
@@ -146,6 +156,7 @@ impl Series {
             sent: Counter::default(),
             utilization: Histogram::new(&buckets.utilization),
             dropped: Counters::new(DROPS),
+            conflated: Counter::default(),
             acknowledged: Counter::default(),
             acknowledgement_age: Histogram::new(&buckets.acknowledgement_age),
             lost: Counter::default(),

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use tower_service::Service;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
+    FramesConflated, LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -237,14 +237,22 @@ fn a_dropped_frame_counts_in_all_and_by_its_reason() {
 }
 
 #[test]
+fn a_frame_that_a_newer_one_has_replaced_is_not_counted_as_dropped() {
+    let metrics = collector();
+    metrics.frames_conflated(&FramesConflated::new("lobby", "ann", 2));
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_frames_conflated_total 2");
+    assert_has(&page, "wspulse_frames_dropped_total 0");
+}
+
+#[test]
 fn no_reason_limit_or_callback_is_lost_among_the_others() {
     use wspulse::{CallbackKind, DropReason};
     let metrics = collector();
     for reason in DisconnectReason::ALL {
         metrics.connection_closed(&closed(reason));
     }
-    for reason in [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended]
-    {
+    for reason in DropReason::ALL {
         metrics.frame_dropped(&FrameDropped::new("lobby", "ann", reason));
     }
     for limit in [

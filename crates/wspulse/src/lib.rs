@@ -105,8 +105,8 @@ pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
-    InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError,
-    PayloadFormat, Rate, TransportLost,
+    InvalidCloseCode, KEY_BYTES_MAX, KeyTooLong, Marks, MessageKind, OutboundStats, Outgoing,
+    OverRate, Overflow, PanicError, PayloadError, PayloadFormat, Rate, TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

@@ -50,6 +50,8 @@ mod leaving;
 mod ledger;
 #[path = "../../../crates/wspulse-core/tests/session_model/link.rs"]
 mod link;
+#[path = "../../../crates/wspulse-core/tests/session_model/marks.rs"]
+mod marks;
 #[path = "../../../crates/wspulse-core/tests/session_model/operation.rs"]
 mod operation;
 #[path = "../../../crates/wspulse-core/tests/session_model/outbound.rs"]

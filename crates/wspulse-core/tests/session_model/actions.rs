@@ -101,6 +101,7 @@ impl Driver {
         if self.told.end.is_none() && self.may_suspend() {
             self.told.losses += 1;
             self.told.suspended_until = Some(env.now + self.config.resume_window);
+            self.drop_volatile();
         }
     }
 
@@ -214,6 +215,7 @@ impl Driver {
             Scene::FirstUpgradeFailed.seen();
             self.told.losses += 1;
             self.told.suspended_until = Some(env.now + self.config.resume_window);
+            self.drop_volatile();
         }
     }
 
@@ -248,9 +250,9 @@ impl Driver {
 fn close_of(end: &Disconnect) -> (u16, &str) {
     match end {
         Disconnect::Closed => (1000, ""),
-        Disconnect::Kicked(frame) | Disconnect::ClosedWith(frame) => {
-            (frame.code().as_u16(), frame.reason())
-        }
+        Disconnect::Kicked(frame)
+        | Disconnect::ClosedWith(frame)
+        | Disconnect::SlowConsumer(frame) => (frame.code().as_u16(), frame.reason()),
         Disconnect::Duplicate => (1000, "duplicate connection id"),
         Disconnect::FramesLost => (4410, "frames lost"),
         Disconnect::ServerClosed => (1001, "server shutting down"),

@@ -67,12 +67,18 @@ pub(crate) enum Scene {
     AnsweredPart,
     AnsweredLater,
     MessageSkipped,
+    ConflatedInPlace,
+    ConflatedBehind,
+    ConflatedOnReturn,
+    RefusedInPlace,
+    VolatileMadeRoom,
+    VolatileGoneWithTransport,
 }
 
 static SEEN: [AtomicU64; Scene::ALL.len()] = [const { AtomicU64::new(0) }; Scene::ALL.len()];
 
 impl Scene {
-    const ALL: [Self; 63] = [
+    const ALL: [Self; 69] = [
         Self::Refused,
         Self::RefusedForBytes,
         Self::Evicted,
@@ -136,6 +142,12 @@ impl Scene {
         Self::AnsweredPart,
         Self::AnsweredLater,
         Self::MessageSkipped,
+        Self::ConflatedInPlace,
+        Self::ConflatedBehind,
+        Self::ConflatedOnReturn,
+        Self::RefusedInPlace,
+        Self::VolatileMadeRoom,
+        Self::VolatileGoneWithTransport,
     ];
 
     pub(crate) fn seen(self) {

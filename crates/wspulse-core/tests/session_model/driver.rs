@@ -310,5 +310,6 @@ pub(crate) fn hands_on_received(disconnect: &Disconnect) -> bool {
             | Disconnect::GraceExpired(_)
             | Disconnect::SuspendedLimit(_)
             | Disconnect::FramesLost
+            | Disconnect::SlowConsumer(_)
     )
 }

@@ -18,6 +18,7 @@ mod kept;
 mod leaving;
 mod ledger;
 mod link;
+mod marks;
 mod operation;
 mod outbound;
 mod promise;

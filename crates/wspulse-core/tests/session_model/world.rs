@@ -12,6 +12,7 @@ use crate::coverage::Scene;
 use crate::driver::{Driver, Terms, hands_on_received};
 use crate::env::Env;
 use crate::link::{Mail, Upgrade};
+use crate::marks::Marks;
 use crate::operation::Operation;
 use crate::promise::Promise;
 use crate::socket::Takes;
@@ -203,9 +204,10 @@ impl World {
     fn send(&mut self) {
         for _ in 0..=self.env.up_to(self.promise.burst_max()) {
             let (filling, promise) = (self.any_filling(), self.promise);
+            let marks = Marks::any(&mut self.env);
             if let Some(driver) = self.registered() {
                 let policy = promise.send_policy(driver.session.is_suspended());
-                driver.push(policy, filling);
+                driver.push(policy, filling, marks);
             }
         }
     }
@@ -213,8 +215,9 @@ impl World {
     fn broadcast(&mut self) {
         for _ in 0..=self.env.up_to(self.promise.burst_max()) {
             let (filling, promise) = (self.any_filling(), self.promise);
+            let marks = Marks::any(&mut self.env);
             if let Some(driver) = self.registered() {
-                driver.push(promise.broadcast_policy(), filling);
+                driver.push(promise.broadcast_policy(), filling, marks);
             }
         }
         self.carry_out_asked(self.drivers.len() - 1);

@@ -3,6 +3,7 @@
 mod admission;
 mod announcements;
 mod codecs;
+mod overflow;
 mod rooms;
 mod session_limits;
 

@@ -153,7 +153,9 @@ impl Server {
             self.presence_frame(&Told::Changes { room, seq: it.sequence, changes: &it.people })
         });
         let (snapshot, changes) = (snapshot.transpose()?, changes.transpose()?);
-        let frames = |frame| Representations::new(self.codecs(), frame);
+        // Nobody is there any more once the server is closed.
+        let Ok((_, queueing)) = self.queueing(Frame::default(), None) else { return Ok(()) };
+        let frames = |frame| Representations::new(self.codecs(), frame, None);
         let mut telling = Telling {
             folded,
             changes: changes.as_ref().map(frames),
@@ -161,7 +163,7 @@ impl Server {
         };
         // Once for each codec at the most: none is missing twice.
         let pushed = loop {
-            match group.tell_presence(&telling, self.queueing()) {
+            match group.tell_presence(&telling, queueing) {
                 Ok(pushed) => break pushed,
                 Err(Lacking { changes, snapshot }) => {
                     if let Some(frames) = &mut telling.changes {

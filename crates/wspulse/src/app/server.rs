@@ -11,7 +11,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use wspulse_core::session::SessionConfig;
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, Frame};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 
 use crate::app::builder::{ServerBuilder, boxed_connect};
 use crate::app::connection::Connection;
@@ -178,11 +178,12 @@ impl Server {
     ///
     /// [`SendError::NotFound`] if there is none, also after [`close`](Self::close); else see
     /// [`Connection::send`].
-    pub fn send(&self, id: &str, frame: Frame) -> Result<(), SendError> {
-        match self.connection(id) {
-            Some(connection) => connection.send(frame),
-            None => Err(SendError::NotFound { frame, id: id.to_owned() }),
+    pub fn send(&self, id: &str, frame: impl Into<Outgoing>) -> Result<(), SendError> {
+        if let Some(connection) = self.connection(id) {
+            return connection.send(frame);
         }
+        let frame = frame.into().into_frame();
+        Err(SendError::NotFound { frame, id: id.to_owned() })
     }
 
     /// Ends the connection with this id, past any resume window, with close code 1000 and the
@@ -394,6 +395,8 @@ mod tests {
     use std::thread;
 
     use tokio::io::duplex;
+
+    use wspulse_core::Frame;
 
     use super::*;
     use crate::wire::transport::{Upgradable, Upgrade};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wspulse_core::EncodedFrame;
+use wspulse_core::{EncodedFrame, Overflow};
 
 use super::extras::Extras;
 use super::history::Prepared;
@@ -13,7 +13,7 @@ use super::waves::{RunningWaves, Waves};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
 use crate::ground::sync::{AtomicBool, AtomicUsize, Mutex};
-use crate::membership::mailbox::{Notice, Offered};
+use crate::membership::mailbox::{HasEnded, Mailbox, Notice, Offered};
 use crate::membership::shared::ConnectionShared;
 use crate::observe::meter::Meter;
 use crate::settings::codecs::CodecSet;
@@ -61,7 +61,8 @@ pub(super) struct Inner {
 /// How a broadcast is queued.
 #[derive(Clone, Copy)]
 pub(crate) struct Queueing<'a> {
-    pub(crate) overflow: Overflow,
+    pub(crate) overflow: OverflowInterest,
+    pub(crate) terms: Terms,
     pub(crate) queued_bytes: Option<&'a QueuedBytes>,
 }
 
@@ -73,14 +74,6 @@ pub(crate) struct Addressed<'a> {
     pub(crate) queueing: Queueing<'a>,
 }
 
-/// The groups and connections of an audience, found.
-pub(crate) struct Addressees {
-    /// In the order in which they were named, each once.
-    pub(crate) groups: Vec<Arc<Group>>,
-    pub(crate) excluded: Vec<Arc<Group>>,
-    pub(crate) excluded_connections: Vec<Arc<ConnectionShared>>,
-}
-
 /// What a broadcast to one group did.
 #[derive(Default)]
 pub(crate) struct Pushed {
@@ -90,6 +83,8 @@ pub(crate) struct Pushed {
     pub(crate) suspended: usize,
     /// How many frames were dropped, older ones or this one.
     pub(crate) dropped: usize,
+    /// How many older frames it has replaced.
+    pub(crate) conflated: usize,
     /// Those for whom there was no room without dropping something, if that is of interest.
     pub(crate) overflowed: Vec<(Arc<ConnectionShared>, Offered)>,
 }
@@ -97,7 +92,12 @@ pub(crate) struct Pushed {
 impl Pushed {
     /// Counts what became of the frame at one member.
     #[inline]
-    fn count(&mut self, member: &Arc<ConnectionShared>, offered: Offered, overflow: Overflow) {
+    fn count(
+        &mut self,
+        member: &Arc<ConnectionShared>,
+        offered: Offered,
+        overflow: OverflowInterest,
+    ) {
         self.members += 1;
         self.suspended += usize::from(offered.is_suspended);
         if offered.has_overflowed() {
@@ -110,13 +110,14 @@ impl Pushed {
         &mut self,
         member: &Arc<ConnectionShared>,
         offered: Offered,
-        overflow: Overflow,
+        overflow: OverflowInterest,
     ) {
         let is_refused = offered.is_refused();
         self.members -= usize::from(is_refused);
         self.suspended -= usize::from(is_refused && offered.is_suspended);
         self.dropped += offered.evicted + usize::from(is_refused);
-        if overflow == Overflow::Listed {
+        self.conflated += offered.conflated;
+        if overflow == OverflowInterest::Listed {
             self.overflowed.push((Arc::clone(member), offered));
         }
     }
@@ -124,9 +125,18 @@ impl Pushed {
 
 /// Whether anybody wants to know who dropped a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overflow {
+pub(crate) enum OverflowInterest {
     Listed,
     Ignored,
+}
+
+/// On which terms a frame is queued.
+#[derive(Clone, Copy)]
+pub(crate) enum Terms {
+    /// Those of nearly all broadcasts.
+    Plain,
+    /// It is marked, or its sender or the server has said what a full buffer makes of it.
+    Marked(Option<Overflow>),
 }
 
 impl Group {
@@ -272,7 +282,30 @@ impl Inner {
         is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
         frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
     ) -> Pushed {
-        let Queueing { overflow, queued_bytes } = queueing;
+        let Queueing { queued_bytes, terms, .. } = queueing;
+        match terms {
+            Terms::Plain => {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast(frame, notice, queued_bytes)
+                })
+            }
+            Terms::Marked(overflow) => {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast_marked(frame, overflow, notice, queued_bytes)
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn push_by<'f>(
+        &mut self,
+        queueing: Queueing<'_>,
+        is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
+        frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
+        offer: impl Fn(&Mailbox, EncodedFrame, Notice) -> Result<Offered, HasEnded>,
+    ) -> Pushed {
+        let overflow = queueing.overflow;
         let mut pushed = Pushed::default();
         let waves_home = self.waves.home();
         for member in &self.list {
@@ -284,7 +317,7 @@ impl Inner {
             };
             let notice =
                 if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
-            let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
+            let offered = offer(&member.mailbox, frame.clone(), notice);
             let Ok(offered) = offered else {
                 continue;
             };
@@ -316,9 +349,15 @@ pub(crate) fn push_to_each(
     let mut pushed = Pushed::default();
     for connection in all {
         let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
-        let Queueing { overflow, queued_bytes } = queueing;
-        if let Ok(offered) = connection.mailbox.broadcast(frame.clone(), Notice::Now, queued_bytes)
-        {
+        let Queueing { overflow, terms, queued_bytes } = queueing;
+        let (mailbox, frame) = (&connection.mailbox, frame.clone());
+        let offered = match terms {
+            Terms::Plain => mailbox.broadcast(frame, Notice::Now, queued_bytes),
+            Terms::Marked(policy) => {
+                mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
+            }
+        };
+        if let Ok(offered) = offered {
             pushed.count(connection, offered, overflow);
         }
     }
@@ -327,48 +366,4 @@ pub(crate) fn push_to_each(
 
 fn is_same(excluded: Option<&Arc<ConnectionShared>>, member: &Arc<ConnectionShared>) -> bool {
     excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member))
-}
-
-impl Addressees {
-    /// Whether a member of the group at this place does not get the frame there: it is excluded, or
-    /// has it as a member of a group before. The locks of all groups are held.
-    pub(crate) fn leaves_out(&self, member: &Arc<ConnectionShared>, place: usize) -> bool {
-        let is_in = |groups: &[Arc<Group>]| groups.iter().any(|group| member.is_in(group));
-        self.excluded_connections.iter().any(|excluded| Arc::ptr_eq(excluded, member))
-            || is_in(&self.excluded)
-            || is_in(&self.groups[..place])
-    }
-}
-
-/// Gives a frame to all groups of an audience in one moment, so that it has one place among the
-/// broadcasts of each. As with one group, nobody gets anything if a codec is missing.
-pub(crate) fn push_to_all(
-    to: &Addressees,
-    frames: &Representations<'_>,
-    queueing: Queueing<'_>,
-) -> Result<Vec<Pushed>, CodecSet> {
-    let mut by_address: Vec<usize> = (0..to.groups.len()).collect();
-    // One order for all, or two audiences would wait for each other.
-    by_address.sort_by_key(|place| Arc::as_ptr(&to.groups[*place]).addr());
-    let mut locked: Vec<_> =
-        by_address.into_iter().map(|place| (place, to.groups[place].inner.lock())).collect();
-    locked.sort_by_key(|(place, _)| *place);
-    let mut needed = CodecSet::NONE;
-    for (place, inner) in &locked {
-        needed = needed.union(inner.expected());
-        let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, *place));
-        needed = addressed.fold(needed, |needed, member| needed.with(member.mailbox.codec()));
-    }
-    let missing = needed.without(frames.made());
-    if !missing.is_empty() {
-        return Err(missing);
-    }
-    let pushed = locked.iter_mut().map(|(place, inner)| {
-        if let Some(history) = inner.live_history() {
-            history.record_all(frames);
-        }
-        let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
-        inner.push(queueing, |member| to.leaves_out(member, *place), frame_of)
-    });
-    Ok(pushed.collect())
 }

@@ -19,13 +19,15 @@ pub(crate) struct History {
     /// Those of the whole server.
     held: Arc<QueuedBytes>,
     entries: VecDeque<Entry>,
-    /// How many were kept before the first of these.
-    forgotten: u64,
+    /// That of the next one.
+    next_number: u64,
     /// How many are about to join, by their codec: what comes meanwhile is encoded for them too.
     expected: [usize; CODECS_MAX],
 }
 
 struct Entry {
+    /// Counts up in the order of the entries.
+    number: u64,
     recorded_at: Instant,
     /// What it counts as.
     bytes: usize,
@@ -59,17 +61,43 @@ impl Prepared {
 impl History {
     pub(crate) const fn new(bounds: HistoryBounds, held: Arc<QueuedBytes>) -> Self {
         let expected = [0; CODECS_MAX];
-        Self { bounds, held, entries: VecDeque::new(), forgotten: 0, expected }
+        Self { bounds, held, entries: VecDeque::new(), next_number: 0, expected }
     }
 
     /// Keeps a frame of a server that has one codec.
     pub(super) fn record(&mut self, frame: &EncodedFrame) {
+        if frame.is_volatile() {
+            return;
+        }
+        self.conflate(frame);
         self.keep(vec![(CodecId::DEFAULT, frame.clone())], None);
     }
 
     pub(super) fn record_all(&mut self, frames: &Representations<'_>) {
-        let made = frames.each().map(|(codec, frame)| (codec, frame.clone())).collect();
-        self.keep(made, frames.source().cloned());
+        if frames.is_volatile() {
+            return;
+        }
+        if let Some((_, any)) = frames.each().next() {
+            self.conflate(any);
+        }
+        // Nobody else may be there, but somebody may come.
+        let made: Vec<_> = frames.each().map(|(codec, frame)| (codec, frame.clone())).collect();
+        let source = frames.source().cloned();
+        if source.is_some() || !made.is_empty() {
+            self.keep(made, source);
+        }
+    }
+
+    /// A newer frame takes the place of an older one with its key.
+    fn conflate(&mut self, newer: &EncodedFrame) {
+        if !newer.is_keyed() {
+            return;
+        }
+        let is_older = |entry: &Entry| entry.made.iter().any(|(_, older)| older.has_key_of(newer));
+        let place = self.entries.iter().position(is_older);
+        if let Some(older) = place.and_then(|place| self.entries.remove(place)) {
+            self.held.release(older.bytes);
+        }
     }
 
     fn keep(&mut self, made: Vec<(CodecId, EncodedFrame)>, source: Option<Frame>) {
@@ -85,7 +113,9 @@ impl History {
         if self.entries.len() == self.bounds.frames {
             self.forget_oldest();
         }
-        self.entries.push_back(Entry { recorded_at, bytes, made, source });
+        let number = self.next_number;
+        self.next_number += 1;
+        self.entries.push_back(Entry { number, recorded_at, bytes, made, source });
     }
 
     /// Makes room for so many bytes, if need be by forgetting the oldest; all are forgotten where
@@ -109,7 +139,6 @@ impl History {
     fn forget_oldest(&mut self) -> bool {
         let Some(entry) = self.entries.pop_front() else { return false };
         self.held.release(entry.bytes);
-        self.forgotten += 1;
         true
     }
 
@@ -123,9 +152,8 @@ impl History {
     /// what is not.
     pub(super) fn expect(&mut self, codec: CodecId) -> Vec<(u64, Frame)> {
         self.expected[codec.place()] += 1;
-        let numbered = (self.forgotten..).zip(&self.entries);
-        let lacking = numbered.filter(|(_, entry)| entry.in_codec(codec).is_none());
-        lacking.filter_map(|(number, entry)| Some((number, entry.source.clone()?))).collect()
+        let lacking = self.entries.iter().filter(|entry| entry.in_codec(codec).is_none());
+        lacking.filter_map(|entry| Some((entry.number, entry.source.clone()?))).collect()
     }
 
     /// It joins now, or does not.
@@ -139,8 +167,8 @@ impl History {
             if !self.charge(bytes) {
                 return;
             }
-            let place = number.checked_sub(self.forgotten).and_then(|it| usize::try_from(it).ok());
-            match place.and_then(|place| self.entries.get_mut(place)) {
+            let place = self.entries.binary_search_by_key(&number, |entry| entry.number);
+            match place.ok().and_then(|place| self.entries.get_mut(place)) {
                 Some(entry) if entry.in_codec(codec).is_none() => {
                     entry.bytes += bytes;
                     entry.made.push((codec, frame));

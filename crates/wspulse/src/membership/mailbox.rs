@@ -4,6 +4,7 @@
 mod acknowledge;
 mod history;
 mod offer;
+mod sending;
 mod transports;
 
 use std::net::SocketAddr;
@@ -12,10 +13,10 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use tokio::time::Instant;
-use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy};
+use wspulse_core::outbound::{Batch, OutboundQueue};
 use wspulse_core::protocol::SessionKind;
 use wspulse_core::session::Predecessor;
-use wspulse_core::{Disconnect, EncodedFrame, OutboundStats};
+use wspulse_core::{Disconnect, OutboundStats};
 
 use crate::ground::begun::Begun;
 use crate::ground::queued_bytes::QueuedBytes;
@@ -27,7 +28,6 @@ use crate::membership::shared::ConnectionState;
 use crate::settings::codecs::CodecId;
 use crate::wire::transport::Upgrade;
 use acknowledge::Promise;
-use offer::offer;
 pub(crate) use offer::{Offered, Outcome};
 
 /// Shared between a connection's task, which alone takes things out, and everybody else.
@@ -52,8 +52,8 @@ struct Inner {
     attention: Attention,
     peer_addr: Option<SocketAddr>,
     succession: Succession,
-    /// A frame is lost that was promised to be delivered: nothing may follow it. The end is on its
-    /// way.
+    /// A frame is lost that was promised to be delivered, or for which the connection is to end:
+    /// nothing may follow it. The end is on its way.
     has_gap: bool,
     /// That of the newest transport that is attached or on its way; the earliest if there is none.
     newest: Begun,
@@ -118,6 +118,8 @@ enum Succession {
 pub(crate) struct GivenBack {
     /// How many frames were dropped for newer ones.
     pub(crate) evicted: usize,
+    /// How many made way for newer ones of their keys.
+    pub(crate) conflated: usize,
     /// More waits that may be written.
     pub(crate) has_more: bool,
 }
@@ -184,60 +186,6 @@ impl Mailbox {
 
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.inner.lock().peer_addr
-    }
-
-    /// Queues a direct send, unless it is refused.
-    pub(crate) fn send(
-        &self,
-        frame: EncodedFrame,
-        queued_bytes: Option<&QueuedBytes>,
-    ) -> Result<Offered, HasEnded> {
-        let mut inner = self.inner.lock();
-        let policy = match inner.state {
-            _ if inner.has_gap => return Err(HasEnded),
-            ConnectionState::Suspended if !inner.queue.keeps() => OverflowPolicy::DropOldest,
-            ConnectionState::Connected | ConnectionState::Suspended => OverflowPolicy::RejectNewest,
-            ConnectionState::Closed => return Err(HasEnded),
-        };
-        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
-        inner.wake_for_frames();
-        Ok(offered)
-    }
-
-    /// Queues a broadcast. One that is refused is dropped and accounted for, as there is nobody to
-    /// give it back to.
-    #[expect(clippy::inline_always, reason = "27 of 1,566 instructions for each member")]
-    #[inline(always)]
-    pub(crate) fn broadcast(
-        &self,
-        frame: EncodedFrame,
-        notice: Notice,
-        queued_bytes: Option<&QueuedBytes>,
-    ) -> Result<Offered, HasEnded> {
-        let mut inner = self.inner.lock();
-        match inner.state {
-            _ if inner.has_gap => return Err(HasEnded),
-            ConnectionState::Connected | ConnectionState::Suspended => {}
-            ConnectionState::Closed => return Err(HasEnded),
-        }
-        let policy = if inner.queue.keeps() {
-            OverflowPolicy::RejectBeyondWaiting
-        } else {
-            OverflowPolicy::DropOldest
-        };
-        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
-        offered.is_suspended = inner.state == ConnectionState::Suspended;
-        if matches!(offered.outcome, Outcome::Refused(_)) {
-            inner.queue.drop_newest();
-            inner.has_gap = inner.queue.keeps();
-        }
-        match notice {
-            Notice::Now => {
-                inner.wake_for_frames();
-            }
-            Notice::Later => {}
-        }
-        Ok(offered)
     }
 
     /// Wakes the task if it sleeps although frames wait that it could write. Tells whether it did.
@@ -336,11 +284,18 @@ impl Mailbox {
     pub(crate) fn give_back(&self, batch: Batch, queued_bytes: Option<&QueuedBytes>) -> GivenBack {
         let mut inner = self.inner.lock();
         let bytes_before = inner.queue.held_bytes();
-        let evicted = inner.queue.give_back(batch);
+        let returned = inner.queue.give_back(batch);
+        if returned.conflated > 0 {
+            inner.limit_receipts();
+        }
         if let Some(queued_bytes) = queued_bytes {
             queued_bytes.release(bytes_before - inner.queue.held_bytes());
         }
-        GivenBack { evicted, has_more: inner.may_write() }
+        GivenBack {
+            evicted: returned.evicted as usize,
+            conflated: returned.conflated as usize,
+            has_more: inner.may_write(),
+        }
     }
 
     /// Drops the frames that still wait and tells how many they were.

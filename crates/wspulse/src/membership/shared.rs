@@ -5,16 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use wspulse_core::Escaped;
 use wspulse_core::codec::Codec;
 use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
-use wspulse_core::{Disconnect, Escaped};
 
 use crate::app::server::Server;
-use crate::membership::mailbox::{Mailbox, Offered, Outcome};
+use crate::membership::mailbox::Mailbox;
 use crate::membership::{Group, HomeSlot};
-use crate::observe::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
+use crate::observe::metrics::{DropReason, Limit, LimitReached};
 use crate::settings::connect::Data;
-use crate::settings::error::BufferLimit;
 
 /// Whether a connection has a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,50 +64,6 @@ impl ConnectionShared {
     /// How long the connection has existed, suspended times included.
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()
-    }
-
-    pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
-        let dropped = FrameDropped { room: self.room(), id: &self.id, reason };
-        for _ in 0..frames {
-            self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
-        }
-    }
-
-    /// Counts what a broadcast has cost for which there was no room.
-    pub(crate) fn count_overflow(self: &Arc<Self>, offered: Offered) {
-        self.count_dropped(offered.evicted, DropReason::Evicted);
-        match offered.outcome {
-            Outcome::Queued => {}
-            Outcome::QueuedAtServerLimit => self.report_limit(Limit::QueuedBytes),
-            Outcome::Refused(limit) => {
-                self.count_refused(limit, DropReason::NoRoom);
-                self.end_if_promised(1);
-            }
-        }
-    }
-
-    /// Ends a session that has lost frames which it was promised.
-    fn end_if_promised(self: &Arc<Self>, frames: usize) {
-        if self.server.options().delivery.is_promised() {
-            self.end_for_gap(frames);
-        }
-    }
-
-    /// Ends a session whose client does not get so many frames, from the first that is lost on.
-    pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
-        if self.server.end(self, Disconnect::FramesLost) {
-            let lost = FramesLost { room: self.room(), id: &self.id, frames };
-            self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
-        }
-    }
-
-    pub(crate) fn count_refused(&self, limit: BufferLimit, reason: DropReason) {
-        self.count_dropped(1, reason);
-        match limit {
-            BufferLimit::Frames { .. } => {}
-            BufferLimit::Bytes { .. } => self.report_limit(Limit::SendBufferBytes),
-            BufferLimit::ServerBytes { .. } => self.report_limit(Limit::QueuedBytes),
-        }
     }
 
     /// The transport is gone. A frame that was half written starts over, or is dropped if that has

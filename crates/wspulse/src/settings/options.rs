@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 mod delivery;
+mod overflow;
 mod returns;
 mod session_limits;
 
@@ -23,6 +24,7 @@ use crate::settings::room_options::RoomSettings;
 use admission::AdmissionOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
+pub(crate) use overflow::OverflowOptions;
 pub(crate) use returns::ReturnRules;
 pub use returns::RoomChange;
 pub(crate) use session_limits::SessionLimits;
@@ -49,6 +51,7 @@ pub(crate) struct Options {
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
+    pub(crate) overflow: OverflowOptions,
     pub(crate) announcements: Announcements,
     pub(crate) rooms: RoomSettings,
 }
@@ -114,6 +117,7 @@ impl Default for Options {
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
+            overflow: OverflowOptions::default(),
             announcements: Announcements::default(),
             rooms: RoomSettings::default(),
         }
@@ -143,6 +147,7 @@ impl Options {
         self.admission.check()?;
         self.session_limits.check(self.message_bytes_max)?;
         self.delivery.check(self.resume_window)?;
+        self.overflow.check(&self.delivery)?;
         self.codecs.check(&self.delivery)?;
         self.announcements.check(self.codecs.default_codec())?;
         self.rooms.check(&self.codecs)?;
@@ -228,6 +233,8 @@ impl fmt::Debug for Options {
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
             .field("delivery", &self.delivery)
+            .field("overflow", &self.overflow.default)
+            .field("slow_consumer_close", &self.overflow.close)
             .field("announcements", &self.announcements)
             .field("rooms", &self.rooms);
         self.session_limits.fields(&mut debug);

@@ -29,7 +29,7 @@ use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::observe::metrics::{
-    Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
+    DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
 };
 use crate::settings::options::Options;
 use crate::wire::transport::{ComesBack, Farewell, Transport, Upgrade};
@@ -160,7 +160,12 @@ impl Driver {
         if !self.session.is_suspended() {
             return;
         }
-        if self.connection.mailbox.set_suspended(self.arrivals.has_upgrade()) {
+        let connection = &self.connection;
+        let (is_news, faded) = connection
+            .mailbox
+            .set_suspended(self.arrivals.has_upgrade(), connection.server.queued_bytes());
+        connection.count_dropped(faded, DropReason::Volatile);
+        if is_news {
             let ConnectionShared { server, id, .. } = &*self.connection;
             let room = self.connection.room();
             let suspended = SessionSuspended { room, id };

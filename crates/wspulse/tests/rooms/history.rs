@@ -215,3 +215,28 @@ fn the_bounds_of_histories_are_checked() {
     }
     assert!(open_house().max_history_bytes(1).history_event("x".repeat(128)).build().is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_frames_with_one_key_the_newest_is_kept_and_none_that_is_volatile() {
+    let mut stage = Stage::new(keeping(10));
+    let (_ann, first) = stage.join("ann").await;
+    let room = first.room();
+    room.broadcast(numbered(1).conflate("cursor")).unwrap();
+    room.broadcast(numbered(2)).unwrap();
+    room.broadcast(numbered(3).volatile()).unwrap();
+    room.broadcast(numbered(4).conflate("cursor")).unwrap();
+    let (mut bob, _) = stage.join("bob").await;
+    assert_eq!(numbers(&mut bob, 2).await, [2, 4]);
+    hears_nothing(&mut bob).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_only_member_says_to_the_others_is_kept_for_who_comes() {
+    let encoded = Encoded::default();
+    let server = encoded.server(keeping(3)(open_house())).build().unwrap();
+    let (_ann, _) = Member::join(&server, JSON, "ann").await;
+    let ann = server.connection("ann").unwrap();
+    server.broadcast_except("lobby", &ann, numbered(1)).unwrap();
+    let (mut bob, _) = Member::join(&server, MSGPACK, "bob").await;
+    assert_eq!(bob.heard().await, ("n".to_owned(), json!(1)));
+}

@@ -164,6 +164,15 @@ impl Inner {
         }
     }
 
+    /// Frames are gone that nobody waits for any more: no receipt is for more than there are.
+    pub(super) fn limit_receipts(&mut self) {
+        let held = self.queue.held();
+        if let Some(promise) = &mut self.promise {
+            promise.receipts.limit(held);
+            self.promise.take_if(|promise| promise.is_empty());
+        }
+    }
+
     /// Nothing more will be acknowledged.
     pub(super) fn close_receipts(&mut self) {
         if let Some(promise) = &mut self.promise {
@@ -217,6 +226,14 @@ impl Receipts {
             receipt.frames = receipt.frames.saturating_sub(frames);
             // One frame of unknown fate is enough for all who wait for it.
             (receipt.frames == 0 || outcome.is_err()).then_some(outcome)
+        });
+    }
+
+    /// So many frames are left that may be acknowledged.
+    pub(super) fn limit(&mut self, frames: usize) {
+        self.settle_if(|receipt| {
+            receipt.frames = receipt.frames.min(frames);
+            (receipt.frames == 0).then_some(Ok(()))
         });
     }
 

@@ -37,16 +37,32 @@ impl Mailbox {
         begun < self.inner.lock().newest
     }
 
-    /// Tells that the connection waits for a transport, and returns whether that is news. Without
-    /// effect after its end. One may be on its way.
-    pub(crate) fn set_suspended(&self, is_awaited: bool) -> bool {
+    /// Tells that the connection waits for a transport, and returns whether that is news, and how
+    /// many volatile frames are gone with it. Without effect after its end. One may be on its way.
+    pub(crate) fn set_suspended(
+        &self,
+        is_awaited: bool,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> (bool, usize) {
         let mut inner = self.inner.lock();
         if !is_awaited && inner.mail.as_ref().is_none_or(|mail| mail.upgrade.is_none()) {
             inner.newest = Begun::EARLIEST;
         }
         let before = inner.state;
         inner.set_state(ConnectionState::Suspended);
-        inner.state != before
+        let is_news = inner.state != before;
+        if !is_news {
+            return (false, 0);
+        }
+        let bytes_before = inner.queue.held_bytes();
+        let faded = inner.queue.drop_volatile();
+        if faded > 0 {
+            inner.limit_receipts();
+        }
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(bytes_before - inner.queue.held_bytes());
+        }
+        (true, faded)
     }
 
     /// The transport is gone: a frame that it has taken in part starts over, or is dropped, and what

@@ -140,6 +140,15 @@ events! {
         /// Why.
         reason: DropReason,
     }
+    /// Newer frames have taken the place of frames that waited.
+    FramesConflated<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How many are gone: 1 or more.
+        frames: usize,
+    }
     /// A client has acknowledged frames.
     FramesAcknowledged<'a> {
         /// The room of the connection.
