@@ -88,6 +88,9 @@ pub use app::room::{Audience, Room, User};
 pub use app::server::{FanOut, Server};
 pub use entry::serve::serve;
 pub use ground::address::PeerAddr;
+pub use membership::presence::person::{
+    Person, PersonId, PresenceChanges, PresenceSnapshot, PresenceState,
+};
 pub use membership::shared::ConnectionState;
 pub use observe::metrics::{
     CallbackKind, DropReason, GroupKind, Limit, MetricsCollector, NoopCollector,
@@ -95,10 +98,11 @@ pub use observe::metrics::{
 pub use router::Router;
 pub use settings::connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use settings::error::{
-    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, RenewError,
-    RequestError, RequestLimit, SendError, ServerClosed,
+    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, PresenceError,
+    RenewError, RequestError, RequestLimit, SendError, ServerClosed,
 };
 pub use settings::options::{Delivery, DuplicatePolicy, RoomChange};
+pub use settings::room_options::RoomOptions;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{

@@ -8,8 +8,10 @@
 mod delivery;
 mod drain;
 mod expiry;
+mod histories;
 mod hooks;
 mod mailbox;
+mod presence;
 mod registry;
 mod requests;
 mod rooms;

@@ -6,6 +6,7 @@ mod auth;
 mod codecs;
 mod overflow;
 mod requests;
+mod rooms;
 mod session_limits;
 
 use std::fmt;

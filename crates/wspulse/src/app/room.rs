@@ -54,7 +54,7 @@ impl Room {
         }
     }
 
-    fn group(&self) -> Option<Arc<Group>> {
+    pub(super) fn group(&self) -> Option<Arc<Group>> {
         match &self.reference {
             Reference::Group(group) if group.len() > 0 => Some(Arc::clone(group)),
             Reference::Group(_) | Reference::Name(_) => self.server.group(Kind::Room, self.id()),

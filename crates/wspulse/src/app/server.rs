@@ -26,9 +26,10 @@ use crate::ground::runtimes::Runtimes;
 use crate::ground::shutdown::DrainDeadline;
 use crate::ground::sync::Mutex;
 use crate::ground::throttle::Throttle;
+use crate::membership::folding::Folding;
 use crate::membership::registry::Registry;
 use crate::membership::turns::Turns;
-use crate::membership::{Group, Kind};
+use crate::membership::{Group, Kind, Outfit};
 use crate::observe::meter::Meter;
 use crate::settings::codecs::Codecs;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
@@ -67,6 +68,7 @@ struct Inner {
     turns: Turns,
     other_rooms: Mutex<Throttle>,
     too_many_rooms: Mutex<Throttle>,
+    presence_failures: Mutex<Throttle>,
     blocking: Blocking,
     requests: RequestCounter,
     /// Gives broadcasts to all connections one order.
@@ -144,7 +146,7 @@ impl Server {
         let meter = Meter::new(options.metrics.take());
         let expiry_notice = callbacks.expiring.as_ref().map(|_| options.auth.expiry_notice);
         let session_config = Arc::new(options.session_config(expiry_notice));
-        let registry = Registry::new(&options.admission);
+        let registry = Registry::new(&options.admission, &options.rooms);
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
         let requests = RequestCounter::new(options.requests.answers_failures);
@@ -167,6 +169,7 @@ impl Server {
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
                 too_many_rooms: Mutex::default(),
+                presence_failures: Mutex::default(),
                 blocking: Blocking::default(),
                 requests,
                 everybody: Mutex::default(),
@@ -303,6 +306,19 @@ impl Server {
     /// The group of this kind and name, if it has members.
     pub(crate) fn group(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
         self.inner.registry.groups().find(kind, name)
+    }
+
+    /// What new rooms get.
+    pub(crate) fn outfit(&self) -> &Outfit {
+        self.inner.registry.groups().outfit()
+    }
+
+    pub(crate) fn folding(&self) -> &Folding {
+        self.outfit().folding()
+    }
+
+    pub(crate) fn presence_failures(&self) -> &Mutex<Throttle> {
+        &self.inner.presence_failures
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -24,6 +24,11 @@ impl InCallback {
         Self { outer: replace(running), _not_send: PhantomData }
     }
 
+    /// A callback that is of the server, and of none of its connections.
+    pub(crate) fn enter_server(server_address: usize) -> Self {
+        Self::enter(server_address, 0)
+    }
+
     /// Whether this thread runs a callback of that server right now.
     pub(crate) fn of(server_address: usize) -> bool {
         RUNNING.with(Cell::get).0 == server_address

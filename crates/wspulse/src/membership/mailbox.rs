@@ -4,6 +4,7 @@
 mod acknowledge;
 mod awaited;
 mod expiry;
+mod history;
 mod offer;
 mod requests;
 mod sending;

@@ -25,6 +25,7 @@ use crate::membership::{Group, Kind};
 use crate::observe::meter::{LifecycleEvent, Meter};
 use crate::settings::options::ReturnRules;
 use crate::settings::options::admission::AdmissionOptions;
+use crate::settings::room_options::RoomSettings;
 use crate::wire::transport::Upgrade;
 use directory::{Directory, Named};
 use farewells::Farewells;
@@ -135,7 +136,7 @@ pub(crate) enum EndRule {
 }
 
 impl Registry {
-    pub(crate) fn new(options: &AdmissionOptions) -> Self {
+    pub(crate) fn new(options: &AdmissionOptions, rooms: &RoomSettings) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 ending: HashMap::new(),
@@ -144,7 +145,7 @@ impl Registry {
             }),
             phase: CurrentPhase::new(),
             connections: Directory::new(),
-            groups: Groups::new(),
+            groups: Groups::new(rooms),
             farewells: Arc::new(Farewells::new(options)),
         }
     }

@@ -148,6 +148,10 @@ impl CodecSet {
         Self(self.0 | 1 << id.0)
     }
 
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those of this set that the other one has not.
     pub(crate) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)

@@ -1,6 +1,7 @@
 //! What the server's own operations can fail with.
 
 mod buffer_limit;
+mod presence;
 mod request;
 
 use std::error::Error;
@@ -10,6 +11,7 @@ use wspulse_core::codec::EncodeError;
 use wspulse_core::{Escaped, Frame, Overflow};
 
 pub use buffer_limit::BufferLimit;
+pub use presence::PresenceError;
 pub use request::{RequestError, RequestLimit};
 
 /// Why it cannot be said that all has arrived.

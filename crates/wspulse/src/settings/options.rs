@@ -22,6 +22,7 @@ use crate::settings::announcement::Announcements;
 use crate::settings::codecs::Codecs;
 use crate::settings::connect::ConnectRequest;
 use crate::settings::error::ConfigError;
+use crate::settings::room_options::RoomSettings;
 use admission::AdmissionOptions;
 use auth::AuthOptions;
 pub use delivery::Delivery;
@@ -59,6 +60,7 @@ pub(crate) struct Options {
     pub(crate) announcements: Announcements,
     pub(crate) auth: AuthOptions,
     pub(crate) requests: RequestOptions,
+    pub(crate) rooms: RoomSettings,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -131,6 +133,7 @@ impl Default for Options {
             announcements: Announcements::default(),
             auth: AuthOptions::default(),
             requests: RequestOptions::default(),
+            rooms: RoomSettings::default(),
         }
     }
 }
@@ -165,6 +168,7 @@ impl Options {
         self.announcements.check(self.codecs.default_codec())?;
         self.auth.check()?;
         self.requests.check()?;
+        self.rooms.check(&self.codecs)?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
@@ -255,7 +259,8 @@ impl fmt::Debug for Options {
             .field("overflow", &self.overflow.default)
             .field("slow_consumer_close", &self.overflow.close)
             .field("announcements", &self.announcements)
-            .field("auth", &self.auth);
+            .field("auth", &self.auth)
+            .field("rooms", &self.rooms);
         self.session_limits.fields(&mut debug);
         self.requests.fields(&mut debug);
         debug.finish_non_exhaustive()

@@ -13,6 +13,7 @@ use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
 /// counts of its members (`room/present.rs`).
 pub(crate) struct Representations<'a> {
     codecs: &'a Codecs,
+    frame: &'a Frame,
     marks: Option<&'a Marks>,
     made: [Option<EncodedFrame>; CODECS_MAX],
 }
@@ -25,16 +26,16 @@ pub(crate) struct NotExpressed {
 }
 
 impl<'a> Representations<'a> {
-    pub(crate) fn new(codecs: &'a Codecs, marks: Option<&'a Marks>) -> Self {
-        Self { codecs, marks, made: Default::default() }
+    pub(crate) fn new(codecs: &'a Codecs, frame: &'a Frame, marks: Option<&'a Marks>) -> Self {
+        Self { codecs, frame, marks, made: Default::default() }
     }
 
-    /// Makes those of `frame` that are missing. It calls the application's codecs: hold no lock.
-    pub(crate) fn make(&mut self, missing: CodecSet, frame: &Frame) -> Result<(), NotExpressed> {
+    /// Makes those that are missing. It calls the application's codecs: hold no lock.
+    pub(crate) fn make(&mut self, missing: CodecSet) -> Result<(), NotExpressed> {
         for id in missing.iter() {
             let encoded = match self.marks {
-                None => self.codecs.encode(id, frame),
-                Some(marks) => self.codecs.encode_marked(id, frame, marks),
+                None => self.codecs.encode(id, self.frame),
+                Some(marks) => self.codecs.encode_marked(id, self.frame, marks),
             };
             let encoded = encoded.map_err(|source| {
                 let codec = self.codecs.of(id).name().map(str::to_owned);
@@ -54,6 +55,22 @@ impl<'a> Representations<'a> {
 
     pub(crate) fn of(&self, id: CodecId) -> Option<&EncodedFrame> {
         self.made[id.place()].as_ref()
+    }
+
+    /// Whether it is worth sending at once or not at all.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.marks.is_some_and(|marks| marks.is_volatile)
+    }
+
+    /// All that were made.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (CodecId, &EncodedFrame)> {
+        let places = CodecId::ALL.into_iter().zip(&self.made);
+        places.filter_map(|(id, made)| Some((id, made.as_ref()?)))
+    }
+
+    /// What it was made of, on a server on which it may have to be made in another codec.
+    pub(crate) fn source(&self) -> Option<&Frame> {
+        self.codecs.are_several().then_some(self.frame)
     }
 
     /// The payloads of all that were made, in bytes.

@@ -25,6 +25,7 @@ use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost};
 
 use crate::ground::running_time::heard;
 use crate::membership::mailbox::{Collected, End, Mail};
+use crate::membership::presence::Noted;
 use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
@@ -173,6 +174,7 @@ impl Driver {
             let room = self.connection.room();
             let suspended = SessionSuspended { room, id };
             server.metrics().record(|hooks| hooks.session_suspended(&suspended));
+            self.connection.note_presence(Noted::Suspended);
         }
     }
 
@@ -276,6 +278,7 @@ impl Driver {
                     let was_suspended = before == ConnectionState::Suspended;
                     let event = SessionResumed { room, id, was_suspended };
                     server.metrics().record(|hooks| hooks.session_resumed(&event));
+                    self.connection.note_presence(Noted::Resumed);
                 }
                 if let Some(lost) = lost {
                     // What comes behind a gap is not written: the client would not know of it. So

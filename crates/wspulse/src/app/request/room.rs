@@ -71,9 +71,10 @@ impl RoomRequest {
         let frame = server.requests().name(frame);
         let members = room.connections();
         let codecs = members.iter().map(|member| member.shared().mailbox.codec());
-        let mut encoded = Representations::new(server.codecs(), None);
+        let mut encoded = Representations::new(server.codecs(), &frame, None);
         let missing = codecs.fold(CodecSet::NONE, CodecSet::with);
-        if let Err(NotExpressed { codec, source }) = encoded.make(missing, &frame) {
+        let made = encoded.make(missing);
+        if let Err(NotExpressed { codec, source }) = made {
             return Err(BroadcastError::Encode { frame, codec, source });
         }
         let begun = members.into_iter().map(|member| {

@@ -113,6 +113,7 @@ impl Server {
         let deadline = Instant::now() + self.options().drain_timeout;
         if self.inner.registry.close(deadline, &self.inner.meter) {
             self.inner.drain_deadline.set(deadline);
+            self.folding().close();
             self.deliver_lifecycle();
             self.inner.tasks.close();
         }

@@ -162,13 +162,13 @@ impl Server {
         marks: Option<&Marks>,
         push: impl Fn(&Representations<'_>) -> Result<R, CodecSet>,
     ) -> Result<(usize, R), BroadcastError> {
-        let mut frames = Representations::new(self.codecs(), marks);
+        let mut frames = Representations::new(self.codecs(), &frame, marks);
         // Once for each codec at the most: none is missing twice.
         loop {
             match push(&frames) {
                 Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {
-                    if let Err(NotExpressed { codec, source }) = frames.make(missing, &frame) {
+                    if let Err(NotExpressed { codec, source }) = frames.make(missing) {
                         return Err(BroadcastError::Encode { frame, codec, source });
                     }
                 }
@@ -177,7 +177,7 @@ impl Server {
     }
 
     /// Tells what a broadcast to a group has done, and adds it up.
-    fn account(
+    pub(crate) fn account(
         &self,
         (group, name): (GroupKind, &str),
         payload_bytes: usize,
@@ -194,7 +194,7 @@ impl Server {
     }
 
     /// How a frame is queued, which comes back with that, unless it may not be.
-    fn queueing(
+    pub(crate) fn queueing(
         &self,
         frame: Frame,
         marks: Option<&Marks>,

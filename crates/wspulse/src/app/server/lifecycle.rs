@@ -416,6 +416,7 @@ impl Server {
     pub(super) fn deliver_lifecycle(&self) {
         let _pending = self.inner.tasks.token();
         self.inner.meter.deliver();
+        self.fold_presence();
     }
 
     /// Until when a connection that ends now may flush and be answered.
