@@ -8,6 +8,7 @@
 mod delivery;
 mod hooks;
 mod mailbox;
+mod memberships;
 mod registry;
 mod rooms;
 mod shutdown;

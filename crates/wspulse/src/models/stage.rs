@@ -108,6 +108,12 @@ pub(super) fn join_with_codec(
     arrive(server, Admission::room(room).id(id), Some(exchange(server, codec, None)), state)
 }
 
+/// Registers a client with this admission.
+pub(super) fn admit(server: &Server, admission: Admission) -> Result<Client, Refused> {
+    let state = WireState { free: usize::MAX, ..WireState::default() };
+    arrive(server, admission, None, state)
+}
+
 fn exchange(server: &Server, codec: &str, resume: Option<ResumeOffer>) -> Exchange {
     Exchange { codec: server.codecs().named(codec).expect("the server has it"), resume }
 }
