@@ -39,6 +39,10 @@ impl CloseCode {
     /// number is for applications to use (RFC 6455 §7.4.2), and ends as HTTP's 410, gone.
     pub const FRAMES_LOST: Self = Self(4410);
 
+    /// 4409: a newer connection of the same user took the place of this one. The number is for
+    /// applications to use, and ends as HTTP's 409, conflict.
+    pub const USER_LIMIT: Self = Self(4409);
+
     /// Makes a close code from its number.
     ///
     /// # Errors

@@ -213,7 +213,7 @@ impl Session {
             self.take_back(self.callbacks.messages());
             self.discard_messages();
         }
-        let close = disconnect.close_frame();
+        let close = self.config.close_frame(&disconnect);
         let told = match (&self.state, disconnect) {
             // The application agrees with a peer that has taken its leave.
             (

@@ -17,6 +17,7 @@ pub(crate) const REASONS: &[&str] = &[
     "suspended_limit",
     "server_close",
     "duplicate",
+    "user_limit",
     "frames_lost",
     OTHER,
 ];

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wspulse_core::codec::DecodeError;
-use wspulse_core::{Disconnect, Frame, HeartbeatConfig, TransportLost};
+use wspulse_core::{CloseCode, Disconnect, Frame, HeartbeatConfig, TransportLost};
 
 use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
@@ -265,6 +265,18 @@ impl ServerBuilder {
     /// What happens to a second connection with one id. Default: [`DuplicatePolicy::Replace`].
     pub const fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
         self.options.returns.duplicates = policy;
+        self
+    }
+
+    /// The close code for a client whose connection, or whose transport, was replaced by a newer one
+    /// with its id, by which it can tell that from a close. Default 1000, as in the Go library; else
+    /// 4000 to 4999 but not 4410. With another one, clients would come back and replace each other
+    /// for ever. The reason is `duplicate connection id` in any case.
+    ///
+    /// A transport that is [overtaken](DuplicatePolicy) by a newer handshake of its own client is
+    /// closed with 1001 as before.
+    pub const fn duplicate_close_code(mut self, code: CloseCode) -> Self {
+        self.options.returns.duplicate_close = code;
         self
     }
 

@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
-use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost};
+use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost, duplicate};
 
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{Collected, End, Mail};
@@ -148,7 +148,7 @@ impl Driver {
         if comes_back.is_some_and(|it| self.connection.mailbox.overtake(it.token)) {
             Dismissal::Close(OVERTAKEN)
         } else {
-            TransportLost::Superseded.dismissal()
+            Dismissal::Close(duplicate(self.connection.server.options().returns.duplicate_close))
         }
     }
 

@@ -113,7 +113,7 @@ pub use error::{
 };
 pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use metrics::{CallbackKind, DropReason, GroupKind, Limit, MetricsCollector, NoopCollector};
-pub use options::{Delivery, DuplicatePolicy, RoomChange};
+pub use options::{Delivery, DuplicatePolicy, RoomChange, UserLimit};
 pub use restored::Restored;
 pub use room::{Audience, Room, User};
 pub use router::Router;

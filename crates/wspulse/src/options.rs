@@ -11,8 +11,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wspulse_core::HeartbeatConfig;
 use wspulse_core::session::SessionConfig;
+use wspulse_core::{CloseCode, HeartbeatConfig};
 
 use crate::announcement::Announcements;
 use crate::codecs::Codecs;
@@ -20,6 +20,7 @@ use crate::connect::ConnectRequest;
 use crate::error::ConfigError;
 use crate::metrics::MetricsCollector;
 use admission::AdmissionOptions;
+pub use admission::UserLimit;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
 pub(crate) use returns::ReturnRules;
@@ -93,6 +94,7 @@ impl Default for Options {
             peer_addr: None,
             returns: ReturnRules {
                 duplicates: DuplicatePolicy::default(),
+                duplicate_close: CloseCode::NORMAL,
                 room_changes: RoomChange::default(),
             },
             heartbeat: HeartbeatConfig {
@@ -128,6 +130,7 @@ impl Options {
             inbound_rate: self.session_limits.inbound_rate,
             message_timeout: self.session_limits.message_timeout,
             ask: self.delivery.ask(),
+            duplicate_close: self.returns.duplicate_close,
             suspension_limit: self.session_limits.suspension_limit(),
         }
     }
@@ -145,6 +148,11 @@ impl Options {
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
+        }
+        let code = self.returns.duplicate_close;
+        if code != CloseCode::NORMAL && !admission::keeps_away(code) {
+            let rule = "must be 1000, or 4000 to 4999 but not 4410";
+            return Err(ConfigError::new("duplicate_close_code", code, rule));
         }
         Ok(())
     }
@@ -211,6 +219,7 @@ impl fmt::Debug for Options {
         let mut debug = f.debug_struct("Options");
         debug
             .field("duplicates", &self.returns.duplicates)
+            .field("duplicate_close_code", &self.returns.duplicate_close)
             .field("room_changes", &self.returns.room_changes)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)

@@ -3,6 +3,7 @@
 mod directory;
 mod farewells;
 mod groups;
+mod per_user;
 mod places;
 mod speaks;
 
@@ -14,7 +15,7 @@ use std::sync::atomic::Ordering;
 use slab::Slab;
 use tokio::time::Instant;
 use wspulse_core::session::Predecessor;
-use wspulse_core::{Disconnect, DisconnectReason};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, DisconnectReason};
 
 use crate::address::AddressGroup;
 use crate::connection::{ConnectionShared, ConnectionState};
@@ -28,6 +29,7 @@ use crate::transport::Upgrade;
 use directory::{Directory, Named};
 use farewells::Farewells;
 pub(crate) use groups::{Entrance, Groups};
+use per_user::UserPlaces;
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
 pub(crate) use speaks::Speaks;
 use speaks::is_overtaken;
@@ -55,6 +57,7 @@ struct Inner {
     tasks: Slab<Arc<ConnectionShared>>,
     /// What those that have not ended count as, where their number is limited.
     places: Places,
+    users: UserPlaces,
 }
 
 /// The connections of one id that have ended and still flush or run callbacks.
@@ -89,7 +92,9 @@ pub(crate) enum Refused {
     UnknownAddress,
     /// All that `max_connections_per_addr` allows are there.
     TooManyFromAddress,
-    /// Too many with this id, of this address or in all have ended and are not done yet.
+    /// All that `max_connections_per_user` allows are there.
+    TooManyOfUser,
+    /// Too many with this id, of this address or user, or in all have ended and are not done yet.
     TooManyEnding,
     /// It was admitted to more rooms than a connection may be in.
     TooManyRooms,
@@ -106,8 +111,9 @@ pub(crate) enum Registered {
         connection: Arc<ConnectionShared>,
         predecessor: Predecessor,
         upgrade: Upgrade,
-        /// Another one had its id, and has ended; its places in its rooms are to be given up.
-        replaced: Option<Arc<ConnectionShared>>,
+        /// Another one had its id, or was the oldest of a user who has too many, and has ended; its
+        /// places in its rooms are to be given up.
+        made_way: Option<Arc<ConnectionShared>>,
     },
     /// An existing connection gets another transport. One that was on its way to it is displaced.
     Attached { connection: Arc<ConnectionShared>, displaced: Option<Upgrade> },
@@ -129,6 +135,7 @@ impl Registry {
                 ending: HashMap::new(),
                 tasks: Slab::new(),
                 places: Places::new(options),
+                users: UserPlaces::new(options.per_user),
             }),
             is_open: AtomicBool::new(true),
             connections: Directory::new(),
@@ -148,7 +155,9 @@ impl Registry {
 
     /// Whether a client of this group will be refused whatever its id turns out to be.
     pub(crate) fn check_places(&self, group: Option<AddressGroup>) -> Result<(), Refused> {
-        self.inner.lock().places.check_unnamed(group)
+        let inner = self.inner.lock();
+        // One who has a place may make way for a newcomer.
+        if inner.users.ends_oldest() { Ok(()) } else { inner.places.check_unnamed(group) }
     }
 
     /// Registers a transport on its way: for the connection with this id if that can be resumed,
@@ -175,7 +184,7 @@ impl Registry {
         if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
             return Err(Refused::OtherUser);
         }
-        let Arrival { id, is_named, home, user: _, speaks, upgrade } = arrival;
+        let Arrival { id, is_named, home, user, speaks, upgrade } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
@@ -192,14 +201,16 @@ impl Registry {
             return Err(Refused::TooManyEnding);
         }
         inner.places.check_ending(group)?;
+        let oldest = if replaced.is_none() { inner.users.check(user)? } else { None };
         if replaced.is_none() {
-            inner.places.check(group)?;
+            inner.places.check(group, oldest.map(|(task_key, _)| task_key))?;
         }
         let entry = inner.tasks.vacant_entry();
         let connection =
             Arc::new(create(u32::try_from(entry.key()).expect("4 billion tasks fit in no memory")));
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
+        inner.users.take(user, connection.task_key);
         if let Speaks::Exchange { .. } = speaks {
             connection.mailbox.begin_exchange();
         }
@@ -213,6 +224,14 @@ impl Registry {
             Some(ending) => ending.last.mailbox.succeed(&connection),
             None => Predecessor::None,
         };
+        let oldest = oldest.map(|(task_key, code)| {
+            self.end_oldest(
+                inner,
+                task_key,
+                End { disconnect: user_limit(code), deadline: end_deadline },
+                meter,
+            )
+        });
         // It joins the room once this lock is free.
         if let Some(home) = home {
             meter.note_created(home);
@@ -221,7 +240,8 @@ impl Registry {
             room: connection.room_name(),
             id: Arc::clone(&connection.id),
         });
-        Ok(Registered::New { connection, predecessor, upgrade, replaced })
+        let made_way = replaced.or(oldest);
+        Ok(Registered::New { connection, predecessor, upgrade, made_way })
     }
 
     /// Ends a connection, once: it is gone from its room and its id is free when this returns.
@@ -253,6 +273,7 @@ impl Registry {
         }
         self.is_open.store(false, Ordering::Release);
         inner.places.clear();
+        inner.users.clear();
         self.connections.clear();
         // Nobody comes any more who would have to wait for them.
         inner.ending = HashMap::new();
@@ -280,6 +301,7 @@ impl Registry {
         let mut inner = self.inner.lock();
         inner.tasks.remove(connection.task_key as usize);
         inner.places.forget(connection.task_key);
+        inner.users.forget(connection.user_id());
         if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
             entry.get_mut().tasks -= 1;
             if entry.get().tasks == 0 {
@@ -316,6 +338,22 @@ impl Registry {
         self.groups.count(Kind::Room)
     }
 
+    /// Ends a user's oldest connection, for one more.
+    fn end_oldest(
+        &self,
+        inner: &mut Inner,
+        task_key: u32,
+        end: End,
+        meter: &Meter,
+    ) -> Arc<ConnectionShared> {
+        let oldest = Arc::clone(&inner.tasks[task_key as usize]);
+        let reason = end.disconnect.reason();
+        if let Ok(before) = self.connections.take_out(&oldest, || oldest.mailbox.end(end)) {
+            Self::settle_end(inner, &oldest, before, reason, meter);
+        }
+        oldest
+    }
+
     /// Settles what is left of a connection that has just ended, and led somewhere `before`.
     fn settle_end(
         inner: &mut Inner,
@@ -325,6 +363,7 @@ impl Registry {
         meter: &Meter,
     ) {
         inner.places.free(connection.task_key);
+        inner.users.free(connection.user_id(), connection.task_key);
         let last = Arc::clone(connection);
         match inner.ending.entry(Arc::clone(&connection.id)) {
             Entry::Occupied(mut entry) => {
@@ -337,6 +376,10 @@ impl Registry {
         }
         meter.note(|| LifecycleEvent::closed(connection, before, reason));
     }
+}
+
+fn user_limit(code: CloseCode) -> Disconnect {
+    Disconnect::UserLimit(CloseFrame::new(code, "too many connections"))
 }
 
 impl Named for ConnectionShared {

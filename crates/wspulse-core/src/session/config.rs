@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::acks::AskConfig;
 use super::suspension::SuspensionLimit;
+use crate::close::{CloseCode, CloseFrame};
+use crate::disconnect::{Disconnect, duplicate};
 use crate::heartbeat::HeartbeatConfig;
 use crate::rate::InboundRate;
 
@@ -30,11 +32,22 @@ pub struct SessionConfig {
     pub message_timeout: Duration,
     /// When to ask how far a peer has got, if what it has not acknowledged is kept.
     pub ask: Option<AskConfig>,
+    /// What a client is told whose session or transport is replaced.
+    pub duplicate_close: CloseCode,
     /// How many of these sessions may be suspended at once, if that is limited.
     pub suspension_limit: Option<Arc<SuspensionLimit>>,
 }
 
 impl SessionConfig {
+    /// The Close frame for a peer whose connection ends for this reason.
+    pub(super) fn close_frame(&self, disconnect: &Disconnect) -> CloseFrame {
+        if matches!(disconnect, Disconnect::Duplicate) {
+            duplicate(self.duplicate_close)
+        } else {
+            disconnect.close_frame()
+        }
+    }
+
     /// Whether one more session may be suspended; it then is.
     pub(super) fn may_suspend(&self) -> bool {
         self.suspension_limit.as_ref().is_none_or(|limit| limit.try_enter())

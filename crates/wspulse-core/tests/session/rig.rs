@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use wspulse_core::session::{Action, Predecessor, Session, SessionConfig};
 use wspulse_core::websocket::Flow;
 use wspulse_core::{
-    Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, Resumed, SessionEvent, TransportLost,
+    CloseCode, Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, Resumed, SessionEvent,
+    TransportLost,
 };
 
 pub(crate) struct Rig {
@@ -47,6 +48,7 @@ pub(crate) fn config() -> SessionConfig {
         inbound_rate: None,
         message_timeout: Duration::from_mins(1),
         ask: None,
+        duplicate_close: CloseCode::NORMAL,
         suspension_limit: None,
     }
 }

@@ -60,6 +60,7 @@ impl World {
             inbound_rate: None,
             message_timeout: env.millis(10, 3_000),
             ask: promise.ask(&mut env),
+            duplicate_close: CloseCode::NORMAL,
             suspension_limit: Some(Arc::clone(&suspensions)),
         };
         let terms = Terms {

@@ -38,6 +38,9 @@ impl From<Refused> for Response {
             Refused::TooManyFromAddress => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
             }
+            Refused::TooManyOfUser => {
+                (StatusCode::TOO_MANY_REQUESTS, "too many connections of this user")
+            }
             Refused::UnknownAddress => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the client's address is unknown")
             }

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::protocol::ResumeOffer;
-use wspulse_core::{CloseFrame, Disconnect, OVERTAKEN};
+use wspulse_core::{CloseFrame, Disconnect, OVERTAKEN, duplicate};
 
 use super::Server;
 use crate::address::AddressGroup;
@@ -207,7 +207,7 @@ impl Server {
     /// Has a transport go where it was registered.
     fn settle_registered(&self, registered: Registered, to_join: ToJoin<'_>) {
         match registered {
-            Registered::New { connection, predecessor, mut upgrade, replaced } => {
+            Registered::New { connection, predecessor, mut upgrade, made_way } => {
                 let waves = [to_join.home, to_join.user].map(|entrance| {
                     // Who has ended meanwhile is a member of nothing, and its task says so.
                     entrance.and_then(|entrance| entrance.join(&connection).ok().flatten())
@@ -215,8 +215,8 @@ impl Server {
                 for room in &to_join.also_in {
                     let _ = self.join(&connection, Kind::Room, room);
                 }
-                if let Some(replaced) = replaced {
-                    self.inner.registry.groups().leave_all(&replaced, &self.inner.meter);
+                if let Some(made_way) = made_way {
+                    self.inner.registry.groups().leave_all(&made_way, &self.inner.meter);
                 }
                 // The hooks hear of it before its callbacks run.
                 self.deliver_lifecycle();
@@ -332,7 +332,7 @@ impl Server {
         let close = if upgrade.comes_back.is_some() && connection.mailbox.overtake(0) {
             OVERTAKEN
         } else {
-            Disconnect::Duplicate.close_frame()
+            duplicate(self.options().returns.duplicate_close)
         };
         self.say_no(connection, upgrade, close);
     }

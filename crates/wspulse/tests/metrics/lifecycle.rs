@@ -280,10 +280,10 @@ async fn the_hooks_of_an_end_come_before_on_disconnect() {
 }
 
 #[test]
-fn the_labels_of_reasons_are_those_of_the_reference_and_one_more() {
+fn the_labels_of_reasons_are_those_of_the_reference_and_three_more() {
     let labels = DisconnectReason::ALL.map(DisconnectReason::as_str);
     let more = "suspended_limit";
-    let rest = ["server_close", "duplicate", "frames_lost"];
+    let rest = ["server_close", "duplicate", "user_limit", "frames_lost"];
     assert_eq!(labels[..4], ["normal", "kick", "grace_expired", more]);
     assert_eq!(labels[4..], rest);
 }

@@ -9,6 +9,7 @@ mod heartbeat;
 mod late_first_handshakes;
 mod late_handshakes;
 mod races;
+mod replaced_close_codes;
 mod restored;
 mod resumes;
 mod stopped_server;
