@@ -1,5 +1,7 @@
 //! The order of a connection's callbacks: one at a time, in a fixed grammar.
 
+use std::sync::Arc;
+
 use crate::codec::DecodeError;
 use crate::disconnect::{Disconnect, TransportLost};
 use crate::frame::Frame;
@@ -9,7 +11,8 @@ use crate::rare_queue::RareQueue;
 ///
 /// The order is always
 /// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`, where a message
-/// may be an undecodable one.
+/// may be an undecodable one. `Joined` and `Left` come anywhere between `Opened` and `Closed`; for
+/// each room they take turns.
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
     /// The connection has come up.
@@ -22,8 +25,47 @@ pub enum SessionEvent {
     Suspended(TransportLost),
     /// The next transport is there.
     Resumed(Resumed),
+    /// It has joined the room of this name.
+    Joined(Arc<str>),
+    /// It is in the room of this name no more.
+    Left(Arc<str>),
     /// The connection has ended; nothing follows.
     Closed(Disconnect),
+}
+
+impl SessionEvent {
+    /// Whether this one and one that nobody was told of yet are as good as none: it has left the
+    /// room again that it had joined, or the other way round.
+    pub fn undoes(&self, untold: &Self) -> bool {
+        match (self, untold) {
+            (Self::Joined(room), Self::Left(other)) | (Self::Left(room), Self::Joined(other)) => {
+                room == other
+            }
+            (
+                Self::Opened
+                | Self::Message(_)
+                | Self::Undecodable(_)
+                | Self::Suspended(_)
+                | Self::Resumed(_)
+                | Self::Joined(_)
+                | Self::Left(_)
+                | Self::Closed(_),
+                _,
+            ) => false,
+        }
+    }
+
+    const fn is_of_a_room(&self) -> bool {
+        match self {
+            Self::Joined(_) | Self::Left(_) => true,
+            Self::Opened
+            | Self::Message(_)
+            | Self::Undecodable(_)
+            | Self::Suspended(_)
+            | Self::Resumed(_)
+            | Self::Closed(_) => false,
+        }
+    }
 }
 
 /// What a client has missed that comes back to its session: it gets all of it now, in order and
@@ -42,7 +84,8 @@ pub struct Resumed {
 ///
 /// It is bounded although peers cause its events: messages by the session (it stops reading),
 /// suspensions by folding: a drop and a restore that nobody was told of yet, followed by another
-/// drop, are one drop.
+/// drop, are one drop. Rooms are folded as well: of each room there is one event at the most, so they
+/// are as many as rooms that it is in or was in when its callbacks were told last.
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
     waiting: RareQueue<SessionEvent>,
@@ -81,11 +124,23 @@ impl CallbackQueue {
 
     pub(crate) fn push(&mut self, event: SessionEvent) {
         match &event {
-            SessionEvent::Message(_) | SessionEvent::Undecodable(_) => self.messages += 1,
-            SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
-            SessionEvent::Opened | SessionEvent::Resumed(_) | SessionEvent::Closed(_) => {}
+            SessionEvent::Message(_) | SessionEvent::Undecodable(_) => {
+                self.messages += 1;
+                self.waiting.push_back(event);
+            }
+            SessionEvent::Suspended(_) => {
+                self.fold_unseen_resumption();
+                self.waiting.push_back(event);
+            }
+            // Rooms that it was in before then were waited with.
+            SessionEvent::Opened => self.waiting.push_front(event),
+            SessionEvent::Joined(_) | SessionEvent::Left(_) => {
+                if !self.waiting.remove_newest(|untold| event.undoes(untold)) {
+                    self.waiting.push_back(event);
+                }
+            }
+            SessionEvent::Resumed(_) | SessionEvent::Closed(_) => self.waiting.push_back(event),
         }
-        self.waiting.push_back(event);
     }
 
     /// Removes the messages that wait and tells how many they were.
@@ -116,9 +171,11 @@ impl CallbackQueue {
                 self.messages -= 1;
                 Phase::RunningMessage
             }
-            SessionEvent::Opened | SessionEvent::Suspended(_) | SessionEvent::Resumed(_) => {
-                Phase::Running
-            }
+            SessionEvent::Opened
+            | SessionEvent::Suspended(_)
+            | SessionEvent::Resumed(_)
+            | SessionEvent::Joined(_)
+            | SessionEvent::Left(_) => Phase::Running,
         };
         Some(event)
     }
@@ -193,12 +250,12 @@ impl CallbackQueue {
 
     fn fold_unseen_resumption(&mut self) {
         let newest = {
-            let mut newest = self.waiting.iter().rev();
+            let mut newest = self.waiting.iter().rev().filter(|event| !event.is_of_a_room());
             (newest.next(), newest.next())
         };
         if matches!(newest, (Some(SessionEvent::Resumed(_)), Some(SessionEvent::Suspended(_)))) {
-            self.waiting.pop_back();
-            self.waiting.pop_back();
+            self.waiting.remove_newest(|event| matches!(event, SessionEvent::Resumed(_)));
+            self.waiting.remove_newest(|event| matches!(event, SessionEvent::Suspended(_)));
         }
     }
 }

@@ -247,6 +247,19 @@ impl Session {
         }
     }
 
+    /// The connection has joined a room, or is in one no more: `event` is
+    /// [`Joined`](SessionEvent::Joined) or [`Left`](SessionEvent::Left). What it leaves by its end
+    /// comes before that.
+    pub fn handle_room(&mut self, event: SessionEvent) {
+        match self.state {
+            State::Opening | State::Connected(_) | State::Suspended { .. } | State::Lost { .. } => {
+                self.callbacks.push(event);
+            }
+            // The last callback has been decided on.
+            State::Flushing { .. } | State::AwaitingTransport { .. } | State::Closed => {}
+        }
+    }
+
     /// The callback that [`Action::Call`] started has returned.
     pub fn handle_callback_finished(&mut self, now: Instant) {
         let was_paused = !self.has_room();
@@ -326,6 +339,10 @@ impl Session {
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
+        }
+        // `Opened` is told before all else.
+        if matches!(self.state, State::Opening) {
+            return None;
         }
         self.callbacks.start_next().map(Action::Call)
     }

@@ -16,13 +16,15 @@ const DROPS: [DropReason; 5] = [
     DropReason::Ended,
     DropReason::Undeliverable,
 ];
-const CALLBACKS: [CallbackKind; 7] = [
+const CALLBACKS: [CallbackKind; 9] = [
     CallbackKind::ConnectFunction,
     CallbackKind::Connect,
     CallbackKind::Message,
     CallbackKind::Undecodable,
     CallbackKind::TransportDrop,
     CallbackKind::TransportRestore,
+    CallbackKind::Join,
+    CallbackKind::Leave,
     CallbackKind::Disconnect,
 ];
 

@@ -39,6 +39,8 @@ pub(crate) const CALLBACKS: &[&str] = &[
     "on_undecodable",
     "on_transport_drop",
     "on_transport_restore",
+    "on_join",
+    "on_leave",
     "on_disconnect",
     OTHER,
 ];

@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
-use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost, duplicate};
+use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, SessionEvent, TransportLost, duplicate};
 
 use crate::connection::{ConnectionShared, ConnectionState};
 use crate::mailbox::{Collected, End, Mail};
@@ -175,7 +175,7 @@ impl Driver {
     }
 
     fn obey(&mut self, mail: Mail) {
-        let Mail { upgrade, end, predecessor_finished, callback_deadline } = mail;
+        let Mail { upgrade, rooms, end, predecessor_finished, callback_deadline } = mail;
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }
@@ -185,7 +185,10 @@ impl Driver {
                 self.turn_away(displaced);
             }
         }
+        self.hear_of_rooms(rooms);
         if let Some(End { disconnect, deadline }) = end {
+            // Whoever has ended it may not be done with that, and `on_disconnect` finds it in none.
+            self.connection.server.leave_all(&self.connection);
             let Options { write_wait, drain_timeout, .. } = self.connection.server.options();
             let deadline = heard(deadline, *write_wait.max(drain_timeout));
             self.session.handle_end(disconnect, deadline.into_std());
@@ -198,6 +201,12 @@ impl Driver {
             self.session.handle_drain_limited(deadline.into_std());
         }
         self.settle();
+    }
+
+    pub(super) fn hear_of_rooms(&mut self, rooms: Vec<SessionEvent>) {
+        for event in rooms {
+            self.session.handle_room(event);
+        }
     }
 
     fn turn_away(&self, upgrade: Upgrade) {

@@ -10,6 +10,7 @@ use crate::connect::{Admission, ConnectRequest, Rejection};
 use crate::connection::Connection;
 use crate::error::ConfigError;
 use crate::restored::Restored;
+use crate::room::Room;
 
 /// What a callback may return: a future, if it is async, or nothing, if it is plain.
 ///
@@ -125,10 +126,17 @@ pub(crate) struct Callbacks {
     pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Callback<Restored>>,
+    pub(crate) join: Option<Callback<Room>>,
+    pub(crate) leave: Option<Callback<Room>>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
 }
 
 impl Callbacks {
+    /// Whether anybody wants to hear of rooms.
+    pub(crate) const fn hear_of_rooms(&self) -> bool {
+        self.join.is_some() || self.leave.is_some()
+    }
+
     /// # Errors
     ///
     /// [`ConfigError`] for a callback that would never be called.

@@ -176,6 +176,10 @@ pub enum CallbackKind {
     TransportDrop,
     /// `on_transport_restore`.
     TransportRestore,
+    /// `on_join`.
+    Join,
+    /// `on_leave`.
+    Leave,
     /// `on_disconnect`.
     Disconnect,
 }
@@ -190,6 +194,8 @@ impl CallbackKind {
             Self::Undecodable => "on_undecodable",
             Self::TransportDrop => "on_transport_drop",
             Self::TransportRestore => "on_transport_restore",
+            Self::Join => "on_join",
+            Self::Leave => "on_leave",
             Self::Disconnect => "on_disconnect",
         }
     }

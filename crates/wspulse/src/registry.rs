@@ -216,7 +216,7 @@ impl Registry {
         }
         // The id leads to the old one until it ends, and to the new one from then on.
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
-        let ended = self.connections.put(&connection, |old| old.mailbox.end(end));
+        let ended = self.connections.put(&connection, |old| old.end(end));
         if let (Some(old), Some(Ok(before))) = (&replaced, ended) {
             Self::settle_end(inner, old, before, Disconnect::Duplicate.reason(), meter);
         }
@@ -257,11 +257,21 @@ impl Registry {
             return Ok(());
         }
         let reason = end.disconnect.reason();
-        let before = self.connections.take_out(connection, || connection.mailbox.end(end))?;
+        let before = self.connections.take_out(connection, || connection.end(end))?;
         Self::settle_end(&mut inner, connection, before, reason, meter);
         drop(inner);
         self.groups.leave_all(connection, meter);
         Ok(())
+    }
+
+    /// Takes a connection that has ended out of its groups, as far as who has ended it is not done
+    /// with that.
+    pub(crate) fn leave_all(&self, connection: &ConnectionShared, meter: &Meter) {
+        if connection.any_group().is_some() {
+            // Its end is noted before that of its rooms.
+            drop(self.inner.lock());
+            self.groups.leave_all(connection, meter);
+        }
     }
 
     /// Ends all connections and takes no more; each task learns until when callbacks may run.
@@ -281,7 +291,7 @@ impl Registry {
         // fault would show twice.
         for (_, connection) in &inner.tasks {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
-            if let Ok(before) = connection.mailbox.end(end) {
+            if let Ok(before) = connection.end(end) {
                 let reason = Disconnect::ServerClosed.reason();
                 meter.note(|| LifecycleEvent::closed(connection, before, reason));
             }
@@ -348,7 +358,7 @@ impl Registry {
     ) -> Arc<ConnectionShared> {
         let oldest = Arc::clone(&inner.tasks[task_key as usize]);
         let reason = end.disconnect.reason();
-        if let Ok(before) = self.connections.take_out(&oldest, || oldest.mailbox.end(end)) {
+        if let Ok(before) = self.connections.take_out(&oldest, || oldest.end(end)) {
             Self::settle_end(inner, &oldest, before, reason, meter);
         }
         oldest

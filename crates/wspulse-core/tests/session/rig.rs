@@ -265,6 +265,8 @@ impl Rig {
                 SessionEvent::Undecodable(_) => "Undecodable",
                 SessionEvent::Suspended(_) => "Suspended",
                 SessionEvent::Resumed(_) => "Resumed",
+                SessionEvent::Joined(_) => "Joined",
+                SessionEvent::Left(_) => "Left",
                 SessionEvent::Closed(_) => "Closed",
             })
             .collect()

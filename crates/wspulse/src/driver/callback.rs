@@ -17,6 +17,7 @@ use crate::handler::{BoxFuture, Outcome};
 use crate::metrics::{CallbackKind, CallbackPanicked};
 use crate::panics::{self, Catching};
 use crate::reentrancy::InCallback;
+use crate::room::Room;
 use crate::running_time::LATE_MAX;
 
 /// A callback that has not returned yet.
@@ -84,6 +85,16 @@ impl<'a> Turn<'a> {
                 let callback = callbacks.transport_restore.as_ref();
                 let called = self.call(callback, |call, own| call(own, restored));
                 (CallbackKind::TransportRestore, called)
+            }
+            SessionEvent::Joined(room) => {
+                let room = Room::new(self.connection.server.clone(), room);
+                let called = self.call(callbacks.join.as_ref(), |call, own| call(own, room));
+                (CallbackKind::Join, called)
+            }
+            SessionEvent::Left(room) => {
+                let room = Room::new(self.connection.server.clone(), room);
+                let called = self.call(callbacks.leave.as_ref(), |call, own| call(own, room));
+                (CallbackKind::Leave, called)
             }
             SessionEvent::Closed(disconnect) => (
                 CallbackKind::Disconnect,
@@ -188,6 +199,8 @@ impl<'a> Turn<'a> {
             | CallbackKind::Connect
             | CallbackKind::TransportDrop
             | CallbackKind::TransportRestore
+            | CallbackKind::Join
+            | CallbackKind::Leave
             | CallbackKind::Disconnect => {}
         }
         self.returned(now);

@@ -66,7 +66,8 @@ impl Driver {
         self.timer = None;
         let (transport, upgrade) = (self.transport.take(), self.arrivals.take_upgrade());
         let mail = self.connection.mailbox.collect().mail.map(|mail| *mail).unwrap_or_default();
-        let Mail { upgrade: next_upgrade, end, predecessor_finished, callback_deadline } = mail;
+        let Mail { upgrade: next_upgrade, rooms, end, predecessor_finished, callback_deadline } =
+            mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {
             tracing::error!(
                 id = Escaped::new(&self.connection.id).as_str(),
@@ -79,6 +80,7 @@ impl Driver {
         if callback_deadline.is_some() {
             self.callback_deadline = callback_deadline;
         }
+        self.hear_of_rooms(rooms);
         if let Some(end) = end {
             self.session.handle_end(end.disconnect, end.deadline.into_std());
         }

@@ -163,9 +163,42 @@ fn a_user_is_there_from_its_first_connection_to_its_last() {
         assert_eq!((left.len(), server.user_count()), (1, 1));
         assert_eq!(left[0].id(), "2");
         first.wait_for_end();
-        assert!(second.wait_for_frames(1).contains(&"a2".to_owned()) || second.frames().len() == 2);
+        let accepted = left[0].outbound_stats().accepted;
+        let heard = second.wait_for_frames(usize::try_from(accepted).expect("few"));
+        assert!(heard.contains(&"a2".to_owned()), "{heard:?}");
         assert_eq!(server.user("ann").kick(), 1);
         assert_nothing_is_left(&server, &hooks);
         close(&server);
+    });
+}
+
+#[test]
+fn who_is_told_of_its_end_is_in_no_room() {
+    explore(|| {
+        let hooks = Hooks::default();
+        let told = hooks.clone();
+        let server = server(|builder| {
+            let builder = builder.metrics(hooks.clone()).on_leave(|conn, room| {
+                assert!(!conn.is_in(room.id()) && conn.rooms().is_empty(), "it has ended");
+            });
+            builder.on_disconnect(move |conn, _| {
+                let server = conn.server();
+                let is_left = conn.rooms().is_empty() && server.room("home").is_empty();
+                told.note(format!("told, {}", if is_left { "left" } else { "in a room" }));
+            })
+        });
+        let client = join(&server, "home", "bob").expect("the server is open");
+        let joiner = {
+            let bob = connection(&server, "bob");
+            thread::spawn(move || bob.join("attic"))
+        };
+        server.kick("bob").expect("it is there");
+        client.wait_for_end();
+        let _either = joiner.join().expect("no panic");
+        close(&server);
+        let told = hooks.told();
+        assert!(told.iter().any(|event| event == "told, left"), "{told:?}");
+        let place = |event: &str| told.iter().position(|it| it == event);
+        assert!(place("bob closed: kick") < place("home destroyed"), "{told:?}");
     });
 }

@@ -272,6 +272,13 @@ impl Server {
         was_member
     }
 
+    /// Takes a connection that has ended out of its groups, as far as nobody else has.
+    pub(crate) fn leave_all(&self, connection: &ConnectionShared) {
+        let _pending = self.inner.tasks.token();
+        self.inner.registry.leave_all(connection, &self.inner.meter);
+        self.deliver_lifecycle();
+    }
+
     /// The session whose token a client offers; if the application has admitted it under an id, the
     /// session must have that one.
     fn find_offered(
