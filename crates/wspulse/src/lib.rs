@@ -61,64 +61,42 @@
 //! All are off by default and only add: `axum`, the client's address under `axum::serve`; `msgpack`, the MessagePack codec; `rustls`, TLS for
 //! [`serve`](serve()), without cryptography; `testing`, clients for the tests of applications.
 
-mod address;
-mod announcement;
-mod begun;
-mod budget;
-mod builder;
-mod codecs;
-mod connect;
-mod connection;
-mod driver;
-mod error;
-mod handler;
-pub mod http;
-mod mailbox;
-mod meter;
-pub mod metrics;
+mod app;
+mod entry;
+mod ground;
+mod membership;
 #[cfg(all(test, shuttle))]
 mod models;
-mod options;
-pub mod origin;
-mod panics;
-mod ping_schedule;
-mod queued_bytes;
-mod reentrancy;
-mod registry;
-mod representations;
-mod restored;
-mod room;
+mod observe;
 pub mod router;
-mod running_time;
-mod runtimes;
-pub mod serve;
-mod server;
-mod shutdown;
-mod sync;
+mod settings;
+mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod throttle;
-mod token;
-mod transport;
-mod turns;
-mod yielding;
+mod wire;
 
-pub use address::PeerAddr;
-pub use builder::ServerBuilder;
-pub use connect::{Admission, ConnectRequest, QueryError, Rejection};
-pub use connection::{Connection, ConnectionState};
-pub use error::{
+pub use entry::{http, origin, serve};
+pub use observe::metrics;
+
+pub use app::builder::ServerBuilder;
+pub use app::connection::Connection;
+pub use app::handler::{Async, CallbackOutput, ConnectFuture, Plain};
+pub use app::restored::Restored;
+pub use app::room::{Audience, Room, User};
+pub use app::server::{FanOut, Server};
+pub use entry::serve::serve;
+pub use ground::address::PeerAddr;
+pub use membership::shared::ConnectionState;
+pub use observe::metrics::{
+    CallbackKind, DropReason, GroupKind, Limit, MetricsCollector, NoopCollector,
+};
+pub use router::Router;
+pub use settings::connect::{Admission, ConnectRequest, QueryError, Rejection};
+pub use settings::error::{
     BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, SendError,
     ServerClosed,
 };
-pub use handler::{Async, CallbackOutput, ConnectFuture, Plain};
-pub use metrics::{CallbackKind, DropReason, GroupKind, Limit, MetricsCollector, NoopCollector};
-pub use options::{Delivery, DuplicatePolicy, RoomChange, UserLimit};
-pub use restored::Restored;
-pub use room::{Audience, Room, User};
-pub use router::Router;
-pub use serve::serve;
-pub use server::{FanOut, Server};
+pub use settings::options::{Delivery, DuplicatePolicy, RoomChange, UserLimit};
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{

@@ -112,8 +112,8 @@ pub use handler::{Handler, HandlerFuture, HandlerOutput, HandlerResult, IntoHand
 pub use middleware::{Layer, Middleware, Next};
 pub use recovery::Recovery;
 
-use crate::connection::Connection;
-use crate::handler::Outcome;
+use crate::app::connection::Connection;
+use crate::app::handler::Outcome;
 use builder::ErrorHandler;
 use middleware::Chain;
 

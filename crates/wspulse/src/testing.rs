@@ -37,7 +37,7 @@ use tokio::net::{TcpStream, ToSocketAddrs};
 use wspulse_core::codec::{Codec, InboundMessage, JsonCodec};
 use wspulse_core::{CloseFrame, Frame, MessageKind};
 
-use crate::server::Server;
+use crate::app::server::Server;
 pub use handshake::{Refused, request_head, request_parts};
 pub use received::Received;
 

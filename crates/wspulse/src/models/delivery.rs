@@ -9,9 +9,9 @@ use shuttle::thread;
 use wspulse_core::protocol::{Control, ResumeOffer, SessionKind};
 
 use super::stage::{Client, Received, close, connection, explore, frame, join_exchanging, server};
-use crate::error::NotAcknowledged;
-use crate::metrics::{DropReason, FrameDropped, MetricsCollector};
-use crate::server::Server;
+use crate::app::server::Server;
+use crate::observe::metrics::{DropReason, FrameDropped, MetricsCollector};
+use crate::settings::error::NotAcknowledged;
 use crate::{Connection, ConnectionState, Delivery, Disconnect, ServerBuilder};
 
 const WINDOW: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shuttle::sync::Mutex;
 
-use crate::metrics::{
+use crate::observe::metrics::{
     ConnectionClosed, ConnectionOpened, MetricsCollector, RoomCreated, RoomDestroyed,
 };
 

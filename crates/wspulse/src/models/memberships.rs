@@ -8,9 +8,9 @@ use shuttle::thread;
 
 use super::hooks::Hooks;
 use super::stage::{Client, admit, close, connection, explore, frame, join, server};
-use crate::connect::Admission;
-use crate::error::JoinError;
-use crate::server::Server;
+use crate::app::server::Server;
+use crate::settings::connect::Admission;
+use crate::settings::error::JoinError;
 
 /// How far a member has got that joins a room and leaves it again.
 const HAS_JOINED: usize = 1;

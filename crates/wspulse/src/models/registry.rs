@@ -6,7 +6,7 @@ use shuttle::thread;
 
 use super::hooks::Hooks;
 use super::stage::{Client, Received, advance, close, connection, explore, frame, join, server};
-use crate::server::Server;
+use crate::app::server::Server;
 use crate::{ConnectionState, Disconnect};
 
 /// Shorter than a heartbeat's interval.

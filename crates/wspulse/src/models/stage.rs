@@ -15,13 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use wspulse_core::protocol::{Control, Hello, ResumeOffer};
 
-use crate::begun::Begun;
-use crate::connect::Admission;
-use crate::connection::Connection;
-use crate::http::Exchange;
-use crate::registry::Refused;
-use crate::server::Server;
-use crate::transport::{Upgradable, Upgrade};
+use crate::app::connection::Connection;
+use crate::app::server::Server;
+use crate::ground::begun::Begun;
+use crate::membership::registry::Refused;
+use crate::settings::connect::Admission;
+use crate::settings::connect::Exchange;
+use crate::wire::transport::{Upgradable, Upgrade};
 use crate::{Frame, ServerBuilder};
 
 /// Under how many schedules of each kind a model runs: a second or two without optimisation.

@@ -13,8 +13,8 @@ use super::error::{HandlerError, RouterError};
 use super::handler::Handler;
 use super::middleware::{Chain, Endpoint, Layer, Middleware};
 use super::{Router, Table};
-use crate::connection::Connection;
-use crate::handler::{CallbackOutput, Outcome, outcome};
+use crate::app::connection::Connection;
+use crate::app::handler::{CallbackOutput, Outcome, outcome};
 
 /// Builds a [`Router`]. Mistakes are told by [`build`](Self::build).
 #[must_use = "a builder does nothing until it is built"]

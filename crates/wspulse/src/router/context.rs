@@ -6,7 +6,7 @@ use http::Extensions;
 use wspulse_core::Frame;
 
 use super::extract::FromContext;
-use crate::connection::Connection;
+use crate::app::connection::Connection;
 
 /// One frame on its way through a chain: whose it is, what it says, and what middleware adds.
 ///

@@ -12,7 +12,7 @@ use wspulse_core::Frame;
 
 use super::context::Context;
 use super::error::{ExtractError, HandlerError};
-use crate::connection::Connection;
+use crate::app::connection::Connection;
 
 /// A type that handlers may take as an argument.
 ///

@@ -10,7 +10,8 @@ use http::Extensions;
 use super::context::Context;
 use super::error::HandlerError;
 use super::extract::FromContext;
-use crate::handler::{Async, BoxFuture, Plain};
+use crate::app::handler::{Async, Plain};
+use crate::ground::BoxFuture;
 
 /// How a handler, a middleware or a whole chain ends.
 pub type HandlerResult = Result<(), HandlerError>;

@@ -11,8 +11,8 @@ use super::context::Context;
 use super::error::HandlerError;
 use super::handler::HandlerResult;
 use super::middleware::{Middleware, Next};
-use crate::metrics::{CallbackKind, CallbackPanicked};
-use crate::panics;
+use crate::ground::panics;
+use crate::observe::metrics::{CallbackKind, CallbackPanicked};
 
 /// Catches a panic in anything further in, logs it with its backtrace, the event and the
 /// connection's id, counts it, and lets the connection live. Nothing further in runs any more; to what is

@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{Request, StatusCode, request};
 
-use crate::http::Response;
+use crate::entry::http::Response;
 
 /// The key of RFC 6455 §1.3; servers only hash it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

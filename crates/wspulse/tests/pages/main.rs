@@ -1,5 +1,6 @@
 //! The pages in `docs/` that name tests stay true, and no file of tests is left out.
 
+mod arrows;
 mod conformance;
 mod files;
 mod security;

@@ -1,0 +1,101 @@
+//! Rooms: who hears a broadcast, and in which order.
+
+mod audience;
+mod user;
+
+use std::fmt;
+use std::sync::Arc;
+
+use wspulse_core::Frame;
+
+use crate::app::connection::Connection;
+use crate::app::server::{FanOut, Server};
+use crate::membership::{Group, Kind};
+use crate::settings::error::BroadcastError;
+
+pub use audience::Audience;
+pub use user::User;
+
+/// A handle to a room by its name. A room exists while it has members; a handle outlives it and
+/// finds it again.
+#[derive(Clone)]
+pub struct Room {
+    server: Server,
+    reference: Reference,
+}
+
+/// How a room is found.
+#[derive(Clone)]
+enum Reference {
+    Name(Arc<str>),
+    /// This one, while it has members; else by its name.
+    Group(Arc<Group>),
+}
+
+impl Room {
+    pub(crate) const fn new(server: Server, id: Arc<str>) -> Self {
+        Self { server, reference: Reference::Name(id) }
+    }
+
+    pub(crate) const fn of(server: Server, group: Arc<Group>) -> Self {
+        Self { server, reference: Reference::Group(group) }
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> &str {
+        match &self.reference {
+            Reference::Name(id) => id,
+            Reference::Group(group) => group.name(),
+        }
+    }
+
+    fn group(&self) -> Option<Arc<Group>> {
+        match &self.reference {
+            Reference::Group(group) if group.len() > 0 => Some(Arc::clone(group)),
+            Reference::Group(_) | Reference::Name(_) => self.server.group(Kind::Room, self.id()),
+        }
+    }
+
+    /// Queues a frame for all members, as [`Server::broadcast`] does.
+    ///
+    /// # Errors
+    ///
+    /// See [`Server::broadcast`].
+    pub fn broadcast(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out(self.group(), frame, None)
+    }
+
+    /// Queues a frame for all members but one, as [`Server::broadcast_except`] does.
+    ///
+    /// # Errors
+    ///
+    /// See [`Server::broadcast`].
+    pub fn broadcast_except(
+        &self,
+        excluded: &Connection,
+        frame: Frame,
+    ) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out(self.group(), frame, Some(excluded.shared()))
+    }
+
+    /// The members at this instant, suspended ones included, in no particular order.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.group().map_or_else(Vec::new, |group| Connection::all(group.snapshot()))
+    }
+
+    /// The number of members at this instant, suspended ones included.
+    pub fn len(&self) -> usize {
+        self.group().map_or(0, |group| group.len())
+    }
+
+    /// Whether the room has no members.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("id", &self.id()).finish_non_exhaustive()
+    }
+}

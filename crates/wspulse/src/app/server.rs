@@ -1,0 +1,420 @@
+//! The server: a handle that everything else is reached from.
+
+mod fan_out;
+mod lifecycle;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use http::StatusCode;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use wspulse_core::session::SessionConfig;
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Frame};
+
+use crate::app::builder::{ServerBuilder, boxed_connect};
+use crate::app::connection::Connection;
+use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture};
+use crate::app::room::{Room, User};
+use crate::ground::panics;
+use crate::ground::ping_schedule::PingSchedule;
+use crate::ground::queued_bytes::QueuedBytes;
+use crate::ground::reentrancy::InCallback;
+use crate::ground::runtimes::Runtimes;
+use crate::ground::shutdown::DrainDeadline;
+use crate::ground::sync::Mutex;
+use crate::ground::throttle::Throttle;
+use crate::membership::registry::Registry;
+use crate::membership::turns::Turns;
+use crate::membership::{Group, Kind};
+use crate::observe::meter::Meter;
+use crate::settings::codecs::Codecs;
+use crate::settings::connect::{Admission, ConnectRequest, Rejection};
+use crate::settings::error::{ConfigError, KickError, SendError};
+use crate::settings::options::Options;
+use crate::settings::token::TokenKey;
+use crate::task::driver::watch::Blocking;
+pub use fan_out::FanOut;
+
+/// A room server: a cheap handle, to be cloned to wherever connections are served or used.
+///
+/// It is a tower service of HTTP requests, so it can be routed to directly; see the
+/// [crate's documentation](crate) for the ways in.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    made_at: Instant,
+    ping_schedule: PingSchedule,
+    connect: ConnectFn,
+    callbacks: Callbacks,
+    options: Options,
+    session_config: Arc<SessionConfig>,
+    registry: Registry,
+    meter: Meter,
+    /// If they are bounded.
+    queued_bytes: Option<QueuedBytes>,
+    drain_deadline: DrainDeadline,
+    /// Every task that this server spawned.
+    tasks: TaskTracker,
+    runtimes: Runtimes,
+    token_key: TokenKey,
+    unknown_addresses: Mutex<Throttle>,
+    turns: Turns,
+    other_rooms: Mutex<Throttle>,
+    too_many_rooms: Mutex<Throttle>,
+    blocking: Blocking,
+    /// Gives broadcasts to all connections one order.
+    everybody: Mutex<()>,
+}
+
+impl Server {
+    /// Starts building a server whose connect function is async: it decides who may connect, to
+    /// which room and under which id.
+    ///
+    /// ```
+    /// use wspulse::{Admission, Server};
+    ///
+    /// let server = Server::builder(|request| async move {
+    ///     let user = request.query("user").ok_or(wspulse::Rejection::unauthorized())?;
+    ///     Ok(Admission::room("lobby").id(user))
+    /// })
+    /// .build()?;
+    /// # Ok::<(), wspulse::ConfigError>(())
+    /// ```
+    pub fn builder<F, Fut>(connect: F) -> ServerBuilder
+    where
+        F: Fn(ConnectRequest) -> Fut + Send + Sync + 'static,
+        Fut: ConnectFuture,
+    {
+        ServerBuilder::new(boxed_connect(connect))
+    }
+
+    /// Starts building a server whose connect function is a plain one.
+    pub fn builder_sync<F>(connect: F) -> ServerBuilder
+    where
+        F: Fn(ConnectRequest) -> Result<Admission, Rejection> + Send + Sync + 'static,
+    {
+        let connect = Arc::new(connect);
+        Self::builder(move |request| {
+            let connect = Arc::clone(&connect);
+            async move { connect(request) }
+        })
+    }
+
+    /// Starts building a server that has no connect function, for an application that authenticates
+    /// its clients by itself and lets them in with [`upgrade`](Self::upgrade) or
+    /// [`Handshake::admit`](crate::http::Handshake::admit).
+    ///
+    /// Whoever comes by another way, such as to the server mounted as a service, is answered 404.
+    ///
+    /// ```
+    /// use wspulse::{Admission, Server, http::Response};
+    ///
+    /// fn join(server: &Server, request: axum::extract::Request) -> Response {
+    ///     let user = "ann"; // whom your session layer says it is
+    ///     server.upgrade(request, Admission::room("lobby").id(user))
+    /// }
+    ///
+    /// let server = Server::builder_without_connect().build()?;
+    /// # Ok::<(), wspulse::ConfigError>(())
+    /// ```
+    pub fn builder_without_connect() -> ServerBuilder {
+        Self::builder_sync(|_| {
+            let line = "this server lets nobody in by itself";
+            Err(Rejection::with_status(StatusCode::NOT_FOUND, line))
+        })
+    }
+
+    pub(crate) fn new(
+        connect: ConnectFn,
+        callbacks: Callbacks,
+        mut options: Options,
+    ) -> Result<Self, ConfigError> {
+        options.check()?;
+        panics::install_hook();
+        if options.check_origin.is_none() {
+            tracing::warn!("every origin may connect; see ServerBuilder::check_origin");
+        }
+        let meter = Meter::new(options.metrics.take());
+        let session_config = Arc::new(options.session_config());
+        let registry = Registry::new(&options.admission);
+        let queued_bytes = options.session_limits.queued_bytes();
+        let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                made_at: Instant::now(),
+                ping_schedule,
+                connect,
+                callbacks,
+                options,
+                session_config,
+                registry,
+                meter,
+                drain_deadline: DrainDeadline::default(),
+                queued_bytes,
+                tasks: TaskTracker::new(),
+                runtimes: Runtimes::new(),
+                token_key: TokenKey::random(),
+                unknown_addresses: Mutex::default(),
+                turns: Turns::default(),
+                other_rooms: Mutex::default(),
+                too_many_rooms: Mutex::default(),
+                blocking: Blocking::default(),
+                everybody: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Queues a frame for the connection with this id, as [`Connection::send`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotFound`] if there is none, also after [`close`](Self::close); else see
+    /// [`Connection::send`].
+    pub fn send(&self, id: &str, frame: Frame) -> Result<(), SendError> {
+        match self.connection(id) {
+            Some(connection) => connection.send(frame),
+            None => Err(SendError::NotFound { frame, id: id.to_owned() }),
+        }
+    }
+
+    /// Ends the connection with this id, past any resume window, with close code 1000 and the
+    /// reason `kicked`. It is gone when this returns: its id and its place in the room are free.
+    ///
+    /// # Errors
+    ///
+    /// [`KickError::NotFound`] if there is none; [`KickError::ServerClosed`] after
+    /// [`close`](Self::close).
+    pub fn kick(&self, id: &str) -> Result<(), KickError> {
+        self.kick_with_reason(id, "kicked")
+    }
+
+    /// Kicks with a reason text of your own for the peer, of which up to 123 bytes are sent, and
+    /// close code 1000.
+    ///
+    /// # Errors
+    ///
+    /// See [`kick`](Self::kick).
+    pub fn kick_with_reason(
+        &self,
+        id: &str,
+        reason: impl Into<ByteString>,
+    ) -> Result<(), KickError> {
+        self.kick_with(id, CloseCode::NORMAL, reason)
+    }
+
+    /// Kicks with a close code and reason of your own, by which the client can tell why: 4000 to
+    /// 4999 are for applications (RFC 6455 §7.4.2). Up to 123 bytes of the reason are sent.
+    ///
+    /// # Errors
+    ///
+    /// See [`kick`](Self::kick).
+    pub fn kick_with(
+        &self,
+        id: &str,
+        code: CloseCode,
+        reason: impl Into<ByteString>,
+    ) -> Result<(), KickError> {
+        let registry = &self.inner.registry;
+        let connection = registry.find(id);
+        let kicked = Disconnect::Kicked(CloseFrame::new(code, reason));
+        if connection.is_some_and(|connection| self.end(&connection, kicked)) {
+            Ok(())
+        } else if registry.is_open() {
+            Err(KickError::NotFound { id: id.to_owned() })
+        } else {
+            Err(KickError::ServerClosed)
+        }
+    }
+
+    /// The connection with this id, connected or suspended.
+    pub fn connection(&self, id: &str) -> Option<Connection> {
+        self.inner.registry.find(id).map(Connection::new)
+    }
+
+    /// A room's members at this instant, suspended ones included, in no particular order; none if
+    /// the room does not exist.
+    pub fn connections(&self, room: &str) -> Vec<Connection> {
+        self.group(Kind::Room, room)
+            .map_or_else(Vec::new, |group| Connection::all(group.snapshot()))
+    }
+
+    /// All connections at this instant, suspended ones included, in no particular order.
+    pub fn all_connections(&self) -> Vec<Connection> {
+        self.inner.registry.all().into_iter().map(Connection::new).collect()
+    }
+
+    /// The number of connections, suspended ones included.
+    pub fn connection_count(&self) -> usize {
+        self.inner.registry.connection_count()
+    }
+
+    /// The number of rooms; a room exists while it has members. It looks at each room: for a gauge
+    /// now and then, not for a hot path.
+    pub fn room_count(&self) -> usize {
+        self.inner.registry.room_count()
+    }
+
+    /// All rooms that have members at this instant, in no particular order. It looks at each.
+    pub fn rooms(&self) -> Vec<Room> {
+        let groups = self.inner.registry.groups().occupied(Kind::Room);
+        groups.into_iter().map(|group| Room::of(self.clone(), group)).collect()
+    }
+
+    /// A handle to the user of this id, whether it has connections or not.
+    pub fn user(&self, id: impl Into<Arc<str>>) -> User {
+        User::new(self.clone(), id.into())
+    }
+
+    /// The number of users who have connections. It looks at each.
+    pub fn user_count(&self) -> usize {
+        self.inner.registry.groups().count(Kind::User)
+    }
+
+    /// A handle to the room of this name, whether it has members or not.
+    pub fn room(&self, id: impl Into<Arc<str>>) -> Room {
+        Room::new(self.clone(), id.into())
+    }
+
+    /// Closes the server: takes no more clients (they get 503), ends every connection with close
+    /// code 1001, and waits until what was accepted is written, the clients have answered and all
+    /// callbacks have returned. What is not done within the
+    /// [drain timeout](ServerBuilder::drain_timeout) is given up. When it returns, no task of this
+    /// server is left. Every caller waits for the same end.
+    ///
+    /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
+    /// it. So closing takes at most two drain timeouts; where connections of one id wait for each
+    /// other's `on_disconnect`, one more for each of them but the first. They are five at the most,
+    /// so it is never more than six. Time in which the process was stopped comes on top.
+    ///
+    /// Called inside one of this server's own callbacks it only starts closing: the callback that
+    /// it would wait for is its caller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, closing goes on without the future; another call waits for it.
+    pub async fn close(&self) {
+        let deadline = Instant::now() + self.inner.options.drain_timeout;
+        if self.inner.registry.close(deadline, &self.inner.meter) {
+            self.inner.drain_deadline.set(deadline);
+            self.deliver_lifecycle();
+            self.inner.tasks.close();
+        }
+        if InCallback::of(self.address()) {
+            return;
+        }
+        self.inner.tasks.wait().await;
+    }
+
+    /// Tells this server from others, as long as it lives.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.inner).addr()
+    }
+
+    pub(crate) fn ping_schedule(&self) -> &PingSchedule {
+        &self.inner.ping_schedule
+    }
+
+    /// The group of this kind and name, if it has members.
+    pub(crate) fn group(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
+        self.inner.registry.groups().find(kind, name)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.inner.registry.is_open()
+    }
+
+    pub(crate) fn connect_fn(&self) -> &ConnectFn {
+        &self.inner.connect
+    }
+
+    pub(crate) fn callbacks(&self) -> &Callbacks {
+        &self.inner.callbacks
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn codecs(&self) -> &Codecs {
+        &self.inner.options.codecs
+    }
+
+    pub(crate) fn session_config(&self) -> &Arc<SessionConfig> {
+        &self.inner.session_config
+    }
+
+    pub(crate) fn metrics(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    pub(crate) fn runtimes(&self) -> &Runtimes {
+        &self.inner.runtimes
+    }
+
+    pub(crate) fn queued_bytes(&self) -> Option<&QueuedBytes> {
+        self.inner.queued_bytes.as_ref()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("connections", &self.connection_count())
+            .field("rooms", &self.room_count())
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::wire::transport::{Upgradable, Upgrade};
+
+    fn enter(server: &Server, room: &str, id: &str) {
+        let (stream, _) = duplex(64);
+        let upgrade = Upgrade::ready(Upgradable::new(stream, &[]));
+        server.register(Admission::room(room).id(id), None, upgrade).expect("let in");
+    }
+
+    #[tokio::test]
+    async fn a_room_that_is_busy_holds_up_only_who_enters_it() {
+        let server = Server::builder_without_connect().build().expect("valid options");
+        enter(&server, "busy", "ann");
+        enter(&server, "quiet", "ben");
+        let members = server.group(Kind::Room, "busy").expect("it has a member");
+        let (runtime, entering) = (tokio::runtime::Handle::current(), server.clone());
+        let (tell, told) = mpsc::channel();
+        let late = members.while_held(|| {
+            let late = thread::spawn(move || {
+                let _runtime = runtime.enter();
+                tell.send(()).expect("somebody listens");
+                enter(&entering, "busy", "late");
+            });
+            told.recv().expect("it has begun");
+            // Until it waits for the room.
+            while server.connection("late").is_none() {
+                thread::yield_now();
+            }
+            assert!(server.connection("ben").is_some() && server.room("busy").len() == 1);
+            enter(&server, "quiet", "eve");
+            server.kick("eve").expect("it is there");
+            let frame = || Frame::new("here");
+            assert!(server.send("ben", frame()).is_ok());
+            assert_eq!(server.broadcast("quiet", frame()).expect("it is open").reached, 1);
+            late
+        });
+        late.join().expect("no panic");
+        assert_eq!(server.room("busy").len(), 2);
+    }
+}

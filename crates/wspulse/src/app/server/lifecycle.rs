@@ -1,0 +1,454 @@
+//! How connections begin and end, and the tasks that a closing server waits for.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use wspulse_core::protocol::ResumeOffer;
+use wspulse_core::{CloseFrame, Disconnect, OVERTAKEN, duplicate};
+
+use super::Server;
+use crate::ground::address::AddressGroup;
+use crate::ground::begun::Begun;
+use crate::ground::budget::poll_unbudgeted;
+use crate::ground::sync;
+use crate::membership::mailbox::{End, Mailbox};
+use crate::membership::registry::{Arrival, EndRule, Entrance, Refused, Registered, Speaks};
+use crate::membership::shared::ConnectionShared;
+use crate::membership::shared::ConnectionState;
+use crate::membership::turns::Turns;
+use crate::membership::{HomeSlot, Kind, NotJoined};
+use crate::settings::codecs::CodecId;
+use crate::settings::connect::Admission;
+use crate::settings::connect::Asked;
+use crate::settings::connect::Exchange;
+use crate::settings::token::{Proof, Token, TokenKey};
+use crate::task::driver::Driver;
+use crate::task::driver::watch::Blocking;
+use crate::wire::transport::{ComesBack, Upgrade, turn_away};
+
+/// The session that a client comes back to.
+struct Found {
+    session: Arc<ConnectionShared>,
+    comes_back: ComesBack,
+}
+
+impl Found {
+    fn new(session: Arc<ConnectionShared>, received: u64, token: Token) -> Option<Self> {
+        let Token::Valid(token) = token else { return None };
+        session.mailbox.confirm_token(token);
+        Some(Self { session, comes_back: ComesBack { received, token } })
+    }
+}
+
+/// What a new connection is to be a member of.
+struct ToJoin<'a> {
+    home: Option<Entrance<'a>>,
+    user: Option<Entrance<'a>>,
+    also_in: Vec<Arc<str>>,
+}
+
+impl Server {
+    /// The number of sessions that wait for their clients. It looks at every connection: for a
+    /// gauge now and then, not for a hot path.
+    pub fn suspended_count(&self) -> usize {
+        let connections = self.inner.registry.all();
+        connections.iter().filter(|conn| conn.mailbox.state() == ConnectionState::Suspended).count()
+    }
+
+    /// A handshake begins: its place among all others of this server.
+    pub(crate) fn begin_handshake(&self) -> Begun {
+        Begun::now(self.inner.made_at)
+    }
+
+    /// Whether a client with this address will be refused whoever it is.
+    pub(crate) fn check_places(&self, peer_addr: Option<SocketAddr>) -> Result<(), Refused> {
+        let limits = &self.options().admission;
+        if limits.connections_per_addr_max.is_some() && peer_addr.is_none() {
+            self.tell_of_unknown_addr();
+            return Err(Refused::UnknownAddress);
+        }
+        if limits.limit_connections() {
+            self.inner.registry.check_places(peer_addr.map(AddressGroup::of))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn blocking(&self) -> &Blocking {
+        &self.inner.blocking
+    }
+
+    /// A line in a while, since it is so for every client.
+    fn tell_of_unknown_addr(&self) {
+        if let Some(not_logged) = self.inner.unknown_addresses.lock().due() {
+            tracing::error!(
+                not_logged,
+                "clients are refused: max_connections_per_addr is set, and their address is \
+                 unknown; use wspulse::serve, axum's into_make_service_with_connect_info with the \
+                 feature axum, or ServerBuilder::peer_addr"
+            );
+        }
+    }
+
+    fn tell_of_too_many_rooms(&self, rooms: usize) {
+        if let Some(not_logged) = self.inner.too_many_rooms.lock().due() {
+            let rooms_max = self.options().rooms_max;
+            tracing::error!(
+                rooms,
+                rooms_max,
+                not_logged,
+                "clients are refused: they are admitted to more rooms than \
+                 max_rooms_per_connection allows"
+            );
+        }
+    }
+
+    /// A line in a while, since clients can cause it at will where they name their room themselves.
+    fn warn_of_other_room(&self, connection: &ConnectionShared, wanted_room: &str) {
+        if let Some(not_logged) = self.inner.other_rooms.lock().due() {
+            let ConnectionShared { id, .. } = connection;
+            let room = connection.room();
+            tracing::warn!(
+                ?id,
+                ?room,
+                ?wanted_room,
+                not_logged,
+                "a client came back with another room; its session stays in the one it has"
+            );
+        }
+    }
+
+    /// Registers a client whose transport is on its way: from now on it is found.
+    pub(crate) fn register(
+        &self,
+        admission: Admission,
+        exchange: Option<Exchange>,
+        mut upgrade: Upgrade,
+    ) -> Result<(), Refused> {
+        // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
+        let _pending = self.inner.tasks.token();
+        let options = self.options();
+        let Admission { room, also_in, user, id, data, protocol: _ } = admission;
+        let rooms = also_in.len() + usize::from(room.is_some());
+        if rooms > options.rooms_max {
+            self.tell_of_too_many_rooms(rooms);
+            return Err(Refused::TooManyRooms);
+        }
+        if self.callbacks().transport_restore.is_some() {
+            upgrade.asked =
+                Some(Asked { room: room.clone().unwrap_or_default(), data: data.clone() });
+        }
+        let registry = &self.inner.registry;
+        // Before the registry's lock, under which nobody waits for a fan-out.
+        let home = room.map(|room| registry.groups().enter(Kind::Room, &room, &self.inner.meter));
+        let user = user.map(|user| registry.groups().enter(Kind::User, &user, &self.inner.meter));
+        let home_group = home.as_ref().map(Entrance::group);
+        let user_group = user.as_ref().map(Entrance::group);
+        let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
+        let speaks = match exchange {
+            None => Speaks::Plain,
+            Some(Exchange { resume, codec }) => {
+                let offered = resume.and_then(|offer| self.find_offered(&offer, id.as_deref()));
+                if let Some((session, _, Token::Worthless)) = &offered {
+                    self.turn_away_outdated(session, upgrade);
+                    return Ok(());
+                }
+                // What a session holds is encoded, and would be read by another codec.
+                let found = offered
+                    .filter(|(session, ..)| session.mailbox.codec() == codec)
+                    .and_then(|(session, received, token)| Found::new(session, received, token))
+                    .or_else(|| self.find_unclaimed(id.as_deref()?, codec));
+                upgrade.comes_back = found.as_ref().map(|found| found.comes_back);
+                Speaks::Exchange { resumes: found.map(|found| found.session) }
+            }
+        };
+        // A session that is found by its token comes back under its id, whoever has given it that.
+        let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
+        let id = id.unwrap_or_else(|| speaks.session_id());
+        let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
+        let registered = registry.register(
+            Arrival {
+                id: &id,
+                is_named,
+                home: home_group,
+                user: user_group.map(|user| &**user.name()),
+                speaks,
+                upgrade,
+            },
+            options.returns,
+            self.end_deadline(),
+            &self.inner.meter,
+            |task_key| ConnectionShared {
+                server: self.clone(),
+                id: Arc::clone(&id),
+                home: home_group.cloned(),
+                user: user_group.cloned(),
+                data,
+                connected_at: SystemTime::now(),
+                opened_at: Instant::now(),
+                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec),
+                ended: Notify::new(),
+                task_key,
+                home_slot: HomeSlot::none(),
+            },
+        );
+        let to_join = ToJoin { home, user, also_in };
+        let settled = registered.map(|registered| self.settle_registered(registered, to_join));
+        self.deliver_lifecycle();
+        settled
+    }
+
+    /// Has a transport go where it was registered.
+    fn settle_registered(&self, registered: Registered, to_join: ToJoin<'_>) {
+        match registered {
+            Registered::New { connection, predecessor, mut upgrade, made_way } => {
+                let waves = [to_join.home, to_join.user].map(|entrance| {
+                    // Who has ended meanwhile is a member of nothing, and its task says so.
+                    entrance.and_then(|entrance| entrance.join(&connection).ok().flatten())
+                });
+                for room in &to_join.also_in {
+                    let _ = self.join(&connection, Kind::Room, room);
+                }
+                if let Some(made_way) = made_way {
+                    self.inner.registry.groups().leave_all(&made_way, &self.inner.meter);
+                }
+                // The hooks hear of it before its callbacks run.
+                self.deliver_lifecycle();
+                // Its session may have ended while this was looked at.
+                upgrade.comes_back = None;
+                self.inner.runtimes.note_current();
+                self.spawn(Driver::new(connection, upgrade, predecessor));
+                for waves in waves.into_iter().flatten() {
+                    self.spawn_stealable(waves.run());
+                }
+            }
+            Registered::Attached { connection, displaced } => {
+                let wanted_room = to_join.home.as_ref().map_or("", |home| home.group().name());
+                if connection.room() != wanted_room {
+                    self.warn_of_other_room(&connection, wanted_room);
+                }
+                if let Some(displaced) = displaced {
+                    self.turn_away(&connection, displaced);
+                }
+            }
+            Registered::Overtaken { connection, upgrade } => {
+                self.say_no(&connection, upgrade, OVERTAKEN);
+            }
+        }
+    }
+
+    /// Makes a connection a member of a group.
+    pub(crate) fn join(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        kind: Kind,
+        name: &str,
+    ) -> Result<(), NotJoined> {
+        // A closing server waits until the hooks have heard of it.
+        let _pending = self.inner.tasks.token();
+        let joined =
+            self.inner.registry.groups().enter(kind, name, &self.inner.meter).join(connection);
+        self.deliver_lifecycle();
+        // On a thread without a runtime they are dropped, and broadcasts wake the members.
+        if let Some(waves) = joined?.filter(|_| sync::has_runtime()) {
+            self.spawn_stealable(waves.run());
+        }
+        Ok(())
+    }
+
+    /// Takes a connection out of a group; tells whether it was a member.
+    pub(crate) fn leave(&self, connection: &ConnectionShared, kind: Kind, name: &str) -> bool {
+        let _pending = self.inner.tasks.token();
+        let groups = self.inner.registry.groups();
+        let group = groups.find(kind, name);
+        let was_member = group.is_some_and(|it| groups.leave(&it, connection, &self.inner.meter));
+        self.deliver_lifecycle();
+        was_member
+    }
+
+    /// Takes a connection that has ended out of its groups, as far as nobody else has.
+    pub(crate) fn leave_all(&self, connection: &ConnectionShared) {
+        let _pending = self.inner.tasks.token();
+        self.inner.registry.leave_all(connection, &self.inner.meter);
+        self.deliver_lifecycle();
+    }
+
+    /// The session whose token a client offers; if the application has admitted it under an id, the
+    /// session must have that one.
+    fn find_offered(
+        &self,
+        offer: &ResumeOffer,
+        admitted_id: Option<&str>,
+    ) -> Option<(Arc<ConnectionShared>, u64, Token)> {
+        let id = match admitted_id {
+            Some(id) => Cow::Borrowed(id),
+            None => Cow::Owned(TokenKey::id_of(&offer.token)?),
+        };
+        let session = self.inner.registry.find(&id)?;
+        let proof = session.mailbox.proof()?;
+        let token = self.inner.token_key.check(&offer.token, &id, proof)?;
+        Some((session, offer.count, token))
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
+    }
+
+    /// The newest token of a session.
+    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
+        self.inner.token_key.token(id, proof)
+    }
+
+    /// A session whose first hello nobody is known to have read: it is for the client that is
+    /// admitted under its id now, which has no token and no frame of it.
+    fn find_unclaimed(&self, id: &str, codec: CodecId) -> Option<Found> {
+        let session = self.inner.registry.find(id)?;
+        let is_claimed = session.mailbox.proof()?.is_claimed();
+        let is_for_it = !is_claimed && session.mailbox.codec() == codec;
+        is_for_it.then_some(Found { session, comes_back: ComesBack { received: 0, token: 0 } })
+    }
+
+    /// Ends a connection and tells whether this call was the one that did.
+    pub(crate) fn end(&self, connection: &Arc<ConnectionShared>, disconnect: Disconnect) -> bool {
+        self.end_if(connection, disconnect, EndRule::Always)
+    }
+
+    pub(crate) fn end_if(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        disconnect: Disconnect,
+        rule: EndRule,
+    ) -> bool {
+        // A closing server waits until the rooms are left, too.
+        let _pending = self.inner.tasks.token();
+        let end = End { disconnect, deadline: self.end_deadline() };
+        let ended = self.inner.registry.end(connection, end, rule, &self.inner.meter).is_ok();
+        self.deliver_lifecycle();
+        ended
+    }
+
+    /// Tells a client whose transport was displaced by a newer one. If it speaks `wspulse.1`, it may
+    /// be that very client, whose handshakes have overtaken one another: it may come back.
+    pub(crate) fn turn_away(&self, connection: &ConnectionShared, upgrade: Upgrade) {
+        let close = if upgrade.comes_back.is_some() && connection.mailbox.overtake(0) {
+            OVERTAKEN
+        } else {
+            duplicate(self.options().returns.duplicate_close)
+        };
+        self.say_no(connection, upgrade, close);
+    }
+
+    /// Tells a client whose token is one that the session's client has left behind: that one has gone
+    /// on since, and its session is not to suffer.
+    pub(crate) fn turn_away_outdated(&self, connection: &ConnectionShared, upgrade: Upgrade) {
+        self.say_no(connection, upgrade, Disconnect::FramesLost.close_frame());
+    }
+
+    /// Closes a transport that this connection is not to have.
+    fn say_no(&self, connection: &ConnectionShared, mut upgrade: Upgrade, close: CloseFrame) {
+        upgrade.asked = None;
+        let decoder = self.options().decoder();
+        self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
+    }
+
+    /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
+    /// its drain deadline. A client that does not hang up on too many is cut off from the oldest.
+    pub(crate) fn part(
+        &self,
+        connection: &ConnectionShared,
+        farewell: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let ConnectionShared { id, mailbox, .. } = connection;
+        let mut place = self.inner.registry.farewells().take_place(id, mailbox.peer_addr());
+        // Boxed, or each future around it would be twice as large: it holds what it was given and what
+        // it polls. Farewells may be many, where a network has failed and all clients come back.
+        let farewell = self.inner.drain_deadline.bound(Box::pin(farewell));
+        self.spawn(async move {
+            let mut farewell = pin!(farewell);
+            // What is said comes first, if both are there.
+            poll_fn(|cx| match farewell.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                // A peer that never stops sending spends the budget of every poll.
+                Poll::Pending => {
+                    poll_unbudgeted(cx, |cx| Pin::new(&mut place.cut).poll(cx)).map(|_| ())
+                }
+            })
+            .await;
+        });
+    }
+
+    /// A task of the closing server has noticed that it stood still.
+    pub(crate) fn handle_stop(&self, missed: Duration) {
+        self.inner.drain_deadline.handle_stop(missed);
+    }
+
+    /// Spawns a task that [`close`](Self::close) waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        sync::spawn(self.inner.tasks.track_future(task));
+    }
+
+    /// As [`spawn`](Self::spawn), for a task that others rely on. A worker keeps the task that it
+    /// has woken last to itself, and should the one that runs go on to hold it, no other takes it.
+    pub(crate) fn spawn_stealable(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(task);
+        self.spawn(async {});
+    }
+
+    /// As [`spawn`](Self::spawn), on this runtime: at once dropped if it has ended.
+    pub(crate) fn spawn_on(
+        &self,
+        runtime: &Handle,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        runtime.spawn(self.inner.tasks.track_future(task));
+    }
+
+    pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
+        self.inner.registry.forget_task(connection);
+    }
+
+    /// Calls the hooks of what the registry has noted; [`close`](Self::close) waits for them,
+    /// whichever thread is at it.
+    pub(super) fn deliver_lifecycle(&self) {
+        let _pending = self.inner.tasks.token();
+        self.inner.meter.deliver();
+    }
+
+    /// Until when a connection that ends now may flush and be answered.
+    pub(super) fn end_deadline(&self) -> Instant {
+        Instant::now() + self.inner.options.write_wait
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn another_worker_takes_a_task_whose_spawner_goes_on_to_hold_its_thread() {
+        const FOREVER: Duration = Duration::from_secs(30);
+        let server = Server::builder_without_connect().build().unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let is_released = runtime.block_on(async {
+            let spawner = tokio::spawn(async move {
+                let (release, released) = mpsc::channel();
+                server.spawn_stealable(async move { release.send(()).unwrap() });
+                released.recv_timeout(FOREVER).is_ok()
+            });
+            spawner.await.unwrap()
+        });
+        assert!(is_released);
+    }
+}

@@ -1,0 +1,12 @@
+//! From HTTP requests to connections.
+
+pub(crate) mod authority;
+mod exchange;
+mod handshake;
+mod response;
+mod service;
+
+/// Of the crate `http`, for a [`Rejection`](crate::Rejection): whoever needs no more of it need not
+/// depend on it.
+pub use ::http::{StatusCode, header};
+pub use service::{Accepted, Handshake, Response};

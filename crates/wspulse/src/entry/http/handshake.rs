@@ -1,0 +1,156 @@
+//! The opening handshake (RFC 6455 §4.2).
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode, Uri, Version, request};
+use http_body_util::Full;
+use sha1::{Digest, Sha1};
+
+use super::authority::HostAndPort;
+use super::response::{Response, bad_handshake, refusal};
+use crate::settings::options::admission::AdmissionOptions;
+
+/// What the accept key is made with (RFC 6455 §1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Reads keys whose last character has bits set beyond the 16th byte, as that of the RFC's own
+/// example does (§4.1).
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// What HTTP/1.1 writes around a request line (RFC 9112 §3) and a header field (§5).
+const REQUEST_LINE_EXTRA_BYTES: usize = "  HTTP/1.1\r\n\r\n".len();
+const HEADER_EXTRA_BYTES: usize = ": \r\n".len();
+
+/// Whether a head is within its bounds, at a cost that grows with the number of its fields.
+///
+/// # Errors
+///
+/// The response that tells which limit it is over.
+pub(super) fn check_head_size(
+    parts: &request::Parts,
+    limits: &AdmissionOptions,
+) -> Result<(), Response> {
+    let request_line_bytes =
+        parts.method.as_str().len() + target_bytes(&parts.uri) + REQUEST_LINE_EXTRA_BYTES;
+    let headers = parts.headers.iter();
+    let header_bytes: usize =
+        headers.map(|(name, value)| name.as_str().len() + value.len() + HEADER_EXTRA_BYTES).sum();
+    if parts.headers.len() > limits.request_headers_max
+        || request_line_bytes + header_bytes > limits.request_header_bytes_max
+    {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(refusal(status, "Request Header Fields Too Large"));
+    }
+    Ok(())
+}
+
+/// How long a target is, also in absolute form.
+fn target_bytes(target: &Uri) -> usize {
+    let scheme = target.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = target.authority().map_or(0, |authority| authority.as_str().len());
+    let path = target.path_and_query().map_or(0, |path| path.as_str().len());
+    scheme + authority + path
+}
+
+/// The value of `Sec-WebSocket-Accept` for a valid handshake.
+///
+/// # Errors
+///
+/// The response that tells what is wrong with the request.
+pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
+    if parts.method != Method::GET {
+        let allow = [(ALLOW, "GET")];
+        return Err(bad_handshake(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", &allow));
+    }
+    let headers = &parts.headers;
+    // Before HTTP/1.1 there is no Upgrade, and RFC 6455 §4.1 demands it.
+    let offers_upgrade = parts.version >= Version::HTTP_11
+        && has_token(headers, &UPGRADE, "websocket")
+        && has_token(headers, &CONNECTION, "upgrade");
+    if !offers_upgrade {
+        // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8).
+        let upgrade = [(UPGRADE, "websocket"), (CONNECTION, "Upgrade")];
+        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", &upgrade));
+    }
+    let bad_request = |line| bad_handshake(StatusCode::BAD_REQUEST, line, &[]);
+    // The frames of the new protocol begin behind the body (RFC 9110 §7.8), which nobody reads: its
+    // bytes would be taken for frames.
+    if has_body(headers) {
+        return Err(bad_request("Bad Request: a handshake has no body"));
+    }
+    // RFC 9112 §3.2.
+    if !sole(headers, &HOST).is_some_and(is_host) {
+        return Err(bad_request("Bad Request: Host must be a host with or without a port, once"));
+    }
+    // RFC 6455 §4.2.1 and §11.3.5: one number, once.
+    if sole(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(bad_request("Bad Request: Sec-WebSocket-Version must be 13, once"));
+    }
+    // RFC 6455 §11.3.1: it must not come twice.
+    let Some(key) = sole(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key)) else {
+        return Err(bad_request("Bad Request: Sec-WebSocket-Key must be 16 bytes in base64, once"));
+    };
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    Ok(HeaderValue::try_from(BASE64.encode(digest)).expect("base64 is visible ASCII"))
+}
+
+/// The response that opens the connection: no extension, and a subprotocol if one was chosen.
+pub(super) fn switching_protocols(
+    accept_key: HeaderValue,
+    protocol: Option<HeaderValue>,
+) -> Response {
+    let mut response = Response::new(Full::<Bytes>::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key);
+    if let Some(protocol) = protocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response
+}
+
+/// Whether a header's comma-separated values contain a token, in any case.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+fn is_nonce(key: &HeaderValue) -> bool {
+    BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}
+
+/// A header's value, if it has come exactly once.
+fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether a body follows the head (RFC 9112 §6.3).
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_zero = |length: &HeaderValue| {
+        !length.is_empty() && length.as_bytes().iter().all(|digit| *digit == b'0')
+    };
+    headers.contains_key(TRANSFER_ENCODING) || !headers.get_all(CONTENT_LENGTH).iter().all(is_zero)
+}
+
+/// Whether a value is a host with an optional port, and no user information (RFC 9110 §7.2).
+fn is_host(value: &HeaderValue) -> bool {
+    Authority::try_from(value.as_bytes())
+        .is_ok_and(|authority| HostAndPort::of(&authority).is_some())
+}

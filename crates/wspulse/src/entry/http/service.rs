@@ -1,0 +1,334 @@
+//! The ways in: a tower service, a call from a handler, or any other framework's byte stream.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::header::HeaderValue;
+use http::{Request, StatusCode, request};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower_service::Service;
+use wspulse_core::{Escaped, PanicError};
+
+use super::exchange::Negotiated;
+use super::handshake::{accept_key, check_head_size, switching_protocols};
+pub use super::response::Response;
+use super::response::{bad_handshake, refusal, server_closed};
+use crate::app::server::Server;
+use crate::ground::BoxFuture;
+use crate::ground::address::PeerAddr;
+use crate::ground::begun::Begun;
+use crate::ground::panics;
+use crate::ground::running_time::RunningTimer;
+use crate::observe::metrics::UpgradeRefused;
+use crate::settings::connect::{Admission, ConnectRequest, Rejection};
+use crate::task::driver::watch::run_connect;
+use crate::wire::transport::{FromHyper, StreamSender, Upgradable, Upgrade};
+
+impl Server {
+    /// Makes the request of a WebSocket client a connection, asking the connect function, and
+    /// returns the response to send.
+    ///
+    /// This is what the server does as a tower service. The request must be one that hyper serves
+    /// with upgrades, as under axum.
+    pub async fn serve<B>(&self, request: Request<B>) -> Response {
+        let (mut parts, _) = request.into_parts();
+        let stream = FromHyper::take(&mut parts);
+        let result = async {
+            let handshake = self.check(parts)?;
+            let stream = stream.ok_or_else(no_upgrade)?;
+            let (pending, admission) = handshake.ask().await?;
+            let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
+            pending.register(admission, upgrade)
+        };
+        result.await.unwrap_or_else(|refused| self.count_refusal(refused))
+    }
+
+    /// Makes the request of a WebSocket client a connection with an admission of your own, decided
+    /// by a handler that has authenticated the client; the connect function is not asked. Returns
+    /// the response to send.
+    ///
+    /// The request must be one that hyper serves with upgrades, as under axum.
+    pub fn upgrade<B>(&self, request: Request<B>, admission: Admission) -> Response {
+        let (mut parts, _) = request.into_parts();
+        let stream = FromHyper::take(&mut parts);
+        let result = self.check(parts).and_then(|handshake| {
+            let stream = stream.ok_or_else(no_upgrade)?;
+            let upgrade = Upgrade::from_hyper(stream, handshake.pending.peer_addr);
+            handshake.pending.register(admission, upgrade)
+        });
+        result.unwrap_or_else(|refused| self.count_refusal(refused))
+    }
+
+    /// Checks the head of a request that some other framework has read: the way in for whatever
+    /// is not hyper. Cheap checks first: server open, size of the head, method, upgrade headers,
+    /// version, key, origin, whether there is a place left.
+    ///
+    /// # Errors
+    ///
+    /// The response to send instead.
+    pub fn handshake(&self, parts: request::Parts) -> Result<Handshake, Response> {
+        self.check(parts).map_err(|refused| self.count_refusal(refused))
+    }
+
+    fn check(&self, parts: request::Parts) -> Result<Handshake, Response> {
+        let begun = self.begin_handshake();
+        if !self.is_open() {
+            return Err(server_closed());
+        }
+        let options = self.options();
+        check_head_size(&parts, &options.admission)?;
+        let accept_key = accept_key(&parts)?;
+        let known_addr = PeerAddr::told_in(&parts.extensions);
+        let mut request = ConnectRequest::new(parts, known_addr);
+        if let Some(check) = &options.check_origin {
+            let accepted = panics::catch(|| check(&request)).map_err(|panic| internal(&panic))?;
+            if !accepted {
+                return Err(bad_handshake(StatusCode::FORBIDDEN, "Forbidden", &[]));
+            }
+        }
+        if let Some(find) = &options.peer_addr {
+            let found = panics::catch(|| find(&request)).map_err(|panic| internal(&panic))?;
+            request.set_peer_addr(found.or(known_addr));
+        }
+        let peer_addr = request.peer_addr();
+        self.check_places(peer_addr)?;
+        let protocols = request.protocols().map(Box::from).collect();
+        let pending = Pending { server: self.clone(), begun, peer_addr, accept_key, protocols };
+        Ok(Handshake { request, pending })
+    }
+
+    fn count_refusal(&self, refused: Response) -> Response {
+        let told = UpgradeRefused { status: refused.status().as_u16() };
+        self.metrics().record(|hooks| hooks.upgrade_refused(&told));
+        refused
+    }
+}
+
+/// A valid handshake that was not answered yet.
+#[must_use = "the client waits for an answer"]
+pub struct Handshake {
+    request: ConnectRequest,
+    pending: Pending,
+}
+
+/// What remains of a handshake once it has been decided upon.
+struct Pending {
+    server: Server,
+    begun: Begun,
+    peer_addr: Option<SocketAddr>,
+    accept_key: HeaderValue,
+    /// Those that the client offers.
+    protocols: Vec<Box<str>>,
+}
+
+impl Handshake {
+    /// The request.
+    pub const fn request(&self) -> &ConnectRequest {
+        &self.request
+    }
+
+    /// Asks the server's connect function and registers the connection.
+    ///
+    /// # Errors
+    ///
+    /// The response to send instead.
+    pub async fn connect(self) -> Result<Accepted, Response> {
+        let server = self.pending.server.clone();
+        let result = async {
+            let (pending, admission) = self.ask().await?;
+            pending.admit(admission)
+        };
+        result.await.map_err(|refused| server.count_refusal(refused))
+    }
+
+    /// Registers the connection with an admission of your own.
+    ///
+    /// # Errors
+    ///
+    /// The response to send instead, if the server has been closed or has no place left, or outside
+    /// of a tokio runtime.
+    pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
+        let server = self.pending.server.clone();
+        self.pending.admit(admission).map_err(|refused| server.count_refusal(refused))
+    }
+
+    async fn ask(self) -> Result<(Pending, Admission), Response> {
+        check_runtime()?;
+        let Self { request, pending } = self;
+        let server = &pending.server;
+        let connect = server.connect_fn();
+        let future = run_connect(server, || panics::catch(|| connect(request)));
+        let future = Some(future.map_err(|panic| internal(&panic))?);
+        let mut future = Connecting { future, server };
+        let answer = std::future::poll_fn(|cx| {
+            match run_connect(server, || panics::catch(|| future.poll(cx))) {
+                Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+                Ok(Poll::Pending) => Poll::Pending,
+                Err(panic) => Poll::Ready(Err(internal(&panic))),
+            }
+        });
+        let connect_timeout = pending.server.options().connect_timeout;
+        let Ok(answer) = RunningTimer::after(connect_timeout).bound(answer).await else {
+            tracing::warn!("connect function outlasted connect_timeout");
+            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
+        };
+        drop(future);
+        match answer? {
+            Ok(admission) => Ok((pending, admission)),
+            Err(rejection) => {
+                let for_errors = pending.server.options().admission.error_status;
+                let rejection = rejection.or_for_errors(for_errors);
+                log_rejection(&rejection);
+                Err(rejection.into())
+            }
+        }
+    }
+}
+
+/// The connect function's future. What it holds is the application's as well, and may panic when it
+/// is dropped, be it because it took too long or because the client has gone.
+struct Connecting<'a> {
+    future: Option<BoxFuture<Result<Admission, Rejection>>>,
+    server: &'a Server,
+}
+
+impl Connecting<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admission, Rejection>> {
+        match &mut self.future {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        let future = self.future.take();
+        let dropped = run_connect(self.server, || panics::catch(|| drop(future)));
+        if let Err(panic) = dropped {
+            // The client has its answer, or is gone.
+            drop(internal(&panic));
+        }
+    }
+}
+
+impl Pending {
+    fn admit(self, admission: Admission) -> Result<Accepted, Response> {
+        let (stream, upgrade) = Upgrade::by_hand(self.peer_addr);
+        let response = self.register(admission, upgrade)?;
+        Ok(Accepted { response, stream })
+    }
+
+    fn register(self, admission: Admission, mut upgrade: Upgrade) -> Result<Response, Response> {
+        check_runtime()?;
+        upgrade.begun = self.begun;
+        let (exchange, protocol) = match self.chosen_protocol(&admission) {
+            Some(chosen) => (None, Some(chosen)),
+            None => match Negotiated::of(&self.server, &self.protocols) {
+                Negotiated::Exchange(exchange, chosen) => (Some(exchange), Some(chosen)),
+                Negotiated::Plain(chosen) => (None, chosen),
+            },
+        };
+        // Registered before the 101 leaves: whoever has read it is found.
+        self.server.register(admission, exchange, upgrade)?;
+        Ok(switching_protocols(self.accept_key, protocol))
+    }
+
+    /// The admission's subprotocol, if the client offers it.
+    fn chosen_protocol(&self, admission: &Admission) -> Option<HeaderValue> {
+        let chosen = admission.protocol.as_deref()?;
+        if self.protocols.iter().any(|offered| **offered == *chosen) {
+            return HeaderValue::from_str(chosen).ok();
+        }
+        tracing::debug!(
+            chosen = Escaped::new(chosen).as_str(),
+            "the client does not offer the subprotocol of its admission"
+        );
+        None
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// A registered connection that waits for its byte stream. Dropping it is losing the transport.
+#[must_use = "the connection waits for its stream"]
+pub struct Accepted {
+    response: Response,
+    stream: StreamSender,
+}
+
+impl Accepted {
+    /// The response to write, before the stream is handed over.
+    pub const fn response(&self) -> &Response {
+        &self.response
+    }
+
+    /// Hands the stream over, once the response is written, with the bytes that were read from it
+    /// beyond the request's end.
+    pub fn attach<S>(self, stream: S, unread: &[u8])
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        // It fails if the connection gave up waiting; the stream is then dropped.
+        let _ = self.stream.send(Upgradable::new(stream, unread));
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted").field("response", &self.response).finish_non_exhaustive()
+    }
+}
+
+impl<B: Send + 'static> Service<Request<B>> for Server {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let server = self.clone();
+        Box::pin(async move { Ok(server.serve(request).await) })
+    }
+}
+
+/// The request did not come over a connection that can be upgraded: it is served without upgrades,
+/// or middleware has taken the upgrade out.
+fn no_upgrade() -> Response {
+    let line = "this HTTP connection cannot be upgraded";
+    bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, &[])
+}
+
+/// Connections are tasks, and a connect function is timed.
+fn check_runtime() -> Result<(), Response> {
+    if crate::ground::sync::has_runtime() {
+        return Ok(());
+    }
+    tracing::error!("client refused: a handshake was decided upon outside of a tokio runtime");
+    Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
+}
+
+fn internal(panic: &PanicError) -> Response {
+    tracing::error!(backtrace = ?panic.backtrace(), "connecting: {panic}");
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+}
+
+fn log_rejection(rejection: &Rejection) {
+    let cause = rejection.cause().map(|cause| Escaped::error(cause));
+    let (status, cause) = (rejection.status(), cause.map(tracing::field::display));
+    if cause.is_some() && status.is_server_error() {
+        tracing::error!(status = status.as_u16(), cause, "connect function failed");
+    } else {
+        tracing::info!(status = status.as_u16(), cause, "client refused");
+    }
+}

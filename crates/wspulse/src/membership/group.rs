@@ -1,0 +1,342 @@
+//! A group of connections that hear broadcasts in one order, and the fan-out to them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use wspulse_core::EncodedFrame;
+
+use super::memberships::NotJoined;
+use super::present::Present;
+use super::waves::{RunningWaves, Waves};
+use crate::ground::queued_bytes::QueuedBytes;
+use crate::ground::runtimes::Home;
+use crate::ground::sync::{AtomicBool, AtomicUsize, Mutex};
+use crate::membership::mailbox::{Notice, Offered};
+use crate::membership::shared::ConnectionShared;
+use crate::observe::meter::Meter;
+use crate::settings::codecs::CodecSet;
+use crate::settings::representations::Representations;
+
+/// A named set of connections. Pushing to their queues happens under one lock, which gives the
+/// group's broadcasts one order for all.
+pub(crate) struct Group {
+    kind: Kind,
+    name: Arc<str>,
+    pub(super) inner: Mutex<Inner>,
+    /// As the list is long; written under the lock, for those to read who do not wait for a fan-out.
+    len: AtomicUsize,
+    /// What the directory of groups knows of it.
+    pub(crate) listing: Listing,
+}
+
+/// What a group's members have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// They are in one room.
+    Room,
+    /// They are one user's.
+    User,
+}
+
+/// A group's state in the directory that it is found in.
+#[derive(Default)]
+pub(crate) struct Listing {
+    /// How many are about to join, for whom it stays. Changes under the directory's lock.
+    pub(crate) entering: AtomicUsize,
+    /// Whether the hooks hear of it. Changes under the meter's lock.
+    pub(crate) is_told: AtomicBool,
+}
+
+#[derive(Default)]
+pub(super) struct Inner {
+    pub(super) list: Vec<Arc<ConnectionShared>>,
+    present: Present,
+    pub(super) waves: Waves,
+}
+
+/// How a broadcast is queued.
+#[derive(Clone, Copy)]
+pub(crate) struct Queueing<'a> {
+    pub(crate) overflow: Overflow,
+    pub(crate) queued_bytes: Option<&'a QueuedBytes>,
+}
+
+/// Whom a broadcast to one group is for, and how it is queued.
+#[derive(Clone, Copy)]
+pub(crate) struct Addressed<'a> {
+    /// The one who does not get it.
+    pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
+    pub(crate) queueing: Queueing<'a>,
+}
+
+/// The groups and connections of an audience, found.
+pub(crate) struct Addressees {
+    /// In the order in which they were named, each once.
+    pub(crate) groups: Vec<Arc<Group>>,
+    pub(crate) excluded: Vec<Arc<Group>>,
+    pub(crate) excluded_connections: Vec<Arc<ConnectionShared>>,
+}
+
+/// What a broadcast to one group did.
+#[derive(Default)]
+pub(crate) struct Pushed {
+    /// How many members have it in their queues.
+    pub(crate) members: usize,
+    /// How many of them are suspended.
+    pub(crate) suspended: usize,
+    /// How many frames were dropped, older ones or this one.
+    pub(crate) dropped: usize,
+    /// Those for whom there was no room without dropping something, if that is of interest.
+    pub(crate) overflowed: Vec<(Arc<ConnectionShared>, Offered)>,
+}
+
+impl Pushed {
+    /// Counts what became of the frame at one member.
+    #[inline]
+    fn count(&mut self, member: &Arc<ConnectionShared>, offered: Offered, overflow: Overflow) {
+        self.members += 1;
+        self.suspended += usize::from(offered.is_suspended);
+        if offered.has_overflowed() {
+            self.count_overflow(member, offered, overflow);
+        }
+    }
+
+    #[cold]
+    fn count_overflow(
+        &mut self,
+        member: &Arc<ConnectionShared>,
+        offered: Offered,
+        overflow: Overflow,
+    ) {
+        let is_refused = offered.is_refused();
+        self.members -= usize::from(is_refused);
+        self.suspended -= usize::from(is_refused && offered.is_suspended);
+        self.dropped += offered.evicted + usize::from(is_refused);
+        if overflow == Overflow::Listed {
+            self.overflowed.push((Arc::clone(member), offered));
+        }
+    }
+}
+
+/// Whether anybody wants to know who dropped a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    Listed,
+    Ignored,
+}
+
+impl Group {
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            inner: Mutex::default(),
+            len: AtomicUsize::new(0),
+            listing: Listing::default(),
+        }
+    }
+
+    /// Tells the hooks that it is there, once, if they hear of its kind.
+    pub(crate) fn tell(&self, meter: &Meter) {
+        match self.kind {
+            Kind::Room => meter.note_created(&self.name, &self.listing.is_told),
+            Kind::User => {}
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Adds a member, unless it is one already, has ended, or is in too many groups. The group's
+    /// waves are returned if they must [run](RunningWaves::run) from now on; dropping them takes the
+    /// group's lock.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        connection: &Arc<ConnectionShared>,
+    ) -> Result<Option<RunningWaves>, NotJoined> {
+        let mut inner = self.inner.lock();
+        connection.enter(self, inner.list.len())?;
+        inner.present.join(connection.mailbox.codec());
+        inner.list.push(Arc::clone(connection));
+        let members = inner.list.len();
+        self.len.store(members, Ordering::Release);
+        inner.waves.resize(members);
+        let must_start = inner.waves.must_start(members, Home::current());
+        Ok(must_start.then(|| RunningWaves::new(Arc::clone(self))))
+    }
+
+    /// Removes a member; tells whether it was one.
+    pub(crate) fn leave(self: &Arc<Self>, connection: &ConnectionShared) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(slot) = connection.place_in(self) else { return false };
+        inner.list.swap_remove(slot);
+        inner.present.leave(connection.mailbox.codec());
+        if let Some(moved) = inner.list.get(slot) {
+            moved.move_to(self, slot);
+        }
+        if inner.list.len() < inner.list.capacity() / 4 {
+            inner.list.shrink_to_fit();
+        }
+        let members = inner.list.len();
+        self.len.store(members, Ordering::Release);
+        inner.waves.resize(members);
+        // At last: who sees it in no group any more finds it in none.
+        connection.exit(self);
+        true
+    }
+
+    /// Gives every member a reference to the frame, on a server that has one codec.
+    pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> Pushed {
+        let Addressed { excluded, queueing } = addressed;
+        self.inner.lock().push(queueing, |member| is_same(excluded, member), |_| Some(frame))
+    }
+
+    /// Gives every member a reference to the frame in its own codec, if it was made in all that are
+    /// needed; else says which are missing, and nobody gets anything. That is for the caller to make,
+    /// as codecs are the application's code, and to try again: other members may have come.
+    pub(crate) fn broadcast_by_codec(
+        self: &Arc<Self>,
+        frames: &Representations<'_>,
+        addressed: Addressed<'_>,
+    ) -> Result<Pushed, CodecSet> {
+        let inner = &mut *self.inner.lock();
+        let left_out = addressed.excluded.filter(|excluded| excluded.is_in(self));
+        let left_out = left_out.map(|member| member.mailbox.codec());
+        let present = inner.present.among(inner.list.len(), left_out);
+        let missing = present.without(frames.made());
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        let Addressed { excluded, queueing } = addressed;
+        let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
+        Ok(inner.push(queueing, |member| is_same(excluded, member), frame_of))
+    }
+
+    /// Does something while the group's lock is taken, as by a long fan-out.
+    #[cfg(all(test, not(shuttle)))]
+    pub(crate) fn while_held<R>(&self, then: impl FnOnce() -> R) -> R {
+        let _held = self.inner.lock();
+        then()
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Arc<ConnectionShared>> {
+        self.inner.lock().list.clone()
+    }
+
+    /// How many members there are. It waits for nobody.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+}
+
+impl Inner {
+    /// Queues for each member that is not left out the frame that is its own: nothing is copied, and
+    /// nothing is allocated for a member whose queue was empty.
+    #[inline]
+    fn push<'f>(
+        &mut self,
+        queueing: Queueing<'_>,
+        is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
+        frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
+    ) -> Pushed {
+        let Queueing { overflow, queued_bytes } = queueing;
+        let mut pushed = Pushed::default();
+        let waves_home = self.waves.home();
+        for member in &self.list {
+            if is_left_out(member) {
+                continue;
+            }
+            let Some(frame) = frame_of(member) else {
+                continue;
+            };
+            let notice =
+                if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
+            let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
+            let Ok(offered) = offered else {
+                continue;
+            };
+            pushed.count(member, offered, overflow);
+        }
+        if waves_home.is_some() {
+            let members = self.list.len();
+            self.waves.begin(members);
+            // A worker keeps to itself what it has woken last. That must not be the waves, on which
+            // the whole group relies: this callback may go on to hold the worker.
+            self.wake_members(1);
+        }
+        pushed
+    }
+}
+
+/// Gives a frame to each of these, who hold nothing together but that. As with a group, nobody gets
+/// anything if a codec is missing.
+pub(crate) fn push_to_each(
+    all: &[Arc<ConnectionShared>],
+    frames: &Representations<'_>,
+    queueing: Queueing<'_>,
+) -> Result<Pushed, CodecSet> {
+    let codecs = all.iter().map(|connection| connection.mailbox.codec());
+    let missing = codecs.fold(CodecSet::NONE, CodecSet::with).without(frames.made());
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let mut pushed = Pushed::default();
+    for connection in all {
+        let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
+        let Queueing { overflow, queued_bytes } = queueing;
+        if let Ok(offered) = connection.mailbox.broadcast(frame.clone(), Notice::Now, queued_bytes)
+        {
+            pushed.count(connection, offered, overflow);
+        }
+    }
+    Ok(pushed)
+}
+
+fn is_same(excluded: Option<&Arc<ConnectionShared>>, member: &Arc<ConnectionShared>) -> bool {
+    excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member))
+}
+
+impl Addressees {
+    /// Whether a member of the group at this place does not get the frame there: it is excluded, or
+    /// has it as a member of a group before. The locks of all groups are held.
+    pub(crate) fn leaves_out(&self, member: &Arc<ConnectionShared>, place: usize) -> bool {
+        let is_in = |groups: &[Arc<Group>]| groups.iter().any(|group| member.is_in(group));
+        self.excluded_connections.iter().any(|excluded| Arc::ptr_eq(excluded, member))
+            || is_in(&self.excluded)
+            || is_in(&self.groups[..place])
+    }
+}
+
+/// Gives a frame to all groups of an audience in one moment, so that it has one place among the
+/// broadcasts of each. As with one group, nobody gets anything if a codec is missing.
+pub(crate) fn push_to_all(
+    to: &Addressees,
+    frames: &Representations<'_>,
+    queueing: Queueing<'_>,
+) -> Result<Vec<Pushed>, CodecSet> {
+    let mut by_address: Vec<usize> = (0..to.groups.len()).collect();
+    // One order for all, or two audiences would wait for each other.
+    by_address.sort_by_key(|place| Arc::as_ptr(&to.groups[*place]).addr());
+    let mut locked: Vec<_> =
+        by_address.into_iter().map(|place| (place, to.groups[place].inner.lock())).collect();
+    locked.sort_by_key(|(place, _)| *place);
+    let mut needed = CodecSet::NONE;
+    for (place, inner) in &locked {
+        let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, *place));
+        needed = addressed.fold(needed, |needed, member| needed.with(member.mailbox.codec()));
+    }
+    let missing = needed.without(frames.made());
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let pushed = locked.iter_mut().map(|(place, inner)| {
+        let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
+        inner.push(queueing, |member| to.leaves_out(member, *place), frame_of)
+    });
+    Ok(pushed.collect())
+}

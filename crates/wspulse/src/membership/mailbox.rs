@@ -1,0 +1,445 @@
+//! Where the rest of the server leaves things for a connection's task: outbound frames, and
+//! commands, which outrank them.
+
+mod acknowledge;
+mod offer;
+mod transports;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use tokio::time::Instant;
+use wspulse_core::outbound::{Batch, OutboundQueue, OverflowPolicy};
+use wspulse_core::protocol::SessionKind;
+use wspulse_core::session::Predecessor;
+use wspulse_core::{Disconnect, EncodedFrame, OutboundStats, SessionEvent};
+
+use crate::ground::begun::Begun;
+use crate::ground::queued_bytes::QueuedBytes;
+use crate::ground::runtimes::Home;
+use crate::ground::sync::{AtomicBool, Mutex};
+use crate::membership::Further;
+use crate::membership::shared::ConnectionShared;
+use crate::membership::shared::ConnectionState;
+use crate::settings::codecs::CodecId;
+use crate::wire::transport::Upgrade;
+use acknowledge::Promise;
+use offer::offer;
+pub(crate) use offer::{Offered, Outcome};
+
+/// Shared between a connection's task, which alone takes things out, and everybody else.
+pub(crate) struct Mailbox {
+    inner: Mutex<Inner>,
+    /// An end was posted that keeps received messages from their handler. Beside the lock, since
+    /// every message asks for it.
+    discards_received: AtomicBool,
+    home: Home,
+    /// Beside the others of a byte, since a connection costs no more for it there.
+    codec: CodecId,
+}
+
+struct Inner {
+    queue: OutboundQueue,
+    /// `Closed` from the moment that an end was posted: nothing is accepted any more. The other
+    /// two are the task's own state, told by it.
+    state: ConnectionState,
+    /// Boxed, since there is none most of the time.
+    mail: Option<Box<Mail>>,
+    waker: Option<Waker>,
+    attention: Attention,
+    peer_addr: Option<SocketAddr>,
+    succession: Succession,
+    /// A frame is lost that was promised to be delivered: nothing may follow it. The end is on its
+    /// way.
+    has_gap: bool,
+    /// That of the newest transport that is attached or on its way; the earliest if there is none.
+    newest: Begun,
+    /// What the next transport has of it: `New` until there was one.
+    kind: SessionKind,
+    /// Boxed, since there is none most of the time.
+    promise: Option<Box<Promise>>,
+    memberships: Further,
+}
+
+/// What a task finds in its mailbox.
+#[derive(Default)]
+pub(crate) struct Mail {
+    /// The newest transport on its way.
+    pub(crate) upgrade: Option<Upgrade>,
+    /// Which rooms it has joined and left before its end, folded: of each room there is one event
+    /// at the most. Only where a callback wants to hear of them.
+    pub(crate) rooms: Vec<SessionEvent>,
+    /// The connection's one end.
+    pub(crate) end: Option<End>,
+    /// The connection that had this id before has finished its last callback.
+    pub(crate) predecessor_finished: bool,
+    /// The server closes: flushes and callbacks are given up at this time.
+    pub(crate) callback_deadline: Option<Instant>,
+}
+
+/// What there was when a task looked.
+pub(crate) struct Collected {
+    pub(crate) mail: Option<Box<Mail>>,
+    pub(crate) has_frames: bool,
+}
+
+/// What a connection's task must be woken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attention {
+    /// Nothing: it runs, or is about to, and looks at everything before it sleeps.
+    Awake,
+    /// Commands: it has nowhere to write to, or the socket takes nothing and will say when it does.
+    Mail,
+    MailAndFrames,
+}
+
+/// When a connection's task hears of a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Now,
+    /// [`wake_for_frames`](Mailbox::wake_for_frames) will follow.
+    Later,
+}
+
+pub(crate) struct End {
+    pub(crate) disconnect: Disconnect,
+    /// Until when what was accepted may be written.
+    pub(crate) deadline: Instant,
+}
+
+/// Who waits for this connection's last callback.
+enum Succession {
+    Nobody,
+    Successor(Arc<ConnectionShared>),
+    CallbacksOver,
+}
+
+/// What a batch has come back to.
+pub(crate) struct GivenBack {
+    /// How many frames were dropped for newer ones.
+    pub(crate) evicted: usize,
+    /// More waits that may be written.
+    pub(crate) has_more: bool,
+}
+
+/// The connection has ended before.
+pub(crate) struct HasEnded;
+
+impl Mailbox {
+    /// For a connection whose first transport is on its way.
+    pub(crate) fn new(
+        queue: OutboundQueue,
+        peer_addr: Option<SocketAddr>,
+        begun: Begun,
+        codec: CodecId,
+    ) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                queue,
+                state: ConnectionState::Connected,
+                mail: None,
+                waker: None,
+                attention: Attention::Awake,
+                peer_addr,
+                succession: Succession::Nobody,
+                has_gap: false,
+                newest: begun,
+                kind: SessionKind::New,
+                promise: None,
+                memberships: Further::default(),
+            }),
+            discards_received: AtomicBool::new(false),
+            home: Home::current(),
+            codec,
+        }
+    }
+
+    /// What its frames are encoded with.
+    #[inline]
+    pub(crate) const fn codec(&self) -> CodecId {
+        self.codec
+    }
+
+    /// Where its task is.
+    pub(crate) const fn home(&self) -> Home {
+        self.home
+    }
+
+    pub(crate) fn state(&self) -> ConnectionState {
+        self.inner.lock().state
+    }
+
+    /// As [`memberships`](Self::memberships), and tells the task what that returns beside.
+    pub(crate) fn change_memberships<R>(
+        &self,
+        change: impl FnOnce(ConnectionState, &mut Further) -> (R, Option<SessionEvent>),
+    ) -> R {
+        let inner = &mut *self.inner.lock();
+        let (changed, event) = change(inner.state, &mut inner.memberships);
+        if let Some(event) = event.filter(|_| inner.state != ConnectionState::Closed) {
+            inner.post(|mail| mail.add_room(event));
+        }
+        changed
+    }
+
+    /// Looks at which groups it is in, or notes another place in one.
+    pub(crate) fn memberships<R>(
+        &self,
+        with: impl FnOnce(ConnectionState, &mut Further) -> R,
+    ) -> R {
+        let inner = &mut *self.inner.lock();
+        with(inner.state, &mut inner.memberships)
+    }
+
+    pub(crate) fn stats(&self) -> OutboundStats {
+        self.inner.lock().queue.stats()
+    }
+
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.inner.lock().peer_addr
+    }
+
+    /// Queues a direct send, unless it is refused.
+    pub(crate) fn send(
+        &self,
+        frame: EncodedFrame,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
+        let mut inner = self.inner.lock();
+        let policy = match inner.state {
+            _ if inner.has_gap => return Err(HasEnded),
+            ConnectionState::Suspended if !inner.queue.keeps() => OverflowPolicy::DropOldest,
+            ConnectionState::Connected | ConnectionState::Suspended => OverflowPolicy::RejectNewest,
+            ConnectionState::Closed => return Err(HasEnded),
+        };
+        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        inner.wake_for_frames();
+        Ok(offered)
+    }
+
+    /// Queues a broadcast. One that is refused is dropped and accounted for, as there is nobody to
+    /// give it back to.
+    #[expect(clippy::inline_always, reason = "27 of 1,566 instructions for each member")]
+    #[inline(always)]
+    pub(crate) fn broadcast(
+        &self,
+        frame: EncodedFrame,
+        notice: Notice,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
+        let mut inner = self.inner.lock();
+        match inner.state {
+            _ if inner.has_gap => return Err(HasEnded),
+            ConnectionState::Connected | ConnectionState::Suspended => {}
+            ConnectionState::Closed => return Err(HasEnded),
+        }
+        let policy = if inner.queue.keeps() {
+            OverflowPolicy::RejectBeyondWaiting
+        } else {
+            OverflowPolicy::DropOldest
+        };
+        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        offered.is_suspended = inner.state == ConnectionState::Suspended;
+        if matches!(offered.outcome, Outcome::Refused(_)) {
+            inner.queue.drop_newest();
+            inner.has_gap = inner.queue.keeps();
+        }
+        match notice {
+            Notice::Now => {
+                inner.wake_for_frames();
+            }
+            Notice::Later => {}
+        }
+        Ok(offered)
+    }
+
+    /// Wakes the task if it sleeps although frames wait that it could write. Tells whether it did.
+    pub(crate) fn wake_for_frames(&self) -> bool {
+        let mut inner = self.inner.lock();
+        inner.wake_for_frames()
+    }
+
+    /// Ends the connection, unless it has ended already, and returns what it was before. To be
+    /// called under the locks of the registry and of the id's shard, so that a connection that has
+    /// ended is never found. It leaves its rooms with that; those of which the task is to hear are
+    /// `told`.
+    pub(crate) fn end(
+        &self,
+        end: End,
+        told: impl FnOnce(&Further) -> Vec<SessionEvent>,
+    ) -> Result<ConnectionState, HasEnded> {
+        let mut inner = self.inner.lock();
+        let before = inner.state;
+        if before == ConnectionState::Closed {
+            return Err(HasEnded);
+        }
+        inner.state = ConnectionState::Closed;
+        if !end.disconnect.delivers_received() {
+            self.discards_received.store(true, Ordering::Relaxed);
+        }
+        let left = told(&inner.memberships);
+        inner.post(|mail| {
+            for event in left {
+                mail.add_room(event);
+            }
+            mail.end = Some(end);
+        });
+        Ok(before)
+    }
+
+    /// Whether a transport has come that its task does not know of yet.
+    pub(crate) fn has_upgrade(&self) -> bool {
+        self.inner.lock().mail.as_ref().is_some_and(|mail| mail.upgrade.is_some())
+    }
+
+    /// Leaves another transport, and returns one that it displaces.
+    pub(crate) fn attach(&self, upgrade: Upgrade) -> Option<Upgrade> {
+        let mut displaced = None;
+        let mut inner = self.inner.lock();
+        inner.newest = upgrade.begun;
+        inner.post(|mail| displaced = mail.upgrade.replace(upgrade));
+        drop(inner);
+        displaced
+    }
+
+    /// Has flushes and callbacks given up at `deadline`.
+    pub(crate) fn limit_callbacks(&self, deadline: Instant) {
+        self.inner.lock().post(|mail| mail.callback_deadline = Some(deadline));
+    }
+
+    /// Lets `successor` know once this connection's last callback has returned.
+    pub(crate) fn succeed(&self, successor: &Arc<ConnectionShared>) -> Predecessor {
+        let mut inner = self.inner.lock();
+        match inner.succession {
+            Succession::CallbacksOver => Predecessor::None,
+            Succession::Nobody | Succession::Successor(_) => {
+                inner.succession = Succession::Successor(Arc::clone(successor));
+                Predecessor::Running
+            }
+        }
+    }
+
+    // What follows is for the connection's task alone.
+
+    /// Takes the commands that have come, and tells of frames. From now on the task is awake,
+    /// until it [sleeps](Self::sleep).
+    pub(crate) fn collect(&self) -> Collected {
+        let mut inner = self.inner.lock();
+        inner.attention = Attention::Awake;
+        Collected { mail: inner.mail.take(), has_frames: inner.may_write() }
+    }
+
+    /// Has `waker` called for the next command and, if the task `is_writable`, the next frame.
+    /// Tells whether there is none already, so that the task may sleep.
+    pub(crate) fn sleep(&self, waker: &Waker, is_writable: bool) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.mail.is_some() || (is_writable && inner.queue.is_writable()) {
+            return false;
+        }
+        match &mut inner.waker {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        inner.attention = if is_writable { Attention::MailAndFrames } else { Attention::Mail };
+        true
+    }
+
+    /// Whether an end was posted that keeps received messages from their handler, although the
+    /// task may not know of it yet. Who posted it orders that against what follows by other means,
+    /// if at all: a handler that ends its own connection sees its own store.
+    pub(crate) fn discards_received(&self) -> bool {
+        self.discards_received.load(Ordering::Relaxed)
+    }
+
+    /// Takes all frames that wait, for one write; [`give_back`](Self::give_back) must follow.
+    pub(crate) fn take_batch(&self) -> Batch {
+        self.inner.lock().queue.take()
+    }
+
+    /// Returns the frames that were not written.
+    pub(crate) fn give_back(&self, batch: Batch, queued_bytes: Option<&QueuedBytes>) -> GivenBack {
+        let mut inner = self.inner.lock();
+        let bytes_before = inner.queue.held_bytes();
+        let evicted = inner.queue.give_back(batch);
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(bytes_before - inner.queue.held_bytes());
+        }
+        GivenBack { evicted, has_more: inner.may_write() }
+    }
+
+    /// Drops the frames that still wait and tells how many they were.
+    pub(crate) fn discard(&self, queued_bytes: Option<&QueuedBytes>) -> usize {
+        let mut inner = self.inner.lock();
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(inner.queue.held_bytes());
+        }
+        inner.close_receipts();
+        inner.queue.discard()
+    }
+
+    /// The last callback has returned: lets a successor's begin.
+    pub(crate) fn finish_callbacks(&self) {
+        let before =
+            std::mem::replace(&mut self.inner.lock().succession, Succession::CallbacksOver);
+        if let Succession::Successor(successor) = before {
+            successor.mailbox.inner.lock().post(|mail| mail.predecessor_finished = true);
+        }
+    }
+}
+
+impl Mail {
+    fn add_room(&mut self, event: SessionEvent) {
+        match self.rooms.iter().rposition(|untold| event.undoes(untold)) {
+            Some(place) => {
+                self.rooms.remove(place);
+            }
+            None => self.rooms.push(event),
+        }
+    }
+}
+
+impl Inner {
+    /// Whether there is a frame to be written. Once the end is posted, none waits for an
+    /// acknowledgement any more.
+    fn may_write(&self) -> bool {
+        let is_over = self.state == ConnectionState::Closed;
+        self.queue.is_writable() || (is_over && self.queue.has_waiting())
+    }
+
+    /// Wakes the task if it sleeps and has somewhere to write. Tells whether it did.
+    fn wake_for_frames(&mut self) -> bool {
+        match self.attention {
+            // While the window is full there is nothing that it could write.
+            Attention::MailAndFrames if self.queue.is_writable() => {
+                self.wake();
+                true
+            }
+            Attention::MailAndFrames | Attention::Awake | Attention::Mail => false,
+        }
+    }
+
+    fn post(&mut self, write: impl FnOnce(&mut Mail)) {
+        write(self.mail.get_or_insert_default());
+        match self.attention {
+            Attention::Mail | Attention::MailAndFrames => self.wake(),
+            Attention::Awake => {}
+        }
+    }
+
+    fn set_state(&mut self, state: ConnectionState) {
+        if self.state != ConnectionState::Closed {
+            self.state = state;
+        }
+    }
+
+    /// The waker is the runtime's own, of a task that this crate spawned: no foreign code runs
+    /// under the lock.
+    fn wake(&mut self) {
+        self.attention = Attention::Awake;
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Offering a frame to a connection's queue, within what all queues together may hold.
+
+use wspulse_core::EncodedFrame;
+use wspulse_core::outbound::{OutboundQueue, OverflowPolicy, Pushed, QueueFull};
+
+use crate::ground::queued_bytes::QueuedBytes;
+use crate::settings::error::BufferLimit;
+
+/// What became of a frame that was offered, and of those before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Offered {
+    /// How many older frames of the queue were dropped for it.
+    pub(crate) evicted: usize,
+    pub(crate) outcome: Outcome,
+    /// Whether the connection waits for its client.
+    pub(crate) is_suspended: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Outcome {
+    Queued,
+    /// It is queued, but all queues together had no room until older frames were dropped.
+    QueuedAtServerLimit,
+    Refused(BufferLimit),
+}
+
+impl Offered {
+    pub(crate) const fn is_refused(&self) -> bool {
+        matches!(self.outcome, Outcome::Refused(_))
+    }
+
+    pub(crate) const fn has_overflowed(&self) -> bool {
+        self.evicted > 0 || !matches!(self.outcome, Outcome::Queued)
+    }
+}
+
+#[inline]
+pub(super) fn offer(
+    queue: &mut OutboundQueue,
+    frame: EncodedFrame,
+    policy: OverflowPolicy,
+    queued_bytes: Option<&QueuedBytes>,
+) -> Offered {
+    match queued_bytes {
+        None => push(queue, frame, policy),
+        Some(queued_bytes) => offer_within(queue, frame, policy, queued_bytes),
+    }
+}
+
+#[inline]
+fn push(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
+    match queue.push(frame, policy) {
+        Ok(Pushed { evicted, .. }) => {
+            Offered { evicted, outcome: Outcome::Queued, is_suspended: false }
+        }
+        Err(full) => {
+            let outcome = Outcome::Refused(full.into());
+            Offered { evicted: 0, outcome, is_suspended: false }
+        }
+    }
+}
+
+fn offer_within(
+    queue: &mut OutboundQueue,
+    frame: EncodedFrame,
+    policy: OverflowPolicy,
+    queued_bytes: &QueuedBytes,
+) -> Offered {
+    let frame_bytes = frame.wire_bytes();
+    let made_room = make_room(queue, frame_bytes, policy, queued_bytes);
+    if matches!(made_room.outcome, Outcome::Refused(_)) {
+        return made_room;
+    }
+    let charged_bytes = queue.held_bytes() + frame_bytes;
+    let pushed = push(queue, frame, policy);
+    // What was evicted, or the frame itself if this queue is full.
+    queued_bytes.release(charged_bytes - queue.held_bytes());
+    let outcome = match pushed.outcome {
+        Outcome::Queued => made_room.outcome,
+        outcome @ (Outcome::QueuedAtServerLimit | Outcome::Refused(_)) => outcome,
+    };
+    Offered { evicted: made_room.evicted + pushed.evicted, outcome, is_suspended: false }
+}
+
+/// Charges a frame to what all queues hold, and drops this queue's oldest frames for it where they
+/// may go and that is enough.
+fn make_room(
+    queue: &mut OutboundQueue,
+    frame_bytes: usize,
+    policy: OverflowPolicy,
+    queued_bytes: &QueuedBytes,
+) -> Offered {
+    let (mut evicted, mut freed_bytes) = (0, 0);
+    while let Err(missing) = queued_bytes.try_exchange(freed_bytes, frame_bytes) {
+        let evictable_bytes = match policy {
+            OverflowPolicy::RejectNewest | OverflowPolicy::RejectBeyondWaiting => 0,
+            OverflowPolicy::DropOldest => queue.evictable_bytes(),
+        };
+        if missing.bytes > evictable_bytes {
+            queued_bytes.release(freed_bytes);
+            let capacity_bytes = queued_bytes.capacity_bytes();
+            let outcome = Outcome::Refused(BufferLimit::ServerBytes { capacity_bytes });
+            return Offered { evicted, outcome, is_suspended: false };
+        }
+        freed_bytes += queue.evict_oldest().unwrap_or_default();
+        evicted += 1;
+    }
+    let outcome = if evicted == 0 { Outcome::Queued } else { Outcome::QueuedAtServerLimit };
+    Offered { evicted, outcome, is_suspended: false }
+}
+
+impl From<QueueFull> for BufferLimit {
+    fn from(full: QueueFull) -> Self {
+        match full {
+            QueueFull::Frames { capacity_frames } => Self::Frames { capacity_frames },
+            QueueFull::Bytes { capacity_bytes } => Self::Bytes { capacity_bytes },
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a connection's task tells of its transports: one has come, one is gone.
+
+use std::net::SocketAddr;
+
+use wspulse_core::Resumed;
+use wspulse_core::outbound::Remainder;
+use wspulse_core::protocol::SessionKind;
+
+use super::Mailbox;
+use crate::ground::begun::Begun;
+use crate::ground::queued_bytes::QueuedBytes;
+use crate::membership::shared::ConnectionState;
+
+impl Mailbox {
+    /// What the client gets that has come back.
+    pub(crate) fn resumed(&self) -> Resumed {
+        self.inner.lock().queue.resumed()
+    }
+
+    /// Tells that the connection has a transport now, and returns what it was before and whether it
+    /// has had one. Its state stays what it is after its end.
+    pub(crate) fn set_connected(
+        &self,
+        peer_addr: Option<SocketAddr>,
+    ) -> (ConnectionState, SessionKind) {
+        let mut inner = self.inner.lock();
+        let before = inner.state;
+        if peer_addr.is_some() {
+            inner.peer_addr = peer_addr;
+        }
+        inner.set_state(ConnectionState::Connected);
+        (before, std::mem::replace(&mut inner.kind, SessionKind::Resumed))
+    }
+
+    /// Whether a transport is attached or on its way whose handshake began later than this one.
+    pub(crate) fn has_newer(&self, begun: Begun) -> bool {
+        begun < self.inner.lock().newest
+    }
+
+    /// Tells that the connection waits for a transport, and returns whether that is news. Without
+    /// effect after its end. One may be on its way.
+    pub(crate) fn set_suspended(&self, is_awaited: bool) -> bool {
+        let mut inner = self.inner.lock();
+        if !is_awaited && inner.mail.as_ref().is_none_or(|mail| mail.upgrade.is_none()) {
+            inner.newest = Begun::EARLIEST;
+        }
+        let before = inner.state;
+        inner.set_state(ConnectionState::Suspended);
+        inner.state != before
+    }
+
+    /// The transport is gone: a frame that it has taken in part starts over, or is dropped, and what
+    /// is kept of it will be written again. Behind a frame that is lost under a promise nothing is
+    /// written: tells how many frames are dropped with it.
+    pub(crate) fn rewind(&self, queued_bytes: Option<&QueuedBytes>) -> Option<(Remainder, usize)> {
+        let mut inner = self.inner.lock();
+        let remainder = inner.queue.rewind()?;
+        let (mut behind, mut freed_bytes) = (0, 0);
+        if remainder.is_dropped() {
+            freed_bytes = remainder.wire_bytes();
+            if inner.queue.keeps() {
+                inner.has_gap = true;
+                while let Some(bytes) = inner.queue.evict_oldest() {
+                    behind += 1;
+                    freed_bytes += bytes;
+                }
+            }
+        }
+        drop(inner);
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(freed_bytes);
+        }
+        Some((remainder, behind))
+    }
+}

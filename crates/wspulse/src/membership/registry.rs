@@ -1,0 +1,414 @@
+//! Who is connected, and in which room: the one place where ids and rooms are decided.
+
+mod directory;
+mod farewells;
+mod groups;
+mod per_user;
+mod places;
+mod speaks;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use slab::Slab;
+use tokio::time::Instant;
+use wspulse_core::session::Predecessor;
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, DisconnectReason};
+
+use crate::ground::address::AddressGroup;
+use crate::ground::sync::{AtomicBool, Mutex};
+use crate::membership::mailbox::{End, HasEnded};
+use crate::membership::shared::ConnectionShared;
+use crate::membership::shared::ConnectionState;
+use crate::membership::{Group, Kind};
+use crate::observe::meter::{LifecycleEvent, Meter};
+use crate::settings::options::ReturnRules;
+use crate::settings::options::admission::AdmissionOptions;
+use crate::wire::transport::Upgrade;
+use directory::{Directory, Named};
+use farewells::Farewells;
+pub(crate) use groups::{Entrance, Groups};
+use per_user::UserPlaces;
+use places::{ENDING_PER_PLACE_MAX, Place, Places};
+pub(crate) use speaks::Speaks;
+use speaks::is_overtaken;
+
+/// All connections and rooms. Its lock comes before those of a directory's shard and of a room, and
+/// these before a mailbox's; no application code runs under any of them.
+///
+/// Whoever comes or ends takes the registry's lock. Whoever looks for a connection or a room does
+/// not: a fan-out to a large room, for which others wait that come to it, holds back no message.
+pub(crate) struct Registry {
+    inner: Mutex<Inner>,
+    /// Changes under the lock.
+    is_open: AtomicBool,
+    /// Those that have not ended, by id.
+    connections: Directory<ConnectionShared>,
+    groups: Groups,
+    farewells: Arc<Farewells>,
+}
+
+struct Inner {
+    /// Connections that have ended and whose tasks still run, by id.
+    ending: HashMap<Arc<str>, Ending>,
+    /// Every connection whose task runs: those that have not ended, and those that have and still
+    /// flush or run callbacks.
+    tasks: Slab<Arc<ConnectionShared>>,
+    /// What those that have not ended count as, where their number is limited.
+    places: Places,
+    users: UserPlaces,
+}
+
+/// The connections of one id that have ended and still flush or run callbacks.
+struct Ending {
+    /// Its callbacks come before those of the next connection with that id.
+    last: Arc<ConnectionShared>,
+    tasks: usize,
+}
+
+/// A client that was admitted.
+pub(crate) struct Arrival<'a> {
+    pub(crate) id: &'a Arc<str>,
+    /// The application has given the id: it is not a random one.
+    pub(crate) is_named: bool,
+    /// The room that it was admitted to, if it was to one.
+    pub(crate) home: Option<&'a Arc<Group>>,
+    /// Whose it is.
+    pub(crate) user: Option<&'a str>,
+    /// What the client speaks, which its session must be of as well.
+    pub(crate) speaks: Speaks,
+    /// The transport on its way.
+    pub(crate) upgrade: Upgrade,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    ServerClosed,
+    /// All connections that `max_connections` allows are there.
+    TooManyConnections,
+    /// There is a limit by address, and it cannot be told which one this client's is.
+    UnknownAddress,
+    /// All that `max_connections_per_addr` allows are there.
+    TooManyFromAddress,
+    /// All that `max_connections_per_user` allows are there.
+    TooManyOfUser,
+    /// Too many with this id, of this address or user, or in all have ended and are not done yet.
+    TooManyEnding,
+    /// It was admitted to more rooms than a connection may be in.
+    TooManyRooms,
+    /// The session of this id is another user's.
+    OtherUser,
+    /// Its session has another room than it was admitted to, and is to stay there.
+    OtherRoom,
+}
+
+/// What became of an admission.
+pub(crate) enum Registered {
+    /// A new connection, whose task is to be started.
+    New {
+        connection: Arc<ConnectionShared>,
+        predecessor: Predecessor,
+        upgrade: Upgrade,
+        /// Another one had its id, or was the oldest of a user who has too many, and has ended; its
+        /// places in its rooms are to be given up.
+        made_way: Option<Arc<ConnectionShared>>,
+    },
+    /// An existing connection gets another transport. One that was on its way to it is displaced.
+    Attached { connection: Arc<ConnectionShared>, displaced: Option<Upgrade> },
+    /// None: this connection, which has the id, has a transport whose handshake began later.
+    Overtaken { connection: Arc<ConnectionShared>, upgrade: Upgrade },
+}
+
+/// Whether an end gives way to a transport that has just come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndRule {
+    Always,
+    UnlessAttaching,
+}
+
+impl Registry {
+    pub(crate) fn new(options: &AdmissionOptions) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                ending: HashMap::new(),
+                tasks: Slab::new(),
+                places: Places::new(options),
+                users: UserPlaces::new(options.per_user),
+            }),
+            is_open: AtomicBool::new(true),
+            connections: Directory::new(),
+            groups: Groups::new(),
+            farewells: Arc::new(Farewells::new(options)),
+        }
+    }
+
+    /// The transports that are being parted with; they have a lock of their own.
+    pub(crate) const fn farewells(&self) -> &Arc<Farewells> {
+        &self.farewells
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
+    }
+
+    /// Whether a client of this group will be refused whatever its id turns out to be.
+    pub(crate) fn check_places(&self, group: Option<AddressGroup>) -> Result<(), Refused> {
+        let inner = self.inner.lock();
+        // One who has a place may make way for a newcomer.
+        if inner.users.ends_oldest() { Ok(()) } else { inner.places.check_unnamed(group) }
+    }
+
+    /// Registers a transport on its way: for the connection with this id if that can be resumed,
+    /// else for a new one, made by `create` with the given task key, which ends the old one. Only
+    /// one that would add to the connections needs a place that is free.
+    pub(crate) fn register(
+        &self,
+        arrival: Arrival<'_>,
+        rules: ReturnRules,
+        end_deadline: Instant,
+        meter: &Meter,
+        create: impl FnOnce(u32) -> ConnectionShared,
+    ) -> Result<Registered, Refused> {
+        let inner = &mut *self.inner.lock();
+        if !self.is_open() {
+            return Err(Refused::ServerClosed);
+        }
+        let existing = self.connections.find(arrival.id);
+        if let Some(connection) = existing.as_ref().filter(|it| is_overtaken(&arrival, it)) {
+            let connection = Arc::clone(connection);
+            return Ok(Registered::Overtaken { connection, upgrade: arrival.upgrade });
+        }
+        // Before anything is done to the session: it is somebody else's.
+        if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
+            return Err(Refused::OtherUser);
+        }
+        let Arrival { id, is_named, home, user, speaks, upgrade } = arrival;
+        let group = upgrade.peer_addr.map(AddressGroup::of);
+        if let Some(connection) = &existing
+            && speaks.may_resume(connection, rules.duplicates)
+            && rules.may_come_back(connection, home.map_or("", |home| home.name()))?
+        {
+            inner.places.keep(connection.task_key, group);
+            let displaced = connection.mailbox.attach(upgrade);
+            let connection = Arc::clone(connection);
+            return Ok(Registered::Attached { connection, displaced });
+        }
+        let replaced = existing;
+        let ending = inner.ending.get(id).map_or(0, |ending| ending.tasks);
+        if ending + usize::from(replaced.is_some()) > ENDING_PER_PLACE_MAX {
+            return Err(Refused::TooManyEnding);
+        }
+        inner.places.check_ending(group)?;
+        let oldest = if replaced.is_none() { inner.users.check(user)? } else { None };
+        if replaced.is_none() {
+            inner.places.check(group, oldest.map(|(task_key, _)| task_key))?;
+        }
+        let entry = inner.tasks.vacant_entry();
+        let connection =
+            Arc::new(create(u32::try_from(entry.key()).expect("4 billion tasks fit in no memory")));
+        entry.insert(Arc::clone(&connection));
+        inner.places.take(connection.task_key, Place { group, is_named });
+        inner.users.take(user, connection.task_key);
+        if let Speaks::Exchange { .. } = speaks {
+            connection.mailbox.begin_exchange();
+        }
+        // The id leads to the old one until it ends, and to the new one from then on.
+        let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
+        let ended = self.connections.put(&connection, |old| old.end(end));
+        if let (Some(old), Some(Ok(before))) = (&replaced, ended) {
+            Self::settle_end(inner, old, before, Disconnect::Duplicate.reason(), meter);
+        }
+        let predecessor = match inner.ending.get(id) {
+            Some(ending) => ending.last.mailbox.succeed(&connection),
+            None => Predecessor::None,
+        };
+        let oldest = oldest.map(|(task_key, code)| {
+            self.end_oldest(
+                inner,
+                task_key,
+                End { disconnect: user_limit(code), deadline: end_deadline },
+                meter,
+            )
+        });
+        // It joins the room once this lock is free.
+        if let Some(home) = home {
+            home.tell(meter);
+        }
+        meter.note(|| LifecycleEvent::Opened {
+            room: connection.room_name(),
+            id: Arc::clone(&connection.id),
+        });
+        let made_way = replaced.or(oldest);
+        Ok(Registered::New { connection, predecessor, upgrade, made_way })
+    }
+
+    /// Ends a connection, once: it is gone from its room and its id is free when this returns.
+    pub(crate) fn end(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        end: End,
+        rule: EndRule,
+        meter: &Meter,
+    ) -> Result<(), HasEnded> {
+        let mut inner = self.inner.lock();
+        if rule == EndRule::UnlessAttaching && connection.mailbox.has_upgrade() {
+            return Ok(());
+        }
+        let reason = end.disconnect.reason();
+        let before = self.connections.take_out(connection, || connection.end(end))?;
+        Self::settle_end(&mut inner, connection, before, reason, meter);
+        drop(inner);
+        self.groups.leave_all(connection, meter);
+        Ok(())
+    }
+
+    /// Takes a connection that has ended out of its groups, as far as who has ended it is not done
+    /// with that.
+    pub(crate) fn leave_all(&self, connection: &ConnectionShared, meter: &Meter) {
+        if connection.any_group().is_some() {
+            // Its end is noted before that of its rooms.
+            drop(self.inner.lock());
+            self.groups.leave_all(connection, meter);
+        }
+    }
+
+    /// Ends all connections and takes no more; each task learns until when callbacks may run.
+    /// Tells whether this call was the one that closed.
+    pub(crate) fn close(&self, deadline: Instant, meter: &Meter) -> bool {
+        let mut inner = self.inner.lock();
+        if !self.is_open() {
+            return false;
+        }
+        self.is_open.store(false, Ordering::Release);
+        inner.places.clear();
+        inner.users.clear();
+        self.connections.clear();
+        // Nobody comes any more who would have to wait for them.
+        inner.ending = HashMap::new();
+        // In the order of the tasks: that of the directory is another in each process, and no
+        // fault would show twice.
+        for (_, connection) in &inner.tasks {
+            let end = End { disconnect: Disconnect::ServerClosed, deadline };
+            if let Ok(before) = connection.end(end) {
+                let reason = Disconnect::ServerClosed.reason();
+                meter.note(|| closed(connection, before, reason));
+            }
+            connection.mailbox.limit_callbacks(deadline);
+        }
+        let all: Vec<_> =
+            inner.tasks.iter().map(|(_, connection)| Arc::clone(connection)).collect();
+        drop(inner);
+        for connection in all {
+            self.groups.leave_all(&connection, meter);
+        }
+        true
+    }
+
+    /// Forgets a connection whose task is about to return.
+    pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
+        let mut inner = self.inner.lock();
+        inner.tasks.remove(connection.task_key as usize);
+        inner.places.forget(connection.task_key);
+        inner.users.forget(connection.user_id());
+        if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
+            entry.get_mut().tasks -= 1;
+            if entry.get().tasks == 0 {
+                entry.remove();
+            }
+        }
+        if inner.ending.is_empty() {
+            inner.ending = HashMap::new();
+        }
+        if inner.tasks.is_empty() {
+            inner.tasks = Slab::new();
+        }
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<ConnectionShared>> {
+        self.connections.find(id)
+    }
+
+    pub(crate) const fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<ConnectionShared>> {
+        let _unchanged = self.inner.lock();
+        self.connections.all()
+    }
+
+    pub(crate) fn connection_count(&self) -> usize {
+        let _unchanged = self.inner.lock();
+        self.connections.len()
+    }
+
+    pub(crate) fn room_count(&self) -> usize {
+        self.groups.count(Kind::Room)
+    }
+
+    /// Ends a user's oldest connection, for one more.
+    fn end_oldest(
+        &self,
+        inner: &mut Inner,
+        task_key: u32,
+        end: End,
+        meter: &Meter,
+    ) -> Arc<ConnectionShared> {
+        let oldest = Arc::clone(&inner.tasks[task_key as usize]);
+        let reason = end.disconnect.reason();
+        if let Ok(before) = self.connections.take_out(&oldest, || oldest.end(end)) {
+            Self::settle_end(inner, &oldest, before, reason, meter);
+        }
+        oldest
+    }
+
+    /// Settles what is left of a connection that has just ended, and led somewhere `before`.
+    fn settle_end(
+        inner: &mut Inner,
+        connection: &Arc<ConnectionShared>,
+        before: ConnectionState,
+        reason: DisconnectReason,
+        meter: &Meter,
+    ) {
+        inner.places.free(connection.task_key);
+        inner.users.free(connection.user_id(), connection.task_key);
+        let last = Arc::clone(connection);
+        match inner.ending.entry(Arc::clone(&connection.id)) {
+            Entry::Occupied(mut entry) => {
+                let tasks = entry.get().tasks + 1;
+                entry.insert(Ending { last, tasks });
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Ending { last, tasks: 1 });
+            }
+        }
+        meter.note(|| closed(connection, before, reason));
+    }
+}
+
+fn user_limit(code: CloseCode) -> Disconnect {
+    Disconnect::UserLimit(CloseFrame::new(code, "too many connections"))
+}
+
+impl Named for ConnectionShared {
+    fn name(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+fn closed(
+    connection: &ConnectionShared,
+    before: ConnectionState,
+    reason: DisconnectReason,
+) -> LifecycleEvent {
+    LifecycleEvent::Closed {
+        room: connection.room_name(),
+        id: Arc::clone(&connection.id),
+        duration: connection.age(),
+        reason,
+        was_suspended: before == ConnectionState::Suspended,
+    }
+}

@@ -1,0 +1,157 @@
+//! Waking the members of a large room, some at a time.
+//!
+//! A task that was woken waits behind all that were woken before it. Were a broadcast to wake ten
+//! thousand members at once, then whatever else the server has to do would wait for ten thousand
+//! writes: a Pong, another room, and also the next message to this very room, which could have
+//! shared their writes. So a large room has a task that wakes a wave of members, lets everybody
+//! else have their turn, and goes on. Members that are still to be woken when the next broadcast
+//! comes write both in one system call.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::group::{Group, Inner};
+use crate::ground::runtimes::Home;
+use crate::ground::yielding::Yielding;
+
+/// How many members one wave wakes; a room with no more has none. Half as many tasks as tokio runs
+/// (61) before it looks for what the network has brought. A model of threads has few of them.
+pub(super) const WAVE_MEMBERS: usize = if cfg!(all(test, shuttle)) { 1 } else { 32 };
+
+/// How many members one wave looks at, if most of them are awake already.
+const VISITS_MAX: usize = 8 * WAVE_MEMBERS;
+
+/// How long the rest of a room waits for a thread on which its waves have given way to others.
+const HELD_MAX: Duration = Duration::from_millis(20);
+
+/// Which members are still to be woken.
+#[derive(Default)]
+pub(super) struct Waves {
+    /// The runtime that they run on, if they do. They wake its members alone: others are not to
+    /// wait for its threads.
+    home: Option<Home>,
+    /// Whom the next wave starts with.
+    cursor: usize,
+    /// How many members from there on, around the end of the list, have not been looked at since
+    /// the last broadcast.
+    remaining: usize,
+    waker: Option<Waker>,
+}
+
+impl Waves {
+    /// Whether [`RunningWaves`] must be made now, since there are none and the room has become
+    /// large.
+    pub(super) fn must_start(&mut self, members: usize, home: Home) -> bool {
+        let must_start = self.home.is_none() && members > WAVE_MEMBERS;
+        if must_start {
+            self.home = Some(home);
+        }
+        must_start
+    }
+
+    /// Whose members a broadcast does not wake itself.
+    pub(super) const fn home(&self) -> Option<Home> {
+        self.home
+    }
+
+    /// All members are to be woken.
+    pub(super) fn begin(&mut self, members: usize) {
+        self.remaining = members;
+        self.wake();
+    }
+
+    /// The list has changed: a member may have moved over the cursor, in either direction.
+    pub(super) fn resize(&mut self, members: usize) {
+        if self.remaining > 0 {
+            self.remaining = members;
+        }
+        if self.cursor >= members {
+            self.cursor = 0;
+        }
+        if members == 0 {
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The waves of a room, from the decision that it has some: broadcasts rely on them. They may be
+/// dropped before their end, or before they have begun, because their runtime is shut down while
+/// others still serve members. From then on broadcasts wake the members, and those that wait are
+/// woken at once.
+#[must_use = "a large room's broadcasts reach nobody until its waves run"]
+pub(crate) struct RunningWaves(Arc<Group>);
+
+impl RunningWaves {
+    pub(super) const fn new(members: Arc<Group>) -> Self {
+        Self(members)
+    }
+
+    /// Wakes members in waves until the room is empty.
+    pub(crate) async fn run(self) {
+        let mut yielding = Yielding::default();
+        while self.0.next_wave().await {
+            self.0.wake_wave();
+            yielding.give_way(Instant::now() + HELD_MAX).await;
+        }
+    }
+}
+
+impl Group {
+    /// Waits for members to be woken; false if there are no members any more.
+    async fn next_wave(&self) -> bool {
+        poll_fn(|cx| {
+            let inner = &mut *self.inner.lock();
+            if inner.list.is_empty() {
+                return Poll::Ready(false);
+            }
+            if inner.waves.remaining > 0 {
+                return Poll::Ready(true);
+            }
+            inner.waves.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn wake_wave(&self) {
+        self.inner.lock().wake_members(WAVE_MEMBERS);
+    }
+}
+
+impl Inner {
+    /// Wakes the next so many members that are to be woken.
+    pub(super) fn wake_members(&mut self, woken_max: usize) {
+        let Waves { cursor, remaining, .. } = &mut self.waves;
+        let (mut woken, mut visits) = (0, 0);
+        while *remaining > 0
+            && woken < woken_max
+            && visits < VISITS_MAX
+            && let Some(member) = self.list.get(*cursor)
+        {
+            woken += usize::from(member.mailbox.wake_for_frames());
+            visits += 1;
+            *remaining -= 1;
+            *cursor = if *cursor + 1 == self.list.len() { 0 } else { *cursor + 1 };
+        }
+    }
+}
+
+impl Drop for RunningWaves {
+    fn drop(&mut self) {
+        let inner = &mut *self.0.inner.lock();
+        inner.waves = Waves::default();
+        for member in &inner.list {
+            member.mailbox.wake_for_frames();
+        }
+    }
+}

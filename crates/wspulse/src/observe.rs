@@ -1,0 +1,4 @@
+//! What is counted, and the way to who counts it.
+
+pub(crate) mod meter;
+pub mod metrics;

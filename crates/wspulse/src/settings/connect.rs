@@ -1,0 +1,444 @@
+//! Who may connect, to which room and under which id.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
+use wspulse_core::protocol::ResumeOffer;
+
+use crate::ground::panics;
+use crate::settings::codecs::CodecId;
+
+/// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
+/// accepted.
+#[derive(Debug, Clone)]
+pub struct ConnectRequest {
+    parts: request::Parts,
+    peer_addr: Option<SocketAddr>,
+}
+
+impl ConnectRequest {
+    pub(crate) const fn new(parts: request::Parts, peer_addr: Option<SocketAddr>) -> Self {
+        Self { parts, peer_addr }
+    }
+
+    pub(crate) const fn set_peer_addr(&mut self, peer_addr: Option<SocketAddr>) {
+        self.peer_addr = peer_addr;
+    }
+
+    /// The method; GET for every valid handshake.
+    pub const fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The request target, as the HTTP framework passes it on.
+    ///
+    /// Under [`serve`](crate::serve()) or hyper that is what the client sent. Under axum's `nest`
+    /// it lacks the prefix that was matched; the whole of it is then axum's `OriginalUri`, among
+    /// the [`extensions`](Self::extensions). The query is there in either case.
+    pub const fn uri(&self) -> &Uri {
+        &self.parts.uri
+    }
+
+    /// The request's headers.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// A header's value; `None` if it is absent or not visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The subprotocols that the client offers, in its order of preference.
+    ///
+    /// Browsers can set no header but this one, so clients commonly offer a token besides the name
+    /// of a protocol. Choose the name with [`Admission::protocol`], never the token: the response
+    /// would repeat it.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        offered_protocols(&self.parts.headers)
+    }
+
+    /// What middleware in front put there.
+    pub const fn extensions(&self) -> &Extensions {
+        &self.parts.extensions
+    }
+
+    /// The first query parameter of this name, percent-decoded; `None` if it is absent or no UTF-8.
+    ///
+    /// [`try_query`](Self::try_query) tells the two apart.
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.try_query(name).ok().flatten()
+    }
+
+    /// The first query parameter of this name, percent-decoded; `None` if it is absent.
+    ///
+    /// ```
+    /// # fn admit(request: &wspulse::ConnectRequest) -> Result<(), wspulse::Rejection> {
+    /// // Answered 400 if it is no UTF-8.
+    /// let room = request.try_query("room")?.unwrap_or("lobby".into());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if the parameter is no UTF-8. It becomes a [`Rejection`] that answers 400, also
+    /// where it is the source of another error.
+    pub fn try_query(&self, name: &str) -> Result<Option<Cow<'_, str>>, QueryError> {
+        let pairs = self.parts.uri.query().unwrap_or_default().split('&');
+        for pair in pairs {
+            let decoded = form_urlencoded::parse(pair.as_bytes()).next();
+            if let Some((_, value)) = decoded.filter(|(key, _)| key == name) {
+                // What is no UTF-8 was decoded to this; so was what had it from the beginning.
+                if value.contains(char::REPLACEMENT_CHARACTER) && !decodes_to_utf8(pair) {
+                    return Err(QueryError { name: name.to_owned() });
+                }
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The peer's address, if [`ServerBuilder::peer_addr`](crate::ServerBuilder::peer_addr) finds
+    /// it in the request or the HTTP server has left it there as a [`PeerAddr`](crate::PeerAddr).
+    pub const fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
+    }
+}
+
+/// The values of `Sec-WebSocket-Protocol` (RFC 6455 §11.3.4).
+fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let lists = lists.filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|protocol| !protocol.is_empty())
+}
+
+/// Whether what is percent-encoded is UTF-8.
+fn decodes_to_utf8(text: &str) -> bool {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        let digits = (digit(behind.first()), digit(behind.get(1)));
+        let (byte, len) = match (first, digits) {
+            (b'%', (Some(high), Some(low))) => (u8::try_from(high << 4 | low).unwrap_or(0), 3),
+            (literal, _) => (*literal, 1),
+        };
+        decoded.push(byte);
+        rest = &rest[len..];
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+/// A query parameter that is no UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("query parameter {name:?} is no UTF-8")]
+pub struct QueryError {
+    name: String,
+}
+
+impl QueryError {
+    /// The parameter's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What a connection gets when it is let in: rooms, and an optional id, user and data.
+///
+/// A client that is admitted with the id of a suspended connection gets that session with its
+/// buffered frames. So give an id only to whom it belongs.
+///
+/// ```
+/// use wspulse::{Admission, ConnectRequest, Rejection};
+///
+/// struct User {
+///     name: String,
+/// }
+///
+/// fn connect(request: &ConnectRequest) -> Result<Admission, Rejection> {
+///     // Verify a token here.
+///     let name = request.query("user").ok_or_else(Rejection::unauthorized)?.into_owned();
+///     let room = request.query("room").unwrap_or("lobby".into());
+///     // Callbacks find it: `conn.data::<User>()`.
+///     Ok(Admission::room(room).id(name.clone()).data(User { name }))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Admission {
+    pub(crate) room: Option<Arc<str>>,
+    pub(crate) also_in: Vec<Arc<str>>,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) id: Option<Arc<str>>,
+    pub(crate) data: Data,
+    pub(crate) protocol: Option<Arc<str>>,
+}
+
+impl Admission {
+    /// Lets the client into a room; the empty name is a room like any other.
+    pub fn room(room: impl Into<Arc<str>>) -> Self {
+        Self { room: Some(room.into()), ..Self::without_room() }
+    }
+
+    /// Lets the client in without a home room: [`also_in`](Self::also_in) and
+    /// [`Connection::join`](crate::Connection::join) name its rooms, if any.
+    pub const fn without_room() -> Self {
+        Self {
+            room: None,
+            also_in: Vec::new(),
+            user: None,
+            id: None,
+            data: Data(None),
+            protocol: None,
+        }
+    }
+
+    /// Has the client join more rooms, before it is answered. At most
+    /// [`max_rooms_per_connection`](crate::ServerBuilder::max_rooms_per_connection) in all, else the
+    /// client is answered 500 and the log says so at ERROR. A session that is resumed keeps the rooms
+    /// that it has.
+    #[must_use]
+    pub fn also_in<R: Into<Arc<str>>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
+        self.also_in.extend(rooms.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says whose the connection is. A user may have many connections, which
+    /// [`Server::user`](crate::Server::user) reaches together.
+    ///
+    /// An id belongs to one user: a client that comes under the id of another user's connection is
+    /// answered 403. So a user `ann:x` with the id `y` never gets the session of the user `ann` with
+    /// the id `x:y`.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<Arc<str>>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Gives the connection an id that is the same at every reconnect of this client, which is
+    /// what sessions are resumed by. Without one, or with an empty one, the id is a random UUID.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.id = Some(id.into()).filter(|id: &Arc<str>| !id.is_empty());
+        self
+    }
+
+    /// Attaches application data, to be read by
+    /// [`Connection::data`](crate::Connection::data). A resumed session keeps its first;
+    /// `on_transport_restore` is [given](crate::Restored::data) the new ones.
+    #[must_use]
+    pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
+        self.data = Data(Some(Arc::new(data)));
+        self
+    }
+
+    /// Chooses a subprotocol, one of those that the [client offers](ConnectRequest::protocols), for
+    /// the `Sec-WebSocket-Protocol` of the 101. Default: none.
+    ///
+    /// One that the client does not offer, letter by letter, is not sent, for a client must fail
+    /// such a connection (RFC 6455 §4.1); the connection comes up without a subprotocol, and the
+    /// log has a line at DEBUG. A browser that has offered some goes on without any.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<Arc<str>>) -> Self {
+        self.protocol = Some(protocol.into());
+        self
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission")
+            .field("room", &self.room)
+            .field("also_in", &self.also_in)
+            .field("user", &self.user)
+            .field("id", &self.id)
+            .field("has_data", &self.data.get().is_some())
+            .field("protocol", &self.protocol)
+            .finish()
+    }
+}
+
+/// The application's data of a connection.
+#[derive(Clone)]
+pub(crate) struct Data(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Data {
+    pub(crate) fn get(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.0.as_deref()
+    }
+
+    /// A share of it.
+    pub(crate) fn share(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.0.clone()
+    }
+}
+
+impl Drop for Data {
+    /// A panic of the application's own `Drop` must not cost whoever drops this: a client its
+    /// answer, a driver its end.
+    fn drop(&mut self) {
+        let Some(data) = self.0.take() else {
+            return;
+        };
+        if let Err(panic) = panics::catch(|| drop(data)) {
+            tracing::error!(backtrace = ?panic.backtrace(), "dropping a connection's data: {panic}");
+        }
+    }
+}
+
+/// A refused client: what it is told.
+///
+/// Every error converts into one, by `?` as well, as do strings and `anyhow`'s errors. A
+/// [`QueryError`] is answered 400, also as the [source](Error::source) of an error of yours, whose own
+/// text the client is not told; any other error is no answer to the client: that is told 500
+/// `internal error`, and the error's text goes to the log, at ERROR. Another status for such errors
+/// is [`ServerBuilder::reject_errors_with`](crate::ServerBuilder::reject_errors_with); for one of
+/// them, `map_err`.
+///
+/// ```
+/// use wspulse::Rejection;
+/// use wspulse::http::header::{HeaderValue, WWW_AUTHENTICATE};
+///
+/// let challenge = HeaderValue::from_static("Bearer");
+/// let rejection = Rejection::unauthorized().header(WWW_AUTHENTICATE, challenge);
+/// ```
+#[derive(Debug)]
+pub struct Rejection {
+    status: StatusCode,
+    body: Cow<'static, str>,
+    /// Boxed, since there are none most of the time.
+    headers: Option<Box<HeaderMap>>,
+    /// What the application did not decide upon.
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Rejection {
+    /// Answers 401 `unauthorized`.
+    pub const fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Cow::Borrowed("unauthorized"))
+    }
+
+    /// Answers this status with this body, as one line of plain text; with a `Content-Type` of
+    /// [yours](Self::header), with the body as it is.
+    ///
+    /// The status's type is that of the crate `http`, which is also `axum::http`; it is here as
+    /// [`wspulse::http::StatusCode`](crate::http::StatusCode).
+    ///
+    /// ```
+    /// use wspulse::Rejection;
+    /// use wspulse::http::StatusCode;
+    /// use wspulse::http::header::{CONTENT_TYPE, HeaderValue};
+    ///
+    /// let full = Rejection::with_status(StatusCode::CONFLICT, "the game has begun");
+    /// // A body of another kind:
+    /// let full = Rejection::with_status(StatusCode::CONFLICT, r#"{"error":"begun"}"#)
+    ///     .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    /// ```
+    ///
+    /// A status below 300 is no refusal: 101 would let the client believe that it was let in. It is
+    /// answered 500 instead, and the log says so.
+    pub fn with_status(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
+        if status.is_informational() || status.is_success() {
+            return Self::internal(format!("a rejection must not have the status {status}").into());
+        }
+        Self::new(status, body.into())
+    }
+
+    fn internal(cause: Box<dyn Error + Send + Sync>) -> Self {
+        let internal = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error".into());
+        Self { cause: Some(cause), ..internal }
+    }
+
+    const fn new(status: StatusCode, body: Cow<'static, str>) -> Self {
+        Self { status, body, headers: None, cause: None }
+    }
+
+    /// Adds a header to the answer, such as `WWW-Authenticate` or `Retry-After`. A name may be
+    /// given several times. `Content-Type` and `X-Content-Type-Options` take the place of those
+    /// that each refusal has.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.get_or_insert_default().append(name, value);
+        self
+    }
+
+    /// The answer's status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer's body, without the line's end.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The headers that were added.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_deref()
+    }
+
+    /// The error that led to it.
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.cause.as_deref()
+    }
+
+    /// Has an error of the application's answered with this status; what the application has
+    /// decided upon stays, and what is the client's fault.
+    pub(crate) fn or_for_errors(mut self, status: Option<StatusCode>) -> Self {
+        if let (Some(status), Some(_)) = (status, &self.cause)
+            && self.status == StatusCode::INTERNAL_SERVER_ERROR
+        {
+            self.status = status;
+            let reason = status.canonical_reason().unwrap_or("refused");
+            self.body = reason.to_ascii_lowercase().into();
+        }
+        self
+    }
+}
+
+/// The first error of a chain that is a [`QueryError`].
+fn query_error_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a QueryError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Rejection {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        // The client's own fault, which it may be told; what the application says around it, it
+        // may not.
+        match query_error_in(&*error).map(ToString::to_string) {
+            Some(fault) => {
+                let rejection = Self::new(StatusCode::BAD_REQUEST, fault.into());
+                Self { cause: Some(error), ..rejection }
+            }
+            None => Self::internal(error),
+        }
+    }
+}
+
+/// What a client was admitted with, beside its id.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) room: Arc<str>,
+    pub(crate) data: Data,
+}
+
+/// What a client that speaks `wspulse.1` has said of itself in its handshake.
+pub(crate) struct Exchange {
+    pub(crate) codec: CodecId,
+    /// What it offers to resume, if it has a session.
+    pub(crate) resume: Option<ResumeOffer>,
+}

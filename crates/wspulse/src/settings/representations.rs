@@ -1,0 +1,58 @@
+//! A frame as those of a room get it who have different codecs.
+
+use wspulse_core::codec::EncodeError;
+use wspulse_core::{EncodedFrame, Frame};
+
+use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
+
+/// A frame in each codec that a room's members have: encoded at most once for each, and shared by
+/// all members of that codec.
+///
+/// The codec is all that tells two representations apart. What else may come to, such as a
+/// compression that was negotiated, belongs in here, as a key beside the codec, and in what a room
+/// counts of its members (`room/present.rs`).
+pub(crate) struct Representations<'a> {
+    codecs: &'a Codecs,
+    made: [Option<EncodedFrame>; CODECS_MAX],
+}
+
+/// A codec cannot express the frame.
+pub(crate) struct NotExpressed {
+    /// The codec's name, if it has one.
+    pub(crate) codec: Option<String>,
+    pub(crate) source: EncodeError,
+}
+
+impl<'a> Representations<'a> {
+    pub(crate) fn new(codecs: &'a Codecs) -> Self {
+        Self { codecs, made: Default::default() }
+    }
+
+    /// Makes those of `frame` that are missing. It calls the application's codecs: hold no lock.
+    pub(crate) fn make(&mut self, missing: CodecSet, frame: &Frame) -> Result<(), NotExpressed> {
+        for id in missing.iter() {
+            let encoded = self.codecs.encode(id, frame).map_err(|source| {
+                let codec = self.codecs.of(id).name().map(str::to_owned);
+                NotExpressed { codec, source }
+            })?;
+            self.made[id.place()] = Some(encoded);
+        }
+        Ok(())
+    }
+
+    /// The codecs that have theirs.
+    pub(crate) fn made(&self) -> CodecSet {
+        let places = CodecId::ALL.into_iter().zip(&self.made);
+        let made = places.filter(|(_, made)| made.is_some());
+        made.fold(CodecSet::NONE, |set, (id, _)| set.with(id))
+    }
+
+    pub(crate) fn of(&self, id: CodecId) -> Option<&EncodedFrame> {
+        self.made[id.place()].as_ref()
+    }
+
+    /// The payloads of all that were made, in bytes.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.made.iter().flatten().map(|frame| frame.payload().len()).sum()
+    }
+}

@@ -1,0 +1,3 @@
+//! A connection's task, from its first transport to its end.
+
+pub(crate) mod driver;

@@ -1,0 +1,344 @@
+//! The task that owns a connection from its first transport to its end.
+//!
+//! It does what the session says and decides nothing itself: it moves bytes between the transport,
+//! the decoder and the outbound queue, polls the callback that runs, and keeps one timer.
+
+mod acknowledge;
+mod announce;
+mod arrivals;
+mod callback;
+mod exchange;
+mod orphan;
+mod read;
+mod timer;
+pub(crate) mod watch;
+mod write;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep};
+use wspulse_core::session::{Action, Predecessor, Session};
+use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, SessionEvent, TransportLost, duplicate};
+
+use crate::ground::running_time::heard;
+use crate::membership::mailbox::{Collected, End, Mail};
+use crate::membership::registry::EndRule;
+use crate::membership::shared::ConnectionShared;
+use crate::membership::shared::ConnectionState;
+use crate::observe::metrics::{
+    Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
+};
+use crate::settings::options::Options;
+use crate::wire::transport::{ComesBack, Farewell, Transport, Upgrade};
+use arrivals::{Arrivals, Arrived};
+use callback::RunningCallback;
+use write::Written;
+
+/// How many rounds of reading, callbacks and writing one poll makes before it lets other tasks run.
+/// A round reads once, so a flooding peer is served in turns of at most this many reads.
+const ROUNDS_MAX: usize = 4;
+
+/// A future, polled by hand instead of `select!`, since its size is what an idle connection costs.
+pub(crate) struct Driver {
+    connection: Arc<ConnectionShared>,
+    session: Session,
+    transport: Option<Transport>,
+    arrivals: Arrivals,
+    callback: Option<Box<RunningCallback>>,
+    /// Made when the first deadline is known; reused for every later one.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// While the server closes: when callbacks are given up.
+    callback_deadline: Option<Instant>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        connection: Arc<ConnectionShared>,
+        upgrade: Upgrade,
+        predecessor: Predecessor,
+    ) -> Self {
+        let config = Arc::clone(connection.server.session_config());
+        let mut session = Session::new(config, predecessor, now());
+        if connection.mailbox.proof().is_some() {
+            session.begin_exchange();
+        }
+        Self {
+            connection,
+            session,
+            transport: None,
+            arrivals: Arrivals::begin(upgrade),
+            callback: None,
+            timer: None,
+            callback_deadline: None,
+        }
+    }
+
+    /// Does what the session wants done, until it wants nothing more.
+    fn settle(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Call(event) => self.start_callback(event),
+            Action::Ping => self.queue_ping(now()),
+            Action::Answer(count) => {
+                if let Some(transport) = self.transport.as_mut().filter(|it| it.is_greeted) {
+                    transport.lane.queue_ack(count);
+                }
+            }
+            Action::Presume { number, is_news } => self.presume(number, is_news),
+            Action::PongTimeout => {
+                let ConnectionShared { server, id, .. } = &*self.connection;
+                let room = self.connection.room();
+                let timeout = PongTimeout { room, id };
+                server.metrics().record(|hooks| hooks.pong_timeout(&timeout));
+            }
+            Action::MessageTimeout => self.connection.report_limit(Limit::MessageTimeout),
+            Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline.into()),
+            Action::AbandonUpgrade => {
+                self.arrivals.take_upgrade();
+                self.tell_if_suspended();
+            }
+            Action::End(disconnect) => self.end(disconnect),
+            Action::DiscardBacklog => {
+                self.connection.discard_backlog();
+            }
+            Action::Discarded(messages) => {
+                let ConnectionShared { server, id, .. } = &*self.connection;
+                let room = self.connection.room();
+                let discarded = MessagesDiscarded { room, id, messages };
+                server.metrics().record(|hooks| hooks.messages_discarded(&discarded));
+            }
+        }
+    }
+
+    /// Has the connection ended for a reason of its own; the mailbox then holds the end, this one
+    /// or one that came before.
+    fn end(&self, disconnect: Disconnect) {
+        if matches!(disconnect, Disconnect::SuspendedLimit(_)) {
+            self.connection.report_limit(Limit::Suspended);
+        }
+        let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
+            EndRule::UnlessAttaching
+        } else {
+            EndRule::Always
+        };
+        self.connection.server.end_if(&self.connection, disconnect, rule);
+    }
+
+    /// Parts with the current transport.
+    fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant) {
+        let remainder = self.connection.rewind();
+        let Some(transport) = self.transport.take() else {
+            return;
+        };
+        self.tell_if_suspended();
+        if dismissal != Dismissal::Abort {
+            let farewell = Farewell { transport, remainder, dismissal, deadline };
+            self.connection.server.part(&self.connection, farewell.say());
+        }
+    }
+
+    /// How the transport is taken leave of that makes room for another. A client of `wspulse.1` that
+    /// comes with an older token than the one that was sent on it may be the same, by a handshake that
+    /// took longer than its next one.
+    fn supersession(&self, comes_back: Option<ComesBack>) -> Dismissal {
+        if comes_back.is_some_and(|it| self.connection.mailbox.overtake(it.token)) {
+            Dismissal::Close(OVERTAKEN)
+        } else {
+            Dismissal::Close(duplicate(self.connection.server.options().returns.duplicate_close))
+        }
+    }
+
+    fn tell_if_suspended(&self) {
+        if !self.session.is_suspended() {
+            return;
+        }
+        if self.connection.mailbox.set_suspended(self.arrivals.has_upgrade()) {
+            let ConnectionShared { server, id, .. } = &*self.connection;
+            let room = self.connection.room();
+            let suspended = SessionSuspended { room, id };
+            server.metrics().record(|hooks| hooks.session_suspended(&suspended));
+        }
+    }
+
+    /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
+    /// whether frames wait.
+    fn drive_mailbox(&mut self) -> bool {
+        let Collected { mail, has_frames } = self.connection.mailbox.collect();
+        if let Some(mail) = mail {
+            self.obey(*mail);
+        }
+        has_frames
+    }
+
+    fn obey(&mut self, mail: Mail) {
+        let Mail { upgrade, rooms, end, predecessor_finished, callback_deadline } = mail;
+        if predecessor_finished {
+            self.session.handle_predecessor_finished();
+        }
+        if let Some(upgrade) = upgrade {
+            self.session.handle_upgrade_started(now());
+            if let Some(displaced) = self.arrivals.replace_upgrade(upgrade) {
+                self.turn_away(displaced);
+            }
+        }
+        self.hear_of_rooms(rooms);
+        if let Some(End { disconnect, deadline }) = end {
+            // Whoever has ended it may not be done with that, and `on_disconnect` finds it in none.
+            self.connection.server.leave_all(&self.connection);
+            let Options { write_wait, drain_timeout, .. } = self.connection.server.options();
+            let deadline = heard(deadline, *write_wait.max(drain_timeout));
+            self.session.handle_end(disconnect, deadline.into_std());
+            self.connection.ended.notify_waiters();
+        }
+        // After the end, which may have come earlier and with a later deadline.
+        if let Some(deadline) = callback_deadline {
+            let deadline = heard(deadline, self.connection.server.options().drain_timeout);
+            self.callback_deadline = Some(deadline);
+            self.session.handle_drain_limited(deadline.into_std());
+        }
+        self.settle();
+    }
+
+    pub(super) fn hear_of_rooms(&mut self, rooms: Vec<SessionEvent>) {
+        for event in rooms {
+            self.session.handle_room(event);
+        }
+    }
+
+    fn turn_away(&self, upgrade: Upgrade) {
+        self.connection.server.turn_away(&self.connection, upgrade);
+    }
+
+    /// Takes the transport that is on its way, once it is there. Tells whether one has come:
+    /// what an old one had taken may have to be written again to it, at once.
+    fn drive_upgrade(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(upgrade) = self.arrivals.upgrade_mut() else {
+            return false;
+        };
+        let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
+            return false;
+        };
+        let (peer_addr, comes_back, asked) =
+            (upgrade.peer_addr, upgrade.comes_back, upgrade.asked.take());
+        self.arrivals.take_upgrade();
+        let has_come = result.is_ok();
+        match result {
+            // It was not when it was let in.
+            Ok(late) if comes_back.is_some_and(|it| self.connection.mailbox.has_left(it.token)) => {
+                let connection = &*self.connection;
+                connection.server.turn_away_outdated(connection, Upgrade::ready(late));
+                self.session.handle_upgrade_failed(TransportLost::Superseded, now());
+                self.tell_if_suspended();
+            }
+            Ok(upgradable) => {
+                let peer_addr = peer_addr.or_else(|| upgradable.peer_addr());
+                if self.transport.is_some() {
+                    let deadline = now() + self.connection.server.session_config().write_wait;
+                    self.dismiss(self.supersession(comes_back), deadline.into());
+                }
+                let resumes = self.session.is_suspended() || self.session.is_connected();
+                let lost = self.resume_at(comes_back.map(|it| it.received));
+                let decoder = self.connection.server.options().decoder();
+                let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
+                let bytes_behind_handshake =
+                    transport.unread.as_ref().map_or(0, |unread| unread.0.len());
+                self.transport = Some(transport);
+                let missed = self.connection.mailbox.resumed();
+                self.session.handle_attached(missed, now());
+                if self.session.is_connected() {
+                    let restores = self.session.restores_waiting();
+                    self.arrivals.note_restore(Arrived { asked, peer_addr }, restores);
+                }
+                if lost.is_none() {
+                    // Who comes back comes back to this session, also if it has ended meanwhile.
+                    let is_return = resumes || comes_back.is_some();
+                    self.begin_to_ask(is_return.then_some(missed));
+                }
+                let (before, kind) = self.connection.mailbox.set_connected(peer_addr);
+                self.announce_session(kind, missed);
+                if resumes {
+                    let ConnectionShared { server, id, .. } = &*self.connection;
+                    let room = self.connection.room();
+                    let was_suspended = before == ConnectionState::Suspended;
+                    let event = SessionResumed { room, id, was_suspended };
+                    server.metrics().record(|hooks| hooks.session_resumed(&event));
+                }
+                if let Some(lost) = lost {
+                    // What comes behind a gap is not written: the client would not know of it. So
+                    // nothing may be accepted any more when what waits is thrown away.
+                    self.connection.end_for_gap(lost);
+                    self.connection.discard_backlog();
+                }
+                self.settle();
+                self.meter_read(bytes_behind_handshake, now(), cx);
+            }
+            Err(error) => {
+                let cause = TransportLost::UpgradeFailed(error.into());
+                self.session.handle_upgrade_failed(cause, now());
+                self.tell_if_suspended();
+            }
+        }
+        self.settle();
+        has_come
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for round in 1..=ROUNDS_MAX {
+            let had_frames = this.drive_mailbox();
+            let may_be_frames = this.drive_upgrade(cx) || had_frames;
+            let mut progress = this.drive_callback(cx);
+            progress |= this.drive_read(cx);
+            this.drive_ping();
+            // Frames that have come in this round are seen in the next, or before the task sleeps.
+            let written = this.drive_write(may_be_frames, cx);
+            progress |= matches!(written, Written::Failed | Written::Lost);
+            if !progress || round == ROUNDS_MAX {
+                progress |= this.drive_timer(cx).is_ready();
+            }
+            if this.session.is_finished() {
+                this.connection.server.forget_task(&this.connection);
+                return Poll::Ready(());
+            }
+            let is_writable = written == Written::All;
+            if !progress && this.connection.mailbox.sleep(cx.waker(), is_writable) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// The runtime's clock, which tests can stop.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection costs, beside its socket: most of a server's memory. A bound goes up
+    /// only with a reason.
+    #[test]
+    fn an_idle_connection_is_no_bigger_than_it_was() {
+        // 8 of them for what is asked of a peer that acknowledges.
+        assert!(size_of::<Session>() <= 128, "{}", size_of::<Session>());
+        // With what the runtime adds, 272 are the most that fit into 384 (it rounds up to 128).
+        assert!(size_of::<Driver>() <= 272, "{}", size_of::<Driver>());
+        // 16 of them for what is kept until it is acknowledged, and for who waits for that.
+        assert!(size_of::<ConnectionShared>() <= 336, "{}", size_of::<ConnectionShared>());
+    }
+}

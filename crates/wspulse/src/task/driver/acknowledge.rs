@@ -1,0 +1,136 @@
+//! Asking a peer how far it has got, and hearing the answer.
+
+use std::time::{Duration, Instant};
+
+use wspulse_core::Escaped;
+use wspulse_core::outbound::{ControlLane, NotWritten, PingPayload};
+use wspulse_core::session::Session;
+
+use super::Driver;
+use crate::membership::mailbox::Mailbox;
+use crate::membership::shared::ConnectionShared;
+use crate::observe::metrics::FramesAcknowledged;
+use crate::wire::transport::Transport;
+
+/// Tells the questions of one transport from those of another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Nonce(u64);
+
+impl Nonce {
+    pub(super) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn random() -> u64 {
+        uuid::Uuid::new_v4().as_u64_pair().1
+    }
+
+    /// A Ping's payload that names the newest frame before it.
+    pub(super) fn question(self, number: u64) -> PingPayload {
+        let mut payload = [0; 16];
+        payload[..8].copy_from_slice(&self.0.to_be_bytes());
+        payload[8..].copy_from_slice(&number.to_be_bytes());
+        PingPayload::Question(payload)
+    }
+
+    /// The number that an answer names, if it is one of this transport.
+    pub(super) fn answer(self, payload: &[u8]) -> Option<u64> {
+        let number = payload.strip_prefix(&self.0.to_be_bytes())?;
+        let number: [u8; 8] = number.try_into().ok()?;
+        Some(u64::from_be_bytes(number))
+    }
+}
+
+/// Owes the peer the question how far it has got, if it is asked that at all: behind what was
+/// written, in front of what is written next.
+pub(super) fn queue_question(
+    session: &mut Session,
+    lane: &mut ControlLane,
+    mailbox: &Mailbox,
+    now: Instant,
+) {
+    let Some(nonce) = session.questions_nonce() else { return };
+    let number = mailbox.written_to_transport();
+    if session.exchanges() {
+        lane.queue_ask();
+    } else {
+        lane.queue_ping(Nonce(nonce).question(number));
+    }
+    session.handle_asked(number, now);
+}
+
+impl Driver {
+    /// Owes the peer a Ping, which asks how far it has got if anything is kept.
+    pub(super) fn queue_ping(&mut self, now: Instant) {
+        let Some(Transport { lane, .. }) = &mut self.transport else { return };
+        // With a client of `wspulse.1` the question is a message of its own.
+        let is_question = self.session.questions_nonce().is_some() && !self.session.exchanges();
+        if !is_question {
+            lane.queue_ping(PingPayload::Empty);
+        }
+        if is_question || self.session.may_ask() {
+            queue_question(&mut self.session, lane, &self.connection.mailbox, now);
+        }
+    }
+
+    /// The peer has all frames up to this one, it says.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWritten`] for one of the future. From a peer that answers Pings it is no answer to
+    /// anything that was asked, but life, as every byte is.
+    pub(super) fn acknowledge(&mut self, number: u64, now: Instant) -> Result<(), NotWritten> {
+        let ConnectionShared { mailbox, server, .. } = &*self.connection;
+        let frames = mailbox.acknowledge(number, server.queued_bytes())?;
+        let age = self.session.handle_acknowledged(number, now);
+        if frames > 0 {
+            self.connection.count_acknowledged(frames, age);
+        }
+        Ok(())
+    }
+
+    /// The peer does not answer: what was written up to this frame is taken for arrived.
+    #[cold]
+    pub(super) fn presume(&self, number: u64, is_news: bool) {
+        let ConnectionShared { mailbox, server, id, .. } = &*self.connection;
+        let room = self.connection.room();
+        mailbox.presume(number, server.queued_bytes());
+        if is_news {
+            tracing::debug!(
+                id = Escaped::new(id).as_str(),
+                room = Escaped::new(room).as_str(),
+                "the peer answers no Ping with its payload, or a gateway keeps them: what it has \
+                 got is guessed by time"
+            );
+        }
+    }
+
+    /// There is nothing that may be written now: if frames wait, as much is on its way as may be.
+    /// Tells whether there is more to write because of that.
+    #[cold]
+    pub(super) fn relieve_window(&mut self, now: Instant) -> bool {
+        if !self.connection.mailbox.has_waiting() {
+            return false;
+        }
+        if self.session.may_presume() {
+            let ConnectionShared { mailbox, server, .. } = &*self.connection;
+            mailbox.presume_all(server.queued_bytes());
+            self.session.handle_presumed();
+            true
+        } else if self.session.may_ask() {
+            self.queue_ping(now);
+            true
+        } else {
+            self.connection.mailbox.stall();
+            false
+        }
+    }
+}
+
+impl ConnectionShared {
+    /// Counts frames that are known to have arrived.
+    pub(super) fn count_acknowledged(&self, frames: usize, age: Option<Duration>) {
+        let acknowledged = FramesAcknowledged { room: self.room(), id: &self.id, frames, age };
+        self.server.metrics().record(|hooks| hooks.frames_acknowledged(&acknowledged));
+    }
+}

@@ -1,0 +1,3 @@
+//! Byte streams that carry WebSocket frames.
+
+pub(crate) mod transport;
