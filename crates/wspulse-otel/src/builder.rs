@@ -98,6 +98,7 @@ impl Builder {
             instruments: Instruments::new(&self.meter, self.buckets),
             rooms,
             limits: Sets::limits(),
+            groups: Sets::groups(),
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::series::{Buckets, Counter, Counters, LIMITS, Rooms};
+use crate::series::{Buckets, Counter, Counters, GROUPS, LIMITS, Rooms};
 use crate::status::Statuses;
 use crate::{PrometheusCollector, Shared};
 
@@ -98,6 +98,7 @@ impl Builder {
             rooms_created: Counter::default(),
             rooms_destroyed: Counter::default(),
             limits: Counters::new(LIMITS),
+            groups: Counters::new(GROUPS),
             refused: Statuses::new(),
         })))
     }

@@ -10,13 +10,13 @@ mod status;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
-use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
     FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
     MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
     SessionResumed, SessionSuspended, UpgradeRefused,
 };
+use wspulse::{GroupKind, MetricsCollector};
 
 pub use builder::{Builder, OptionError};
 pub use handler::MetricsHandler;
@@ -38,6 +38,8 @@ struct Shared {
     rooms_created: Counter,
     rooms_destroyed: Counter,
     limits: Counters,
+    /// Broadcasts, by whom they were for.
+    groups: Counters,
     refused: Statuses,
 }
 
@@ -119,11 +121,17 @@ impl MetricsCollector for PrometheusCollector {
 
     #[expect(clippy::cast_precision_loss, reason = "no room has 2^53 members")]
     fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
-        let &MessageBroadcast { room, fan_out, .. } = event;
-        self.count(room, |series| {
+        let &MessageBroadcast { group, room, fan_out, .. } = event;
+        let count = |series: &Series| {
             series.broadcast.add(1);
             series.fanout.observe(fan_out as f64);
-        });
+        };
+        if group == GroupKind::Room {
+            self.count(room, count);
+        } else {
+            self.0.rooms.count_beside(count);
+        }
+        self.0.groups.add(group.as_str());
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]

@@ -32,6 +32,7 @@ pub(crate) const LIMITS: &[&str] = &[
     "max_suspended",
     OTHER,
 ];
+pub(crate) const GROUPS: &[&str] = &["room", "user", "everybody", OTHER];
 pub(crate) const CALLBACKS: &[&str] = &[
     "connect",
     "on_connect",
@@ -211,6 +212,11 @@ impl Rooms {
             named.insert(room.into(), Series::new(&self.buckets));
         }
         count(named.get(room).unwrap_or(&self.others));
+    }
+
+    /// Counts what belongs to no room, where that of the rooms without a label is.
+    pub(crate) fn count_beside(&self, count: impl Fn(&Series)) {
+        count(&self.others);
     }
 
     /// Each series with the label of its room, if rooms have labels.
