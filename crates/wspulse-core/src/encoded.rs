@@ -48,6 +48,22 @@ impl EncodedFrame {
         Ok(Self::seal(codec.kind(frame), wire))
     }
 
+    /// As [`encode`](Self::encode), with the name of the room that the frame is of, if the codec has
+    /// [a place for it](Codec::encode_in_room).
+    ///
+    /// # Errors
+    ///
+    /// The codec's own error, unchanged.
+    pub fn encode_in_room(
+        codec: &dyn Codec,
+        frame: &Frame,
+        room: &str,
+    ) -> Result<Self, EncodeError> {
+        let mut wire = vec![0; HEADER_BYTES_MAX];
+        codec.encode_in_room(frame, room, &mut wire)?;
+        Ok(Self::seal(codec.kind(frame), wire))
+    }
+
     /// Frames a message whose bytes are already encoded.
     pub fn from_payload(kind: MessageKind, payload: &[u8]) -> Self {
         let mut wire = Vec::with_capacity(HEADER_BYTES_MAX + payload.len());

@@ -73,6 +73,8 @@ pub(crate) struct Addressed<'a> {
 pub(crate) struct Addressees {
     /// In the order in which they were named, each once.
     pub(crate) groups: Vec<Arc<Group>>,
+    /// The room that it is, if it is one alone.
+    pub(crate) room: Option<Arc<str>>,
     pub(crate) excluded: Vec<Arc<Group>>,
     pub(crate) excluded_connections: Vec<Arc<ConnectionShared>>,
 }

@@ -78,6 +78,20 @@ impl Codecs {
         EncodedFrame::encode(self.of(id), frame)
     }
 
+    /// As [`encode`](Self::encode), with the name of the frame's room.
+    pub(crate) fn encode_in_room(
+        &self,
+        id: CodecId,
+        frame: &Frame,
+        room: &str,
+    ) -> Result<EncodedFrame, EncodeError> {
+        let mut frame = frame.clone();
+        if id != CodecId::DEFAULT && frame.format() == PayloadFormat::Unknown {
+            frame = frame.with_format(self.default.payload_format());
+        }
+        EncodedFrame::encode_in_room(self.of(id), &frame, room)
+    }
+
     pub(crate) fn check(&self, delivery: &DeliveryOptions) -> Result<(), ConfigError> {
         const OPTION: &str = "also_codec";
         if self.further.is_empty() {

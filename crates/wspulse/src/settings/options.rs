@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) write_bytes_max: usize,
     /// How many rooms a connection may be in.
     pub(crate) rooms_max: usize,
+    /// Whether frames of rooms say of which.
+    pub(crate) names_rooms: bool,
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
@@ -111,6 +113,7 @@ impl Default for Options {
             read_bytes_max: 64 * 1024,
             write_bytes_max: 64 * 1024,
             rooms_max: 128,
+            names_rooms: false,
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
@@ -230,6 +233,7 @@ impl fmt::Debug for Options {
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("max_rooms_per_connection", &self.rooms_max)
+            .field("name_rooms", &self.names_rooms)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
             .field("delivery", &self.delivery)

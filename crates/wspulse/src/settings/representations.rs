@@ -13,6 +13,8 @@ use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
 /// counts of its members (`room/present.rs`).
 pub(crate) struct Representations<'a> {
     codecs: &'a Codecs,
+    /// The room that its clients are told it is of, if they are.
+    room: Option<&'a str>,
     made: [Option<EncodedFrame>; CODECS_MAX],
 }
 
@@ -24,14 +26,18 @@ pub(crate) struct NotExpressed {
 }
 
 impl<'a> Representations<'a> {
-    pub(crate) fn new(codecs: &'a Codecs) -> Self {
-        Self { codecs, made: Default::default() }
+    pub(crate) fn new(codecs: &'a Codecs, room: Option<&'a str>) -> Self {
+        Self { codecs, room, made: Default::default() }
     }
 
     /// Makes those of `frame` that are missing. It calls the application's codecs: hold no lock.
     pub(crate) fn make(&mut self, missing: CodecSet, frame: &Frame) -> Result<(), NotExpressed> {
         for id in missing.iter() {
-            let encoded = self.codecs.encode(id, frame).map_err(|source| {
+            let encoded = match self.room {
+                None => self.codecs.encode(id, frame),
+                Some(room) => self.codecs.encode_in_room(id, frame, room),
+            };
+            let encoded = encoded.map_err(|source| {
                 let codec = self.codecs.of(id).name().map(str::to_owned);
                 NotExpressed { codec, source }
             })?;

@@ -5,6 +5,7 @@ mod broadcasts;
 mod fair_turns;
 mod large_rooms;
 mod memberships;
+mod named_rooms;
 mod several_codecs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -85,7 +85,7 @@ impl Server {
         if !self.is_open() {
             return Err(BroadcastError::ServerClosed { frame });
         }
-        let (payload_bytes, pushed) = self.push_in_codecs(frame, |frames, queueing| {
+        let (payload_bytes, pushed) = self.push_in_codecs(frame, None, |frames, queueing| {
             let _one_order = self.inner.everybody.lock();
             push_to_each(&self.inner.registry.all(), frames, queueing)
         })?;
@@ -106,11 +106,17 @@ impl Server {
         let mut fan_out = FanOut::default();
         let (payload_bytes, pushed) = if self.codecs().are_several() {
             let Some(group) = &group else { return Ok(fan_out) };
-            self.push_in_codecs(frame, |frames, queueing| {
+            let room = self.told_room(group);
+            self.push_in_codecs(frame, room, |frames, queueing| {
                 group.broadcast_by_codec(frames, Addressed { excluded, queueing })
             })?
         } else {
-            let encoded = match EncodedFrame::encode(self.codecs().default_codec(), &frame) {
+            let codec = self.codecs().default_codec();
+            let encoded = match group.as_deref().and_then(|group| self.told_room(group)) {
+                None => EncodedFrame::encode(codec, &frame),
+                Some(room) => EncodedFrame::encode_in_room(codec, &frame, room),
+            };
+            let encoded = match encoded {
                 Ok(encoded) => encoded,
                 Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
             };
@@ -132,8 +138,9 @@ impl Server {
         if !self.is_open() {
             return Err(BroadcastError::ServerClosed { frame });
         }
+        let room = to.room.as_deref().filter(|_| self.options().names_rooms);
         let (payload_bytes, pushed) =
-            self.push_in_codecs(frame, |frames, queueing| push_to_all(to, frames, queueing))?;
+            self.push_in_codecs(frame, room, |frames, queueing| push_to_all(to, frames, queueing))?;
         let mut fan_out = FanOut::default();
         for (group, pushed) in to.groups.iter().zip(pushed) {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
@@ -141,13 +148,20 @@ impl Server {
         Ok(fan_out)
     }
 
+    /// The room that a group's members are told with its frames.
+    fn told_room<'a>(&self, group: &'a Group) -> Option<&'a str> {
+        let is_told = self.options().names_rooms && group.kind() == Kind::Room;
+        is_told.then(|| &**group.name())
+    }
+
     /// Makes all encodings before `push` gives anybody one, and returns how large they are.
     fn push_in_codecs<R>(
         &self,
         frame: Frame,
+        room: Option<&str>,
         push: impl Fn(&Representations<'_>, Queueing<'_>) -> Result<R, CodecSet>,
     ) -> Result<(usize, R), BroadcastError> {
-        let mut frames = Representations::new(self.codecs());
+        let mut frames = Representations::new(self.codecs(), room);
         // Once for each codec at the most: none is missing twice.
         loop {
             match push(&frames, self.queueing()) {
