@@ -1,5 +1,6 @@
 //! Who is connected, and in which room: the one place where ids and rooms are decided.
 
+mod arrival;
 mod directory;
 mod farewells;
 mod groups;
@@ -19,14 +20,14 @@ use wspulse_core::{CloseCode, CloseFrame, Disconnect, DisconnectReason};
 
 use crate::ground::address::AddressGroup;
 use crate::ground::sync::{AtomicBool, Mutex};
+use crate::membership::Kind;
 use crate::membership::mailbox::{End, HasEnded};
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
-use crate::membership::{Group, Kind};
 use crate::observe::meter::{LifecycleEvent, Meter};
 use crate::settings::options::ReturnRules;
 use crate::settings::options::admission::AdmissionOptions;
-use crate::wire::transport::Upgrade;
+pub(crate) use arrival::{Arrival, Refused, Registered};
 use directory::{Directory, Named};
 use farewells::Farewells;
 pub(crate) use groups::{Entrance, Groups};
@@ -66,60 +67,6 @@ struct Ending {
     /// Its callbacks come before those of the next connection with that id.
     last: Arc<ConnectionShared>,
     tasks: usize,
-}
-
-/// A client that was admitted.
-pub(crate) struct Arrival<'a> {
-    pub(crate) id: &'a Arc<str>,
-    /// The application has given the id: it is not a random one.
-    pub(crate) is_named: bool,
-    /// The room that it was admitted to, if it was to one.
-    pub(crate) home: Option<&'a Arc<Group>>,
-    /// Whose it is.
-    pub(crate) user: Option<&'a str>,
-    /// What the client speaks, which its session must be of as well.
-    pub(crate) speaks: Speaks,
-    /// The transport on its way.
-    pub(crate) upgrade: Upgrade,
-}
-
-/// Why a client is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    ServerClosed,
-    /// All connections that `max_connections` allows are there.
-    TooManyConnections,
-    /// There is a limit by address, and it cannot be told which one this client's is.
-    UnknownAddress,
-    /// All that `max_connections_per_addr` allows are there.
-    TooManyFromAddress,
-    /// All that `max_connections_per_user` allows are there.
-    TooManyOfUser,
-    /// Too many with this id, of this address or user, or in all have ended and are not done yet.
-    TooManyEnding,
-    /// It was admitted to more rooms than a connection may be in.
-    TooManyRooms,
-    /// The session of this id is another user's.
-    OtherUser,
-    /// Its session has another room than it was admitted to, and is to stay there.
-    OtherRoom,
-}
-
-/// What became of an admission.
-pub(crate) enum Registered {
-    /// A new connection, whose task is to be started.
-    New {
-        connection: Arc<ConnectionShared>,
-        predecessor: Predecessor,
-        upgrade: Upgrade,
-        /// Another one had its id, or was the oldest of a user who has too many, and has ended; its
-        /// places in its rooms are to be given up.
-        made_way: Option<Arc<ConnectionShared>>,
-    },
-    /// An existing connection gets another transport. One that was on its way to it is displaced.
-    Attached { connection: Arc<ConnectionShared>, displaced: Option<Upgrade> },
-    /// None: this connection, which has the id, has a transport whose handshake began later.
-    Overtaken { connection: Arc<ConnectionShared>, upgrade: Upgrade },
 }
 
 /// Whether an end gives way to a transport that has just come.
@@ -335,9 +282,12 @@ impl Registry {
         &self.groups
     }
 
+    /// In the order of the tasks: that of the directory is another in each process.
     pub(crate) fn all(&self) -> Vec<Arc<ConnectionShared>> {
-        let _unchanged = self.inner.lock();
-        self.connections.all()
+        let inner = self.inner.lock();
+        let tasks = inner.tasks.iter().map(|(_, connection)| connection);
+        let here = tasks.filter(|it| it.mailbox.state() != ConnectionState::Closed);
+        here.cloned().collect()
     }
 
     pub(crate) fn connection_count(&self) -> usize {

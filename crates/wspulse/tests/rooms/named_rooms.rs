@@ -19,10 +19,9 @@ async fn stage(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (Serve
 }
 
 async fn heard(client: &mut Client) -> String {
-    match client.receive().await.unwrap() {
-        Received::Message(_, text) => String::from_utf8(text.to_vec()).unwrap(),
-        other => panic!("{other:?} came"),
-    }
+    let received = client.receive().await.unwrap();
+    let Received::Message(_, text) = received else { panic!("{received:?} came") };
+    String::from_utf8(text.to_vec()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
