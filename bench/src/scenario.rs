@@ -1,6 +1,7 @@
 //! What is measured: a list of scenarios, each run for one server at a time.
 
 mod catch_up;
+mod drain;
 mod echo;
 mod fairness;
 mod fanout;
@@ -140,7 +141,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
     all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
     all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
-    all.push(catch_up::scenario(1000));
+    all.extend([catch_up::scenario(1000), drain::scenario(10_000)]);
     all
 }
 

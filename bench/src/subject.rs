@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -193,6 +193,12 @@ impl Subject {
 impl Running {
     pub(crate) fn target(&self) -> Target {
         self.target
+    }
+
+    /// Asks it to end by itself.
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill: {status}"))) }
     }
 
     pub(crate) fn cpu(&self) -> io::Result<Cpu> {

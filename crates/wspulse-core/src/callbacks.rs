@@ -11,8 +11,8 @@ use crate::rare_queue::RareQueue;
 ///
 /// The order is always
 /// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`, where a message
-/// may be an undecodable one. `Joined` and `Left` come anywhere between `Opened` and `Closed`; for
-/// each room they take turns.
+/// may be an undecodable one. `Joined`, `Left` and `Expiring` come anywhere between `Opened` and
+/// `Closed`; for each room the first two take turns.
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
     /// The connection has come up.
@@ -29,6 +29,8 @@ pub enum SessionEvent {
     Joined(Arc<str>),
     /// It is in the room of this name no more.
     Left(Arc<str>),
+    /// The connection is about to expire.
+    Expiring,
     /// The connection has ended; nothing follows.
     Closed(Disconnect),
 }
@@ -49,15 +51,16 @@ impl SessionEvent {
                 | Self::Resumed(_)
                 | Self::Joined(_)
                 | Self::Left(_)
+                | Self::Expiring
                 | Self::Closed(_),
                 _,
             ) => false,
         }
     }
 
-    const fn is_of_a_room(&self) -> bool {
+    const fn may_come_anywhere(&self) -> bool {
         match self {
-            Self::Joined(_) | Self::Left(_) => true,
+            Self::Joined(_) | Self::Left(_) | Self::Expiring => true,
             Self::Opened
             | Self::Message(_)
             | Self::Undecodable(_)
@@ -85,7 +88,8 @@ pub struct Resumed {
 /// It is bounded although peers cause its events: messages by the session (it stops reading),
 /// suspensions by folding: a drop and a restore that nobody was told of yet, followed by another
 /// drop, are one drop. Rooms are folded as well: of each room there is one event at the most, so they
-/// are as many as rooms that it is in or was in when its callbacks were told last.
+/// are as many as rooms that it is in or was in when its callbacks were told last. No more than one
+/// notice of an expiry waits.
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
     waiting: RareQueue<SessionEvent>,
@@ -132,6 +136,10 @@ impl CallbackQueue {
                 self.fold_unseen_resumption();
                 self.waiting.push_back(event);
             }
+            SessionEvent::Expiring => {
+                self.take_back_notice();
+                self.waiting.push_back(event);
+            }
             // Rooms that it was in before then were waited with.
             SessionEvent::Opened => self.waiting.push_front(event),
             SessionEvent::Joined(_) | SessionEvent::Left(_) => {
@@ -175,7 +183,8 @@ impl CallbackQueue {
             | SessionEvent::Suspended(_)
             | SessionEvent::Resumed(_)
             | SessionEvent::Joined(_)
-            | SessionEvent::Left(_) => Phase::Running,
+            | SessionEvent::Left(_)
+            | SessionEvent::Expiring => Phase::Running,
         };
         Some(event)
     }
@@ -248,9 +257,17 @@ impl CallbackQueue {
         self.phase == Phase::Over
     }
 
+    /// A notice that waits is for an expiry that is another by now.
+    pub(crate) fn take_back_notice(&mut self) {
+        if !self.waiting.is_empty() {
+            self.waiting.retain(|event| !matches!(event, SessionEvent::Expiring));
+        }
+    }
+
+    /// A notice in between does not keep them apart, or a flapping transport could grow the queue.
     fn fold_unseen_resumption(&mut self) {
         let newest = {
-            let mut newest = self.waiting.iter().rev().filter(|event| !event.is_of_a_room());
+            let mut newest = self.waiting.iter().rev().filter(|event| !event.may_come_anywhere());
             (newest.next(), newest.next())
         };
         if matches!(newest, (Some(SessionEvent::Resumed(_)), Some(SessionEvent::Suspended(_)))) {

@@ -4,6 +4,7 @@ mod acks;
 mod action;
 mod config;
 mod exchange;
+mod expiry;
 mod inbound;
 mod state;
 mod suspension;
@@ -27,6 +28,7 @@ use acks::Acks;
 pub use acks::AskConfig;
 pub use action::Action;
 pub use config::{Predecessor, SessionConfig};
+use expiry::RareDeadlines;
 use inbound::InboundWatch;
 pub use inbound::Pace;
 use state::{Link, State};
@@ -49,8 +51,7 @@ use writing::Writing;
 pub struct Session {
     config: Arc<SessionConfig>,
     state: State,
-    /// When to give up a transport that is still being upgraded, if there is one.
-    upgrade_deadline: Option<Instant>,
+    rare: RareDeadlines,
     callbacks: CallbackQueue,
     actions: RareQueue<Action>,
     /// Boxed, since most sessions have none most of the time.
@@ -63,8 +64,10 @@ impl Session {
     /// A session whose first transport is being upgraded. With a predecessor, callbacks wait until
     /// [`handle_predecessor_finished`](Self::handle_predecessor_finished).
     pub fn new(config: Arc<SessionConfig>, predecessor: Predecessor, now: Instant) -> Self {
+        let mut rare = RareDeadlines::default();
+        rare.begin_upgrade(after(now, config.write_wait));
         Self {
-            upgrade_deadline: Some(after(now, config.write_wait)),
+            rare,
             inbound: config.inbound_rate.map(|rate| Box::new(InboundWatch::metering(&rate, now))),
             config,
             acks: None,
@@ -79,14 +82,14 @@ impl Session {
 
     /// Another transport for this session is being upgraded.
     pub fn handle_upgrade_started(&mut self, now: Instant) {
-        self.upgrade_deadline = Some(after(now, self.config.write_wait));
+        self.rare.begin_upgrade(after(now, self.config.write_wait));
     }
 
     /// The transport that was being upgraded is there, and is the current one from now on. If
     /// there was one already, the driver has dismissed it as [`TransportLost::Superseded`]. What
     /// waits in the outbound queue is told to the application if this is not the first.
     pub fn handle_attached(&mut self, resumed: Resumed, now: Instant) {
-        self.upgrade_deadline = None;
+        self.rare.end_upgrade();
         match &self.state {
             State::Opening => self.callbacks.push(SessionEvent::Opened),
             State::Connected(_) => {
@@ -117,7 +120,7 @@ impl Session {
     /// gave: a session that had a transport keeps it, a suspended one goes on waiting with its old
     /// deadline.
     pub fn handle_upgrade_failed(&mut self, cause: TransportLost, now: Instant) {
-        self.upgrade_deadline = None;
+        self.rare.end_upgrade();
         match self.state {
             State::Opening => {
                 self.callbacks.push(SessionEvent::Opened);
@@ -213,6 +216,7 @@ impl Session {
             self.take_back(self.callbacks.messages());
             self.discard_messages();
         }
+        self.callbacks.take_back_notice();
         let close = self.config.close_frame(&disconnect);
         let told = match (&self.state, disconnect) {
             // The application agrees with a peer that has taken its leave.
@@ -226,7 +230,7 @@ impl Session {
         if has_transport {
             self.answer_finally();
             self.enter(State::Flushing { close, deadline });
-        } else if self.upgrade_deadline.is_some() {
+        } else if self.rare.is_upgrading() {
             self.enter(State::AwaitingTransport { close, deadline });
         } else {
             self.finish();
@@ -372,7 +376,7 @@ impl Session {
     /// The transport that was flushed is dismissed; another one on its way is told as well.
     fn leave_flushing(&mut self) {
         if let State::Flushing { close, deadline } = &self.state
-            && self.upgrade_deadline.is_some()
+            && self.rare.is_upgrading()
         {
             let awaiting = State::AwaitingTransport { close: close.clone(), deadline: *deadline };
             self.enter(awaiting);
@@ -382,7 +386,7 @@ impl Session {
     }
 
     fn abandon_upgrade(&mut self) {
-        if self.upgrade_deadline.take().is_some() {
+        if self.rare.end_upgrade() {
             self.actions.push_back(Action::AbandonUpgrade);
         }
     }

@@ -9,14 +9,7 @@ use crate::traffic::Traffic;
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
-const DROPS: [DropReason; 5] = [
-    DropReason::Rejected,
-    DropReason::Evicted,
-    DropReason::NoRoom,
-    DropReason::Ended,
-    DropReason::Undeliverable,
-];
-const CALLBACKS: [CallbackKind; 9] = [
+const CALLBACKS: [CallbackKind; 10] = [
     CallbackKind::ConnectFunction,
     CallbackKind::Connect,
     CallbackKind::Message,
@@ -25,6 +18,7 @@ const CALLBACKS: [CallbackKind; 9] = [
     CallbackKind::TransportRestore,
     CallbackKind::Join,
     CallbackKind::Leave,
+    CallbackKind::Expiring,
     CallbackKind::Disconnect,
 ];
 
@@ -95,7 +89,7 @@ impl Attributes {
             traffic: Traffic::default(),
             groups: Sets::of_groups(&room),
             ends: Sets::new("reason", DisconnectReason::ALL.map(DisconnectReason::as_str), &room),
-            drops: Sets::new("reason", DROPS.map(DropReason::as_str), &room),
+            drops: Sets::new("reason", DropReason::ALL.map(DropReason::as_str), &room),
             callbacks: Sets::new("callback", CALLBACKS.map(CallbackKind::as_str), &room),
             room,
         }

@@ -44,6 +44,8 @@ instruments! {
         => "Rooms that lost their last member",
     rooms_active: UpDownCounter<i64> = i64_up_down_counter("wspulse.rooms.active", "{room}")
         => "Rooms that have members",
+    draining: UpDownCounter<i64> = i64_up_down_counter("wspulse.draining", "{server}")
+        => "Servers that take no more clients, from the start of a drain on",
     opened: Counter<u64> = u64_counter("wspulse.connections.opened", "{connection}")
         => "Connections that were registered",
     closed: Counter<u64> = u64_counter("wspulse.connections.closed", "{connection}")
@@ -71,6 +73,8 @@ instruments! {
         => "Share of the send buffer that waits, after each write",
     dropped: Counter<u64> = u64_counter("wspulse.frames.dropped", "{frame}")
         => "Frames that will never be sent",
+    conflated: Counter<u64> = u64_counter("wspulse.frames.conflated", "{frame}")
+        => "Frames that a newer one with the same key has replaced",
     acknowledged: Counter<u64> = u64_counter("wspulse.frames.acknowledged", "{frame}")
         => "Frames that clients have acknowledged",
     acknowledgement_age: Histogram<f64>

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
+    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -153,6 +153,11 @@ impl MetricsCollector for OtelCollector {
         self.record(room, |to, attributes| to.dropped.add(1, attributes.drop(reason)));
     }
 
+    fn frames_conflated(&self, event: &FramesConflated<'_>) {
+        let &FramesConflated { room, frames, .. } = event;
+        self.record(room, |to, attributes| to.conflated.add(frames as u64, attributes.room()));
+    }
+
     fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {
         let &FramesAcknowledged { room, frames, age, .. } = event;
         self.record(room, |to, attributes| {
@@ -170,6 +175,10 @@ impl MetricsCollector for OtelCollector {
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {
         self.record(event.room, |to, attributes| to.pong_timeouts.add(1, attributes.room()));
+    }
+
+    fn drain_started(&self, _: &DrainStarted) {
+        self.0.instruments.draining.add(1, &[]);
     }
 
     /// A number needs no memory, so its attribute is made here. What is no status of HTTP counts

@@ -97,6 +97,7 @@ impl Builder {
             rooms: Rooms::new(self.rooms, self.buckets),
             rooms_created: Counter::default(),
             rooms_destroyed: Counter::default(),
+            drains: Counter::default(),
             limits: Counters::new(LIMITS),
             groups: Counters::new(GROUPS),
             refused: Statuses::new(),

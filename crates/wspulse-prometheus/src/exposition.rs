@@ -107,6 +107,9 @@ impl Shared {
         to.family("rooms_active", "Rooms that have members", MetricType::Gauge, |metric| {
             metric.encode_gauge(&active)
         })?;
+        let draining = u64::from(self.drains.get() > 0);
+        let help = "Whether the server takes no more clients: 1 from the start of a drain on";
+        to.family("draining", help, MetricType::Gauge, |metric| metric.encode_gauge(&draining))?;
         let limits = self.limits.seen().map(|(limit, n)| (vec![("limit", limit)], n));
         to.total("limits_reached", "Limits that were reached", &limits.collect::<Vec<_>>())?;
         let groups = self.groups.seen().map(|(group, n)| (vec![("group", group)], n));
@@ -177,7 +180,9 @@ fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {
     })?;
     to.counter("frames_dropped", "Frames that will never be sent", |s| s.dropped.sum())?;
     let help = "Frames that will never be sent, by reason";
-    to.counters("frames_dropped_by_reason", help, "reason", |s| s.dropped.seen().collect())
+    to.counters("frames_dropped_by_reason", help, "reason", |s| s.dropped.seen().collect())?;
+    let help = "Frames that a newer one with the same key has replaced";
+    to.counter("frames_conflated", help, |s| s.conflated.get())
 }
 
 fn write_delivery(to: &mut Writer<'_, '_>) -> fmt::Result {

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
+    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -37,6 +37,7 @@ struct Shared {
     rooms: Rooms,
     rooms_created: Counter,
     rooms_destroyed: Counter,
+    drains: Counter,
     limits: Counters,
     /// Broadcasts, by whom they were for.
     groups: Counters,
@@ -149,6 +150,11 @@ impl MetricsCollector for PrometheusCollector {
         self.count(room, |series| series.dropped.add(reason.as_str()));
     }
 
+    fn frames_conflated(&self, event: &FramesConflated<'_>) {
+        let &FramesConflated { room, frames, .. } = event;
+        self.count(room, |series| series.conflated.add(frames));
+    }
+
     fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {
         let &FramesAcknowledged { room, frames, age, .. } = event;
         self.count(room, |series| {
@@ -166,6 +172,10 @@ impl MetricsCollector for PrometheusCollector {
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {
         self.count(event.room, |series| series.pong_timeouts.add(1));
+    }
+
+    fn drain_started(&self, _: &DrainStarted) {
+        self.0.drains.add(1);
     }
 
     fn upgrade_refused(&self, event: &UpgradeRefused) {

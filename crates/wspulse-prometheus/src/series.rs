@@ -19,10 +19,21 @@ pub(crate) const REASONS: &[&str] = &[
     "duplicate",
     "user_limit",
     "frames_lost",
+    "slow_consumer",
+    "expired",
+    "drain",
     OTHER,
 ];
-pub(crate) const DROPS: &[&str] =
-    &["rejected", "evicted", "no_room", "ended", "undeliverable", OTHER];
+pub(crate) const DROPS: &[&str] = &[
+    "rejected",
+    "evicted",
+    "no_room",
+    "ended",
+    "undeliverable",
+    "volatile",
+    "slow_consumer",
+    OTHER,
+];
 pub(crate) const LIMITS: &[&str] = &[
     "inbound_rate",
     "max_message_fragments",
@@ -42,6 +53,7 @@ pub(crate) const CALLBACKS: &[&str] = &[
     "on_transport_restore",
     "on_join",
     "on_leave",
+    "on_expiring",
     "on_disconnect",
     OTHER,
 ];
@@ -125,6 +137,7 @@ pub(crate) struct Series {
     pub(crate) sent: Counter,
     pub(crate) utilization: Histogram,
     pub(crate) dropped: Counters,
+    pub(crate) conflated: Counter,
     pub(crate) acknowledged: Counter,
     pub(crate) acknowledgement_age: Histogram,
     pub(crate) lost: Counter,
@@ -150,6 +163,7 @@ impl Series {
             sent: Counter::default(),
             utilization: Histogram::new(&buckets.utilization),
             dropped: Counters::new(DROPS),
+            conflated: Counter::default(),
             acknowledged: Counter::default(),
             acknowledgement_age: Histogram::new(&buckets.acknowledgement_age),
             lost: Counter::default(),

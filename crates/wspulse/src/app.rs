@@ -4,5 +4,6 @@ pub(crate) mod builder;
 pub(crate) mod connection;
 pub(crate) mod handler;
 pub(crate) mod restored;
+pub(crate) mod returning;
 pub(crate) mod room;
 pub(crate) mod server;

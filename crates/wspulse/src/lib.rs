@@ -82,6 +82,7 @@ pub use app::builder::ServerBuilder;
 pub use app::connection::Connection;
 pub use app::handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use app::restored::Restored;
+pub use app::returning::Returning;
 pub use app::room::{Audience, Room, User};
 pub use app::server::{FanOut, Server};
 pub use entry::serve::serve;
@@ -93,16 +94,16 @@ pub use observe::metrics::{
 pub use router::Router;
 pub use settings::connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use settings::error::{
-    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, SendError,
-    ServerClosed,
+    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, RenewError,
+    SendError, ServerClosed,
 };
 pub use settings::options::{Delivery, DuplicatePolicy, RoomChange, UserLimit};
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
-    InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError,
-    PayloadFormat, Rate, TransportLost,
+    InvalidCloseCode, KEY_BYTES_MAX, KeyTooLong, Marks, MessageKind, OutboundStats, Outgoing,
+    OverRate, Overflow, PanicError, PayloadError, PayloadFormat, Rate, TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

@@ -10,7 +10,8 @@ pub(crate) mod turns;
 mod waves;
 
 pub(crate) use group::{
-    Addressed, Addressees, Group, Kind, Overflow, Pushed, Queueing, push_to_all, push_to_each,
+    Addressed, Addressees, Group, Kind, OverflowInterest, Pushed, Queueing, Terms, push_to_all,
+    push_to_each,
 };
 pub(crate) use memberships::{Further, HomeSlot, NotJoined};
 pub(crate) use waves::RunningWaves;

@@ -6,6 +6,8 @@
 //! `shuttle::replay` plays again.
 
 mod delivery;
+mod drain;
+mod expiry;
 mod hooks;
 mod mailbox;
 mod memberships;

@@ -34,7 +34,8 @@ pub enum Action {
     AbandonUpgrade,
     /// Have the connection ended for this reason, unless somebody else ended it first;
     /// [`Session::handle_end`] must follow with whichever came first. An end for
-    /// [`Disconnect::GraceExpired`] also yields to a transport that has come meanwhile.
+    /// [`Disconnect::GraceExpired`] also yields to a transport that has come meanwhile, and one for
+    /// [`Disconnect::Expired`] to a later expiry that has.
     End(Disconnect),
     /// Drop the frames that still wait in the outbound queue.
     DiscardBacklog,

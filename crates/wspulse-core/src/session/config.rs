@@ -34,6 +34,8 @@ pub struct SessionConfig {
     pub ask: Option<AskConfig>,
     /// What a client is told whose session or transport is replaced.
     pub duplicate_close: CloseCode,
+    /// How long before a connection expires the application hears of it, if it wants to.
+    pub expiry_notice: Option<Duration>,
     /// How many of these sessions may be suspended at once, if that is limited.
     pub suspension_limit: Option<Arc<SuspensionLimit>>,
 }

@@ -51,14 +51,15 @@ impl Session {
                 }
             }
             State::Suspended { grace_deadline, .. } => {
-                self.upgrade_deadline.is_none().then_some(*grace_deadline)
+                (!self.rare.is_upgrading()).then_some(*grace_deadline)
             }
             State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
                 Some(*deadline)
             }
             State::Opening | State::Lost { .. } | State::Closed => None,
         };
-        state.into_iter().chain(self.upgrade_deadline).min()
+        let rare = self.rare.upgrade().into_iter().chain(self.expiry_deadline());
+        state.into_iter().chain(rare).min()
     }
 
     /// Whether received frames are welcome: reading stops while too many wait for their callback,

@@ -4,6 +4,7 @@ mod callback_order;
 mod endless_times;
 mod ends;
 mod exchange;
+mod expiry;
 mod heartbeat;
 mod inbound;
 mod panics;

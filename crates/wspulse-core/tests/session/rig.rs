@@ -20,7 +20,7 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn kicked() -> Disconnect {
-    Disconnect::Kicked(wspulse_core::CloseFrame::new(wspulse_core::CloseCode::NORMAL, "kicked"))
+    Disconnect::Kicked(wspulse_core::CloseFrame::new(CloseCode::NORMAL, "kicked"))
 }
 
 pub(crate) const WRITE_WAIT: Duration = Duration::from_secs(10);
@@ -49,6 +49,7 @@ pub(crate) fn config() -> SessionConfig {
         message_timeout: Duration::from_mins(1),
         ask: None,
         duplicate_close: CloseCode::NORMAL,
+        expiry_notice: None,
         suspension_limit: None,
     }
 }
@@ -267,6 +268,7 @@ impl Rig {
                 SessionEvent::Resumed(_) => "Resumed",
                 SessionEvent::Joined(_) => "Joined",
                 SessionEvent::Left(_) => "Left",
+                SessionEvent::Expiring => "Expiring",
                 SessionEvent::Closed(_) => "Closed",
             })
             .collect()

@@ -7,6 +7,7 @@ use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::app::connection::Connection;
 use crate::app::restored::Restored;
+use crate::app::returning::ReauthorizeFn;
 use crate::app::room::Room;
 use crate::ground::BoxFuture;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
@@ -126,6 +127,8 @@ pub(crate) struct Callbacks {
     pub(crate) transport_restore: Option<Callback<Restored>>,
     pub(crate) join: Option<Callback<Room>>,
     pub(crate) leave: Option<Callback<Room>>,
+    pub(crate) expiring: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
+    pub(crate) reauthorize: Option<ReauthorizeFn>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
 }
 

@@ -6,7 +6,7 @@ mod user;
 use std::fmt;
 use std::sync::Arc;
 
-use wspulse_core::Frame;
+use wspulse_core::Outgoing;
 
 use crate::app::connection::Connection;
 use crate::app::server::{FanOut, Server};
@@ -61,8 +61,8 @@ impl Room {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn broadcast(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.group(), frame, None)
+    pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out(self.group(), frame.into(), None)
     }
 
     /// Queues a frame for all members but one, as [`Server::broadcast_except`] does.
@@ -73,9 +73,9 @@ impl Room {
     pub fn broadcast_except(
         &self,
         excluded: &Connection,
-        frame: Frame,
+        frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.group(), frame, Some(excluded.shared()))
+        self.server.fan_out(self.group(), frame.into(), Some(excluded.shared()))
     }
 
     /// The members at this instant, suspended ones included, in no particular order.

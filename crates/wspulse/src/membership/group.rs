@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wspulse_core::EncodedFrame;
+use wspulse_core::{EncodedFrame, Overflow};
 
 use super::memberships::NotJoined;
 use super::present::Present;
@@ -11,7 +11,7 @@ use super::waves::{RunningWaves, Waves};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
 use crate::ground::sync::{AtomicBool, AtomicUsize, Mutex};
-use crate::membership::mailbox::{Notice, Offered};
+use crate::membership::mailbox::{HasEnded, Mailbox, Notice, Offered};
 use crate::membership::shared::ConnectionShared;
 use crate::observe::meter::Meter;
 use crate::settings::codecs::CodecSet;
@@ -57,7 +57,8 @@ pub(super) struct Inner {
 /// How a broadcast is queued.
 #[derive(Clone, Copy)]
 pub(crate) struct Queueing<'a> {
-    pub(crate) overflow: Overflow,
+    pub(crate) overflow: OverflowInterest,
+    pub(crate) terms: Terms,
     pub(crate) queued_bytes: Option<&'a QueuedBytes>,
 }
 
@@ -88,6 +89,8 @@ pub(crate) struct Pushed {
     pub(crate) suspended: usize,
     /// How many frames were dropped, older ones or this one.
     pub(crate) dropped: usize,
+    /// How many older frames it has replaced.
+    pub(crate) conflated: usize,
     /// Those for whom there was no room without dropping something, if that is of interest.
     pub(crate) overflowed: Vec<(Arc<ConnectionShared>, Offered)>,
 }
@@ -95,7 +98,12 @@ pub(crate) struct Pushed {
 impl Pushed {
     /// Counts what became of the frame at one member.
     #[inline]
-    fn count(&mut self, member: &Arc<ConnectionShared>, offered: Offered, overflow: Overflow) {
+    fn count(
+        &mut self,
+        member: &Arc<ConnectionShared>,
+        offered: Offered,
+        overflow: OverflowInterest,
+    ) {
         self.members += 1;
         self.suspended += usize::from(offered.is_suspended);
         if offered.has_overflowed() {
@@ -108,13 +116,14 @@ impl Pushed {
         &mut self,
         member: &Arc<ConnectionShared>,
         offered: Offered,
-        overflow: Overflow,
+        overflow: OverflowInterest,
     ) {
         let is_refused = offered.is_refused();
         self.members -= usize::from(is_refused);
         self.suspended -= usize::from(is_refused && offered.is_suspended);
         self.dropped += offered.evicted + usize::from(is_refused);
-        if overflow == Overflow::Listed {
+        self.conflated += offered.conflated;
+        if overflow == OverflowInterest::Listed {
             self.overflowed.push((Arc::clone(member), offered));
         }
     }
@@ -122,9 +131,18 @@ impl Pushed {
 
 /// Whether anybody wants to know who dropped a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overflow {
+pub(crate) enum OverflowInterest {
     Listed,
     Ignored,
+}
+
+/// On which terms a frame is queued.
+#[derive(Clone, Copy)]
+pub(crate) enum Terms {
+    /// Those of nearly all broadcasts.
+    Plain,
+    /// It is marked, or its sender or the server has said what a full buffer makes of it.
+    Marked(Option<Overflow>),
 }
 
 impl Group {
@@ -246,7 +264,30 @@ impl Inner {
         is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
         frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
     ) -> Pushed {
-        let Queueing { overflow, queued_bytes } = queueing;
+        let Queueing { queued_bytes, terms, .. } = queueing;
+        match terms {
+            Terms::Plain => {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast(frame, notice, queued_bytes)
+                })
+            }
+            Terms::Marked(overflow) => {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast_marked(frame, overflow, notice, queued_bytes)
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn push_by<'f>(
+        &mut self,
+        queueing: Queueing<'_>,
+        is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
+        frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
+        offer: impl Fn(&Mailbox, EncodedFrame, Notice) -> Result<Offered, HasEnded>,
+    ) -> Pushed {
+        let overflow = queueing.overflow;
         let mut pushed = Pushed::default();
         let waves_home = self.waves.home();
         for member in &self.list {
@@ -258,7 +299,7 @@ impl Inner {
             };
             let notice =
                 if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
-            let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
+            let offered = offer(&member.mailbox, frame.clone(), notice);
             let Ok(offered) = offered else {
                 continue;
             };
@@ -290,9 +331,15 @@ pub(crate) fn push_to_each(
     let mut pushed = Pushed::default();
     for connection in all {
         let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
-        let Queueing { overflow, queued_bytes } = queueing;
-        if let Ok(offered) = connection.mailbox.broadcast(frame.clone(), Notice::Now, queued_bytes)
-        {
+        let Queueing { overflow, terms, queued_bytes } = queueing;
+        let (mailbox, frame) = (&connection.mailbox, frame.clone());
+        let offered = match terms {
+            Terms::Plain => mailbox.broadcast(frame, Notice::Now, queued_bytes),
+            Terms::Marked(policy) => {
+                mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
+            }
+        };
+        if let Ok(offered) = offered {
             pushed.count(connection, offered, overflow);
         }
     }

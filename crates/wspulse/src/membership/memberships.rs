@@ -146,11 +146,18 @@ impl ConnectionShared {
 
     /// Ends it, unless it has ended already. It is in its groups until it is taken out of them.
     pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
-        self.mailbox.end(end, |further| {
-            let home = self.home.iter().filter(|_| self.home_slot.get().is_some());
-            let rooms = further.rooms().chain(home);
-            rooms.filter_map(|room| self.told_of(room, SessionEvent::Left)).collect()
-        })
+        self.mailbox.end(end, |further| self.told_at_end(further))
+    }
+
+    /// As [`end`](Self::end), if it has expired and was not renewed.
+    pub(crate) fn end_expired(&self, end: End) -> Result<ConnectionState, HasEnded> {
+        self.mailbox.end_expired(end, |further| self.told_at_end(further)).ok_or(HasEnded)
+    }
+
+    fn told_at_end(&self, further: &Further) -> Vec<SessionEvent> {
+        let home = self.home.iter().filter(|_| self.home_slot.get().is_some());
+        let rooms = further.rooms().chain(home);
+        rooms.filter_map(|room| self.told_of(room, SessionEvent::Left)).collect()
     }
 
     /// Notes that its place in a group's list is another one.

@@ -5,13 +5,13 @@ mod directory;
 mod farewells;
 mod groups;
 mod per_user;
+mod phase;
 mod places;
 mod speaks;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use slab::Slab;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use wspulse_core::session::Predecessor;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, DisconnectReason};
 
 use crate::ground::address::AddressGroup;
-use crate::ground::sync::{AtomicBool, Mutex};
+use crate::ground::sync::Mutex;
 use crate::membership::Kind;
 use crate::membership::mailbox::{End, HasEnded};
 use crate::membership::shared::ConnectionShared;
@@ -32,6 +32,7 @@ use directory::{Directory, Named};
 use farewells::Farewells;
 pub(crate) use groups::{Entrance, Groups};
 use per_user::UserPlaces;
+use phase::{CurrentPhase, Phase};
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
 pub(crate) use speaks::Speaks;
 use speaks::is_overtaken;
@@ -43,8 +44,7 @@ use speaks::is_overtaken;
 /// not: a fan-out to a large room, for which others wait that come to it, holds back no message.
 pub(crate) struct Registry {
     inner: Mutex<Inner>,
-    /// Changes under the lock.
-    is_open: AtomicBool,
+    phase: CurrentPhase,
     /// Those that have not ended, by id.
     connections: Directory<ConnectionShared>,
     groups: Groups,
@@ -69,11 +69,14 @@ struct Ending {
     tasks: usize,
 }
 
-/// Whether an end gives way to a transport that has just come.
+/// What an end gives way to that has just come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndRule {
     Always,
+    /// To a transport.
     UnlessAttaching,
+    /// To a renewal: it has not expired then.
+    UnlessRenewed,
 }
 
 impl Registry {
@@ -85,7 +88,7 @@ impl Registry {
                 places: Places::new(options),
                 users: UserPlaces::new(options.per_user),
             }),
-            is_open: AtomicBool::new(true),
+            phase: CurrentPhase::new(),
             connections: Directory::new(),
             groups: Groups::new(),
             farewells: Arc::new(Farewells::new(options)),
@@ -95,10 +98,6 @@ impl Registry {
     /// The transports that are being parted with; they have a lock of their own.
     pub(crate) const fn farewells(&self) -> &Arc<Farewells> {
         &self.farewells
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Acquire)
     }
 
     /// Whether a client of this group will be refused whatever its id turns out to be.
@@ -120,10 +119,9 @@ impl Registry {
         create: impl FnOnce(u32) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
         let inner = &mut *self.inner.lock();
-        if !self.is_open() {
-            return Err(Refused::ServerClosed);
-        }
+        self.check_phase()?;
         let existing = self.connections.find(arrival.id);
+        rules.check_authority(existing.as_ref(), arrival.asked_about)?;
         if let Some(connection) = existing.as_ref().filter(|it| is_overtaken(&arrival, it)) {
             let connection = Arc::clone(connection);
             return Ok(Registered::Overtaken { connection, upgrade: arrival.upgrade });
@@ -132,7 +130,7 @@ impl Registry {
         if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
             return Err(Refused::OtherUser);
         }
-        let Arrival { id, is_named, home, user, speaks, upgrade } = arrival;
+        let Arrival { id, is_named, home, user, speaks, upgrade, asked_about: _ } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
@@ -192,7 +190,8 @@ impl Registry {
         Ok(Registered::New { connection, predecessor, upgrade, made_way })
     }
 
-    /// Ends a connection, once: it is gone from its room and its id is free when this returns.
+    /// Ends a connection, once: it is gone from its room and its id is free when this returns. One
+    /// that has given way to a renewal goes on, and is told as one that has ended before.
     pub(crate) fn end(
         &self,
         connection: &Arc<ConnectionShared>,
@@ -205,7 +204,10 @@ impl Registry {
             return Ok(());
         }
         let reason = end.disconnect.reason();
-        let before = self.connections.take_out(connection, || connection.end(end))?;
+        let before = self.connections.take_out(connection, || match rule {
+            EndRule::Always | EndRule::UnlessAttaching => connection.end(end),
+            EndRule::UnlessRenewed => connection.end_expired(end),
+        })?;
         Self::settle_end(&mut inner, connection, before, reason, meter);
         drop(inner);
         self.groups.leave_all(connection, meter);
@@ -229,7 +231,7 @@ impl Registry {
         if !self.is_open() {
             return false;
         }
-        self.is_open.store(false, Ordering::Release);
+        self.phase.enter(Phase::Closed);
         inner.places.clear();
         inner.users.clear();
         self.connections.clear();

@@ -12,7 +12,9 @@ use wspulse_core::{Disconnect, Escaped};
 use crate::app::server::Server;
 use crate::membership::mailbox::{Mailbox, Offered, Outcome};
 use crate::membership::{Group, HomeSlot};
-use crate::observe::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
+use crate::observe::metrics::{
+    DropReason, FrameDropped, FramesConflated, FramesLost, Limit, LimitReached,
+};
 use crate::settings::connect::Data;
 use crate::settings::error::BufferLimit;
 
@@ -74,8 +76,17 @@ impl ConnectionShared {
         }
     }
 
-    /// Counts what a broadcast has cost for which there was no room.
+    /// Counts frames that newer ones with their keys have replaced.
+    pub(crate) fn count_conflated(&self, frames: usize) {
+        if frames > 0 {
+            let conflated = FramesConflated { room: self.room(), id: &self.id, frames };
+            self.server.metrics().record(|hooks| hooks.frames_conflated(&conflated));
+        }
+    }
+
+    /// Counts what a broadcast has cost.
     pub(crate) fn count_overflow(self: &Arc<Self>, offered: Offered) {
+        self.count_conflated(offered.conflated);
         self.count_dropped(offered.evicted, DropReason::Evicted);
         match offered.outcome {
             Outcome::Queued => {}
@@ -84,7 +95,18 @@ impl ConnectionShared {
                 self.count_refused(limit, DropReason::NoRoom);
                 self.end_if_promised(1);
             }
+            Outcome::TooSlow(limit) => {
+                self.count_refused(limit, DropReason::SlowConsumer);
+                self.end_as_slow();
+            }
+            Outcome::Faded => self.count_dropped(1, DropReason::Volatile),
         }
+    }
+
+    /// Ends a connection whose send buffer was full when a frame came that does not allow it.
+    pub(crate) fn end_as_slow(self: &Arc<Self>) {
+        let close = self.server.options().overflow.close.clone();
+        self.server.end(self, Disconnect::SlowConsumer(close));
     }
 
     /// Ends a session that has lost frames which it was promised.

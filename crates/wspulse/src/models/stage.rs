@@ -108,7 +108,7 @@ pub(super) fn join_with_codec(
     arrive(server, Admission::room(room).id(id), Some(exchange(server, codec, None)), state)
 }
 
-/// Registers a client with this admission.
+/// Registers a client that is admitted so, whose transport is there at once.
 pub(super) fn admit(server: &Server, admission: Admission) -> Result<Client, Refused> {
     let state = WireState { free: usize::MAX, ..WireState::default() };
     arrive(server, admission, None, state)
@@ -132,8 +132,9 @@ fn arrive(
         comes_back: None,
         asked: None,
         begun: Begun::EARLIEST,
+        expires_at: None,
     };
-    server.register(admission, exchange, upgrade)?;
+    server.register(admission, exchange, upgrade, None)?;
     Ok(Client(wire))
 }
 

@@ -4,7 +4,7 @@ use std::iter;
 use std::sync::Arc;
 
 use wspulse_core::codec::{Codec, EncodeError, JsonCodec};
-use wspulse_core::{EncodedFrame, Frame, PayloadFormat};
+use wspulse_core::{EncodedFrame, Frame, Marks, PayloadFormat};
 
 use crate::settings::error::ConfigError;
 use crate::settings::options::DeliveryOptions;
@@ -78,18 +78,18 @@ impl Codecs {
         EncodedFrame::encode(self.of(id), frame)
     }
 
-    /// As [`encode`](Self::encode), with the name of the frame's room.
-    pub(crate) fn encode_in_room(
+    /// As [`encode`](Self::encode), with the marks of a frame that has some.
+    pub(crate) fn encode_marked(
         &self,
         id: CodecId,
         frame: &Frame,
-        room: &str,
+        marks: &Marks,
     ) -> Result<EncodedFrame, EncodeError> {
-        let mut frame = frame.clone();
         if id != CodecId::DEFAULT && frame.format() == PayloadFormat::Unknown {
-            frame = frame.with_format(self.default.payload_format());
+            let frame = frame.clone().with_format(self.default.payload_format());
+            return EncodedFrame::encode_marked(self.of(id), &frame, marks);
         }
-        EncodedFrame::encode_in_room(self.of(id), &frame, room)
+        EncodedFrame::encode_marked(self.of(id), frame, marks)
     }
 
     pub(crate) fn check(&self, delivery: &DeliveryOptions) -> Result<(), ConfigError> {

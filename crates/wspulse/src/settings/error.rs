@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use wspulse_core::codec::EncodeError;
-use wspulse_core::{Escaped, Frame};
+use wspulse_core::{Escaped, Frame, Overflow};
 
 pub use buffer_limit::BufferLimit;
 
@@ -24,6 +24,18 @@ pub enum NotAcknowledged {
     /// The connection has ended before.
     #[error("wspulse: the connection ended before all frames were acknowledged")]
     Closed,
+}
+
+/// Why a connection was not renewed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// It has ended, perhaps because it had expired.
+    #[error("wspulse: connection {id:?} has ended and cannot be renewed")]
+    Closed {
+        /// Its id.
+        id: String,
+    },
 }
 
 /// A frame that was not accepted, with the reason. [`into_frame`](Self::into_frame) gives it back.
@@ -50,11 +62,20 @@ pub enum SendError {
         /// The bound that was reached.
         limit: BufferLimit,
     },
-    /// The codec cannot express the frame.
+    /// Where the buffer is full, this frame would make others drop whose delivery is
+    /// [promised](crate::ServerBuilder::delivery).
+    BreaksPromise {
+        /// The frame.
+        frame: Frame,
+        /// What it asks for.
+        overflow: Overflow,
+    },
+    /// The codec cannot express the frame, or the frame's key is too long
+    /// ([`KeyTooLong`](crate::KeyTooLong)).
     Encode {
         /// The frame.
         frame: Frame,
-        /// The codec's error.
+        /// The codec's error, or that of the key.
         source: EncodeError,
     },
 }
@@ -66,6 +87,7 @@ impl SendError {
             Self::NotFound { frame, .. }
             | Self::Closed { frame }
             | Self::Full { frame, .. }
+            | Self::BreaksPromise { frame, .. }
             | Self::Encode { frame, .. } => frame,
         }
     }
@@ -79,12 +101,17 @@ impl fmt::Display for SendError {
             Self::Full { limit, .. } => {
                 write!(f, "wspulse: send buffer full at {limit}, frame not accepted")
             }
+            Self::BreaksPromise { overflow, .. } => write_breaks_promise(f, *overflow),
             Self::Encode { frame, source } => {
                 f.write_str("wspulse: ")?;
                 write_encode(f, frame, source)
             }
         }
     }
+}
+
+fn write_breaks_promise(f: &mut fmt::Formatter<'_>, overflow: Overflow) -> fmt::Result {
+    write!(f, "wspulse: Overflow::{overflow:?} is not allowed where delivery is promised")
 }
 
 fn write_encode(f: &mut fmt::Formatter<'_>, frame: &Frame, source: &EncodeError) -> fmt::Result {
@@ -96,7 +123,10 @@ impl Error for SendError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Encode { source, .. } => Some(source.get_ref()),
-            Self::NotFound { .. } | Self::Closed { .. } | Self::Full { .. } => None,
+            Self::NotFound { .. }
+            | Self::Closed { .. }
+            | Self::Full { .. }
+            | Self::BreaksPromise { .. } => None,
         }
     }
 }
@@ -110,7 +140,16 @@ pub enum BroadcastError {
         /// The frame.
         frame: Frame,
     },
-    /// A codec cannot express the frame. Nobody gets it, whatever the codec.
+    /// A member whose buffer is full would not get the frame and go on, although its delivery is
+    /// [promised](crate::ServerBuilder::delivery). Nobody gets it.
+    BreaksPromise {
+        /// The frame.
+        frame: Frame,
+        /// What it asks for.
+        overflow: Overflow,
+    },
+    /// A codec cannot express the frame, or the frame's key is too long
+    /// ([`KeyTooLong`](crate::KeyTooLong)). Nobody gets it, whatever the codec.
     Encode {
         /// The frame.
         frame: Frame,
@@ -125,7 +164,9 @@ impl BroadcastError {
     /// The frame that was not broadcast.
     pub fn into_frame(self) -> Frame {
         match self {
-            Self::ServerClosed { frame } | Self::Encode { frame, .. } => frame,
+            Self::ServerClosed { frame }
+            | Self::BreaksPromise { frame, .. }
+            | Self::Encode { frame, .. } => frame,
         }
     }
 }
@@ -134,6 +175,7 @@ impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ServerClosed { .. } => f.write_str("wspulse: server is closed"),
+            Self::BreaksPromise { overflow, .. } => write_breaks_promise(f, *overflow),
             Self::Encode { frame, codec, source } => {
                 f.write_str("wspulse: ")?;
                 if let Some(codec) = codec {
@@ -149,7 +191,7 @@ impl Error for BroadcastError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Encode { source, .. } => Some(source.get_ref()),
-            Self::ServerClosed { .. } => None,
+            Self::ServerClosed { .. } | Self::BreaksPromise { .. } => None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The options behind the builder: values, defaults, bounds.
 
 pub(crate) mod admission;
+mod auth;
 mod delivery;
+mod overflow;
 mod returns;
 mod session_limits;
 
@@ -21,8 +23,10 @@ use crate::settings::connect::ConnectRequest;
 use crate::settings::error::ConfigError;
 use admission::AdmissionOptions;
 pub use admission::UserLimit;
+use auth::AuthOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
+pub(crate) use overflow::OverflowOptions;
 pub(crate) use returns::ReturnRules;
 pub use returns::RoomChange;
 pub(crate) use session_limits::SessionLimits;
@@ -40,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) resume_window: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) drain_retry: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) send_buffer_frames: usize,
     pub(crate) read_bytes_max: usize,
@@ -51,7 +56,9 @@ pub(crate) struct Options {
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
+    pub(crate) overflow: OverflowOptions,
     pub(crate) announcements: Announcements,
+    pub(crate) auth: AuthOptions,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -81,6 +88,9 @@ const PONG_TIMEOUT_MAX: Duration = Duration::from_mins(10);
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 const DRAIN_TIMEOUT_MAX: Duration = Duration::from_hours(1);
+/// Clients wait for no longer than twice that.
+const DRAIN_RETRY_MAX: Duration = Duration::from_secs(30);
+const DRAIN_RETRY_MIN: Duration = Duration::from_millis(1);
 const MESSAGE_BYTES: RangeInclusive<usize> = 1..=64 * 1024 * 1024;
 const SEND_BUFFER_FRAMES: RangeInclusive<usize> = 1..=4096;
 /// A connection's rooms are looked through one by one.
@@ -98,6 +108,7 @@ impl Default for Options {
                 duplicates: DuplicatePolicy::default(),
                 duplicate_close: CloseCode::NORMAL,
                 room_changes: RoomChange::default(),
+                reauthorizes: false,
             },
             heartbeat: HeartbeatConfig {
                 ping_interval: Duration::from_secs(10),
@@ -108,6 +119,7 @@ impl Default for Options {
             resume_window: Duration::ZERO,
             connect_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            drain_retry: Duration::from_secs(1),
             message_bytes_max: 512,
             send_buffer_frames: 256,
             read_bytes_max: 64 * 1024,
@@ -117,13 +129,15 @@ impl Default for Options {
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
+            overflow: OverflowOptions::default(),
             announcements: Announcements::default(),
+            auth: AuthOptions::default(),
         }
     }
 }
 
 impl Options {
-    pub(crate) fn session_config(&self) -> SessionConfig {
+    pub(crate) fn session_config(&self, expiry_notice: Option<Duration>) -> SessionConfig {
         SessionConfig {
             heartbeat: self.heartbeat,
             write_wait: self.write_wait,
@@ -134,6 +148,7 @@ impl Options {
             message_timeout: self.session_limits.message_timeout,
             ask: self.delivery.ask(),
             duplicate_close: self.returns.duplicate_close,
+            expiry_notice,
             suspension_limit: self.session_limits.suspension_limit(),
         }
     }
@@ -146,8 +161,10 @@ impl Options {
         self.admission.check()?;
         self.session_limits.check(self.message_bytes_max)?;
         self.delivery.check(self.resume_window)?;
+        self.overflow.check(&self.delivery)?;
         self.codecs.check(&self.delivery)?;
         self.announcements.check(self.codecs.default_codec())?;
+        self.auth.check()?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
@@ -190,6 +207,10 @@ impl Options {
                 return Err(ConfigError::new(option, value, rule));
             }
         }
+        if !(DRAIN_RETRY_MIN..=DRAIN_RETRY_MAX).contains(&self.drain_retry) {
+            let rule = "must be at least 1 ms and at most 30 s";
+            return Err(ConfigError::new("drain_retry", self.drain_retry, rule));
+        }
         if self.write_rate_min == 0 {
             let rule = "must be at least 1 (bytes per second)";
             return Err(ConfigError::new("min_write_rate", self.write_rate_min, rule));
@@ -230,6 +251,7 @@ impl fmt::Debug for Options {
             .field("resume_window", &self.resume_window)
             .field("connect_timeout", &self.connect_timeout)
             .field("drain_timeout", &self.drain_timeout)
+            .field("drain_retry", &self.drain_retry)
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("max_rooms_per_connection", &self.rooms_max)
@@ -237,7 +259,10 @@ impl fmt::Debug for Options {
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
             .field("delivery", &self.delivery)
-            .field("announcements", &self.announcements);
+            .field("overflow", &self.overflow.default)
+            .field("slow_consumer_close", &self.overflow.close)
+            .field("announcements", &self.announcements)
+            .field("auth", &self.auth);
         self.session_limits.fields(&mut debug);
         debug.finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
 //! A frame as those of a room get it who have different codecs.
 
 use wspulse_core::codec::EncodeError;
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Marks};
 
 use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
 
@@ -13,8 +13,7 @@ use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
 /// counts of its members (`room/present.rs`).
 pub(crate) struct Representations<'a> {
     codecs: &'a Codecs,
-    /// The room that its clients are told it is of, if they are.
-    room: Option<&'a str>,
+    marks: Option<&'a Marks>,
     made: [Option<EncodedFrame>; CODECS_MAX],
 }
 
@@ -26,16 +25,16 @@ pub(crate) struct NotExpressed {
 }
 
 impl<'a> Representations<'a> {
-    pub(crate) fn new(codecs: &'a Codecs, room: Option<&'a str>) -> Self {
-        Self { codecs, room, made: Default::default() }
+    pub(crate) fn new(codecs: &'a Codecs, marks: Option<&'a Marks>) -> Self {
+        Self { codecs, marks, made: Default::default() }
     }
 
     /// Makes those of `frame` that are missing. It calls the application's codecs: hold no lock.
     pub(crate) fn make(&mut self, missing: CodecSet, frame: &Frame) -> Result<(), NotExpressed> {
         for id in missing.iter() {
-            let encoded = match self.room {
+            let encoded = match self.marks {
                 None => self.codecs.encode(id, frame),
-                Some(room) => self.codecs.encode_in_room(id, frame, room),
+                Some(marks) => self.codecs.encode_marked(id, frame, marks),
             };
             let encoded = encoded.map_err(|source| {
                 let codec = self.codecs.of(id).name().map(str::to_owned);
@@ -59,6 +58,6 @@ impl<'a> Representations<'a> {
 
     /// The payloads of all that were made, in bytes.
     pub(crate) fn payload_bytes(&self) -> usize {
-        self.made.iter().flatten().map(|frame| frame.payload().len()).sum()
+        self.made.iter().flatten().map(EncodedFrame::payload_bytes).sum()
     }
 }

@@ -28,7 +28,7 @@ use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::observe::metrics::{
-    Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
+    DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
 };
 use crate::settings::options::Options;
 use crate::wire::transport::{ComesBack, Farewell, Transport, Upgrade};
@@ -125,6 +125,8 @@ impl Driver {
         }
         let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
             EndRule::UnlessAttaching
+        } else if matches!(disconnect, Disconnect::Expired) {
+            EndRule::UnlessRenewed
         } else {
             EndRule::Always
         };
@@ -159,7 +161,12 @@ impl Driver {
         if !self.session.is_suspended() {
             return;
         }
-        if self.connection.mailbox.set_suspended(self.arrivals.has_upgrade()) {
+        let connection = &self.connection;
+        let (is_news, faded) = connection
+            .mailbox
+            .set_suspended(self.arrivals.has_upgrade(), connection.server.queued_bytes());
+        connection.count_dropped(faded, DropReason::Volatile);
+        if is_news {
             let ConnectionShared { server, id, .. } = &*self.connection;
             let room = self.connection.room();
             let suspended = SessionSuspended { room, id };
@@ -178,7 +185,11 @@ impl Driver {
     }
 
     fn obey(&mut self, mail: Mail) {
-        let Mail { upgrade, rooms, end, predecessor_finished, callback_deadline } = mail;
+        let Mail { upgrade, rooms, end, predecessor_finished, callback_deadline, expires_at } =
+            mail;
+        if let Some(expires_at) = expires_at {
+            self.session.handle_expiry(expires_at.into_std());
+        }
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }

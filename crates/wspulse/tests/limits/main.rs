@@ -11,6 +11,7 @@ mod inbound_rate;
 mod messages;
 mod options;
 mod options_admission;
+mod overflow;
 mod queued_bytes;
 mod send_buffer_bytes;
 mod session_limit_options;

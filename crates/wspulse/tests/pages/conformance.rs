@@ -18,7 +18,7 @@ const SECTIONS: [(&str, usize); 15] = [
     ("KC", 11),
     ("KS", 13),
     ("G", 13),
-    ("D", 21),
+    ("D", 25),
 ];
 
 /// Behaviours beyond the numbered ones.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use tokio::time::sleep;
-use wspulse::{Admission, ConnectRequest, Connection, Frame, Rejection, Room, SendError, Server};
+use wspulse::{
+    Admission, ConnectRequest, Connection, Frame, Outgoing, Rejection, Room, SendError, Server,
+};
 
 use super::crowd::{self, Memberships, Whom, any_room, user_of};
 use super::hooks::{Counting, Totals};
@@ -183,12 +185,18 @@ impl App {
         }
     }
 
-    /// A frame with its number as its event, large now and then.
-    fn next_frame(&self) -> (usize, Frame) {
+    /// A frame with its number as its event, large now and then. Some have a key, the same for all:
+    /// frames with different keys may change places. Some are volatile.
+    fn next_frame(&self) -> (usize, Outgoing) {
         let number = self.frames.fetch_add(1, Ordering::Relaxed);
         let frame = Frame::new(number.to_string());
         let frame = if number % 16 == 15 { frame.json(&"x".repeat(200)).unwrap() } else { frame };
-        (number, frame)
+        let outgoing = match number % 8 {
+            1 | 6 => frame.conflate("state"),
+            3 => frame.volatile(),
+            _ => frame.into(),
+        };
+        (number, outgoing)
     }
 }
 

@@ -73,6 +73,7 @@ fn check_totals(app: &App) {
     assert_eq!(app.offered.load(Ordering::Relaxed) as u64, value(&totals.offered));
     assert_eq!(sum(|connection| connection.outbound_stats().sent), value(&totals.sent));
     assert_eq!(sum(|connection| connection.outbound_stats().dropped), value(&totals.dropped));
+    assert_eq!(sum(|connection| connection.outbound_stats().conflated), value(&totals.conflated));
     assert_eq!(app.rejected.load(Ordering::Relaxed) as u64, value(&totals.rejected));
     let handled =
         sum(|connection| life(connection).messages()) + app.strays.load(Ordering::Relaxed) as u64;
@@ -86,7 +87,7 @@ async fn check_outbound(connection: &Connection, transports: &[Seen]) {
     let stats = connection.outbound_stats();
     let accepted = life(connection).accepted();
     assert_eq!(stats.pending, 0);
-    assert_eq!(stats.accepted, stats.sent + stats.dropped);
+    assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.conflated);
     assert_eq!(stats.accepted, accepted.len() as u64, "{accepted:?}");
     let mut last = None;
     let mut unique = 0;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use wspulse::{BroadcastError, Connection, FanOut, Frame, JoinError, Server};
+use wspulse::{BroadcastError, Connection, FanOut, JoinError, Outgoing, Server};
 
 use super::journal::life;
 use super::plan::Plan;
@@ -110,7 +110,7 @@ impl Whom {
         &self,
         server: &Server,
         excluded: Option<&Connection>,
-        frame: Frame,
+        frame: Outgoing,
     ) -> Result<FanOut, BroadcastError> {
         match (self, excluded) {
             (Self::Room(room), None) => server.broadcast(&room.to_string(), frame),

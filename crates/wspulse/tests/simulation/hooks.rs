@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wspulse::metrics::{
-    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
-    RoomDestroyed, SessionResumed, UpgradeRefused,
+    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, FramesConflated,
+    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
+    PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, UpgradeRefused,
 };
 use wspulse::{DropReason, MetricsCollector};
 
@@ -25,6 +25,7 @@ pub(crate) struct Totals {
     pub(crate) sent: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) dropped: AtomicU64,
+    pub(crate) conflated: AtomicU64,
 }
 
 pub(crate) fn add(total: &AtomicU64, number: usize) {
@@ -107,11 +108,18 @@ impl MetricsCollector for Counting {
             DropReason::Evicted
             | DropReason::NoRoom
             | DropReason::Ended
+            | DropReason::Volatile
+            | DropReason::SlowConsumer
             | DropReason::Undeliverable => {
                 add(&self.totals.dropped, 1);
             }
             _ => panic!("a reason that this test does not know: {reason}"),
         }
+    }
+
+    fn frames_conflated(&self, event: &FramesConflated<'_>) {
+        self.note("conflated", event.id);
+        add(&self.totals.conflated, event.frames);
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
 use super::Server;
 use crate::app::connection::Connection;
 use crate::app::room::Audience;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{
-    Addressed, Addressees, Group, Kind, Overflow, Pushed, Queueing, push_to_all, push_to_each,
+    Addressed, Addressees, Group, Kind, Pushed, Queueing, push_to_all, push_to_each,
 };
+use crate::membership::{OverflowInterest, Terms};
 use crate::observe::metrics::{GroupKind, MessageBroadcast};
 use crate::settings::codecs::CodecSet;
 use crate::settings::error::BroadcastError;
@@ -26,6 +27,8 @@ pub struct FanOut {
     pub suspended: usize,
     /// How many frames were dropped: older ones to make room, or this one where there was none.
     pub dropped: usize,
+    /// How many older frames it has replaced, as they had its [key](crate::Frame::conflate).
+    pub conflated: usize,
 }
 
 impl FanOut {
@@ -33,25 +36,33 @@ impl FanOut {
         self.reached += pushed.members;
         self.suspended += pushed.suspended;
         self.dropped += pushed.dropped;
+        self.conflated += pushed.conflated;
     }
 }
 
 impl Server {
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
     /// encoded once for each [codec](crate::ServerBuilder::also_codec) that members have, and shared
-    /// by all who have it. A member whose buffer is full drops its oldest frames. All members get the
-    /// room's broadcasts in the same order. A room without members is no error.
+    /// by all who have it. A member whose buffer is full drops its oldest frames, unless the frame or
+    /// the [server](crate::ServerBuilder::overflow) says otherwise. All members get the room's
+    /// broadcasts in the same order, but for what [keys](Frame::conflate) change in it. A room without members is no error.
     ///
     /// Returns what it did: how many members have it in their send buffers now, and how many of them
     /// are suspended. That nobody is there is worth knowing, for instance to send an e-mail.
     ///
     /// # Errors
     ///
-    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close); [`BroadcastError::Encode`] if a
-    /// codec cannot express the frame: then no member gets it. On a server that has several codecs,
+    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close);
+    /// [`BroadcastError::BreaksPromise`] if a member with a full buffer is not to get it although its
+    /// delivery is promised; [`BroadcastError::Encode`] if a codec cannot express the frame, or its
+    /// key is too long: then no member gets it. On a server that has several codecs,
     /// only those are asked that members of the room have.
-    pub fn broadcast(&self, room: &str, frame: Frame) -> Result<FanOut, BroadcastError> {
-        self.fan_out(self.group(Kind::Room, room), frame, None)
+    pub fn broadcast(
+        &self,
+        room: &str,
+        frame: impl Into<Outgoing>,
+    ) -> Result<FanOut, BroadcastError> {
+        self.fan_out(self.group(Kind::Room, room), frame.into(), None)
     }
 
     /// Queues a frame for all members of a room but one, such as the one whom it came from.
@@ -63,9 +74,9 @@ impl Server {
         &self,
         room: &str,
         excluded: &Connection,
-        frame: Frame,
+        frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
-        self.fan_out(self.group(Kind::Room, room), frame, Some(excluded.shared()))
+        self.fan_out(self.group(Kind::Room, room), frame.into(), Some(excluded.shared()))
     }
 
     /// Several rooms as one audience, which hears a broadcast once; users can be added, and who is
@@ -81,11 +92,11 @@ impl Server {
     /// # Errors
     ///
     /// See [`broadcast`](Self::broadcast).
-    pub fn broadcast_all(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
-        let (payload_bytes, pushed) = self.push_in_codecs(frame, None, |frames, queueing| {
+    pub fn broadcast_all(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
+        let (frame, marks) = frame.into().into_parts();
+        let marks = marks.as_deref();
+        let (frame, queueing) = self.queueing(frame, marks)?;
+        let (payload_bytes, pushed) = self.push_in_codecs(frame, marks, |frames| {
             let _one_order = self.inner.everybody.lock();
             push_to_each(&self.inner.registry.all(), frames, queueing)
         })?;
@@ -97,32 +108,31 @@ impl Server {
     pub(crate) fn fan_out(
         &self,
         group: Option<Arc<Group>>,
-        frame: Frame,
+        outgoing: Outgoing,
         excluded: Option<&Arc<ConnectionShared>>,
     ) -> Result<FanOut, BroadcastError> {
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
+        let (frame, marks) = outgoing.into_parts();
+        let (frame, queueing) = self.queueing(frame, marks.as_deref())?;
+        let room = group.as_ref().filter(|group| group.kind() == Kind::Room);
+        let marks = self.named(marks, room.map(|room| room.name()));
+        let marks = marks.as_deref();
+        let addressed = Addressed { excluded, queueing };
         let mut fan_out = FanOut::default();
         let (payload_bytes, pushed) = if self.codecs().are_several() {
             let Some(group) = &group else { return Ok(fan_out) };
-            let room = self.told_room(group);
-            self.push_in_codecs(frame, room, |frames, queueing| {
-                group.broadcast_by_codec(frames, Addressed { excluded, queueing })
-            })?
+            self.push_in_codecs(frame, marks, |frames| group.broadcast_by_codec(frames, addressed))?
         } else {
             let codec = self.codecs().default_codec();
-            let encoded = match group.as_deref().and_then(|group| self.told_room(group)) {
+            let encoded = match marks {
                 None => EncodedFrame::encode(codec, &frame),
-                Some(room) => EncodedFrame::encode_in_room(codec, &frame, room),
+                Some(marks) => EncodedFrame::encode_marked(codec, &frame, marks),
             };
             let encoded = match encoded {
                 Ok(encoded) => encoded,
                 Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
             };
             let Some(group) = &group else { return Ok(fan_out) };
-            let addressed = Addressed { excluded, queueing: self.queueing() };
-            (encoded.payload().len(), group.broadcast(&encoded, addressed))
+            (encoded.payload_bytes(), group.broadcast(&encoded, addressed))
         };
         if let Some(group) = group {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
@@ -133,14 +143,14 @@ impl Server {
     pub(crate) fn fan_out_to(
         &self,
         to: &Addressees,
-        frame: Frame,
+        outgoing: Outgoing,
     ) -> Result<FanOut, BroadcastError> {
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
-        let room = to.room.as_deref().filter(|_| self.options().names_rooms);
+        let (frame, marks) = outgoing.into_parts();
+        let (frame, queueing) = self.queueing(frame, marks.as_deref())?;
+        let marks = self.named(marks, to.room.as_ref());
+        let marks = marks.as_deref();
         let (payload_bytes, pushed) =
-            self.push_in_codecs(frame, room, |frames, queueing| push_to_all(to, frames, queueing))?;
+            self.push_in_codecs(frame, marks, |frames| push_to_all(to, frames, queueing))?;
         let mut fan_out = FanOut::default();
         for (group, pushed) in to.groups.iter().zip(pushed) {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
@@ -148,23 +158,25 @@ impl Server {
         Ok(fan_out)
     }
 
-    /// The room that a group's members are told with its frames.
-    fn told_room<'a>(&self, group: &'a Group) -> Option<&'a str> {
-        let is_told = self.options().names_rooms && group.kind() == Kind::Room;
-        is_told.then(|| &**group.name())
+    /// The marks of a frame that is of this room, if its clients are to be told.
+    fn named(&self, marks: Option<Box<Marks>>, room: Option<&Arc<str>>) -> Option<Box<Marks>> {
+        let Some(room) = room.filter(|_| self.options().names_rooms) else { return marks };
+        let mut marks = marks.unwrap_or_default();
+        marks.room = Some(Arc::clone(room));
+        Some(marks)
     }
 
     /// Makes all encodings before `push` gives anybody one, and returns how large they are.
     fn push_in_codecs<R>(
         &self,
         frame: Frame,
-        room: Option<&str>,
-        push: impl Fn(&Representations<'_>, Queueing<'_>) -> Result<R, CodecSet>,
+        marks: Option<&Marks>,
+        push: impl Fn(&Representations<'_>) -> Result<R, CodecSet>,
     ) -> Result<(usize, R), BroadcastError> {
-        let mut frames = Representations::new(self.codecs(), room);
+        let mut frames = Representations::new(self.codecs(), marks);
         // Once for each codec at the most: none is missing twice.
         loop {
-            match push(&frames, self.queueing()) {
+            match push(&frames) {
                 Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {
                     if let Err(NotExpressed { codec, source }) = frames.make(missing, &frame) {
@@ -192,11 +204,28 @@ impl Server {
         }
     }
 
-    /// Somebody may have to hear of the members for whom there was no room.
-    fn queueing(&self) -> Queueing<'_> {
-        let is_told = self.options().delivery.is_promised() || self.metrics().is_heard();
-        let overflow = if is_told { Overflow::Listed } else { Overflow::Ignored };
-        Queueing { overflow, queued_bytes: self.queued_bytes() }
+    /// How a frame is queued, which comes back with that, unless it may not be.
+    fn queueing(
+        &self,
+        frame: Frame,
+        marks: Option<&Marks>,
+    ) -> Result<(Frame, Queueing<'_>), BroadcastError> {
+        if !self.is_open() {
+            return Err(BroadcastError::ServerClosed { frame });
+        }
+        let options = self.options();
+        let policy = marks.and_then(|marks| marks.overflow).or(options.overflow.default);
+        let disconnects = policy.is_some_and(Overflow::disconnects);
+        let is_promised = options.delivery.is_promised();
+        if let Some(overflow) = policy.filter(|_| is_promised && !disconnects) {
+            return Err(BroadcastError::BreaksPromise { frame, overflow });
+        }
+        // Somebody may have to hear of the members for whom there was no room.
+        let is_told = is_promised || disconnects || self.metrics().is_heard();
+        let overflow = if is_told { OverflowInterest::Listed } else { OverflowInterest::Ignored };
+        let is_plain = marks.is_none() && policy.is_none();
+        let terms = if is_plain { Terms::Plain } else { Terms::Marked(policy) };
+        Ok((frame, Queueing { overflow, terms, queued_bytes: self.queued_bytes() }))
     }
 }
 

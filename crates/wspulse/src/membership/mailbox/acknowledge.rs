@@ -1,6 +1,7 @@
 //! What has arrived, and who waits to hear that.
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wspulse_core::OutboundStats;
 use wspulse_core::outbound::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt};
 
@@ -18,10 +19,12 @@ impl Mailbox {
             return Err(NotAcknowledged::NotPromised);
         }
         let held = inner.queue.held();
-        let OutboundStats { accepted, acknowledged, .. } = inner.queue.stats();
+        let OutboundStats { accepted, acknowledged, conflated, .. } = inner.queue.stats();
         match inner.state {
             // Nothing is held any more of what was dropped with the end.
-            ConnectionState::Closed if acknowledged < accepted => Err(NotAcknowledged::Closed),
+            ConnectionState::Closed if acknowledged + conflated < accepted => {
+                Err(NotAcknowledged::Closed)
+            }
             ConnectionState::Closed if held > 0 => Err(NotAcknowledged::Closed),
             ConnectionState::Closed => Ok(None),
             ConnectionState::Connected | ConnectionState::Suspended => match inner.queue.doubt() {
@@ -29,7 +32,7 @@ impl Mailbox {
                 Doubt::UntilAcknowledged if held == 0 => Err(NotAcknowledged::Unanswered),
                 Doubt::None if held == 0 => Ok(None),
                 Doubt::None | Doubt::UntilAcknowledged => {
-                    Ok(Some(inner.promise.get_or_insert_default().receipts.wait_for(held)))
+                    Ok(Some(inner.rare.get_or_insert_default().receipts.wait_for(held)))
                 }
             },
         }
@@ -37,18 +40,18 @@ impl Mailbox {
 
     /// The client speaks `wspulse.1`.
     pub(crate) fn begin_exchange(&self) {
-        self.inner.lock().promise.get_or_insert_default().proof = Some(Proof::new());
+        self.inner.lock().rare.get_or_insert_default().proof = Some(Proof::new());
     }
 
     /// By what the client's token is told, if it speaks `wspulse.1`.
     pub(crate) fn proof(&self) -> Option<Proof> {
-        self.inner.lock().promise.as_ref()?.proof
+        self.inner.lock().rare.as_ref()?.proof
     }
 
     /// The client has come back with the token of this number.
     pub(crate) fn confirm_token(&self, number: u32) {
-        if let Some(promise) = &mut self.inner.lock().promise
-            && let Some(proof) = &mut promise.proof
+        if let Some(rare) = &mut self.inner.lock().rare
+            && let Some(proof) = &mut rare.proof
         {
             proof.confirm_number(number);
         }
@@ -58,7 +61,7 @@ impl Mailbox {
     /// client that it takes over from.
     pub(crate) fn overtake(&self, token: u32) -> bool {
         let mut inner = self.inner.lock();
-        let proof = inner.promise.as_mut().and_then(|promise| promise.proof.as_mut());
+        let proof = inner.rare.as_mut().and_then(|rare| rare.proof.as_mut());
         proof.is_some_and(|proof| proof.overtake(token))
     }
 
@@ -77,15 +80,15 @@ impl Mailbox {
     /// Another token is about to be sent: that of the proof that is returned.
     pub(crate) fn renew_proof(&self) -> Option<Proof> {
         let mut inner = self.inner.lock();
-        let proof = inner.promise.as_mut()?.proof.as_mut()?;
+        let proof = inner.rare.as_mut()?.proof.as_mut()?;
         proof.renew();
         Some(*proof)
     }
 
     /// The client has shown that it has the newest token.
     pub(crate) fn confirm_proof(&self) {
-        if let Some(promise) = &mut self.inner.lock().promise
-            && let Some(proof) = &mut promise.proof
+        if let Some(rare) = &mut self.inner.lock().rare
+            && let Some(proof) = &mut rare.proof
         {
             proof.confirm();
         }
@@ -158,31 +161,42 @@ fn release(freed: Acknowledged, queued_bytes: Option<&QueuedBytes>) {
 
 impl Inner {
     fn settle_receipts(&mut self, frames: usize, outcome: Result<(), NotAcknowledged>) {
-        if let Some(promise) = &mut self.promise {
-            promise.receipts.settle(frames, outcome);
-            self.promise.take_if(|promise| promise.is_empty());
+        if let Some(rare) = &mut self.rare {
+            rare.receipts.settle(frames, outcome);
+            self.rare.take_if(|rare| rare.is_empty());
+        }
+    }
+
+    /// Frames are gone that nobody waits for any more: no receipt is for more than there are.
+    pub(super) fn limit_receipts(&mut self) {
+        let held = self.queue.held();
+        if let Some(rare) = &mut self.rare {
+            rare.receipts.limit(held);
+            self.rare.take_if(|rare| rare.is_empty());
         }
     }
 
     /// Nothing more will be acknowledged.
     pub(super) fn close_receipts(&mut self) {
-        if let Some(promise) = &mut self.promise {
-            promise.receipts.close();
+        if let Some(rare) = &mut self.rare {
+            rare.receipts.close();
         }
     }
 }
 
-/// What only a promise of delivery needs.
+/// What few connections need.
 #[derive(Default)]
-pub(super) struct Promise {
+pub(super) struct Rare {
     receipts: Receipts,
     /// Of a client that speaks `wspulse.1`.
     proof: Option<Proof>,
+    /// When the connection expires, if it does.
+    pub(super) expires_at: Option<Instant>,
 }
 
-impl Promise {
+impl Rare {
     const fn is_empty(&self) -> bool {
-        self.receipts.is_empty() && self.proof.is_none()
+        self.receipts.is_empty() && self.proof.is_none() && self.expires_at.is_none()
     }
 }
 
@@ -217,6 +231,14 @@ impl Receipts {
             receipt.frames = receipt.frames.saturating_sub(frames);
             // One frame of unknown fate is enough for all who wait for it.
             (receipt.frames == 0 || outcome.is_err()).then_some(outcome)
+        });
+    }
+
+    /// So many frames are left that may be acknowledged.
+    pub(super) fn limit(&mut self, frames: usize) {
+        self.settle_if(|receipt| {
+            receipt.frames = receipt.frames.min(frames);
+            (receipt.frames == 0).then_some(Ok(()))
         });
     }
 

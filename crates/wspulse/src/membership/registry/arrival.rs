@@ -22,12 +22,16 @@ pub(crate) struct Arrival<'a> {
     pub(crate) speaks: Speaks,
     /// The transport on its way.
     pub(crate) upgrade: Upgrade,
+    /// The connection that the application lets it come to, if it was asked.
+    pub(crate) asked_about: Option<&'a Arc<ConnectionShared>>,
 }
 
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     ServerClosed,
+    /// The clients that are there are leaving, one after the other.
+    Draining,
     /// All connections that `max_connections` allows are there.
     TooManyConnections,
     /// There is a limit by address, and it cannot be told which one this client's is.
@@ -44,6 +48,10 @@ pub(crate) enum Refused {
     OtherUser,
     /// Its session has another room than it was admitted to, and is to stay there.
     OtherRoom,
+    /// What it was admitted with has run out by now.
+    Expired,
+    /// Its id has gone over to another connection than the one that the application was asked about.
+    SessionChanged,
 }
 
 /// What became of an admission.

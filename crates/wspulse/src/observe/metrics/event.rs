@@ -140,6 +140,15 @@ events! {
         /// Why.
         reason: DropReason,
     }
+    /// Newer frames have taken the place of frames that waited.
+    FramesConflated<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How many are gone: 1 or more.
+        frames: usize,
+    }
     /// A client has acknowledged frames.
     FramesAcknowledged<'a> {
         /// The room of the connection.
@@ -171,6 +180,13 @@ events! {
         room: &'a str,
         /// The connection's id.
         id: &'a str,
+    }
+    /// The server is drained.
+    DrainStarted {
+        /// How many connections are connected, and closed one after the other.
+        connections: usize,
+        /// Over which time.
+        window: Duration,
     }
     /// A client was refused.
     UpgradeRefused {

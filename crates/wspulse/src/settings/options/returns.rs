@@ -28,4 +28,6 @@ pub(crate) struct ReturnRules {
     /// What a client is told whose session or transport is replaced.
     pub(crate) duplicate_close: CloseCode,
     pub(crate) room_changes: RoomChange,
+    /// The application is asked about who comes to a connection.
+    pub(crate) reauthorizes: bool,
 }

@@ -99,6 +99,10 @@ impl<'a> Turn<'a> {
                 let called = self.call(callbacks.leave.as_ref(), |call, own| call(own, room));
                 (CallbackKind::Leave, called)
             }
+            SessionEvent::Expiring => (
+                CallbackKind::Expiring,
+                self.call(callbacks.expiring.as_ref(), |call, own| call(own)),
+            ),
             SessionEvent::Closed(disconnect) => (
                 CallbackKind::Disconnect,
                 self.call(callbacks.disconnect.as_ref(), |call, own| call(own, disconnect)),
@@ -204,6 +208,7 @@ impl<'a> Turn<'a> {
             | CallbackKind::TransportRestore
             | CallbackKind::Join
             | CallbackKind::Leave
+            | CallbackKind::Expiring
             | CallbackKind::Disconnect => {}
         }
         self.returned(now);
