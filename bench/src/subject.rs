@@ -44,6 +44,8 @@ pub(crate) enum Mode {
     Echo,
     Room,
     Count,
+    Moving,
+    Audience,
 }
 
 /// A server that runs; it is killed when this is dropped.
@@ -158,6 +160,8 @@ impl Subject {
             Mode::Echo => "echo",
             Mode::Room => "room",
             Mode::Count => "count",
+            Mode::Moving => "moving",
+            Mode::Audience => "audience",
         };
         let mut command = affinity::command(&self.program());
         command.args(&self.command[1..]).args(["--mode", mode, "--port", "0"]);
