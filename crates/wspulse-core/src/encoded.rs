@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::{Codec, EncodeError};
 use crate::frame::Frame;
+use crate::outgoing::{KEY_BYTES_MAX, KeyTooLong, Marks};
 
 /// The opcode of a data message: text or binary (RFC 6455 §5.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,9 +26,16 @@ pub struct EncodedFrame(Arc<Encoded>);
 // One pointer thin on purpose: a queue slot is 8 bytes, so that 10,000 suspended members with 256
 // queued broadcasts each cost 20 MiB.
 struct Encoded {
-    /// Where the header starts in `wire`: it is written against the payload, from the right.
-    header_at: u8,
-    wire: Box<[u8]>,
+    /// Where the header starts in `buffer`: it is written against the payload, from the right.
+    header_at: u16,
+    payload_at: u16,
+    /// Most keys that differ are told apart by this, without a look at their text.
+    key_hash: u16,
+    is_keyed: bool,
+    is_volatile: bool,
+    /// The key, room for the longest header, the payload. A key costs no allocation of its own, and
+    /// a frame without one not a byte.
+    buffer: Box<[u8]>,
 }
 
 /// The longest header of an unmasked frame: two bytes and a 64-bit length (RFC 6455 §5.2).
@@ -40,24 +48,109 @@ impl EncodedFrame {
     ///
     /// The codec's own error, unchanged.
     pub fn encode(codec: &dyn Codec, frame: &Frame) -> Result<Self, EncodeError> {
-        // The three member names, quotes and braces of the JSON codec take 29 bytes.
-        let estimate = frame.id().len() + frame.event().len() + frame.payload().len() + 32;
-        let mut wire = Vec::with_capacity(HEADER_BYTES_MAX + estimate);
-        wire.extend_from_slice(&[0; HEADER_BYTES_MAX]);
-        codec.encode(frame, &mut wire)?;
-        Ok(Self::seal(codec.kind(frame), wire))
+        let mut buffer = Vec::with_capacity(HEADER_BYTES_MAX + estimated_bytes(frame));
+        buffer.extend_from_slice(&[0; HEADER_BYTES_MAX]);
+        codec.encode(frame, &mut buffer)?;
+        Ok(Self::seal(codec.kind(frame), buffer))
+    }
+
+    /// Encodes `frame` with the marks of an [`Outgoing`](crate::Outgoing), which are not written to
+    /// the wire.
+    ///
+    /// # Errors
+    ///
+    /// The codec's own error, unchanged; [`KeyTooLong`] if there is a key of more than
+    /// [`KEY_BYTES_MAX`] bytes.
+    pub fn encode_marked(
+        codec: &dyn Codec,
+        frame: &Frame,
+        marks: &Marks,
+    ) -> Result<Self, EncodeError> {
+        let key = marks.key.as_deref().unwrap_or_default();
+        if key.len() > KEY_BYTES_MAX {
+            return Err(EncodeError::new(KeyTooLong { bytes: key.len() }));
+        }
+        let payload_at = key.len() + HEADER_BYTES_MAX;
+        let mut buffer = Vec::with_capacity(payload_at + estimated_bytes(frame));
+        buffer.extend_from_slice(key.as_bytes());
+        buffer.extend_from_slice(&[0; HEADER_BYTES_MAX]);
+        codec.encode(frame, &mut buffer)?;
+        let is_keyed = marks.key.is_some();
+        Ok(Self(Arc::new(Encoded {
+            key_hash: hash(key),
+            is_keyed,
+            is_volatile: marks.is_volatile,
+            ..Encoded::seal(codec.kind(frame), buffer, payload_at)
+        })))
     }
 
     /// Frames a message whose bytes are already encoded.
     pub fn from_payload(kind: MessageKind, payload: &[u8]) -> Self {
-        let mut wire = Vec::with_capacity(HEADER_BYTES_MAX + payload.len());
-        wire.extend_from_slice(&[0; HEADER_BYTES_MAX]);
-        wire.extend_from_slice(payload);
-        Self::seal(kind, wire)
+        let mut buffer = Vec::with_capacity(HEADER_BYTES_MAX + payload.len());
+        buffer.extend_from_slice(&[0; HEADER_BYTES_MAX]);
+        buffer.extend_from_slice(payload);
+        Self::seal(kind, buffer)
     }
 
-    fn seal(kind: MessageKind, mut wire: Vec<u8>) -> Self {
-        let payload_len = wire.len() - HEADER_BYTES_MAX;
+    fn seal(kind: MessageKind, buffer: Vec<u8>) -> Self {
+        Self(Arc::new(Encoded::seal(kind, buffer, HEADER_BYTES_MAX)))
+    }
+
+    /// The bytes to write: header and payload.
+    pub fn wire(&self) -> &[u8] {
+        &self.0.buffer[usize::from(self.0.header_at)..]
+    }
+
+    /// The number of bytes to write.
+    #[inline]
+    pub fn wire_bytes(&self) -> usize {
+        // The header begins within the buffer.
+        self.0.buffer.len() - usize::from(self.0.header_at)
+    }
+
+    /// The number of bytes of the message's payload.
+    #[inline]
+    pub fn payload_bytes(&self) -> usize {
+        // As the payload does.
+        self.0.buffer.len() - usize::from(self.0.payload_at)
+    }
+
+    /// Whether both share one buffer, as clones do.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The message's payload without its header.
+    pub fn payload(&self) -> &[u8] {
+        &self.0.buffer[usize::from(self.0.payload_at)..]
+    }
+
+    /// By what a newer frame takes this one's place while it waits, if by anything.
+    pub fn key(&self) -> Option<&[u8]> {
+        let key_bytes = usize::from(self.0.payload_at) - HEADER_BYTES_MAX;
+        self.0.is_keyed.then(|| &self.0.buffer[..key_bytes])
+    }
+
+    /// Whether the two have the same key.
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.0.key_hash == other.0.key_hash && self.0.is_keyed && self.key() == other.key()
+    }
+
+    /// Whether it has a key.
+    pub fn is_keyed(&self) -> bool {
+        self.0.is_keyed
+    }
+
+    /// Whether it is worth sending at once or not at all.
+    pub fn is_volatile(&self) -> bool {
+        self.0.is_volatile
+    }
+}
+
+impl Encoded {
+    /// Writes the header in front of the payload, which ends the buffer.
+    fn seal(kind: MessageKind, mut buffer: Vec<u8>, payload_at: usize) -> Self {
+        let payload_len = buffer.len() - payload_at;
         let opcode = match kind {
             MessageKind::Text => 0x1,
             MessageKind::Binary => 0x2,
@@ -76,35 +169,33 @@ impl EncodedFrame {
             header[2..10].copy_from_slice(&(payload_len as u64).to_be_bytes());
             10
         };
-        let header_at = HEADER_BYTES_MAX - header_len;
-        wire[header_at..HEADER_BYTES_MAX].copy_from_slice(&header[..header_len]);
-        Self(Arc::new(Encoded {
-            header_at: header_at.to_le_bytes()[0],
-            wire: wire.into_boxed_slice(),
-        }))
+        let header_at = payload_at - header_len;
+        buffer[header_at..payload_at].copy_from_slice(&header[..header_len]);
+        Self {
+            // No key is as long as that.
+            header_at: u16::try_from(header_at).unwrap_or_default(),
+            payload_at: u16::try_from(payload_at).unwrap_or_default(),
+            key_hash: 0,
+            is_keyed: false,
+            is_volatile: false,
+            buffer: buffer.into_boxed_slice(),
+        }
     }
+}
 
-    /// The bytes to write: header and payload.
-    pub fn wire(&self) -> &[u8] {
-        &self.0.wire[usize::from(self.0.header_at)..]
-    }
+/// What to reserve for a frame.
+fn estimated_bytes(frame: &Frame) -> usize {
+    // The three member names, quotes and braces of the JSON codec take 29 bytes.
+    frame.id().len() + frame.event().len() + frame.payload().len() + 32
+}
 
-    /// The number of bytes to write.
-    #[inline]
-    pub fn wire_bytes(&self) -> usize {
-        // The header begins within the buffer.
-        self.0.wire.len() - usize::from(self.0.header_at)
-    }
-
-    /// Whether both share one buffer, as clones do.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// The message's payload without its header.
-    pub fn payload(&self) -> &[u8] {
-        &self.0.wire[HEADER_BYTES_MAX..]
-    }
+/// FNV-1a, folded. It need not withstand anybody: keys that collide are compared by their text.
+fn hash(key: &str) -> u16 {
+    let hash = key
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let [a, b, c, d] = hash.to_le_bytes();
+    u16::from_le_bytes([a ^ c, b ^ d])
 }
 
 impl fmt::Debug for EncodedFrame {

@@ -6,6 +6,7 @@ mod control;
 mod gather;
 mod joined;
 mod kept;
+mod marked;
 mod queue;
 mod retained;
 mod room;
@@ -17,7 +18,7 @@ pub use batch::{Batch, Remainder};
 pub use control::{ControlLane, PingPayload};
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
-pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, QueueFull};
+pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, PushedMarked, QueueFull, Returned};
 pub use retained::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt, Window};
 pub use run::Run;
 pub use stats::OutboundStats;
@@ -32,4 +33,7 @@ pub enum OverflowPolicy {
     /// The new frame is refused, but what is being written takes no room from it: for broadcasts
     /// where no frame may be dropped.
     RejectBeyondWaiting,
+    /// The new frame is refused, and not even volatile ones make room for it: for those that are
+    /// volatile themselves.
+    GiveWay,
 }

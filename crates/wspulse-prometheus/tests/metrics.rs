@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use tower_service::Service;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
+    FramesConflated, LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -227,6 +227,15 @@ async fn refusals_and_limits_are_counted_by_their_bounded_labels() {
     assert_has(&page, "wspulse_limits_reached_total{limit=\"inbound_rate\"} 1");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_a_gauge() {
+    let metrics = collector();
+    let server = server(&metrics);
+    assert_has(&page(&metrics), "wspulse_draining 0");
+    server.drain(WINDOW).await;
+    assert_has(&page(&metrics), "wspulse_draining 1");
+}
+
 #[test]
 fn a_dropped_frame_counts_in_all_and_by_its_reason() {
     let metrics = collector();
@@ -237,14 +246,22 @@ fn a_dropped_frame_counts_in_all_and_by_its_reason() {
 }
 
 #[test]
+fn a_frame_that_a_newer_one_has_replaced_is_not_counted_as_dropped() {
+    let metrics = collector();
+    metrics.frames_conflated(&FramesConflated::new("lobby", "ann", 2));
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_frames_conflated_total 2");
+    assert_has(&page, "wspulse_frames_dropped_total 0");
+}
+
+#[test]
 fn no_reason_limit_or_callback_is_lost_among_the_others() {
     use wspulse::{CallbackKind, DropReason};
     let metrics = collector();
     for reason in DisconnectReason::ALL {
         metrics.connection_closed(&closed(reason));
     }
-    for reason in [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended]
-    {
+    for reason in DropReason::ALL {
         metrics.frame_dropped(&FrameDropped::new("lobby", "ann", reason));
     }
     for limit in [
@@ -264,6 +281,7 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
         CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
+        CallbackKind::Expiring,
         CallbackKind::Disconnect,
     ] {
         metrics.callback_panicked(&CallbackPanicked::new("lobby", "ann", callback));
@@ -366,7 +384,8 @@ fn what_no_metric_could_be_called_is_no_namespace() {
 #[test]
 fn buckets_must_be_there_and_ascend() {
     type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [Set; 4] = [
+    let options: [Set; 5] = [
+        Builder::request_duration_buckets,
         Builder::connection_duration_buckets,
         Builder::broadcast_fanout_buckets,
         Builder::send_buffer_utilization_buckets,

@@ -81,11 +81,16 @@ pub use observe::metrics;
 pub use app::builder::ServerBuilder;
 pub use app::connection::Connection;
 pub use app::handler::{Async, CallbackOutput, ConnectFuture, Plain};
+pub use app::request::{Request, RoomRequest};
 pub use app::restored::Restored;
+pub use app::returning::Returning;
 pub use app::room::{Audience, Room, User};
 pub use app::server::{FanOut, Server};
 pub use entry::serve::serve;
 pub use ground::address::PeerAddr;
+pub use membership::presence::person::{
+    Person, PersonId, PresenceChanges, PresenceSnapshot, PresenceState,
+};
 pub use membership::shared::ConnectionState;
 pub use observe::metrics::{
     CallbackKind, DropReason, GroupKind, Limit, MetricsCollector, NoopCollector,
@@ -93,16 +98,17 @@ pub use observe::metrics::{
 pub use router::Router;
 pub use settings::connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use settings::error::{
-    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, SendError,
-    ServerClosed,
+    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, PresenceError,
+    RenewError, RequestError, RequestLimit, SendError, ServerClosed,
 };
 pub use settings::options::{Delivery, DuplicatePolicy, RoomChange};
+pub use settings::room_options::RoomOptions;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;
 pub use wspulse_core::{
     CloseCode, CloseFrame, Disconnect, DisconnectReason, Escaped, Frame, InboundRate,
-    InvalidCloseCode, MessageKind, OutboundStats, OverRate, PanicError, PayloadError,
-    PayloadFormat, Rate, TransportLost,
+    InvalidCloseCode, KEY_BYTES_MAX, KeyTooLong, Marks, MessageKind, OutboundStats, Outgoing,
+    OverRate, Overflow, PanicError, PayloadError, PayloadFormat, Rate, TransportLost,
 };
 
 /// The examples of the README, compiled as tests.

@@ -1,16 +1,23 @@
 //! Who is where: ids, groups, and the queue of each connection.
 
+mod addressees;
+mod extras;
+pub(crate) mod folding;
 mod group;
+mod history;
 pub(crate) mod mailbox;
 mod memberships;
+pub(crate) mod presence;
 mod present;
 pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod turns;
 mod waves;
 
+pub(crate) use addressees::{Addressees, push_to_all};
+pub(crate) use extras::Outfit;
 pub(crate) use group::{
-    Addressed, Addressees, Group, Kind, Overflow, Pushed, Queueing, push_to_all, push_to_each,
+    Addressed, Group, Kind, OverflowInterest, Pushed, Queueing, Terms, push_to_each,
 };
 pub(crate) use memberships::{Further, HomeSlot, NotJoined};
 pub(crate) use waves::RunningWaves;

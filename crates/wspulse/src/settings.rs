@@ -6,4 +6,5 @@ pub(crate) mod connect;
 pub(crate) mod error;
 pub(crate) mod options;
 pub(crate) mod representations;
+pub(crate) mod room_options;
 pub(crate) mod token;

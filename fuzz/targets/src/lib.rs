@@ -38,6 +38,8 @@ mod driver;
 mod env;
 #[path = "../../../crates/wspulse-core/tests/session_model/expectations.rs"]
 mod expectations;
+#[path = "../../../crates/wspulse-core/tests/session_model/expiry.rs"]
+mod expiry;
 #[path = "../../../crates/wspulse-core/tests/session_model/inbound.rs"]
 mod inbound_of_model;
 #[path = "../../../crates/wspulse-core/tests/session_model/journal.rs"]
@@ -50,6 +52,8 @@ mod leaving;
 mod ledger;
 #[path = "../../../crates/wspulse-core/tests/session_model/link.rs"]
 mod link;
+#[path = "../../../crates/wspulse-core/tests/session_model/marks.rs"]
+mod marks;
 #[path = "../../../crates/wspulse-core/tests/session_model/operation.rs"]
 mod operation;
 #[path = "../../../crates/wspulse-core/tests/session_model/outbound.rs"]

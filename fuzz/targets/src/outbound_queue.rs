@@ -4,13 +4,14 @@ use std::io::IoSlice;
 
 use wspulse_core::EncodedFrame;
 use wspulse_core::outbound::{
-    Batch, ControlLane, JoinedFrames, OutboundQueue, OverflowPolicy, Remainder, SLICES_MAX,
-    advance, gather,
+    Batch, ControlLane, JoinedFrames, OutboundQueue, OverflowPolicy, QueueFull, Remainder,
+    SLICES_MAX, advance, gather,
 };
 
 use crate::dice::Dice;
 use crate::env::Env;
 use crate::ledger::{Capacity, Ledger};
+use crate::marks::{Marks, Placed};
 use crate::socket::{Socket, Takes, data_frame, number_in};
 
 /// Pushes, writes in part, loses transports and discards, as the script says. Each peer must get
@@ -76,6 +77,13 @@ struct Room {
     next_frame: u32,
 }
 
+/// A frame, with what was put into it.
+struct Numbered {
+    number: u32,
+    frame: EncodedFrame,
+    marks: Marks,
+}
+
 struct Member {
     queue: OutboundQueue,
     ledger: Ledger,
@@ -99,13 +107,13 @@ impl Room {
         let index = env.up_to(1);
         match env.pick(&OPERATIONS) {
             Operation::Send => {
-                let (number, frame) = self.frame(env);
-                self.members[index].push(number, &frame, OverflowPolicy::RejectNewest);
+                let frame = self.frame(env);
+                self.members[index].push(&frame, OverflowPolicy::RejectNewest);
             }
             Operation::Broadcast => {
-                let (number, frame) = self.frame(env);
+                let frame = self.frame(env);
                 for member in &mut self.members {
-                    member.push(number, &frame, OverflowPolicy::DropOldest);
+                    member.push(&frame, OverflowPolicy::DropOldest);
                 }
             }
             Operation::Write => {
@@ -119,11 +127,11 @@ impl Room {
                 }
             }
             Operation::WriteWhileBroadcasting => {
-                let (number, frame) = self.frame(env);
+                let frame = self.frame(env);
                 let member = &mut self.members[index];
                 member.any_takes(env);
                 let batch = member.begin_write();
-                member.push(number, &frame, env.pick(&POLICIES));
+                member.push(&frame, env.pick(&POLICIES));
                 member.finish_write(batch, None, env);
             }
             Operation::Ping => {
@@ -135,11 +143,12 @@ impl Room {
         }
     }
 
-    fn frame(&mut self, env: &mut Env) -> (u32, EncodedFrame) {
+    fn frame(&mut self, env: &mut Env) -> Numbered {
         let number = self.next_frame;
         self.next_frame += 1;
         let filling_bytes = if env.chance(10) { 110 + env.up_to(20) } else { env.up_to(8) };
-        (number, data_frame(number, filling_bytes))
+        let marks = Marks::any(env);
+        Numbered { number, frame: data_frame(number, filling_bytes, marks), marks }
     }
 }
 
@@ -161,18 +170,25 @@ impl Member {
         self.socket.takes = env.pick(&[Takes::Everything, Takes::AnyPart, Takes::Nothing]);
     }
 
-    fn push(&mut self, number: u32, frame: &EncodedFrame, policy: OverflowPolicy) {
+    fn push(&mut self, frame: &Numbered, policy: OverflowPolicy) {
+        let Numbered { number, frame, marks } = frame;
         let was_empty = self.queue.is_empty();
         let bytes = frame.wire().len();
-        let pushed = self.queue.push(frame.clone(), policy);
-        assert_eq!(pushed.is_err(), self.ledger.refuses(policy, bytes).0, "refusals");
-        let Ok(pushed) = pushed else {
-            return;
+        let policy = if marks.is_volatile { OverflowPolicy::GiveWay } else { policy };
+        let pushed = if marks.is_plain() {
+            self.queue.push(frame.clone(), policy).map(|pushed| {
+                assert_eq!(pushed.was_empty, was_empty);
+                Placed { evicted: pushed.evicted, conflated: false }
+            })
+        } else {
+            let pushed = self.queue.push_marked(frame.clone(), policy);
+            pushed.map(|it| Placed { evicted: it.evicted, conflated: it.conflated })
         };
-        assert_eq!(pushed.was_empty, was_empty);
-        assert_eq!(pushed.evicted, self.ledger.make_room(bytes), "evictions");
-        self.ledger.accept(bytes);
-        self.accepted.push(number);
+        let pushed = pushed.map_err(|full| matches!(full, QueueFull::Bytes { .. }));
+        assert_eq!(pushed, self.ledger.push(policy, bytes, *marks), "evictions, refusals");
+        if pushed.is_ok() {
+            self.accepted.push(*number);
+        }
         self.ledger.check(self.queue.stats());
     }
 
@@ -213,8 +229,9 @@ impl Member {
         }
         let begun = self.socket.peer.begun_data_bytes() > 0;
         assert!(!(begun && self.lane.is_started()), "one half-written frame at most");
-        self.queue.give_back(batch);
-        self.ledger.end_write(begun);
+        let returned = self.queue.give_back(batch);
+        let gone = (returned.evicted as usize, returned.conflated as usize);
+        assert_eq!(gone, self.ledger.end_write(begun), "who goes after a write");
         self.ledger.check(self.queue.stats());
     }
 
@@ -236,6 +253,9 @@ impl Member {
         assert_eq!(remainder.is_some(), is_begun, "the rest of what was begun");
         if let (Some(remainder), Some(completes)) = (remainder, completes) {
             self.finish(&remainder, completes, env);
+        }
+        if env.chance(50) {
+            assert_eq!(self.queue.drop_volatile(), self.ledger.drop_volatile());
         }
         self.lane = ControlLane::default();
         self.pings_received = 0;

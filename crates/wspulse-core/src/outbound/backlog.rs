@@ -18,6 +18,11 @@ pub(super) struct Backlog {
 const REST_FRAMES_MIN: usize = 15;
 
 impl Backlog {
+    /// A single frame.
+    pub(super) const fn of(frame: EncodedFrame) -> Self {
+        Self { first: Some(frame), rest: VecDeque::new() }
+    }
+
     pub(super) fn push(&mut self, frame: EncodedFrame) {
         if self.first.is_none() {
             self.first = Some(frame);
@@ -46,6 +51,24 @@ impl Backlog {
         match place.checked_sub(1) {
             None => self.pop(),
             Some(place) => self.rest.remove(place),
+        }
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<&EncodedFrame> {
+        match place.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(place) => self.rest.get(place),
+        }
+    }
+
+    /// Puts a frame in the place of another, which there must be.
+    pub(super) fn replace(&mut self, place: usize, frame: EncodedFrame) {
+        let slot = match place.checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(place) => self.rest.get_mut(place),
+        };
+        if let Some(slot) = slot {
+            *slot = frame;
         }
     }
 

@@ -6,9 +6,9 @@ use super::OverflowPolicy;
 use super::backlog::Backlog;
 use super::batch::{Batch, Remainder};
 use super::kept::Kept;
+use super::marked::Rare;
 use super::retained::Retained;
 use super::room::Load;
-use super::stats::OutboundStats;
 use crate::encoded::EncodedFrame;
 
 /// How many transports may be lost in the middle of one frame before it is dropped: enough for a
@@ -28,7 +28,8 @@ pub struct OutboundQueue {
     pub(super) writing: Writing,
     capacity: Capacity,
     pub(super) sent: u64,
-    dropped: u64,
+    /// Boxed, since most queues lose no frame and get none that is marked.
+    pub(super) rare: Option<Box<Rare>>,
     /// What waits or is being written, in bytes on the wire; a frame counts whole until its last
     /// byte is taken.
     pub(super) pending_bytes: usize,
@@ -64,6 +65,24 @@ pub struct Pushed {
     pub evicted: usize,
 }
 
+/// What became of a marked frame's neighbours. Not a part of [`Pushed`], which fits into registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushedMarked {
+    /// The frames dropped to make room.
+    pub evicted: usize,
+    /// It has taken the place of an older one.
+    pub conflated: bool,
+}
+
+/// What a batch has come back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Returned {
+    /// The frames dropped because newer ones came meanwhile. No queue is as long as 2^32 pointers.
+    pub evicted: u32,
+    /// Those that came back although a newer one with the same key had come meanwhile.
+    pub conflated: u32,
+}
+
 /// The queue holds as much as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QueueFull {
@@ -91,7 +110,7 @@ impl OutboundQueue {
             writing: Writing::BETWEEN_FRAMES,
             capacity: Capacity { frames, bytes: u32::MAX },
             sent: 0,
-            dropped: 0,
+            rare: None,
             pending_bytes: 0,
             retained: None,
         }
@@ -118,7 +137,7 @@ impl OutboundQueue {
         let was_empty = self.is_empty();
         let frame_bytes = frame.wire_bytes();
         let frames = match policy {
-            OverflowPolicy::RejectNewest => self.len(),
+            OverflowPolicy::RejectNewest | OverflowPolicy::GiveWay => self.len(),
             OverflowPolicy::DropOldest | OverflowPolicy::RejectBeyondWaiting => self.waiting.len(),
         };
         // What is in flight or half written counts here, though it may not have to: nearly always
@@ -133,8 +152,8 @@ impl OutboundQueue {
 
     /// Counts a frame as accepted and dropped at once: one that was not to be refused, and for
     /// which no room could be made outside of this queue.
-    pub const fn drop_newest(&mut self) {
-        self.dropped += 1;
+    pub fn drop_newest(&mut self) {
+        self.count_dropped(1);
     }
 
     /// Takes all that waits, for one write.
@@ -190,8 +209,8 @@ impl OutboundQueue {
     }
 
     /// Takes a batch back after a write and tells how many of its frames had to be dropped, oldest
-    /// first, because newer ones came meanwhile.
-    pub fn give_back(&mut self, batch: Batch) -> usize {
+    /// first, because newer ones came meanwhile, or have made way for newer ones of their keys.
+    pub fn give_back(&mut self, batch: Batch) -> Returned {
         self.pending_bytes -= batch.sent_bytes;
         let new = match batch.kept {
             None => batch.sent,
@@ -200,33 +219,50 @@ impl OutboundQueue {
         self.sent += new;
         let front_losses = if new == 0 { self.writing.front_losses() } else { 0 };
         self.writing = Writing::BETWEEN_FRAMES;
+        let mut returned = Returned::default();
         if !batch.frames.is_empty() {
+            let older = batch.frames.len();
             let newer = mem::replace(&mut self.waiting, batch.frames);
             self.waiting.append(newer);
             let front_bytes_written = batch.front_bytes_written;
             self.writing = Writing::Between { front_bytes_written, front_losses };
+            if self.rare.is_some() {
+                returned.conflated = self.conflate_returned(older);
+            }
         }
         // Where all is kept, what came meanwhile was let in knowing this.
         let fits = self.waiting.len() <= self.capacity_frames()
             && self.pending_bytes <= self.capacity_bytes()
             || self.retained.is_some();
-        if fits { 0 } else { self.evict_excess() }
+        if !fits {
+            returned.evicted = self.evict_excess();
+        }
+        returned
     }
 
     /// Drops the oldest frame that waits and is not written in part, and tells how many bytes it
     /// had; `None` if there is no such frame.
     pub fn evict_oldest(&mut self) -> Option<usize> {
-        let held = self.held_in_front();
-        let evicted = self.waiting.remove(held.frames)?;
-        if self.writing.front_bytes_written() == 0
-            && let Writing::Between { front_losses, .. } = &mut self.writing
+        let bytes = self.remove_waiting(self.held_in_front().frames)?.wire_bytes();
+        self.count_dropped(1);
+        Some(bytes)
+    }
+
+    /// Takes a frame that is not written in part out of those that wait, uncounted.
+    pub(super) fn remove_waiting(&mut self, place: usize) -> Option<EncodedFrame> {
+        let removed = self.waiting.remove(place)?;
+        self.forget_losses_of(place);
+        self.pending_bytes -= removed.wire_bytes();
+        Some(removed)
+    }
+
+    /// If the frame at this place is the one in whose middle transports were lost, the next is not.
+    pub(super) const fn forget_losses_of(&mut self, place: usize) {
+        if let (true, Writing::Between { front_losses, .. }) =
+            (place == self.replaying().frames, &mut self.writing)
         {
             *front_losses = 0;
         }
-        let bytes = evicted.wire_bytes();
-        self.dropped += 1;
-        self.pending_bytes -= bytes;
-        Some(bytes)
     }
 
     /// How many bytes [`evict_oldest`](Self::evict_oldest) can free.
@@ -285,7 +321,7 @@ impl OutboundQueue {
         if let Some(retained) = &mut self.retained {
             retained.discard();
         }
-        self.dropped += frames as u64;
+        self.count_dropped(frames);
         frames
     }
 
@@ -328,21 +364,6 @@ impl OutboundQueue {
     /// The bound, in bytes on the wire.
     pub const fn capacity_bytes(&self) -> usize {
         self.capacity.bytes as usize
-    }
-
-    /// The account of all frames so far.
-    pub fn stats(&self) -> OutboundStats {
-        let pending = self.len() as u64;
-        let retained = self.retained.as_ref();
-        OutboundStats {
-            accepted: self.sent + self.dropped + pending,
-            sent: self.sent,
-            acknowledged: retained.map_or(0, |retained| retained.acknowledged()),
-            unacknowledged: retained.map_or(0, |retained| retained.unacknowledged() as u64),
-            dropped: self.dropped,
-            pending,
-            held_bytes: self.held_bytes() as u64,
-        }
     }
 }
 

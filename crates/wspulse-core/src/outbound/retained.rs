@@ -100,6 +100,11 @@ impl Retained {
         is_within || self.replaying > 0 || self.frames.is_empty()
     }
 
+    /// Whether the client may say that it has the first frame that no transport has taken whole.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.begun
+    }
+
     pub(super) const fn is_stalled(&self) -> bool {
         self.stalled
     }
@@ -131,7 +136,9 @@ impl Retained {
             self.replaying -= again;
             self.replaying_bytes -= written.bytes_of_oldest(again);
         }
-        kept.append_to(&mut self.frames) - again
+        let new = kept.append_to(&mut self.frames) - again;
+        self.begun &= new == 0;
+        new
     }
 
     /// The transport is gone: all of it is to be written again.
@@ -260,6 +267,7 @@ impl OutboundQueue {
             self.sent += 1;
             self.writing = Writing::BETWEEN_FRAMES;
         }
+        retained.begun = false;
         retained.acknowledged += freed.frames as u64;
         self.pending_bytes -= freed.bytes;
         Ok(ResumedAt { freed, finished })

@@ -19,12 +19,25 @@ impl OutboundQueue {
         frame_bytes: usize,
         policy: OverflowPolicy,
     ) -> Result<usize, QueueFull> {
+        let shed = match policy {
+            OverflowPolicy::GiveWay => 0,
+            OverflowPolicy::DropOldest
+            | OverflowPolicy::RejectNewest
+            | OverflowPolicy::RejectBeyondWaiting => self.shed_volatile(frame_bytes, policy),
+        };
+        self.make_room_among_equals(frame_bytes, policy).map(|evicted| shed + evicted)
+    }
+
+    fn make_room_among_equals(
+        &mut self,
+        frame_bytes: usize,
+        policy: OverflowPolicy,
+    ) -> Result<usize, QueueFull> {
         match policy {
-            OverflowPolicy::RejectNewest => {
-                self.check_room(frame_bytes, self.in_flight()).map(|()| 0)
-            }
-            OverflowPolicy::RejectBeyondWaiting => {
-                self.check_room(frame_bytes, self.in_flight_again()).map(|()| 0)
+            OverflowPolicy::RejectNewest
+            | OverflowPolicy::GiveWay
+            | OverflowPolicy::RejectBeyondWaiting => {
+                self.check_room(frame_bytes, self.load_under(policy)).map(|()| 0)
             }
             // What is in flight is left out: most of it is about to be gone, and `give_back`
             // evicts what proves to be too much.
@@ -44,9 +57,11 @@ impl OutboundQueue {
     }
 
     #[cold]
-    pub(super) fn evict_excess(&mut self) -> usize {
+    pub(super) fn evict_excess(&mut self) -> u32 {
         let mut evicted = 0;
-        while self.exceeds(self.waiting_load()) && self.evict_oldest().is_some() {
+        while self.exceeds(self.waiting_load())
+            && (self.evict_volatile() || self.evict_oldest().is_some())
+        {
             evicted += 1;
         }
         evicted
@@ -83,7 +98,7 @@ impl OutboundQueue {
         }
     }
 
-    const fn replaying(&self) -> Load {
+    pub(super) const fn replaying(&self) -> Load {
         match &self.retained {
             Some(retained) => {
                 Load { frames: retained.replaying(), bytes: retained.replaying_bytes() }
@@ -104,31 +119,52 @@ impl OutboundQueue {
         load.frames > self.capacity_frames() || self.is_too_long(load)
     }
 
-    const fn is_too_long(&self, load: Load) -> bool {
+    pub(super) const fn is_too_long(&self, load: Load) -> bool {
         load.bytes > self.capacity_bytes() && load.frames > 1
     }
 
-    /// Whether there is room beside what waits and so much of what is in flight.
-    fn check_room(&self, frame_bytes: usize, in_flight: Load) -> Result<(), QueueFull> {
+    /// What counts against the capacity under a policy.
+    pub(super) fn load_under(&self, policy: OverflowPolicy) -> Load {
+        match policy {
+            OverflowPolicy::RejectNewest | OverflowPolicy::GiveWay => {
+                self.load_beside(self.in_flight())
+            }
+            OverflowPolicy::RejectBeyondWaiting => self.load_beside(self.in_flight_again()),
+            OverflowPolicy::DropOldest => self.waiting_load(),
+        }
+    }
+
+    /// What waits, and so much of what is in flight.
+    fn load_beside(&self, in_flight: Load) -> Load {
         let (waiting, again) = (self.waiting_load(), self.in_flight_again());
-        let frames = waiting.frames + in_flight.frames - again.frames;
-        let bytes = waiting.bytes + in_flight.bytes - again.bytes;
-        let load = Load { frames, bytes }.and(frame_bytes);
-        if frames >= self.capacity_frames() {
+        Load {
+            frames: waiting.frames + in_flight.frames - again.frames,
+            bytes: waiting.bytes + in_flight.bytes - again.bytes,
+        }
+    }
+
+    /// Whether there is room beside so much.
+    fn check_room(&self, frame_bytes: usize, load: Load) -> Result<(), QueueFull> {
+        if load.frames >= self.capacity_frames() {
             Err(QueueFull::Frames { capacity_frames: self.capacity_frames() })
-        } else if self.exceeds(load) {
+        } else if self.exceeds(load.and(frame_bytes)) {
             Err(QueueFull::Bytes { capacity_bytes: self.capacity_bytes() })
         } else {
             Ok(())
         }
     }
+
+    /// Whether there is room for a frame beside so much.
+    pub(super) fn has_room_beside(&self, load: Load, frame_bytes: usize) -> bool {
+        self.check_room(frame_bytes, load).is_ok()
+    }
 }
 
 impl Load {
-    const NONE: Self = Self { frames: 0, bytes: 0 };
+    pub(super) const NONE: Self = Self { frames: 0, bytes: 0 };
 
     /// With one more frame.
-    const fn and(self, frame_bytes: usize) -> Self {
+    pub(super) const fn and(self, frame_bytes: usize) -> Self {
         Self { frames: self.frames + 1, bytes: self.bytes.saturating_add(frame_bytes) }
     }
 }

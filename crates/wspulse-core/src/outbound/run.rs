@@ -50,7 +50,7 @@ impl Run {
         run.list.clear();
         run.list.extend(frames.cloned());
         run.wire_bytes = run.list.iter().map(EncodedFrame::wire_bytes).sum();
-        run.payload_bytes = run.list.iter().map(|frame| frame.payload().len()).sum();
+        run.payload_bytes = run.list.iter().map(EncodedFrame::payload_bytes).sum();
         self.0 = Some(Arc::new(run));
     }
 }

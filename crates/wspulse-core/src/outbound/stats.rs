@@ -1,6 +1,9 @@
 //! What became of the frames that a queue has accepted.
 
-/// An account of a session's outbound frames: `accepted = sent + dropped + pending`, always.
+use super::queue::OutboundQueue;
+
+/// An account of a session's outbound frames: `accepted = sent + dropped +
+/// conflated + pending`, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OutboundStats {
@@ -15,9 +18,31 @@ pub struct OutboundStats {
     pub unacknowledged: u64,
     /// Frames dropped after they had entered: for newer ones, or at the session's end.
     pub dropped: u64,
+    /// Frames that a newer one with the same key has replaced while they waited.
+    pub conflated: u64,
     /// Frames that wait.
     pub pending: u64,
     /// The bytes on the wire of the frames that are pending or unacknowledged: each counts whole,
     /// although a broadcast's are shared by all to whom it goes.
     pub held_bytes: u64,
+}
+
+impl OutboundQueue {
+    /// The account of all frames so far.
+    pub fn stats(&self) -> OutboundStats {
+        let pending = self.len() as u64;
+        let retained = self.retained.as_ref();
+        let (dropped, conflated) =
+            self.rare.as_ref().map_or((0, 0), |rare| (rare.dropped, rare.conflated));
+        OutboundStats {
+            accepted: self.sent + dropped + conflated + pending,
+            sent: self.sent,
+            acknowledged: retained.map_or(0, |retained| retained.acknowledged()),
+            unacknowledged: retained.map_or(0, |retained| retained.unacknowledged() as u64),
+            dropped,
+            conflated,
+            pending,
+            held_bytes: self.held_bytes() as u64,
+        }
+    }
 }

@@ -28,7 +28,7 @@ fn broadcast(queue: &mut OutboundQueue, wire_bytes: usize) -> usize {
 fn write(queue: &mut OutboundQueue, bytes: usize) -> usize {
     let mut batch = queue.take();
     batch.advance(bytes, |_| ());
-    queue.give_back(batch)
+    queue.give_back(batch).evicted as usize
 }
 
 fn account(queue: &OutboundQueue) -> [u64; 5] {
@@ -112,7 +112,7 @@ fn what_is_in_flight_counts_for_direct_sends() {
     assert_eq!(send(&mut queue, 41), FULL);
     assert_eq!(send(&mut queue, 40), Ok(()));
     assert_eq!(account(&queue), [2, 0, 0, 2, 100]);
-    assert_eq!(queue.give_back(batch), 0);
+    assert_eq!(queue.give_back(batch).evicted, 0);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn giving_back_drops_what_newer_frames_leave_no_room_for() {
     assert_eq!(broadcast(&mut queue, 50), 0, "what is in flight may be gone in a moment");
     batch.advance(25, |_| ());
     // 15 of the second are to be finished; of the other three two still fit beside the newest.
-    assert_eq!(queue.give_back(batch), 1);
+    assert_eq!(queue.give_back(batch).evicted, 1);
     assert_eq!(account(&queue), [6, 1, 1, 4, 110]);
 }
 

@@ -4,5 +4,6 @@ mod bytes;
 mod control_lane;
 mod gather;
 mod joined_frames;
+mod marked_frames;
 mod queue;
 mod retained_frames;

@@ -171,7 +171,7 @@ fn what_came_during_a_write_waits_behind_what_it_left() {
     let mut batch = queue.take();
     broadcast(&mut queue, 3);
     assert_eq!(written(&mut batch, FRAME_BYTES), [1]);
-    assert_eq!(queue.give_back(batch), 0);
+    assert_eq!(queue.give_back(batch).evicted, 0);
     assert_eq!(drain(&mut queue), [2, 3]);
 }
 
@@ -180,7 +180,7 @@ fn giving_back_drops_the_oldest_that_newer_frames_leave_no_room_for() {
     let mut queue = queue_of(2, &[1, 2]);
     let batch = queue.take();
     broadcast(&mut queue, 3);
-    assert_eq!(queue.give_back(batch), 1);
+    assert_eq!(queue.give_back(batch).evicted, 1);
     assert_eq!(account(&queue), [3, 0, 1, 2]);
     assert_eq!(drain(&mut queue), [2, 3]);
 }
@@ -192,7 +192,7 @@ fn giving_back_spares_the_frame_that_the_write_has_begun() {
     broadcast(&mut queue, 3);
     broadcast(&mut queue, 4);
     written(&mut batch, 1);
-    assert_eq!(queue.give_back(batch), 1);
+    assert_eq!(queue.give_back(batch).evicted, 1);
     assert_eq!(drain(&mut queue), [1, 3, 4]);
 }
 
@@ -301,6 +301,6 @@ fn an_empty_batch_changes_nothing() {
     let mut queue = OutboundQueue::new(4);
     let batch = queue.take();
     assert!(batch.is_empty());
-    assert_eq!(queue.give_back(batch), 0);
+    assert_eq!(queue.give_back(batch).evicted, 0);
     assert_eq!(account(&queue), [0; 4]);
 }

@@ -312,16 +312,16 @@ proptest! {
                     let whole = share.index(batch.len() + 1);
                     let bytes = batch.frames().take(whole).map(EncodedFrame::wire_bytes).sum::<usize>().min(bytes);
                     batch.advance(bytes, |frame| taken.push(number(frame)));
-                    let evicted = queue.give_back(batch);
+                    let evicted = queue.give_back(batch).evicted;
                     model.write(&taken);
-                    model.forget_dropped(evicted as u64);
+                    model.forget_dropped(evicted.into());
                 }
                 Step::WriteJoined(bytes) => {
                     let mut batch = queue.take();
                     let taken = write_joined(&mut batch, bytes);
-                    let evicted = queue.give_back(batch);
+                    let evicted = queue.give_back(batch).evicted;
                     model.write(&taken);
-                    model.forget_dropped(evicted as u64);
+                    model.forget_dropped(evicted.into());
                 }
                 Step::Acknowledge(share) => {
                     let newest = model.on_transport as u64;

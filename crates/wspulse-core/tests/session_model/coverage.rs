@@ -67,12 +67,22 @@ pub(crate) enum Scene {
     AnsweredPart,
     AnsweredLater,
     MessageSkipped,
+    ConflatedInPlace,
+    ConflatedBehind,
+    ConflatedOnReturn,
+    RefusedInPlace,
+    VolatileMadeRoom,
+    VolatileGoneWithTransport,
+    Expired,
+    ExpiryYielded,
+    ExpiryNoticed,
+    NoticeTakenBack,
 }
 
 static SEEN: [AtomicU64; Scene::ALL.len()] = [const { AtomicU64::new(0) }; Scene::ALL.len()];
 
 impl Scene {
-    const ALL: [Self; 63] = [
+    const ALL: [Self; 73] = [
         Self::Refused,
         Self::RefusedForBytes,
         Self::Evicted,
@@ -136,6 +146,16 @@ impl Scene {
         Self::AnsweredPart,
         Self::AnsweredLater,
         Self::MessageSkipped,
+        Self::ConflatedInPlace,
+        Self::ConflatedBehind,
+        Self::ConflatedOnReturn,
+        Self::RefusedInPlace,
+        Self::VolatileMadeRoom,
+        Self::VolatileGoneWithTransport,
+        Self::Expired,
+        Self::ExpiryYielded,
+        Self::ExpiryNoticed,
+        Self::NoticeTakenBack,
     ];
 
     pub(crate) fn seen(self) {

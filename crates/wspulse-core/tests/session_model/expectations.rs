@@ -61,7 +61,7 @@ impl Driver {
         let stats = self.queue.stats();
         assert!(self.session.is_closed() && self.told.end.is_some());
         assert!(self.told.discarded_backlog && self.queue.held() == 0);
-        assert_eq!(stats.accepted, stats.sent + stats.dropped);
+        assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.conflated);
         assert!(self.journal.is_over() && self.journal.waiting() == 0);
         assert!(self.current.is_none() && self.upgrading.is_none());
         assert_eq!(self.session.poll_timeout(), None);
@@ -96,6 +96,6 @@ impl Driver {
             (None, None, Some(deadline)) => upgrade.is_none().then_some(deadline),
             (None, None, None) => None,
         };
-        state.into_iter().chain(upgrade).min()
+        state.into_iter().chain(upgrade).chain(self.expiry_deadline()).min()
     }
 }

@@ -50,7 +50,7 @@ impl Driver {
             (None, None) => return,
         };
         for heard in socket.peer.arrive(bytes) {
-            self.client.hear(heard, env);
+            self.client.hear(self.ledger.placed(heard), env);
         }
         self.send_answers(false);
     }
@@ -65,7 +65,7 @@ impl Driver {
     ) {
         if attempt == self.client.attempt {
             for heard in socket.peer.arrive(bytes) {
-                self.client.hear(heard, env);
+                self.client.hear(self.ledger.placed(heard), env);
             }
         }
     }

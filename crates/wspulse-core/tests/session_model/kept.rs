@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use wspulse_core::OutboundStats;
 use wspulse_core::outbound::Window;
 
-/// Under a promise no frame is dropped before the end, so a frame's number is its place among all
-/// that were accepted.
+/// A frame's number is here its place among all that were written, which is what a client counts.
 pub(crate) struct Kept {
     window: Window,
     /// The bytes of each frame that was written whole at least once and is not forgotten.
@@ -71,6 +70,7 @@ impl Kept {
         assert!(fits || self.frames.is_empty(), "the window is kept to");
         self.frames.push_back(bytes);
         self.on_transport += 1;
+        self.begun_at_loss = false;
     }
 
     pub(crate) fn rewind(&mut self, begun: bool) {
@@ -106,6 +106,7 @@ impl Kept {
         self.frames.drain(..old);
         self.forgotten = u32::try_from(number).unwrap();
         self.acknowledged += freed;
+        self.begun_at_loss = false;
     }
 
     pub(crate) fn discard(&mut self) {

@@ -6,21 +6,31 @@ use wspulse_core::OutboundStats;
 use wspulse_core::outbound::{FRAME_LOSSES_MAX, OverflowPolicy, Window};
 
 use crate::kept::Kept;
+use crate::marks::Marks;
+use crate::socket::Heard;
 
 pub(crate) struct Ledger {
-    capacity: Capacity,
+    pub(crate) capacity: Capacity,
     /// By number: every frame has one fate, once.
     fates: Vec<Fate>,
     /// The frames that have no fate yet, in the order of their acceptance.
-    pending: VecDeque<Pending>,
+    pub(crate) pending: VecDeque<Pending>,
+    /// By number: where a frame stands among all that the client may get. Without a promise that is
+    /// its place in the queue, with one how many were written before it.
+    places: Vec<u32>,
+    /// So many places were given away, without a promise.
+    places_given: u32,
+    /// With one: the numbers of the frames that were written whole, in that order.
+    written: Vec<u32>,
     /// The peer has a part of the oldest pending frame.
     begun: bool,
     /// How many transports were lost in the middle of the oldest pending frame.
-    losses: u8,
+    pub(crate) losses: u8,
     /// During a write, how many of the oldest pending frames are the writer's.
-    in_write: Option<usize>,
+    pub(crate) in_write: Option<usize>,
     sent: u64,
     dropped: u64,
+    conflated: u64,
     /// What is written and may not have arrived, under a promise.
     pub(crate) kept: Option<Kept>,
 }
@@ -33,16 +43,18 @@ pub(crate) struct Capacity {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Pending {
+pub(crate) struct Pending {
     number: u32,
-    bytes: usize,
+    pub(crate) bytes: usize,
+    pub(crate) marks: Marks,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Pending,
     Sent,
     Dropped,
+    Conflated,
 }
 
 impl Ledger {
@@ -51,11 +63,15 @@ impl Ledger {
             capacity,
             fates: Vec::new(),
             pending: VecDeque::new(),
+            places: Vec::new(),
+            places_given: 0,
+            written: Vec::new(),
             begun: false,
             losses: 0,
             in_write: None,
             sent: 0,
             dropped: 0,
+            conflated: 0,
             kept: window.map(Kept::new),
         }
     }
@@ -66,29 +82,72 @@ impl Ledger {
 
     /// Whether a frame of so many bytes would be refused, and whether that is for its bytes.
     pub(crate) fn refuses(&self, policy: OverflowPolicy, bytes: usize) -> (bool, bool) {
-        let held = match policy {
-            // What is being written cannot make room, but it takes some.
-            OverflowPolicy::RejectNewest if self.in_write.is_some() => 0,
-            OverflowPolicy::RejectNewest
-            | OverflowPolicy::RejectBeyondWaiting
-            | OverflowPolicy::DropOldest => self.held(),
-        };
-        let (frames, waiting) = self.load(held);
+        let (frames, waiting) = self.load_under(policy);
         let by_frames = frames >= self.capacity.frames;
         let by_bytes = !by_frames && frames > 0 && waiting + bytes > self.capacity.bytes;
         let refuses = policy != OverflowPolicy::DropOldest && (by_frames || by_bytes);
         (refuses, by_bytes)
     }
 
+    /// What counts against the capacity.
+    pub(crate) fn load_under(&self, policy: OverflowPolicy) -> (usize, usize) {
+        let held = match policy {
+            // What is being written cannot make room, but it takes some.
+            OverflowPolicy::RejectNewest | OverflowPolicy::GiveWay if self.in_write.is_some() => 0,
+            OverflowPolicy::RejectNewest
+            | OverflowPolicy::GiveWay
+            | OverflowPolicy::RejectBeyondWaiting
+            | OverflowPolicy::DropOldest => self.held(),
+        };
+        self.load(held)
+    }
+
     /// The next number is accepted.
-    pub(crate) fn accept(&mut self, bytes: usize) {
-        self.pending.push_back(Pending { number: self.next_number(), bytes });
+    pub(crate) fn accept(&mut self, bytes: usize, marks: Marks) {
+        self.pending.push_back(Pending { number: self.next_number(), bytes, marks });
         self.fates.push(Fate::Pending);
+        self.places.push(self.places_given);
+        self.places_given += 1;
+    }
+
+    /// The next number is accepted, in the place of a frame that is gone for it.
+    pub(crate) fn accept_in_place(&mut self, index: usize, bytes: usize) {
+        let number = self.next_number();
+        let older = std::mem::replace(&mut self.pending[index].number, number);
+        self.pending[index].bytes = bytes;
+        self.fates.push(Fate::Pending);
+        self.places.push(self.places[older as usize]);
+        self.settle(older, Fate::Conflated);
+    }
+
+    /// Takes a frame out of those that wait.
+    pub(crate) fn remove(&mut self, index: usize, fate: Fate) {
+        if index == 0 && self.in_write.is_none() {
+            self.losses = 0;
+        }
+        let frame = self.pending.remove(index).unwrap();
+        self.settle(frame.number, fate);
+    }
+
+    /// A frame that was heard, by its place instead of its number.
+    pub(crate) fn placed(&self, heard: Heard) -> Heard {
+        match heard {
+            Heard::Data(number) => Heard::Data(self.places[number as usize]),
+            heard @ (Heard::Control(_) | Heard::Ping(_)) => heard,
+        }
+    }
+
+    /// Under a promise: this is the next frame that is written, if it is written.
+    fn place_next(&mut self, number: u32) {
+        if self.kept.is_some() {
+            self.places[number as usize] = u32::try_from(self.sent).unwrap();
+        }
     }
 
     /// The next number is accepted and dropped at once.
     pub(crate) fn accept_and_drop(&mut self) {
         self.fates.push(Fate::Dropped);
+        self.places.push(0);
         self.dropped += 1;
     }
 
@@ -115,7 +174,7 @@ impl Ledger {
         self.in_write = Some(new);
     }
 
-    fn replaying(&self) -> usize {
+    pub(crate) fn replaying(&self) -> usize {
         self.kept.as_ref().map_or(0, Kept::replaying)
     }
 
@@ -124,12 +183,14 @@ impl Ledger {
         if let Some(kept) = &mut self.kept
             && kept.replaying() > 0
         {
-            return kept.written_again(number);
+            return kept.written_again(self.places[number as usize]);
         }
         let next = self.pending.pop_front().expect("only what was accepted is written");
         assert_eq!(next.number, number, "in the order of their acceptance, each once");
+        self.place_next(number);
         if let Some(kept) = &mut self.kept {
-            kept.written(number, next.bytes);
+            kept.written(self.places[number as usize], next.bytes);
+            self.written.push(number);
         }
         if let Some(frames) = &mut self.in_write {
             *frames -= 1;
@@ -139,10 +200,16 @@ impl Ledger {
         self.losses = 0;
     }
 
-    /// The write is over; tells how many frames must go because newer ones came meanwhile.
-    pub(crate) fn end_write(&mut self, begun: bool) -> usize {
-        self.in_write = None;
+    /// The write is over; tells how many frames must go because newer ones came meanwhile, and how
+    /// many have made way for newer ones of their keys.
+    pub(crate) fn end_write(&mut self, begun: bool) -> (usize, usize) {
+        let returned = self.in_write.take().unwrap_or_default();
         self.begun = begun;
+        let conflated = self.conflate_returned(returned);
+        (self.evict_excess(), conflated)
+    }
+
+    fn evict_excess(&mut self) -> usize {
         if self.kept.is_some() {
             // What came meanwhile was let in knowing this.
             return 0;
@@ -154,7 +221,10 @@ impl Ledger {
             if frames <= self.capacity.frames && !too_long {
                 return evicted;
             }
-            self.drop_oldest();
+            match self.oldest_volatile() {
+                Some(index) => self.remove(index, Fate::Dropped),
+                None => self.drop_oldest(),
+            }
             evicted += 1;
         }
     }
@@ -167,11 +237,12 @@ impl Ledger {
         let half_written = match again.map(Kept::written_to_transport) {
             _ if !begun => None,
             // Some transport has taken it before.
-            Some(number) => Some((u32::try_from(number).unwrap(), false)),
+            Some(place) => Some((self.written[usize::try_from(place).unwrap()], false)),
             None => {
                 self.losses += 1;
                 let is_dropped = self.losses == FRAME_LOSSES_MAX;
                 let number = self.pending.front().unwrap().number;
+                self.place_next(number);
                 if is_dropped {
                     self.drop_oldest();
                 }
@@ -194,6 +265,7 @@ impl Ledger {
         kept.resume_at(number);
         if number > self.sent {
             let finished = self.pending.pop_front().unwrap();
+            self.written.push(finished.number);
             self.settle(finished.number, Fate::Sent);
             self.losses = 0;
         }
@@ -239,7 +311,9 @@ impl Ledger {
         assert_eq!(stats.held_bytes, (self.load(0).1 + kept_bytes) as u64, "held bytes");
         assert_eq!(stats.sent, self.sent, "sent");
         assert_eq!(stats.dropped, self.dropped, "dropped");
-        assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.pending);
+        assert_eq!(stats.conflated, self.conflated, "conflated");
+        let gone = stats.sent + stats.dropped + stats.conflated;
+        assert_eq!(stats.accepted, gone + stats.pending);
         if let Some(kept) = &self.kept {
             kept.check(stats);
             // So many may come while as many as the window lets through are being written.
@@ -254,7 +328,7 @@ impl Ledger {
     }
 
     /// How many of the oldest pending frames cannot be dropped for others.
-    fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.in_write.unwrap_or(usize::from(self.begun && self.replaying() == 0))
     }
 
@@ -281,6 +355,7 @@ impl Ledger {
             Fate::Pending => unreachable!("no fate is pending"),
             Fate::Sent => self.sent += 1,
             Fate::Dropped => self.dropped += 1,
+            Fate::Conflated => self.conflated += 1,
         }
     }
 }

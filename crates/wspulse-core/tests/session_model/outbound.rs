@@ -13,53 +13,79 @@ use crate::asking::Peer;
 use crate::coverage::Scene;
 use crate::driver::Driver;
 use crate::env::Env;
+use crate::marks::{Marks, Placed};
 use crate::socket::{data_frame, number_in};
 
 impl Driver {
     /// A producer's frame, as long as the connection has not ended.
-    pub(crate) fn push(&mut self, policy: OverflowPolicy, filling_bytes: usize) {
+    pub(crate) fn push(&mut self, policy: OverflowPolicy, filling_bytes: usize, marks: Marks) {
         if self.told.gap {
             return;
         }
-        let frame = data_frame(self.ledger.next_number(), filling_bytes);
+        let policy = if marks.is_volatile { OverflowPolicy::GiveWay } else { policy };
+        if marks.is_volatile && self.session.is_suspended() {
+            self.drop_newest();
+            return;
+        }
+        let frame = data_frame(self.ledger.next_number(), filling_bytes, marks);
         let bytes = frame.wire_bytes();
         let was_empty = self.queue.is_empty();
-        let pushed = self.queue.push(frame, policy);
-        let (refuses, by_bytes) = self.ledger.refuses(policy, bytes);
-        assert_eq!(pushed.is_err(), refuses, "refusals");
-        let pushed = match pushed {
-            Ok(pushed) => pushed,
+        let pushed = if marks.is_plain() {
+            self.queue.push(frame, policy).map(|pushed| {
+                assert_eq!(pushed.was_empty, was_empty);
+                Placed { evicted: pushed.evicted, conflated: false }
+            })
+        } else {
+            self.queue
+                .push_marked(frame, policy)
+                .map(|pushed| Placed { evicted: pushed.evicted, conflated: pushed.conflated })
+        };
+        let begun = self.ledger.is_begun();
+        let expected = self.ledger.push(policy, bytes, marks);
+        assert_eq!(pushed.is_err(), expected.is_err(), "refusals");
+        let Placed { evicted, .. } = match pushed {
+            Ok(pushed) => {
+                assert_eq!(Ok(pushed), expected, "evictions, and what a key replaces");
+                pushed
+            }
             Err(full) => {
-                assert_eq!(matches!(full, QueueFull::Bytes { .. }), by_bytes, "the bound is told");
+                let by_bytes = matches!(full, QueueFull::Bytes { .. });
+                assert_eq!(Err(by_bytes), expected, "the bound is told");
                 Scene::Refused.seen_if(!by_bytes);
                 Scene::RefusedForBytes.seen_if(by_bytes);
                 if policy == OverflowPolicy::RejectBeyondWaiting {
                     self.lose_newest();
+                } else if marks.is_volatile {
+                    self.drop_newest();
                 }
                 return;
             }
         };
-        let begun = self.ledger.is_begun();
-        let evicted =
-            if policy == OverflowPolicy::DropOldest { self.ledger.make_room(bytes) } else { 0 };
         Scene::Evicted.seen_if(evicted > 0);
         Scene::EvictedForBytes.seen_if(evicted > 1);
         Scene::EvictedBehindHalfWritten.seen_if(evicted > 0 && begun);
-        self.ledger.accept(bytes);
-        assert_eq!(pushed.was_empty, was_empty);
         self.woken |= was_empty || (self.ledger.kept.is_some() && self.queue.is_writable());
-        assert_eq!(pushed.evicted, evicted, "evictions");
         self.ledger.check(self.queue.stats());
     }
 
     /// There is nobody to give a broadcast back to: it is lost, and nothing may follow it.
     fn lose_newest(&mut self) {
         Scene::GapForWantOfRoom.seen();
+        self.drop_newest();
+        self.told.gap = true;
+        self.asked.push(Disconnect::FramesLost);
+    }
+
+    fn drop_newest(&mut self) {
         self.queue.drop_newest();
         self.ledger.accept_and_drop();
         self.ledger.check(self.queue.stats());
-        self.told.gap = true;
-        self.asked.push(Disconnect::FramesLost);
+    }
+
+    /// The session waits for its client: volatile frames do not.
+    pub(crate) fn drop_volatile(&mut self) {
+        assert_eq!(self.queue.drop_volatile(), self.ledger.drop_volatile());
+        self.ledger.check(self.queue.stats());
     }
 
     /// Writes until nothing is left that may be written, or the socket is full.
@@ -142,7 +168,7 @@ impl Driver {
         };
         for _ in 0..env.up_to(self.queue.capacity_frames() + 1) {
             let policy = env.pick(&policies);
-            self.push(policy, 0);
+            self.push(policy, 0, Marks::any(env));
         }
     }
 
@@ -170,9 +196,10 @@ impl Driver {
             asking.written(sent.len(), taken, env.now);
         }
         if was_taken {
-            let evicted = self.queue.give_back(batch);
-            Scene::EvictedAfterWrite.seen_if(evicted > 0);
-            assert_eq!(evicted, self.ledger.end_write(begun > 0), "evictions after a write");
+            let returned = self.queue.give_back(batch);
+            Scene::EvictedAfterWrite.seen_if(returned.evicted > 0);
+            let gone = (returned.evicted as usize, returned.conflated as usize);
+            assert_eq!(gone, self.ledger.end_write(begun > 0), "who goes after a write");
         }
         self.ledger.check(self.queue.stats());
         (taken < offered, sent.len())

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use wspulse_core::codec::{Codec, DecodeError, EncodeError, InboundMessage};
 use wspulse_core::protocol::Control;
-use wspulse_core::{EncodedFrame, MessageKind};
+use wspulse_core::{EncodedFrame, Frame, MessageKind, Outgoing};
 
 use crate::env::Env;
+use crate::marks::Marks;
 
 pub(crate) struct Socket {
     pub(crate) takes: Takes,
@@ -176,11 +178,39 @@ fn whole_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
 }
 
 /// A data frame that carries its number and a filling that follows from it.
-pub(crate) fn data_frame(number: u32, filling_bytes: usize) -> EncodedFrame {
+pub(crate) fn data_frame(number: u32, filling_bytes: usize, marks: Marks) -> EncodedFrame {
     let [.., low] = number.to_be_bytes();
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(4 + filling_bytes, low);
-    EncodedFrame::from_payload(MessageKind::Binary, &payload)
+    if marks.is_plain() {
+        return EncodedFrame::from_payload(MessageKind::Binary, &payload);
+    }
+    let frame = Frame::default().with_payload(payload);
+    let outgoing = match marks.key {
+        None => Outgoing::from(frame),
+        Some(key) => frame.conflate(char::from(key).to_string()),
+    };
+    let outgoing = if marks.is_volatile { outgoing.volatile() } else { outgoing };
+    let marks = outgoing.marks().expect("it is marked");
+    EncodedFrame::encode_marked(&Raw, &outgoing.frame, marks).expect("bytes are bytes")
+}
+
+/// The payload, as it is.
+struct Raw;
+
+impl Codec for Raw {
+    fn kind(&self, _: &Frame) -> MessageKind {
+        MessageKind::Binary
+    }
+
+    fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.extend_from_slice(frame.payload());
+        Ok(())
+    }
+
+    fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
+        Ok(Frame::default().with_payload(message.into_bytes()))
+    }
 }
 
 pub(crate) fn number_in(payload: &[u8]) -> u32 {

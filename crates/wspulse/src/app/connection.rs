@@ -1,6 +1,9 @@
 //! A handle to one connection, and what its task shares with the rest of the server.
 
 mod rooms;
+mod sending;
+
+mod expiry;
 
 use std::any::Any;
 use std::fmt;
@@ -12,12 +15,12 @@ use bytestring::ByteString;
 use wspulse_core::codec::Codec;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, Frame, OutboundStats};
 
+use crate::app::request::Request;
 use crate::app::room::Room;
 use crate::app::server::Server;
-use crate::membership::mailbox::Outcome;
+use crate::membership::mailbox::Waiter;
 use crate::membership::shared::{ConnectionShared, ConnectionState};
-use crate::observe::metrics::{DropReason, Limit};
-use crate::settings::error::{NotAcknowledged, SendError};
+use crate::settings::error::NotAcknowledged;
 
 /// A connection: one client's session in its rooms, across all its transports.
 ///
@@ -100,43 +103,10 @@ impl Connection {
         self.shared.connected_at
     }
 
-    /// What became of the frames sent to it: `accepted = sent + dropped + pending`.
+    /// What became of the frames sent to it: `accepted = sent + dropped + conflated +
+    /// pending`.
     pub fn outbound_stats(&self) -> OutboundStats {
         self.shared.mailbox.stats()
-    }
-
-    /// Queues a frame for this connection, without waiting. While it is suspended a full buffer
-    /// drops its oldest frames, unless delivery is promised.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::Closed`] after its end; [`SendError::Encode`] if the codec cannot express the
-    /// frame; [`SendError::Full`] if its send buffer is full, and it is connected or delivery is
-    /// promised, or if all send buffers together are and its own oldest frames cannot make room.
-    pub fn send(&self, frame: Frame) -> Result<(), SendError> {
-        if self.state() == ConnectionState::Closed {
-            return Err(SendError::Closed { frame });
-        }
-        let codecs = self.server().codecs();
-        let encoded = match codecs.encode(self.shared.mailbox.codec(), &frame) {
-            Ok(encoded) => encoded,
-            Err(source) => return Err(SendError::Encode { frame, source }),
-        };
-        let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
-            return Err(SendError::Closed { frame });
-        };
-        self.shared.count_dropped(offered.evicted, DropReason::Evicted);
-        match offered.outcome {
-            Outcome::Queued => Ok(()),
-            Outcome::QueuedAtServerLimit => {
-                self.shared.report_limit(Limit::QueuedBytes);
-                Ok(())
-            }
-            Outcome::Refused(limit) => {
-                self.shared.count_refused(limit, DropReason::Rejected);
-                Err(SendError::Full { frame, limit })
-            }
-        }
     }
 
     /// Waits until the client has acknowledged all that was sent to it before this call, broadcasts
@@ -145,7 +115,9 @@ impl Connection {
     ///
     /// An acknowledgement says that the client's WebSocket endpoint has the frames, not that its
     /// application has seen them. It may take a second longer than the way there and back, as the
-    /// server does not ask for each frame.
+    /// server does not ask for each frame. It does not wait for frames that newer ones with their
+    /// [key](crate::Frame::conflate) have replaced, nor for [volatile](crate::Frame::volatile) ones that
+    /// were dropped.
     ///
     /// ```
     /// # async fn alarm(conn: &wspulse::Connection, frame: wspulse::Frame) -> Result<(), Box<dyn std::error::Error>> {
@@ -157,16 +129,38 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`NotAcknowledged`] if it cannot be known, or if the connection ends before.
+    /// [`NotAcknowledged`] if it cannot be known, or if the connection ends before. A callback of this
+    /// very connection hears of [`NotAcknowledged::Overloaded`] if more waits behind it than
+    /// [`read_ahead`](crate::ServerBuilder::read_ahead) allows.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: it only watches.
     pub async fn acknowledged(&self) -> Result<(), NotAcknowledged> {
-        match self.shared.mailbox.await_acknowledgement()? {
+        match self.shared.mailbox.await_acknowledgement(Waiter::here(&self.shared))? {
             None => Ok(()),
             Some(answer) => answer.await.unwrap_or(Err(NotAcknowledged::Closed)),
         }
+    }
+
+    /// Asks the client: sends the frame and waits for the reply, which is a frame with the same id and
+    /// the event `reply`, or `error` ([`reply_events`](crate::ServerBuilder::reply_events)). A frame
+    /// without an id is given one. The reply is not given to `on_message`. A resumed session goes on
+    /// waiting.
+    ///
+    /// A callback may await its own client: the reply is read although messages wait behind the
+    /// callback, up to [`read_ahead`](crate::ServerBuilder::read_ahead).
+    ///
+    /// ```
+    /// # async fn ask(conn: &wspulse::Connection) -> Result<(), Box<dyn std::error::Error>> {
+    /// let question = wspulse::Frame::new("position");
+    /// let reply = conn.request(question).within(std::time::Duration::from_secs(5)).await?;
+    /// let (x, y): (f64, f64) = reply.to_json()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, frame: Frame) -> Request {
+        Request::new(self.clone(), frame)
     }
 
     /// Ends the connection: from now on it is in no room and accepts no frame. What was accepted

@@ -6,9 +6,10 @@ mod user;
 use std::fmt;
 use std::sync::Arc;
 
-use wspulse_core::Frame;
+use wspulse_core::{Frame, Outgoing};
 
 use crate::app::connection::Connection;
+use crate::app::request::RoomRequest;
 use crate::app::server::{FanOut, Server};
 use crate::membership::{Group, Kind};
 use crate::settings::error::BroadcastError;
@@ -41,6 +42,10 @@ impl Room {
         Self { server, reference: Reference::Group(group) }
     }
 
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// The room's id.
     pub fn id(&self) -> &str {
         match &self.reference {
@@ -49,7 +54,7 @@ impl Room {
         }
     }
 
-    fn group(&self) -> Option<Arc<Group>> {
+    pub(super) fn group(&self) -> Option<Arc<Group>> {
         match &self.reference {
             Reference::Group(group) if group.len() > 0 => Some(Arc::clone(group)),
             Reference::Group(_) | Reference::Name(_) => self.server.group(Kind::Room, self.id()),
@@ -61,8 +66,8 @@ impl Room {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn broadcast(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.group(), frame, None)
+    pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out(self.group(), frame.into(), None)
     }
 
     /// Queues a frame for all members but one, as [`Server::broadcast_except`] does.
@@ -73,9 +78,27 @@ impl Room {
     pub fn broadcast_except(
         &self,
         excluded: &Connection,
-        frame: Frame,
+        frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.group(), frame, Some(excluded.shared()))
+        self.server.fan_out(self.group(), frame.into(), Some(excluded.shared()))
+    }
+
+    /// Asks all members, each of which answers for itself, as [`Connection::request`] asks one.
+    ///
+    /// ```
+    /// # async fn vote(room: wspulse::Room) -> Result<(), Box<dyn std::error::Error>> {
+    /// let question = wspulse::Frame::new("vote").json("lunch at noon?")?;
+    /// for (member, answer) in room.request(question).within(std::time::Duration::from_secs(10)).await? {
+    ///     match answer {
+    ///         Ok(reply) => println!("{}: {}", member.id(), reply.to_json::<bool>()?),
+    ///         Err(error) => println!("{}: {error}", member.id()),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, frame: Frame) -> RoomRequest {
+        RoomRequest::new(self.clone(), frame)
     }
 
     /// The members at this instant, suspended ones included, in no particular order.

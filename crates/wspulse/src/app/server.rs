@@ -1,5 +1,6 @@
 //! The server: a handle that everything else is reached from.
 
+mod drain;
 mod fan_out;
 mod lifecycle;
 
@@ -11,23 +12,24 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use wspulse_core::session::SessionConfig;
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, Frame};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 
 use crate::app::builder::{ServerBuilder, boxed_connect};
 use crate::app::connection::Connection;
 use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture};
+use crate::app::request::RequestCounter;
 use crate::app::room::{Room, User};
 use crate::ground::panics;
 use crate::ground::ping_schedule::PingSchedule;
 use crate::ground::queued_bytes::QueuedBytes;
-use crate::ground::reentrancy::InCallback;
 use crate::ground::runtimes::Runtimes;
 use crate::ground::shutdown::DrainDeadline;
 use crate::ground::sync::Mutex;
 use crate::ground::throttle::Throttle;
+use crate::membership::folding::Folding;
 use crate::membership::registry::Registry;
 use crate::membership::turns::Turns;
-use crate::membership::{Group, Kind};
+use crate::membership::{Group, Kind, Outfit};
 use crate::observe::meter::Meter;
 use crate::settings::codecs::Codecs;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
@@ -66,7 +68,9 @@ struct Inner {
     turns: Turns,
     other_rooms: Mutex<Throttle>,
     too_many_rooms: Mutex<Throttle>,
+    presence_failures: Mutex<Throttle>,
     blocking: Blocking,
+    requests: RequestCounter,
     /// Gives broadcasts to all connections one order.
     everybody: Mutex<()>,
 }
@@ -140,10 +144,12 @@ impl Server {
             tracing::warn!("every origin may connect; see ServerBuilder::check_origin");
         }
         let meter = Meter::new(options.metrics.take());
-        let session_config = Arc::new(options.session_config());
-        let registry = Registry::new(&options.admission);
+        let expiry_notice = callbacks.expiring.as_ref().map(|_| options.auth.expiry_notice);
+        let session_config = Arc::new(options.session_config(expiry_notice));
+        let registry = Registry::new(&options.admission, &options.rooms);
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
+        let requests = RequestCounter::new(options.requests.answers_failures);
         Ok(Self {
             inner: Arc::new(Inner {
                 made_at: Instant::now(),
@@ -163,7 +169,9 @@ impl Server {
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
                 too_many_rooms: Mutex::default(),
+                presence_failures: Mutex::default(),
                 blocking: Blocking::default(),
+                requests,
                 everybody: Mutex::default(),
             }),
         })
@@ -175,11 +183,12 @@ impl Server {
     ///
     /// [`SendError::NotFound`] if there is none, also after [`close`](Self::close); else see
     /// [`Connection::send`].
-    pub fn send(&self, id: &str, frame: Frame) -> Result<(), SendError> {
-        match self.connection(id) {
-            Some(connection) => connection.send(frame),
-            None => Err(SendError::NotFound { frame, id: id.to_owned() }),
+    pub fn send(&self, id: &str, frame: impl Into<Outgoing>) -> Result<(), SendError> {
+        if let Some(connection) = self.connection(id) {
+            return connection.send(frame);
         }
+        let frame = frame.into().into_frame();
+        Err(SendError::NotFound { frame, id: id.to_owned() })
     }
 
     /// Ends the connection with this id, past any resume window, with close code 1000 and the
@@ -280,34 +289,9 @@ impl Server {
         Room::new(self.clone(), id.into())
     }
 
-    /// Closes the server: takes no more clients (they get 503), ends every connection with close
-    /// code 1001, and waits until what was accepted is written, the clients have answered and all
-    /// callbacks have returned. What is not done within the
-    /// [drain timeout](ServerBuilder::drain_timeout) is given up. When it returns, no task of this
-    /// server is left. Every caller waits for the same end.
-    ///
-    /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
-    /// it. So closing takes at most two drain timeouts; where connections of one id wait for each
-    /// other's `on_disconnect`, one more for each of them but the first. They are five at the most,
-    /// so it is never more than six. Time in which the process was stopped comes on top.
-    ///
-    /// Called inside one of this server's own callbacks it only starts closing: the callback that
-    /// it would wait for is its caller.
-    ///
-    /// # Cancel safety
-    ///
-    /// Once polled, closing goes on without the future; another call waits for it.
-    pub async fn close(&self) {
-        let deadline = Instant::now() + self.inner.options.drain_timeout;
-        if self.inner.registry.close(deadline, &self.inner.meter) {
-            self.inner.drain_deadline.set(deadline);
-            self.deliver_lifecycle();
-            self.inner.tasks.close();
-        }
-        if InCallback::of(self.address()) {
-            return;
-        }
-        self.inner.tasks.wait().await;
+    #[inline]
+    pub(crate) fn requests(&self) -> &RequestCounter {
+        &self.inner.requests
     }
 
     /// Tells this server from others, as long as it lives.
@@ -322,6 +306,19 @@ impl Server {
     /// The group of this kind and name, if it has members.
     pub(crate) fn group(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
         self.inner.registry.groups().find(kind, name)
+    }
+
+    /// What new rooms get.
+    pub(crate) fn outfit(&self) -> &Outfit {
+        self.inner.registry.groups().outfit()
+    }
+
+    pub(crate) fn folding(&self) -> &Folding {
+        self.outfit().folding()
+    }
+
+    pub(crate) fn presence_failures(&self) -> &Mutex<Throttle> {
+        &self.inner.presence_failures
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -378,13 +375,15 @@ mod tests {
 
     use tokio::io::duplex;
 
+    use wspulse_core::Frame;
+
     use super::*;
     use crate::wire::transport::{Upgradable, Upgrade};
 
     fn enter(server: &Server, room: &str, id: &str) {
         let (stream, _) = duplex(64);
         let upgrade = Upgrade::ready(Upgradable::new(stream, &[]));
-        server.register(Admission::room(room).id(id), None, upgrade).expect("let in");
+        server.register(Admission::room(room).id(id), None, upgrade, None).expect("let in");
     }
 
     #[tokio::test]

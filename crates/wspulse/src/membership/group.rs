@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wspulse_core::EncodedFrame;
+use wspulse_core::{EncodedFrame, Overflow};
 
+use super::extras::Extras;
+use super::history::Prepared;
 use super::memberships::NotJoined;
 use super::present::Present;
 use super::waves::{RunningWaves, Waves};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
 use crate::ground::sync::{AtomicBool, AtomicUsize, Mutex};
-use crate::membership::mailbox::{Notice, Offered};
+use crate::membership::mailbox::{HasEnded, Mailbox, Notice, Offered};
 use crate::membership::shared::ConnectionShared;
 use crate::observe::meter::Meter;
 use crate::settings::codecs::CodecSet;
@@ -22,6 +24,7 @@ use crate::settings::representations::Representations;
 pub(crate) struct Group {
     kind: Kind,
     name: Arc<str>,
+    pub(super) has_extras: bool,
     pub(super) inner: Mutex<Inner>,
     /// As the list is long; written under the lock, for those to read who do not wait for a fan-out.
     len: AtomicUsize,
@@ -52,12 +55,14 @@ pub(super) struct Inner {
     pub(super) list: Vec<Arc<ConnectionShared>>,
     present: Present,
     pub(super) waves: Waves,
+    pub(super) extras: Option<Box<Extras>>,
 }
 
 /// How a broadcast is queued.
 #[derive(Clone, Copy)]
 pub(crate) struct Queueing<'a> {
-    pub(crate) overflow: Overflow,
+    pub(crate) overflow: OverflowInterest,
+    pub(crate) terms: Terms,
     pub(crate) queued_bytes: Option<&'a QueuedBytes>,
 }
 
@@ -69,14 +74,6 @@ pub(crate) struct Addressed<'a> {
     pub(crate) queueing: Queueing<'a>,
 }
 
-/// The groups and connections of an audience, found.
-pub(crate) struct Addressees {
-    /// In the order in which they were named, each once.
-    pub(crate) groups: Vec<Arc<Group>>,
-    pub(crate) excluded: Vec<Arc<Group>>,
-    pub(crate) excluded_connections: Vec<Arc<ConnectionShared>>,
-}
-
 /// What a broadcast to one group did.
 #[derive(Default)]
 pub(crate) struct Pushed {
@@ -86,6 +83,8 @@ pub(crate) struct Pushed {
     pub(crate) suspended: usize,
     /// How many frames were dropped, older ones or this one.
     pub(crate) dropped: usize,
+    /// How many older frames it has replaced.
+    pub(crate) conflated: usize,
     /// Those for whom there was no room without dropping something, if that is of interest.
     pub(crate) overflowed: Vec<(Arc<ConnectionShared>, Offered)>,
 }
@@ -93,7 +92,12 @@ pub(crate) struct Pushed {
 impl Pushed {
     /// Counts what became of the frame at one member.
     #[inline]
-    fn count(&mut self, member: &Arc<ConnectionShared>, offered: Offered, overflow: Overflow) {
+    fn count(
+        &mut self,
+        member: &Arc<ConnectionShared>,
+        offered: Offered,
+        overflow: OverflowInterest,
+    ) {
         self.members += 1;
         self.suspended += usize::from(offered.is_suspended);
         if offered.has_overflowed() {
@@ -106,13 +110,14 @@ impl Pushed {
         &mut self,
         member: &Arc<ConnectionShared>,
         offered: Offered,
-        overflow: Overflow,
+        overflow: OverflowInterest,
     ) {
         let is_refused = offered.is_refused();
         self.members -= usize::from(is_refused);
         self.suspended -= usize::from(is_refused && offered.is_suspended);
         self.dropped += offered.evicted + usize::from(is_refused);
-        if overflow == Overflow::Listed {
+        self.conflated += offered.conflated;
+        if overflow == OverflowInterest::Listed {
             self.overflowed.push((Arc::clone(member), offered));
         }
     }
@@ -120,17 +125,27 @@ impl Pushed {
 
 /// Whether anybody wants to know who dropped a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overflow {
+pub(crate) enum OverflowInterest {
     Listed,
     Ignored,
 }
 
+/// On which terms a frame is queued.
+#[derive(Clone, Copy)]
+pub(crate) enum Terms {
+    /// Those of nearly all broadcasts.
+    Plain,
+    /// It is marked, or its sender or the server has said what a full buffer makes of it.
+    Marked(Option<Overflow>),
+}
+
 impl Group {
-    pub(crate) fn new(kind: Kind, name: &str) -> Self {
+    pub(crate) fn new(kind: Kind, name: &str, extras: Option<Box<Extras>>) -> Self {
         Self {
             kind,
             name: name.into(),
-            inner: Mutex::default(),
+            has_extras: extras.is_some(),
+            inner: Mutex::new(Inner { extras, ..Inner::default() }),
             len: AtomicUsize::new(0),
             listing: Listing::default(),
         }
@@ -158,11 +173,21 @@ impl Group {
     pub(crate) fn join(
         self: &Arc<Self>,
         connection: &Arc<ConnectionShared>,
+        mut prepared: Prepared,
     ) -> Result<Option<RunningWaves>, NotJoined> {
         let mut inner = self.inner.lock();
+        if let Some(history) = inner.history() {
+            history.settle(connection.mailbox.codec(), &mut prepared);
+        }
         connection.enter(self, inner.list.len())?;
         inner.present.join(connection.mailbox.codec());
         inner.list.push(Arc::clone(connection));
+        if let Some(history) = inner.history() {
+            history.give(connection, prepared);
+        }
+        if let Some(presence) = inner.presence() {
+            presence.join(self, connection);
+        }
         let members = inner.list.len();
         self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
@@ -179,10 +204,18 @@ impl Group {
         if let Some(moved) = inner.list.get(slot) {
             moved.move_to(self, slot);
         }
+        if let Some(presence) = inner.presence() {
+            presence.leave(self, connection);
+        }
         if inner.list.len() < inner.list.capacity() / 4 {
             inner.list.shrink_to_fit();
         }
         let members = inner.list.len();
+        if members == 0
+            && let Some(history) = inner.history()
+        {
+            history.clear();
+        }
         self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
         true
@@ -191,7 +224,11 @@ impl Group {
     /// Gives every member a reference to the frame, on a server that has one codec.
     pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> Pushed {
         let Addressed { excluded, queueing } = addressed;
-        self.inner.lock().push(queueing, |member| is_same(excluded, member), |_| Some(frame))
+        let inner = &mut *self.inner.lock();
+        if let Some(history) = inner.live_history() {
+            history.record(frame);
+        }
+        inner.push(queueing, |member| is_same(excluded, member), |_| Some(frame))
     }
 
     /// Gives every member a reference to the frame in its own codec, if it was made in all that are
@@ -205,12 +242,15 @@ impl Group {
         let inner = &mut *self.inner.lock();
         let left_out = addressed.excluded.filter(|excluded| excluded.is_in(self));
         let left_out = left_out.map(|member| member.mailbox.codec());
-        let present = inner.present.among(inner.list.len(), left_out);
+        let present = inner.present.among(inner.list.len(), left_out).union(inner.expected());
         let missing = present.without(frames.made());
         if !missing.is_empty() {
             return Err(missing);
         }
         let Addressed { excluded, queueing } = addressed;
+        if let Some(history) = inner.live_history() {
+            history.record_all(frames);
+        }
         let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
         Ok(inner.push(queueing, |member| is_same(excluded, member), frame_of))
     }
@@ -236,13 +276,36 @@ impl Inner {
     /// Queues for each member that is not left out the frame that is its own: nothing is copied, and
     /// nothing is allocated for a member whose queue was empty.
     #[inline]
-    fn push<'f>(
+    pub(super) fn push<'f>(
         &mut self,
         queueing: Queueing<'_>,
         is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
         frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
     ) -> Pushed {
-        let Queueing { overflow, queued_bytes } = queueing;
+        let Queueing { queued_bytes, terms, .. } = queueing;
+        match terms {
+            Terms::Plain => {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast(frame, notice, queued_bytes)
+                })
+            }
+            Terms::Marked(overflow) => {
+                self.push_by(queueing, is_left_out, frame_of, |mailbox, frame, notice| {
+                    mailbox.broadcast_marked(frame, overflow, notice, queued_bytes)
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn push_by<'f>(
+        &mut self,
+        queueing: Queueing<'_>,
+        is_left_out: impl Fn(&Arc<ConnectionShared>) -> bool,
+        frame_of: impl Fn(&ConnectionShared) -> Option<&'f EncodedFrame>,
+        offer: impl Fn(&Mailbox, EncodedFrame, Notice) -> Result<Offered, HasEnded>,
+    ) -> Pushed {
+        let overflow = queueing.overflow;
         let mut pushed = Pushed::default();
         let waves_home = self.waves.home();
         for member in &self.list {
@@ -254,7 +317,7 @@ impl Inner {
             };
             let notice =
                 if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
-            let offered = member.mailbox.broadcast(frame.clone(), notice, queued_bytes);
+            let offered = offer(&member.mailbox, frame.clone(), notice);
             let Ok(offered) = offered else {
                 continue;
             };
@@ -286,9 +349,15 @@ pub(crate) fn push_to_each(
     let mut pushed = Pushed::default();
     for connection in all {
         let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
-        let Queueing { overflow, queued_bytes } = queueing;
-        if let Ok(offered) = connection.mailbox.broadcast(frame.clone(), Notice::Now, queued_bytes)
-        {
+        let Queueing { overflow, terms, queued_bytes } = queueing;
+        let (mailbox, frame) = (&connection.mailbox, frame.clone());
+        let offered = match terms {
+            Terms::Plain => mailbox.broadcast(frame, Notice::Now, queued_bytes),
+            Terms::Marked(policy) => {
+                mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
+            }
+        };
+        if let Ok(offered) = offered {
             pushed.count(connection, offered, overflow);
         }
     }
@@ -297,44 +366,4 @@ pub(crate) fn push_to_each(
 
 fn is_same(excluded: Option<&Arc<ConnectionShared>>, member: &Arc<ConnectionShared>) -> bool {
     excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member))
-}
-
-impl Addressees {
-    /// Whether a member of the group at this place does not get the frame there: it is excluded, or
-    /// has it as a member of a group before. The locks of all groups are held.
-    pub(crate) fn leaves_out(&self, member: &Arc<ConnectionShared>, place: usize) -> bool {
-        let is_in = |groups: &[Arc<Group>]| groups.iter().any(|group| member.is_in(group));
-        self.excluded_connections.iter().any(|excluded| Arc::ptr_eq(excluded, member))
-            || is_in(&self.excluded)
-            || is_in(&self.groups[..place])
-    }
-}
-
-/// Gives a frame to all groups of an audience in one moment, so that it has one place among the
-/// broadcasts of each. As with one group, nobody gets anything if a codec is missing.
-pub(crate) fn push_to_all(
-    to: &Addressees,
-    frames: &Representations<'_>,
-    queueing: Queueing<'_>,
-) -> Result<Vec<Pushed>, CodecSet> {
-    let mut by_address: Vec<usize> = (0..to.groups.len()).collect();
-    // One order for all, or two audiences would wait for each other.
-    by_address.sort_by_key(|place| Arc::as_ptr(&to.groups[*place]).addr());
-    let mut locked: Vec<_> =
-        by_address.into_iter().map(|place| (place, to.groups[place].inner.lock())).collect();
-    locked.sort_by_key(|(place, _)| *place);
-    let mut needed = CodecSet::NONE;
-    for (place, inner) in &locked {
-        let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, *place));
-        needed = addressed.fold(needed, |needed, member| needed.with(member.mailbox.codec()));
-    }
-    let missing = needed.without(frames.made());
-    if !missing.is_empty() {
-        return Err(missing);
-    }
-    let pushed = locked.iter_mut().map(|(place, inner)| {
-        let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
-        inner.push(queueing, |member| to.leaves_out(member, *place), frame_of)
-    });
-    Ok(pushed.collect())
 }

@@ -12,7 +12,9 @@ use wspulse_core::{Disconnect, Escaped};
 use crate::app::server::Server;
 use crate::membership::mailbox::{Mailbox, Offered, Outcome};
 use crate::membership::{Group, HomeSlot};
-use crate::observe::metrics::{DropReason, FrameDropped, FramesLost, Limit, LimitReached};
+use crate::observe::metrics::{
+    DropReason, FrameDropped, FramesConflated, FramesLost, Limit, LimitReached,
+};
 use crate::settings::connect::Data;
 use crate::settings::error::BufferLimit;
 
@@ -62,6 +64,11 @@ impl ConnectionShared {
         self.server.codecs().of(self.mailbox.codec())
     }
 
+    /// Tells this connection from others, as long as it lives.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// How long the connection has existed, suspended times included.
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()
@@ -74,8 +81,17 @@ impl ConnectionShared {
         }
     }
 
-    /// Counts what a broadcast has cost for which there was no room.
+    /// Counts frames that newer ones with their keys have replaced.
+    pub(crate) fn count_conflated(&self, frames: usize) {
+        if frames > 0 {
+            let conflated = FramesConflated { room: self.room(), id: &self.id, frames };
+            self.server.metrics().record(|hooks| hooks.frames_conflated(&conflated));
+        }
+    }
+
+    /// Counts what a broadcast has cost.
     pub(crate) fn count_overflow(self: &Arc<Self>, offered: Offered) {
+        self.count_conflated(offered.conflated);
         self.count_dropped(offered.evicted, DropReason::Evicted);
         match offered.outcome {
             Outcome::Queued => {}
@@ -84,7 +100,18 @@ impl ConnectionShared {
                 self.count_refused(limit, DropReason::NoRoom);
                 self.end_if_promised(1);
             }
+            Outcome::TooSlow(limit) => {
+                self.count_refused(limit, DropReason::SlowConsumer);
+                self.end_as_slow();
+            }
+            Outcome::Faded => self.count_dropped(1, DropReason::Volatile),
         }
+    }
+
+    /// Ends a connection whose send buffer was full when a frame came that does not allow it.
+    pub(crate) fn end_as_slow(self: &Arc<Self>) {
+        let close = self.server.options().overflow.close.clone();
+        self.server.end(self, Disconnect::SlowConsumer(close));
     }
 
     /// Ends a session that has lost frames which it was promised.
@@ -132,6 +159,7 @@ impl ConnectionShared {
 
     /// Drops the frames that still wait: the connection has ended, or its task is gone.
     pub(crate) fn discard_backlog(&self) {
+        self.mailbox.close_requests();
         let dropped = self.mailbox.discard(self.server.queued_bytes());
         self.count_dropped(dropped, DropReason::Ended);
     }

@@ -64,7 +64,7 @@ fn who_has_left_before_a_broadcast_does_not_get_it() {
 }
 
 /// JSON under another name.
-struct Other;
+pub(super) struct Other;
 
 impl Codec for Other {
     fn name(&self) -> Option<&str> {

@@ -2,16 +2,19 @@
 
 mod event;
 mod limit;
+mod request;
 
 use std::fmt;
 
 pub use event::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
+    ReplyUnmatched, RequestFinished, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
+    UpgradeRefused,
 };
 pub use limit::Limit;
+pub use request::RequestOutcome;
 
 /// Receives the server's events. Every hook does nothing unless it is overridden, so an
 /// implementation names only what it records; new hooks, and new fields of their structs, break
@@ -68,6 +71,9 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn messages_sent(&self, sent: &MessagesSent<'_>) {}
     /// A frame will never be sent.
     fn frame_dropped(&self, dropped: &FrameDropped<'_>) {}
+    /// Frames will never be sent, as newer ones with the same key have taken their place. They are
+    /// not counted as dropped.
+    fn frames_conflated(&self, conflated: &FramesConflated<'_>) {}
     /// A client has acknowledged frames: one call for each acknowledgement, however many frames it is
     /// for. Only with a [promise of delivery](crate::ServerBuilder::delivery).
     fn frames_acknowledged(&self, acknowledged: &FramesAcknowledged<'_>) {}
@@ -75,8 +81,16 @@ pub trait MetricsCollector: Send + Sync + 'static {
     /// does not get frames that it was promised. Without a promise nobody knows what was lost with a
     /// transport, and this is never called.
     fn frames_lost(&self, lost: &FramesLost<'_>) {}
+    /// A [request](crate::Connection::request) to a client has its reply, or will have none: once for
+    /// each that was sent.
+    fn request_finished(&self, finished: &RequestFinished<'_>) {}
+    /// A client has answered a request for which nobody waits any more: too late, twice, or one that
+    /// was never made. The reply is dropped. Only those are, whose id the server has made itself.
+    fn reply_unmatched(&self, unmatched: &ReplyUnmatched<'_>) {}
     /// A peer was silent for the pong timeout.
     fn pong_timeout(&self, timeout: &PongTimeout<'_>) {}
+    /// The server is [drained](crate::Server::drain) from now on, until it has closed.
+    fn drain_started(&self, started: &DrainStarted) {}
     /// A client was refused.
     fn upgrade_refused(&self, refused: &UpgradeRefused) {}
     /// A limit was reached. What it costs whom is said at [`Limit`]'s variants and at their options.
@@ -101,19 +115,36 @@ pub enum DropReason {
     /// The send buffer was full, and the frame went back to its sender.
     Rejected,
     /// The send buffer was full, or all of them together were, and the frame was the oldest in
-    /// this one.
+    /// this one, or volatile.
     Evicted,
-    /// All send buffers together were full, and not even without this connection's older frames
-    /// was there room: the frame never waited.
+    /// The frame was broadcast and never waited: all send buffers together were full, and not even
+    /// without this connection's older frames was there room, or this one was full and the frame was
+    /// not to make others drop.
     NoRoom,
     /// The connection ended before the frame could be written.
     Ended,
     /// Five transports, one after the other, were lost in the middle of the frame.
     Undeliverable,
+    /// The frame was volatile, and its client was suspended or its send buffer full.
+    Volatile,
+    /// The send buffer was full, and the connection was ended for that.
+    SlowConsumer,
 }
 
 impl DropReason {
-    /// The label for metrics: `rejected`, `evicted`, `no_room`, `ended` or `undeliverable`.
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::Rejected,
+        Self::Evicted,
+        Self::NoRoom,
+        Self::Ended,
+        Self::Undeliverable,
+        Self::Volatile,
+        Self::SlowConsumer,
+    ];
+
+    /// The label for metrics: `rejected`, `evicted`, `no_room`, `ended`, `undeliverable`, `volatile`
+    /// or `slow_consumer`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
@@ -121,6 +152,8 @@ impl DropReason {
             Self::NoRoom => "no_room",
             Self::Ended => "ended",
             Self::Undeliverable => "undeliverable",
+            Self::Volatile => "volatile",
+            Self::SlowConsumer => "slow_consumer",
         }
     }
 }
@@ -176,6 +209,8 @@ pub enum CallbackKind {
     TransportDrop,
     /// `on_transport_restore`.
     TransportRestore,
+    /// `on_expiring`.
+    Expiring,
     /// `on_disconnect`.
     Disconnect,
 }
@@ -190,6 +225,7 @@ impl CallbackKind {
             Self::Undecodable => "on_undecodable",
             Self::TransportDrop => "on_transport_drop",
             Self::TransportRestore => "on_transport_restore",
+            Self::Expiring => "on_expiring",
             Self::Disconnect => "on_disconnect",
         }
     }

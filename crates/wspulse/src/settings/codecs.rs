@@ -4,7 +4,7 @@ use std::iter;
 use std::sync::Arc;
 
 use wspulse_core::codec::{Codec, EncodeError, JsonCodec};
-use wspulse_core::{EncodedFrame, Frame, PayloadFormat};
+use wspulse_core::{EncodedFrame, Frame, Marks, PayloadFormat};
 
 use crate::settings::error::ConfigError;
 use crate::settings::options::DeliveryOptions;
@@ -78,6 +78,20 @@ impl Codecs {
         EncodedFrame::encode(self.of(id), frame)
     }
 
+    /// As [`encode`](Self::encode), with the marks of a frame that has some.
+    pub(crate) fn encode_marked(
+        &self,
+        id: CodecId,
+        frame: &Frame,
+        marks: &Marks,
+    ) -> Result<EncodedFrame, EncodeError> {
+        if id != CodecId::DEFAULT && frame.format() == PayloadFormat::Unknown {
+            let frame = frame.clone().with_format(self.default.payload_format());
+            return EncodedFrame::encode_marked(self.of(id), &frame, marks);
+        }
+        EncodedFrame::encode_marked(self.of(id), frame, marks)
+    }
+
     pub(crate) fn check(&self, delivery: &DeliveryOptions) -> Result<(), ConfigError> {
         const OPTION: &str = "also_codec";
         if self.further.is_empty() {
@@ -132,6 +146,10 @@ impl CodecSet {
 
     pub(crate) const fn with(self, id: CodecId) -> Self {
         Self(self.0 | 1 << id.0)
+    }
+
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Those of this set that the other one has not.

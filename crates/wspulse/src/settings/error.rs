@@ -1,14 +1,18 @@
 //! What the server's own operations can fail with.
 
 mod buffer_limit;
+mod presence;
+mod request;
 
 use std::error::Error;
 use std::fmt;
 
 use wspulse_core::codec::EncodeError;
-use wspulse_core::{Escaped, Frame};
+use wspulse_core::{Escaped, Frame, Overflow};
 
 pub use buffer_limit::BufferLimit;
+pub use presence::PresenceError;
+pub use request::{RequestError, RequestLimit};
 
 /// Why it cannot be said that all has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +28,23 @@ pub enum NotAcknowledged {
     /// The connection has ended before.
     #[error("wspulse: the connection ended before all frames were acknowledged")]
     Closed,
+    /// The callback of the connection that waited has so many messages of the client behind it that
+    /// the acknowledgement is not read before it returns; see
+    /// [`ServerBuilder::read_ahead`](crate::ServerBuilder::read_ahead).
+    #[error("wspulse: too many messages wait in front of the acknowledgement; see read_ahead")]
+    Overloaded,
+}
+
+/// Why a connection was not renewed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// It has ended, perhaps because it had expired.
+    #[error("wspulse: connection {id:?} has ended and cannot be renewed")]
+    Closed {
+        /// Its id.
+        id: String,
+    },
 }
 
 /// A frame that was not accepted, with the reason. [`into_frame`](Self::into_frame) gives it back.
@@ -50,11 +71,20 @@ pub enum SendError {
         /// The bound that was reached.
         limit: BufferLimit,
     },
-    /// The codec cannot express the frame.
+    /// Where the buffer is full, this frame would make others drop whose delivery is
+    /// [promised](crate::ServerBuilder::delivery).
+    BreaksPromise {
+        /// The frame.
+        frame: Frame,
+        /// What it asks for.
+        overflow: Overflow,
+    },
+    /// The codec cannot express the frame, or the frame's key is too long
+    /// ([`KeyTooLong`](crate::KeyTooLong)).
     Encode {
         /// The frame.
         frame: Frame,
-        /// The codec's error.
+        /// The codec's error, or that of the key.
         source: EncodeError,
     },
 }
@@ -66,6 +96,7 @@ impl SendError {
             Self::NotFound { frame, .. }
             | Self::Closed { frame }
             | Self::Full { frame, .. }
+            | Self::BreaksPromise { frame, .. }
             | Self::Encode { frame, .. } => frame,
         }
     }
@@ -79,12 +110,17 @@ impl fmt::Display for SendError {
             Self::Full { limit, .. } => {
                 write!(f, "wspulse: send buffer full at {limit}, frame not accepted")
             }
+            Self::BreaksPromise { overflow, .. } => write_breaks_promise(f, *overflow),
             Self::Encode { frame, source } => {
                 f.write_str("wspulse: ")?;
                 write_encode(f, frame, source)
             }
         }
     }
+}
+
+fn write_breaks_promise(f: &mut fmt::Formatter<'_>, overflow: Overflow) -> fmt::Result {
+    write!(f, "wspulse: Overflow::{overflow:?} is not allowed where delivery is promised")
 }
 
 fn write_encode(f: &mut fmt::Formatter<'_>, frame: &Frame, source: &EncodeError) -> fmt::Result {
@@ -96,7 +132,10 @@ impl Error for SendError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Encode { source, .. } => Some(source.get_ref()),
-            Self::NotFound { .. } | Self::Closed { .. } | Self::Full { .. } => None,
+            Self::NotFound { .. }
+            | Self::Closed { .. }
+            | Self::Full { .. }
+            | Self::BreaksPromise { .. } => None,
         }
     }
 }
@@ -110,7 +149,16 @@ pub enum BroadcastError {
         /// The frame.
         frame: Frame,
     },
-    /// A codec cannot express the frame. Nobody gets it, whatever the codec.
+    /// A member whose buffer is full would not get the frame and go on, although its delivery is
+    /// [promised](crate::ServerBuilder::delivery). Nobody gets it.
+    BreaksPromise {
+        /// The frame.
+        frame: Frame,
+        /// What it asks for.
+        overflow: Overflow,
+    },
+    /// A codec cannot express the frame, or the frame's key is too long
+    /// ([`KeyTooLong`](crate::KeyTooLong)). Nobody gets it, whatever the codec.
     Encode {
         /// The frame.
         frame: Frame,
@@ -125,7 +173,9 @@ impl BroadcastError {
     /// The frame that was not broadcast.
     pub fn into_frame(self) -> Frame {
         match self {
-            Self::ServerClosed { frame } | Self::Encode { frame, .. } => frame,
+            Self::ServerClosed { frame }
+            | Self::BreaksPromise { frame, .. }
+            | Self::Encode { frame, .. } => frame,
         }
     }
 }
@@ -134,6 +184,7 @@ impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ServerClosed { .. } => f.write_str("wspulse: server is closed"),
+            Self::BreaksPromise { overflow, .. } => write_breaks_promise(f, *overflow),
             Self::Encode { frame, codec, source } => {
                 f.write_str("wspulse: ")?;
                 if let Some(codec) = codec {
@@ -149,7 +200,7 @@ impl Error for BroadcastError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Encode { source, .. } => Some(source.get_ref()),
-            Self::ServerClosed { .. } => None,
+            Self::ServerClosed { .. } | Self::BreaksPromise { .. } => None,
         }
     }
 }

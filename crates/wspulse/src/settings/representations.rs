@@ -1,7 +1,7 @@
 //! A frame as those of a room get it who have different codecs.
 
 use wspulse_core::codec::EncodeError;
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Marks};
 
 use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
 
@@ -13,6 +13,8 @@ use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet, Codecs};
 /// counts of its members (`room/present.rs`).
 pub(crate) struct Representations<'a> {
     codecs: &'a Codecs,
+    frame: &'a Frame,
+    marks: Option<&'a Marks>,
     made: [Option<EncodedFrame>; CODECS_MAX],
 }
 
@@ -24,14 +26,18 @@ pub(crate) struct NotExpressed {
 }
 
 impl<'a> Representations<'a> {
-    pub(crate) fn new(codecs: &'a Codecs) -> Self {
-        Self { codecs, made: Default::default() }
+    pub(crate) fn new(codecs: &'a Codecs, frame: &'a Frame, marks: Option<&'a Marks>) -> Self {
+        Self { codecs, frame, marks, made: Default::default() }
     }
 
-    /// Makes those of `frame` that are missing. It calls the application's codecs: hold no lock.
-    pub(crate) fn make(&mut self, missing: CodecSet, frame: &Frame) -> Result<(), NotExpressed> {
+    /// Makes those that are missing. It calls the application's codecs: hold no lock.
+    pub(crate) fn make(&mut self, missing: CodecSet) -> Result<(), NotExpressed> {
         for id in missing.iter() {
-            let encoded = self.codecs.encode(id, frame).map_err(|source| {
+            let encoded = match self.marks {
+                None => self.codecs.encode(id, self.frame),
+                Some(marks) => self.codecs.encode_marked(id, self.frame, marks),
+            };
+            let encoded = encoded.map_err(|source| {
                 let codec = self.codecs.of(id).name().map(str::to_owned);
                 NotExpressed { codec, source }
             })?;
@@ -51,8 +57,24 @@ impl<'a> Representations<'a> {
         self.made[id.place()].as_ref()
     }
 
+    /// Whether it is worth sending at once or not at all.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.marks.is_some_and(|marks| marks.is_volatile)
+    }
+
+    /// All that were made.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (CodecId, &EncodedFrame)> {
+        let places = CodecId::ALL.into_iter().zip(&self.made);
+        places.filter_map(|(id, made)| Some((id, made.as_ref()?)))
+    }
+
+    /// What it was made of, on a server on which it may have to be made in another codec.
+    pub(crate) fn source(&self) -> Option<&Frame> {
+        self.codecs.are_several().then_some(self.frame)
+    }
+
     /// The payloads of all that were made, in bytes.
     pub(crate) fn payload_bytes(&self) -> usize {
-        self.made.iter().flatten().map(|frame| frame.payload().len()).sum()
+        self.made.iter().flatten().map(EncodedFrame::payload_bytes).sum()
     }
 }

@@ -6,6 +6,7 @@
 mod acknowledge;
 mod announce;
 mod arrivals;
+mod awaited;
 mod callback;
 mod exchange;
 mod orphan;
@@ -24,11 +25,12 @@ use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost};
 
 use crate::ground::running_time::heard;
 use crate::membership::mailbox::{Collected, End, Mail};
+use crate::membership::presence::Noted;
 use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::observe::metrics::{
-    Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
+    DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
 };
 use crate::settings::options::Options;
 use crate::wire::transport::{ComesBack, Farewell, Transport, Upgrade};
@@ -92,6 +94,7 @@ impl Driver {
                 }
             }
             Action::Presume { number, is_news } => self.presume(number, is_news),
+            Action::Overloaded => self.connection.mailbox.overload(),
             Action::PongTimeout => {
                 let ConnectionShared { server, id, .. } = &*self.connection;
                 let room = self.connection.room();
@@ -125,6 +128,8 @@ impl Driver {
         }
         let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
             EndRule::UnlessAttaching
+        } else if matches!(disconnect, Disconnect::Expired) {
+            EndRule::UnlessRenewed
         } else {
             EndRule::Always
         };
@@ -159,18 +164,27 @@ impl Driver {
         if !self.session.is_suspended() {
             return;
         }
-        if self.connection.mailbox.set_suspended(self.arrivals.has_upgrade()) {
+        let connection = &self.connection;
+        let (is_news, faded) = connection
+            .mailbox
+            .set_suspended(self.arrivals.has_upgrade(), connection.server.queued_bytes());
+        connection.count_dropped(faded, DropReason::Volatile);
+        if is_news {
             let ConnectionShared { server, id, .. } = &*self.connection;
             let room = self.connection.room();
             let suspended = SessionSuspended { room, id };
             server.metrics().record(|hooks| hooks.session_suspended(&suspended));
+            self.connection.note_presence(Noted::Suspended);
         }
     }
 
     /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
     /// whether frames wait.
     fn drive_mailbox(&mut self) -> bool {
-        let Collected { mail, has_frames } = self.connection.mailbox.collect();
+        let Collected { mail, has_frames, awaits } = self.connection.mailbox.collect();
+        if awaits != self.session.is_awaiting() {
+            self.drive_awaited(awaits);
+        }
         if let Some(mail) = mail {
             self.obey(*mail);
         }
@@ -178,7 +192,10 @@ impl Driver {
     }
 
     fn obey(&mut self, mail: Mail) {
-        let Mail { upgrade, end, predecessor_finished, callback_deadline } = mail;
+        let Mail { upgrade, end, predecessor_finished, callback_deadline, expires_at } = mail;
+        if let Some(expires_at) = expires_at {
+            self.session.handle_expiry(expires_at.into_std());
+        }
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }
@@ -193,6 +210,7 @@ impl Driver {
             let deadline = heard(deadline, *write_wait.max(drain_timeout));
             self.session.handle_end(disconnect, deadline.into_std());
             self.connection.ended.notify_waiters();
+            self.connection.mailbox.close_requests();
         }
         // After the end, which may have come earlier and with a later deadline.
         if let Some(deadline) = callback_deadline {
@@ -260,6 +278,7 @@ impl Driver {
                     let was_suspended = before == ConnectionState::Suspended;
                     let event = SessionResumed { room, id, was_suspended };
                     server.metrics().record(|hooks| hooks.session_resumed(&event));
+                    self.connection.note_presence(Noted::Resumed);
                 }
                 if let Some(lost) = lost {
                     // What comes behind a gap is not written: the client would not know of it. So
@@ -303,7 +322,8 @@ impl Future for Driver {
                 return Poll::Ready(());
             }
             let is_writable = written == Written::All;
-            if !progress && this.connection.mailbox.sleep(cx.waker(), is_writable) {
+            let awaits = this.session.is_awaiting();
+            if !progress && this.connection.mailbox.sleep(cx.waker(), is_writable, awaits) {
                 return Poll::Pending;
             }
         }

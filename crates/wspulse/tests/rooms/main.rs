@@ -3,8 +3,10 @@
 mod audiences;
 mod broadcasts;
 mod fair_turns;
+mod history;
 mod large_rooms;
 mod memberships;
+mod presence;
 mod several_codecs;
 #[path = "../support/mod.rs"]
 mod support;

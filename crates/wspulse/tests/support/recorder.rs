@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use wspulse::metrics::{
     CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, FramesAcknowledged,
-    FramesLost, LimitReached, MessageBroadcast, MessageReceived, MessageUndecodable,
-    MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed, SessionResumed,
-    UpgradeRefused,
+    FramesConflated, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
+    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
+    SessionResumed, UpgradeRefused,
 };
 use wspulse::{DropReason, MetricsCollector};
 
@@ -124,6 +124,11 @@ impl MetricsCollector for Recorder {
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
         let &FrameDropped { room, id, reason, .. } = event;
         self.write(format_args!("frame_dropped {room} {id} {reason}"));
+    }
+
+    fn frames_conflated(&self, event: &FramesConflated<'_>) {
+        let &FramesConflated { room, id, frames, .. } = event;
+        self.write(format_args!("frames_conflated {room} {id} {frames}"));
     }
 
     fn frames_acknowledged(&self, event: &FramesAcknowledged<'_>) {

@@ -1,4 +1,5 @@
-//! The chat, as its users see it: headless Chromium and Firefox against the example's binary.
+//! The chat and the board of cursors, as their users see them: headless Chromium and Firefox against
+//! the examples' binaries.
 //!
 //! ```text
 //! cargo test -p wspulse-browser -- --ignored [chromium | firefox]
@@ -8,6 +9,7 @@
 //! `geckodriver` in the PATH. With `UPDATE_SCREENSHOT=1` it also writes `docs/chat.png`.
 #![cfg(unix)] // The end of the server is a signal.
 
+mod cursors;
 mod links;
 mod page;
 mod stage;
@@ -52,6 +54,9 @@ in_browsers! {
         page::every_field_and_region_has_a_name,
         page::ctrl_c_says_goodbye_and_ends_the_process,
         page::screenshot,
+        cursors::a_slow_link_shows_where_cursors_are_and_not_where_they_were,
+        cursors::without_conflation_a_slow_link_shows_an_ever_older_board,
+        cursors::the_board_fits_on_a_phone,
     }
     // What is left out is about the page's looks, or done by Chromium's own protocol: Firefox has no
     // command that freezes a page.

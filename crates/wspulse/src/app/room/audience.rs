@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wspulse_core::Frame;
+use wspulse_core::Outgoing;
 
 use crate::app::connection::Connection;
 use crate::app::server::{FanOut, Server};
@@ -71,8 +71,8 @@ impl Audience {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn broadcast(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out_to(&self.addressees(), frame)
+    pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out_to(&self.addressees(), frame.into())
     }
 
     fn addressees(&self) -> Addressees {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, Frame};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 
 use crate::app::connection::Connection;
 use crate::app::server::{FanOut, Server};
@@ -49,8 +49,8 @@ impl User {
     /// # Errors
     ///
     /// See [`Server::broadcast`].
-    pub fn send(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.server.group(Kind::User, &self.id), frame, None)
+    pub fn send(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
+        self.server.fan_out(self.server.group(Kind::User, &self.id), frame.into(), None)
     }
 
     /// The user's connections at this instant, suspended ones included, in no particular order.

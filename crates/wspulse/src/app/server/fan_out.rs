@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
 use super::Server;
 use crate::app::connection::Connection;
 use crate::app::room::Audience;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{
-    Addressed, Addressees, Group, Kind, Overflow, Pushed, Queueing, push_to_all, push_to_each,
+    Addressed, Addressees, Group, Kind, Pushed, Queueing, push_to_all, push_to_each,
 };
+use crate::membership::{OverflowInterest, Terms};
 use crate::observe::metrics::{GroupKind, MessageBroadcast};
 use crate::settings::codecs::CodecSet;
 use crate::settings::error::BroadcastError;
@@ -26,6 +27,8 @@ pub struct FanOut {
     pub suspended: usize,
     /// How many frames were dropped: older ones to make room, or this one where there was none.
     pub dropped: usize,
+    /// How many older frames it has replaced, as they had its [key](crate::Frame::conflate).
+    pub conflated: usize,
 }
 
 impl FanOut {
@@ -33,25 +36,33 @@ impl FanOut {
         self.reached += pushed.members;
         self.suspended += pushed.suspended;
         self.dropped += pushed.dropped;
+        self.conflated += pushed.conflated;
     }
 }
 
 impl Server {
     /// Queues a frame for all members of a room, suspended ones included, without waiting. It is
     /// encoded once for each [codec](crate::ServerBuilder::also_codec) that members have, and shared
-    /// by all who have it. A member whose buffer is full drops its oldest frames. All members get the
-    /// room's broadcasts in the same order. A room without members is no error.
+    /// by all who have it. A member whose buffer is full drops its oldest frames, unless the frame or
+    /// the [server](crate::ServerBuilder::overflow) says otherwise. All members get the room's
+    /// broadcasts in the same order, but for what [keys](Frame::conflate) change in it. A room without members is no error.
     ///
     /// Returns what it did: how many members have it in their send buffers now, and how many of them
     /// are suspended. That nobody is there is worth knowing, for instance to send an e-mail.
     ///
     /// # Errors
     ///
-    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close); [`BroadcastError::Encode`] if a
-    /// codec cannot express the frame: then no member gets it. On a server that has several codecs,
+    /// [`BroadcastError::ServerClosed`] after [`close`](Self::close);
+    /// [`BroadcastError::BreaksPromise`] if a member with a full buffer is not to get it although its
+    /// delivery is promised; [`BroadcastError::Encode`] if a codec cannot express the frame, or its
+    /// key is too long: then no member gets it. On a server that has several codecs,
     /// only those are asked that members of the room have.
-    pub fn broadcast(&self, room: &str, frame: Frame) -> Result<FanOut, BroadcastError> {
-        self.fan_out(self.group(Kind::Room, room), frame, None)
+    pub fn broadcast(
+        &self,
+        room: &str,
+        frame: impl Into<Outgoing>,
+    ) -> Result<FanOut, BroadcastError> {
+        self.fan_out(self.group(Kind::Room, room), frame.into(), None)
     }
 
     /// Queues a frame for all members of a room but one, such as the one whom it came from.
@@ -63,9 +74,9 @@ impl Server {
         &self,
         room: &str,
         excluded: &Connection,
-        frame: Frame,
+        frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
-        self.fan_out(self.group(Kind::Room, room), frame, Some(excluded.shared()))
+        self.fan_out(self.group(Kind::Room, room), frame.into(), Some(excluded.shared()))
     }
 
     /// Several rooms as one audience, which hears a broadcast once; users can be added, and who is
@@ -81,11 +92,11 @@ impl Server {
     /// # Errors
     ///
     /// See [`broadcast`](Self::broadcast).
-    pub fn broadcast_all(&self, frame: Frame) -> Result<FanOut, BroadcastError> {
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
-        let (payload_bytes, pushed) = self.push_in_codecs(frame, |frames, queueing| {
+    pub fn broadcast_all(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
+        let (frame, marks) = frame.into().into_parts();
+        let marks = marks.as_deref();
+        let (frame, queueing) = self.queueing(frame, marks)?;
+        let (payload_bytes, pushed) = self.push_in_codecs(frame, marks, |frames| {
             let _one_order = self.inner.everybody.lock();
             push_to_each(&self.inner.registry.all(), frames, queueing)
         })?;
@@ -97,26 +108,29 @@ impl Server {
     pub(crate) fn fan_out(
         &self,
         group: Option<Arc<Group>>,
-        frame: Frame,
+        outgoing: Outgoing,
         excluded: Option<&Arc<ConnectionShared>>,
     ) -> Result<FanOut, BroadcastError> {
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
+        let (frame, marks) = outgoing.into_parts();
+        let marks = marks.as_deref();
+        let (frame, queueing) = self.queueing(frame, marks)?;
+        let addressed = Addressed { excluded, queueing };
         let mut fan_out = FanOut::default();
         let (payload_bytes, pushed) = if self.codecs().are_several() {
             let Some(group) = &group else { return Ok(fan_out) };
-            self.push_in_codecs(frame, |frames, queueing| {
-                group.broadcast_by_codec(frames, Addressed { excluded, queueing })
-            })?
+            self.push_in_codecs(frame, marks, |frames| group.broadcast_by_codec(frames, addressed))?
         } else {
-            let encoded = match EncodedFrame::encode(self.codecs().default_codec(), &frame) {
+            let codec = self.codecs().default_codec();
+            let encoded = match marks {
+                None => EncodedFrame::encode(codec, &frame),
+                Some(marks) => EncodedFrame::encode_marked(codec, &frame, marks),
+            };
+            let encoded = match encoded {
                 Ok(encoded) => encoded,
                 Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
             };
             let Some(group) = &group else { return Ok(fan_out) };
-            let addressed = Addressed { excluded, queueing: self.queueing() };
-            (encoded.payload().len(), group.broadcast(&encoded, addressed))
+            (encoded.payload_bytes(), group.broadcast(&encoded, addressed))
         };
         if let Some(group) = group {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
@@ -127,13 +141,13 @@ impl Server {
     pub(crate) fn fan_out_to(
         &self,
         to: &Addressees,
-        frame: Frame,
+        outgoing: Outgoing,
     ) -> Result<FanOut, BroadcastError> {
-        if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
-        }
+        let (frame, marks) = outgoing.into_parts();
+        let marks = marks.as_deref();
+        let (frame, queueing) = self.queueing(frame, marks)?;
         let (payload_bytes, pushed) =
-            self.push_in_codecs(frame, |frames, queueing| push_to_all(to, frames, queueing))?;
+            self.push_in_codecs(frame, marks, |frames| push_to_all(to, frames, queueing))?;
         let mut fan_out = FanOut::default();
         for (group, pushed) in to.groups.iter().zip(pushed) {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
@@ -145,15 +159,16 @@ impl Server {
     fn push_in_codecs<R>(
         &self,
         frame: Frame,
-        push: impl Fn(&Representations<'_>, Queueing<'_>) -> Result<R, CodecSet>,
+        marks: Option<&Marks>,
+        push: impl Fn(&Representations<'_>) -> Result<R, CodecSet>,
     ) -> Result<(usize, R), BroadcastError> {
-        let mut frames = Representations::new(self.codecs());
+        let mut frames = Representations::new(self.codecs(), &frame, marks);
         // Once for each codec at the most: none is missing twice.
         loop {
-            match push(&frames, self.queueing()) {
+            match push(&frames) {
                 Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {
-                    if let Err(NotExpressed { codec, source }) = frames.make(missing, &frame) {
+                    if let Err(NotExpressed { codec, source }) = frames.make(missing) {
                         return Err(BroadcastError::Encode { frame, codec, source });
                     }
                 }
@@ -162,7 +177,7 @@ impl Server {
     }
 
     /// Tells what a broadcast to a group has done, and adds it up.
-    fn account(
+    pub(crate) fn account(
         &self,
         (group, name): (GroupKind, &str),
         payload_bytes: usize,
@@ -178,11 +193,28 @@ impl Server {
         }
     }
 
-    /// Somebody may have to hear of the members for whom there was no room.
-    fn queueing(&self) -> Queueing<'_> {
-        let is_told = self.options().delivery.is_promised() || self.metrics().is_heard();
-        let overflow = if is_told { Overflow::Listed } else { Overflow::Ignored };
-        Queueing { overflow, queued_bytes: self.queued_bytes() }
+    /// How a frame is queued, which comes back with that, unless it may not be.
+    pub(crate) fn queueing(
+        &self,
+        frame: Frame,
+        marks: Option<&Marks>,
+    ) -> Result<(Frame, Queueing<'_>), BroadcastError> {
+        if !self.is_open() {
+            return Err(BroadcastError::ServerClosed { frame });
+        }
+        let options = self.options();
+        let policy = marks.and_then(|marks| marks.overflow).or(options.overflow.default);
+        let disconnects = policy.is_some_and(Overflow::disconnects);
+        let is_promised = options.delivery.is_promised();
+        if let Some(overflow) = policy.filter(|_| is_promised && !disconnects) {
+            return Err(BroadcastError::BreaksPromise { frame, overflow });
+        }
+        // Somebody may have to hear of the members for whom there was no room.
+        let is_told = is_promised || disconnects || self.metrics().is_heard();
+        let overflow = if is_told { OverflowInterest::Listed } else { OverflowInterest::Ignored };
+        let is_plain = marks.is_none() && policy.is_none();
+        let terms = if is_plain { Terms::Plain } else { Terms::Marked(policy) };
+        Ok((frame, Queueing { overflow, terms, queued_bytes: self.queued_bytes() }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Offering a frame to a connection's queue, within what all queues together may hold.
 
 use wspulse_core::EncodedFrame;
-use wspulse_core::outbound::{OutboundQueue, OverflowPolicy, Pushed, QueueFull};
+use wspulse_core::outbound::{OutboundQueue, OverflowPolicy, Pushed, PushedMarked, QueueFull};
 
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::settings::error::BufferLimit;
@@ -11,6 +11,8 @@ use crate::settings::error::BufferLimit;
 pub(crate) struct Offered {
     /// How many older frames of the queue were dropped for it.
     pub(crate) evicted: usize,
+    /// How many it has replaced: none, or the one of its key.
+    pub(crate) conflated: usize,
     pub(crate) outcome: Outcome,
     /// Whether the connection waits for its client.
     pub(crate) is_suspended: bool,
@@ -22,15 +24,23 @@ pub(crate) enum Outcome {
     /// It is queued, but all queues together had no room until older frames were dropped.
     QueuedAtServerLimit,
     Refused(BufferLimit),
+    /// There was no room, and the connection is to end for that.
+    TooSlow(BufferLimit),
+    /// It is volatile, and there was no room, or there is no client.
+    Faded,
 }
 
 impl Offered {
     pub(crate) const fn is_refused(&self) -> bool {
-        matches!(self.outcome, Outcome::Refused(_))
+        match self.outcome {
+            Outcome::Refused(_) | Outcome::TooSlow(_) | Outcome::Faded => true,
+            Outcome::Queued | Outcome::QueuedAtServerLimit => false,
+        }
     }
 
+    /// Whether there is something to count.
     pub(crate) const fn has_overflowed(&self) -> bool {
-        self.evicted > 0 || !matches!(self.outcome, Outcome::Queued)
+        self.evicted > 0 || self.conflated > 0 || !matches!(self.outcome, Outcome::Queued)
     }
 }
 
@@ -47,17 +57,44 @@ pub(super) fn offer(
     }
 }
 
+/// As [`offer`], for a frame that is marked.
+pub(super) fn offer_marked(
+    queue: &mut OutboundQueue,
+    frame: EncodedFrame,
+    policy: OverflowPolicy,
+    queued_bytes: Option<&QueuedBytes>,
+) -> Offered {
+    match queued_bytes {
+        None => push_marked(queue, frame, policy),
+        Some(queued_bytes) => offer_within(queue, frame, policy, queued_bytes),
+    }
+}
+
 #[inline]
 fn push(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
     match queue.push(frame, policy) {
-        Ok(Pushed { evicted, .. }) => {
-            Offered { evicted, outcome: Outcome::Queued, is_suspended: false }
-        }
-        Err(full) => {
-            let outcome = Outcome::Refused(full.into());
-            Offered { evicted: 0, outcome, is_suspended: false }
-        }
+        Ok(Pushed { evicted, .. }) => queued(evicted, 0, Outcome::Queued),
+        Err(full) => refused(full),
     }
+}
+
+fn push_marked(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowPolicy) -> Offered {
+    match queue.push_marked(frame, policy) {
+        Ok(PushedMarked { evicted, conflated }) => {
+            queued(evicted, usize::from(conflated), Outcome::Queued)
+        }
+        Err(full) => refused(full),
+    }
+}
+
+/// Whoever knows the connection's state adds it.
+#[inline]
+const fn queued(evicted: usize, conflated: usize, outcome: Outcome) -> Offered {
+    Offered { evicted, conflated, outcome, is_suspended: false }
+}
+
+fn refused(full: QueueFull) -> Offered {
+    queued(0, 0, Outcome::Refused(full.into()))
 }
 
 fn offer_within(
@@ -67,19 +104,33 @@ fn offer_within(
     queued_bytes: &QueuedBytes,
 ) -> Offered {
     let frame_bytes = frame.wire_bytes();
+    // One that takes another's place needs no room for both.
+    if frame.is_keyed()
+        && let Some(freed_bytes) = queue.conflatable_bytes(&frame, policy)
+        && queued_bytes.try_exchange(freed_bytes, frame_bytes).is_ok()
+    {
+        return push_marked(queue, frame, policy);
+    }
     let made_room = make_room(queue, frame_bytes, policy, queued_bytes);
     if matches!(made_room.outcome, Outcome::Refused(_)) {
         return made_room;
     }
     let charged_bytes = queue.held_bytes() + frame_bytes;
-    let pushed = push(queue, frame, policy);
+    let pushed = if frame.is_keyed() || frame.is_volatile() {
+        push_marked(queue, frame, policy)
+    } else {
+        push(queue, frame, policy)
+    };
     // What was evicted, or the frame itself if this queue is full.
     queued_bytes.release(charged_bytes - queue.held_bytes());
     let outcome = match pushed.outcome {
         Outcome::Queued => made_room.outcome,
-        outcome @ (Outcome::QueuedAtServerLimit | Outcome::Refused(_)) => outcome,
+        outcome @ (Outcome::QueuedAtServerLimit
+        | Outcome::Refused(_)
+        | Outcome::TooSlow(_)
+        | Outcome::Faded) => outcome,
     };
-    Offered { evicted: made_room.evicted + pushed.evicted, outcome, is_suspended: false }
+    Offered { evicted: made_room.evicted + pushed.evicted, outcome, ..pushed }
 }
 
 /// Charges a frame to what all queues hold, and drops this queue's oldest frames for it where they
@@ -93,20 +144,22 @@ fn make_room(
     let (mut evicted, mut freed_bytes) = (0, 0);
     while let Err(missing) = queued_bytes.try_exchange(freed_bytes, frame_bytes) {
         let evictable_bytes = match policy {
-            OverflowPolicy::RejectNewest | OverflowPolicy::RejectBeyondWaiting => 0,
+            OverflowPolicy::RejectNewest
+            | OverflowPolicy::RejectBeyondWaiting
+            | OverflowPolicy::GiveWay => 0,
             OverflowPolicy::DropOldest => queue.evictable_bytes(),
         };
         if missing.bytes > evictable_bytes {
             queued_bytes.release(freed_bytes);
             let capacity_bytes = queued_bytes.capacity_bytes();
             let outcome = Outcome::Refused(BufferLimit::ServerBytes { capacity_bytes });
-            return Offered { evicted, outcome, is_suspended: false };
+            return queued(evicted, 0, outcome);
         }
         freed_bytes += queue.evict_oldest().unwrap_or_default();
         evicted += 1;
     }
     let outcome = if evicted == 0 { Outcome::Queued } else { Outcome::QueuedAtServerLimit };
-    Offered { evicted, outcome, is_suspended: false }
+    queued(evicted, 0, outcome)
 }
 
 impl From<QueueFull> for BufferLimit {

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::directory::{Directory, Named};
 use crate::membership::shared::ConnectionShared;
-use crate::membership::{Group, Kind, NotJoined, RunningWaves};
+use crate::membership::{Group, Kind, NotJoined, Outfit, RunningWaves};
 use crate::observe::meter::{LifecycleEvent, Meter};
+use crate::settings::room_options::{RoomOptions, RoomSettings};
 
 /// A group is there from its first entrance to its last member's leave. A shard's lock decides; that
 /// of a group is never taken under it, nor the other way round, so a fan-out holds up only those who
@@ -14,6 +15,7 @@ use crate::observe::meter::{LifecycleEvent, Meter};
 pub(crate) struct Groups {
     rooms: Directory<Group>,
     users: Directory<Group>,
+    outfit: Outfit,
 }
 
 /// A group that somebody is about to join: it is there as long as this is.
@@ -24,8 +26,14 @@ pub(crate) struct Entrance<'a> {
 }
 
 impl Groups {
-    pub(super) fn new() -> Self {
-        Self { rooms: Directory::new(), users: Directory::new() }
+    pub(super) fn new(rooms: &RoomSettings) -> Self {
+        let outfit = Outfit::new(rooms);
+        Self { rooms: Directory::new(), users: Directory::new(), outfit }
+    }
+
+    /// What new rooms get.
+    pub(crate) const fn outfit(&self) -> &Outfit {
+        &self.outfit
     }
 
     pub(crate) fn find(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
@@ -54,14 +62,26 @@ impl Groups {
     /// The group of this name, which is made if there is none. Events may be noted when what is
     /// returned is dropped: they are to be delivered after that.
     pub(crate) fn enter<'a>(&'a self, kind: Kind, name: &str, meter: &'a Meter) -> Entrance<'a> {
+        // Before the shard's lock, as the application says it.
+        let options = self.options_of_new(kind, name);
         let group = self.of(kind).visit_or_insert(
             name,
-            || Arc::new(Group::new(kind, name)),
+            || Arc::new(Group::new(kind, name, self.outfit.extras(options))),
             |group| {
                 group.listing.entering.fetch_add(1, Ordering::Relaxed);
             },
         );
         Entrance { groups: self, meter, group }
+    }
+
+    /// What a room of this name has if it begins now.
+    fn options_of_new(&self, kind: Kind, name: &str) -> RoomOptions {
+        match kind {
+            Kind::Room if self.outfit.has_rule() && self.find(kind, name).is_none() => {
+                self.outfit.options(name)
+            }
+            Kind::Room | Kind::User => RoomOptions::new(),
+        }
     }
 
     /// Takes a connection out of a group; tells whether it was a member.
@@ -95,7 +115,8 @@ impl Entrance<'_> {
         self,
         connection: &Arc<ConnectionShared>,
     ) -> Result<Option<RunningWaves>, NotJoined> {
-        let joined = self.group.join(connection)?;
+        let prepared = self.group.prepare(connection);
+        let joined = self.group.join(connection, prepared)?;
         // It has a member now, and is there for the hooks before that can leave.
         self.group.tell(self.meter);
         Ok(joined)

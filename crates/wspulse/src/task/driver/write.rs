@@ -91,10 +91,13 @@ impl Driver {
             let given_back = if may_be_frames {
                 connection.mailbox.give_back(batch, connection.server.queued_bytes())
             } else {
-                GivenBack { evicted: 0, has_more: false }
+                GivenBack { evicted: 0, conflated: 0, has_more: false }
             };
             if given_back.evicted > 0 {
                 connection.count_dropped(given_back.evicted, DropReason::Evicted);
+            }
+            if given_back.conflated > 0 {
+                connection.count_conflated(given_back.conflated);
             }
             match polled {
                 // More has come while that was written.
@@ -194,7 +197,7 @@ fn poll_write_some(
     let mut sent = Sent { bytes, messages: 0, payload_bytes: 0 };
     advance(&mut transport.lane, batch, bytes, |frame| {
         sent.messages += 1;
-        sent.payload_bytes += frame.payload().len();
+        sent.payload_bytes += frame.payload_bytes();
     });
     Poll::Ready(Ok(sent))
 }

@@ -39,13 +39,39 @@ pub(crate) struct Stage {
     _profile: TempDir,
 }
 
-/// Plays a scenario, and ends the browser in any case: killing its driver would leave it behind.
+/// An example with a page.
+#[derive(Clone, Copy)]
+pub(crate) enum Example {
+    Chat,
+    Cursors,
+}
+
+impl Example {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Cursors => "cursors",
+        }
+    }
+}
+
+/// Plays a scenario in the chat.
 pub(crate) async fn perform(
     browser: Browser,
     viewport: Viewport,
     scenario: impl AsyncFnOnce(&mut Stage),
 ) {
-    let mut stage = Stage::set_up(browser, viewport).await;
+    perform_in(Example::Chat, browser, viewport, scenario).await;
+}
+
+/// Plays a scenario, and ends the browser in any case: killing its driver would leave it behind.
+pub(crate) async fn perform_in(
+    example: Example,
+    browser: Browser,
+    viewport: Viewport,
+    scenario: impl AsyncFnOnce(&mut Stage),
+) {
+    let mut stage = Stage::set_up(example, browser, viewport).await;
     let played = AssertUnwindSafe(scenario(&mut stage)).catch_unwind().await;
     stage.browser.close().await.expect("the browser ends");
     if let Err(panic) = played {
@@ -54,8 +80,8 @@ pub(crate) async fn perform(
 }
 
 impl Stage {
-    async fn set_up(kind: Browser, viewport: Viewport) -> Self {
-        let (server, url) = start_server().await;
+    async fn set_up(example: Example, kind: Browser, viewport: Viewport) -> Self {
+        let (server, url) = start_server(example).await;
         let (driver, driver_url) = kind.start_driver().await;
         let profile = tempfile::tempdir().expect("a directory for the browser");
         let browser = kind.start(&driver_url, viewport, profile.path()).await;
@@ -101,8 +127,8 @@ impl Stage {
 }
 
 /// Starts the example, which says where it listens.
-async fn start_server() -> (Child, String) {
-    let mut server = spawn(Command::new(build_example().await).args(["--port", "0"]))
+async fn start_server(example: Example) -> (Child, String) {
+    let mut server = spawn(Command::new(build_example(example.name()).await).args(["--port", "0"]))
         .expect("the example starts");
     let stdout = server.stdout.take().expect("it is piped");
     let url = line_after(stdout, "open ").await.expect("it says where it listens");
@@ -111,9 +137,9 @@ async fn start_server() -> (Child, String) {
 
 /// Builds the example and returns where it is: for a test that is asked for by name, cargo does not
 /// build examples by itself.
-async fn build_example() -> String {
+async fn build_example(name: &str) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "-p", "wspulse-examples", "--example", "chat", "--message-format", "json"])
+        .args(["build", "-p", "wspulse-examples", "--example", name, "--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
@@ -124,7 +150,7 @@ async fn build_example() -> String {
         .stdout
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "chat")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .expect("cargo names the executable")
 }

@@ -1,0 +1,103 @@
+//! Sending to a connection.
+
+use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
+
+use super::Connection;
+use crate::membership::mailbox::{Offered, Outcome, Waiter};
+use crate::membership::shared::ConnectionState;
+use crate::observe::metrics::{DropReason, Limit};
+use crate::settings::error::SendError;
+
+impl Connection {
+    /// Queues a frame for this connection, without waiting. While it is suspended a full buffer
+    /// drops its oldest frames, unless delivery is promised, or the frame says
+    /// [otherwise](Frame::on_overflow). A frame may [take the place](Frame::conflate) of an older
+    /// one that waits, or be [volatile](Frame::volatile).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] after its end; [`SendError::Encode`] if the codec cannot express the
+    /// frame, or its key is too long; [`SendError::Full`] if its send buffer is full, and it is
+    /// connected or delivery is promised, or if all send buffers together are and its own oldest
+    /// frames cannot make room; never for a volatile frame.
+    /// [`SendError::BreaksPromise`] if it is to drop others whose delivery is promised.
+    pub fn send(&self, frame: impl Into<Outgoing>) -> Result<(), SendError> {
+        match frame.into().into_parts() {
+            (frame, None) => self.send_plain(frame),
+            (frame, Some(marks)) => self.send_marked(frame, &marks),
+        }
+    }
+
+    fn send_marked(&self, frame: Frame, marks: &Marks) -> Result<(), SendError> {
+        let (shared, server) = (&self.shared, self.server());
+        if self.state() == ConnectionState::Closed {
+            return Err(SendError::Closed { frame });
+        }
+        if let Some(overflow @ Overflow::DropOldest) = marks.overflow
+            && server.options().delivery.is_promised()
+        {
+            return Err(SendError::BreaksPromise { frame, overflow });
+        }
+        let encoded = server.codecs().encode_marked(shared.mailbox.codec(), &frame, marks);
+        let encoded = match encoded {
+            Ok(encoded) => encoded,
+            Err(source) => return Err(SendError::Encode { frame, source }),
+        };
+        let offered = shared.mailbox.send_marked(encoded, marks.overflow, server.queued_bytes());
+        let Ok(offered) = offered else {
+            return Err(SendError::Closed { frame });
+        };
+        shared.count_conflated(offered.conflated);
+        self.finish_send(frame, offered)
+    }
+
+    #[inline]
+    fn send_plain(&self, frame: Frame) -> Result<(), SendError> {
+        if self.state() == ConnectionState::Closed {
+            return Err(SendError::Closed { frame });
+        }
+        let codecs = self.server().codecs();
+        let encoded = match codecs.encode(self.shared.mailbox.codec(), &frame) {
+            Ok(encoded) => encoded,
+            Err(source) => return Err(SendError::Encode { frame, source }),
+        };
+        self.send_encoded(frame, encoded)
+    }
+
+    #[inline]
+    pub(crate) fn send_encoded(
+        &self,
+        frame: Frame,
+        encoded: EncodedFrame,
+    ) -> Result<(), SendError> {
+        let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
+            return Err(SendError::Closed { frame });
+        };
+        self.finish_send(frame, offered)
+    }
+
+    fn finish_send(&self, frame: Frame, offered: Offered) -> Result<(), SendError> {
+        self.shared.count_dropped(offered.evicted, DropReason::Evicted);
+        match offered.outcome {
+            Outcome::Queued => Ok(()),
+            Outcome::QueuedAtServerLimit => {
+                self.shared.report_limit(Limit::QueuedBytes);
+                Ok(())
+            }
+            Outcome::Refused(limit) => {
+                self.shared.mailbox.await_room(Waiter::here(&self.shared));
+                self.shared.count_refused(limit, DropReason::Rejected);
+                Err(SendError::Full { frame, limit })
+            }
+            Outcome::TooSlow(limit) => {
+                self.shared.count_refused(limit, DropReason::Rejected);
+                self.shared.end_as_slow();
+                Err(SendError::Full { frame, limit })
+            }
+            Outcome::Faded => {
+                self.shared.count_dropped(1, DropReason::Volatile);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Queueing frames, and what becomes of them where there is no room.
+
+use wspulse_core::outbound::OverflowPolicy;
+use wspulse_core::{EncodedFrame, Overflow};
+
+use super::offer::{offer, offer_marked};
+use super::{HasEnded, Inner, Mailbox, Notice, Offered, Outcome};
+use crate::ground::queued_bytes::QueuedBytes;
+use crate::membership::shared::ConnectionState;
+
+impl Mailbox {
+    /// Queues a direct send, unless it is refused.
+    pub(crate) fn send(
+        &self,
+        frame: EncodedFrame,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
+        let mut inner = self.inner.lock();
+        let policy = match inner.state {
+            _ if inner.has_gap => return Err(HasEnded),
+            ConnectionState::Suspended if !inner.queue.keeps() => OverflowPolicy::DropOldest,
+            ConnectionState::Connected | ConnectionState::Suspended => OverflowPolicy::RejectNewest,
+            ConnectionState::Closed => return Err(HasEnded),
+        };
+        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        if offered.evicted > 0 {
+            inner.limit_receipts();
+        }
+        inner.wake_for_frames();
+        Ok(offered)
+    }
+
+    /// Queues a broadcast. One that is refused is dropped and accounted for, as there is nobody to
+    /// give it back to.
+    #[expect(clippy::inline_always, reason = "27 of 1,566 instructions for each member")]
+    #[inline(always)]
+    pub(crate) fn broadcast(
+        &self,
+        frame: EncodedFrame,
+        notice: Notice,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
+        let mut inner = self.inner.lock();
+        match inner.state {
+            _ if inner.has_gap => return Err(HasEnded),
+            ConnectionState::Connected | ConnectionState::Suspended => {}
+            ConnectionState::Closed => return Err(HasEnded),
+        }
+        let policy = if inner.queue.keeps() {
+            OverflowPolicy::RejectBeyondWaiting
+        } else {
+            OverflowPolicy::DropOldest
+        };
+        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        offered.is_suspended = inner.state == ConnectionState::Suspended;
+        if matches!(offered.outcome, Outcome::Refused(_)) {
+            inner.queue.drop_newest();
+            inner.has_gap = inner.queue.keeps();
+        }
+        if offered.evicted > 0 {
+            inner.limit_receipts();
+        }
+        match notice {
+            Notice::Now => {
+                inner.wake_for_frames();
+            }
+            Notice::Later => {}
+        }
+        Ok(offered)
+    }
+
+    /// As [`send`](Self::send), for a frame that is marked.
+    pub(crate) fn send_marked(
+        &self,
+        frame: EncodedFrame,
+        overflow: Option<Overflow>,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
+        let mut inner = self.inner.lock();
+        inner.check_open()?;
+        let policy = match (overflow, inner.state) {
+            (Some(overflow), _) => overflow.policy(),
+            (None, ConnectionState::Suspended) if !inner.queue.keeps() => {
+                OverflowPolicy::DropOldest
+            }
+            (
+                None,
+                ConnectionState::Connected | ConnectionState::Suspended | ConnectionState::Closed,
+            ) => OverflowPolicy::RejectNewest,
+        };
+        let mut offered = inner.offer_marked(frame, policy, queued_bytes);
+        if let Outcome::Refused(limit) = offered.outcome
+            && overflow.is_some_and(Overflow::disconnects)
+        {
+            offered.outcome = Outcome::TooSlow(limit);
+            inner.has_gap = true;
+        }
+        inner.wake_for_frames();
+        Ok(offered)
+    }
+
+    /// As [`broadcast`](Self::broadcast), for a frame that is marked, or on a server whose default
+    /// is another.
+    pub(crate) fn broadcast_marked(
+        &self,
+        frame: EncodedFrame,
+        overflow: Option<Overflow>,
+        notice: Notice,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Result<Offered, HasEnded> {
+        let mut inner = self.inner.lock();
+        inner.check_open()?;
+        let policy = if inner.queue.keeps() {
+            OverflowPolicy::RejectBeyondWaiting
+        } else {
+            overflow.map_or(OverflowPolicy::DropOldest, Overflow::policy)
+        };
+        let mut offered = inner.offer_marked(frame, policy, queued_bytes);
+        if let Outcome::Refused(limit) = offered.outcome {
+            inner.queue.drop_newest();
+            inner.has_gap = inner.queue.keeps();
+            if overflow.is_some_and(Overflow::disconnects) {
+                inner.has_gap = true;
+                offered.outcome = Outcome::TooSlow(limit);
+            }
+        }
+        match notice {
+            Notice::Now => {
+                inner.wake_for_frames();
+            }
+            Notice::Later => {}
+        }
+        Ok(offered)
+    }
+}
+
+impl Inner {
+    const fn check_open(&self) -> Result<(), HasEnded> {
+        match self.state {
+            ConnectionState::Connected | ConnectionState::Suspended if !self.has_gap => Ok(()),
+            ConnectionState::Connected | ConnectionState::Suspended | ConnectionState::Closed => {
+                Err(HasEnded)
+            }
+        }
+    }
+
+    /// Queues it, unless it is refused. One that is volatile is not: it is dropped.
+    fn offer_marked(
+        &mut self,
+        frame: EncodedFrame,
+        policy: OverflowPolicy,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> Offered {
+        let is_volatile = frame.is_volatile();
+        let mut offered = if !is_volatile {
+            offer_marked(&mut self.queue, frame, policy, queued_bytes)
+        } else if self.state == ConnectionState::Suspended {
+            Offered { evicted: 0, conflated: 0, outcome: Outcome::Faded, is_suspended: true }
+        } else {
+            offer_marked(&mut self.queue, frame, OverflowPolicy::GiveWay, queued_bytes)
+        };
+        offered.is_suspended = self.state == ConnectionState::Suspended;
+        if is_volatile && offered.is_refused() {
+            self.queue.drop_newest();
+            offered.outcome = Outcome::Faded;
+        }
+        if offered.evicted > 0 {
+            self.limit_receipts();
+        }
+        offered
+    }
+}
