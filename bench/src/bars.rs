@@ -29,7 +29,7 @@ pub(crate) fn all(report: &Report) -> Vec<Bar> {
         at_most("inbound-64-batched", "server_us", "wspulse-raw", "uwebsockets", 1.15),
         at_most("inbound-64-single", "server_us", "wspulse-raw", "uwebsockets", 1.15),
         at_most("inbound-16k", "server_us", "wspulse-raw", "uwebsockets", 1.15),
-        absolute("idle-memory-10000", "idle_kib", 2.0),
+        absolute("idle-memory-10000", "idle_kib", 1.91),
         absolute("idle-memory-10000", "burst_kib", 2.5),
         absolute("suspended-memory-10000", "total_mib", 64.0),
         absolute("reconnect-storm-10000", "ratio", 1.5),

@@ -8,6 +8,7 @@ mod fanout;
 mod flight;
 mod inbound;
 mod memory;
+mod moving;
 mod paced;
 mod replay;
 mod requests;
@@ -78,6 +79,8 @@ pub(crate) enum Field {
     Promising,
     /// Our own with both codecs, and everyone else.
     Inbound,
+    /// Our own and those whose connections may be in many rooms.
+    ManyRooms,
     /// Only those whose figures a bar is about: the others would take minutes.
     Rivals,
 }
@@ -96,6 +99,8 @@ const RIVALS: [&str; 3] = ["wspulse", "uwebsockets", "limit"];
 /// Whose else in the saturated fan-out, and in the inbound scenarios.
 const FANOUT_RIVALS: [&str; 3] = ["axum", "axum-each", "gws"];
 const INBOUND_RIVALS: [&str; 1] = ["wspulse-raw"];
+/// Those that have the modes for it.
+const MANY_ROOMS: [&str; 3] = [OURS, "socketioxide", "socketio"];
 /// Our own with a promise of delivery.
 pub(crate) const PROMISING: [&str; 2] = ["wspulse+at-least-once", "wspulse+exactly-once"];
 
@@ -108,6 +113,7 @@ impl Scenario {
             Field::Resuming => subject.name == OURS || PROMISING.contains(&&*subject.name),
             Field::Promising => PROMISING.contains(&&*subject.name),
             Field::Inbound => true,
+            Field::ManyRooms => MANY_ROOMS.contains(&&*subject.name),
             Field::Rivals => self.is_about(subject),
         }
     }
@@ -118,6 +124,7 @@ impl Scenario {
         RIVALS.contains(&name)
             || (self.name.starts_with("fanout-saturated") && FANOUT_RIVALS.contains(&name))
             || (self.field == Field::Inbound && INBOUND_RIVALS.contains(&name))
+            || (self.field == Field::ManyRooms && MANY_ROOMS.contains(&name))
     }
 }
 
@@ -139,6 +146,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.push(fanout::one_at_a_time(100));
     all.extend([(100, 16), (1000, 16), (10_000, 8)].map(|(n, w)| fanout::saturated(n, w)));
     all.push(rooms::scenario(1000, 10));
+    all.extend([moving::scenario(1000), fanout::to_an_audience(1000, 16)]);
     all.extend(inbound::Load::ALL.map(inbound::scenario));
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
     all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
@@ -147,6 +155,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all
 }
 
+pub(crate) use moving::{EVERYBODY, MOVES, VISITED};
 pub(crate) use paced::scenario as paced;
 
 fn column(key: &str, heading: &str, unit: Unit, better: Better) -> Column {

@@ -44,6 +44,8 @@ pub(crate) enum Mode {
     Echo,
     Room,
     Count,
+    Moving,
+    Audience,
     /// Requests are replied to.
     Answer,
 }
@@ -165,6 +167,8 @@ impl Subject {
             Mode::Echo => "echo",
             Mode::Room => "room",
             Mode::Count => "count",
+            Mode::Moving => "moving",
+            Mode::Audience => "audience",
             Mode::Answer => "answer",
         };
         let mut command = affinity::command(&self.program());

@@ -20,6 +20,11 @@ const io = new Server(server, {
       : undefined,
 });
 
+// As the contract of the modes says.
+const MOVES = 100;
+const VISITED = 'room0';
+const EVERYBODY = 'everybody';
+
 const onConnection = {
   echo(socket) {
     socket.on('m', (payload) => socket.emit('m', payload));
@@ -38,6 +43,24 @@ const onConnection = {
       } else {
         count += 1;
       }
+    });
+  },
+  moving(socket) {
+    socket.join(socket.handshake.query.room);
+    socket.on('m', (payload) => {
+      for (let move = 0; move < MOVES; move += 1) {
+        socket.join(VISITED);
+        socket.leave(VISITED);
+      }
+      socket.emit('m', payload);
+    });
+  },
+  audience(socket) {
+    const { room } = socket.handshake.query;
+    socket.join([room, EVERYBODY]);
+    socket.on('m', (payload) => {
+      // Leaves the sender out.
+      socket.to(room).to(EVERYBODY).emit('m', payload);
     });
   },
 }[mode];

@@ -34,7 +34,26 @@ pub(super) fn saturated(members: usize, window: usize) -> Scenario {
         ),
         columns,
         field: Field::All,
-        run: Box::new(move |subject, effort| run(subject, effort, members, window)),
+        run: Box::new(move |subject, effort| {
+            run(subject, effort, Publishing { mode: Mode::Room, members, window })
+        }),
+    }
+}
+
+/// To two rooms with the same members, but for the publisher: each must be found once.
+pub(super) fn to_an_audience(members: usize, window: usize) -> Scenario {
+    Scenario {
+        name: format!("audience-saturated-{members}"),
+        title: format!("Fan-out saturated, to {members} others in two rooms"),
+        what: format!(
+            "As the saturated fan-out, {window} messages under way, but each goes to two rooms, of \
+             which everybody is in both, except to its publisher. {FAIRNESS}"
+        ),
+        field: Field::ManyRooms,
+        run: Box::new(move |subject, effort| {
+            run(subject, effort, Publishing { mode: Mode::Audience, members, window })
+        }),
+        ..saturated(members, window)
     }
 }
 
@@ -53,17 +72,27 @@ pub(super) fn one_at_a_time(members: usize) -> Scenario {
         ),
         columns,
         field: Field::All,
-        run: Box::new(move |subject, effort| run(subject, effort, members, 1)),
+        run: Box::new(move |subject, effort| {
+            run(subject, effort, Publishing { mode: Mode::Room, members, window: 1 })
+        }),
     }
+}
+
+/// To how many the first client publishes: in an audience, to all others, else to itself as well.
+#[derive(Clone, Copy)]
+struct Publishing {
+    mode: Mode,
+    members: usize,
+    window: usize,
 }
 
 fn run(
     subject: &Subject,
     effort: &Effort,
-    members: usize,
-    window: usize,
+    Publishing { mode, members, window }: Publishing,
 ) -> Result<Outcome, Box<dyn Error>> {
-    let mut stage = Stage::with_rooms(subject, Mode::Room, 1, members)?;
+    let publishers = usize::from(mode == Mode::Audience);
+    let mut stage = Stage::with_rooms(subject, mode, 1, publishers + members)?;
     let mut flight = Flight::new(members);
     let message = payload(0, MESSAGE_BYTES);
     let warm = Instant::now() + effort.warm_up;
@@ -77,7 +106,8 @@ fn run(
         let before = flight.deliveries;
         stage.fleet.turn(Duration::from_millis(100), &mut |client, got| {
             if got.first() != Some(&(PROBE as u8)) {
-                flight.deliver(client, Instant::now);
+                let member = client.checked_sub(publishers).expect("publishers hear nothing");
+                flight.deliver(member, Instant::now);
             }
         })?;
         if flight.deliveries > before {

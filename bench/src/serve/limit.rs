@@ -28,6 +28,9 @@ const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket
 
 /// Serves until it is killed.
 pub(crate) fn serve(mode: Mode, port: u16) -> Result<(), Box<dyn Error>> {
+    if matches!(mode, Mode::Moving | Mode::Audience) {
+        return Err("a bare loop has no memberships to change or to compare".into());
+    }
     let listener = listen(port)?;
     announce(&listener)?;
     let mut listener = TcpListener::from_std(listener);
@@ -126,14 +129,22 @@ impl Limit {
             let message = &input[consumed..][payload.clone()];
             consumed += payload.end;
             match self.mode {
-                Mode::Echo | Mode::Room | Mode::Answer => text_frame(message, &mut wire),
+                Mode::Echo | Mode::Room | Mode::Answer | Mode::Moving | Mode::Audience => {
+                    text_frame(message, &mut wire);
+                }
                 Mode::Count => self.count(index, message, &mut wire),
             }
         }
         match self.mode {
-            Mode::Echo | Mode::Room | Mode::Count | Mode::Answer if wire.is_empty() => {}
+            Mode::Echo
+            | Mode::Room
+            | Mode::Count
+            | Mode::Answer
+            | Mode::Moving
+            | Mode::Audience
+                if wire.is_empty() => {}
             Mode::Echo | Mode::Count | Mode::Answer => self.write(index, &wire),
-            Mode::Room => {
+            Mode::Room | Mode::Moving | Mode::Audience => {
                 let room = self.peers[index].as_ref().map_or(0, |peer| peer.room);
                 for member in &self.members[room] {
                     if let Some(peer) = &mut self.peers[*member] {

@@ -18,6 +18,7 @@ use wspulse::{
 
 use super::{DRAIN_WINDOW, MetricsChoice, announce, listen};
 use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT};
+use crate::scenario::{EVERYBODY, MOVES, VISITED};
 use crate::subject::Mode;
 
 /// How messages are understood.
@@ -69,10 +70,11 @@ fn server(
     metrics: MetricsChoice,
     delivery: DeliveryChoice,
 ) -> Result<Server, Box<dyn Error>> {
-    let builder = Server::builder_sync(|request| {
+    let builder = Server::builder_sync(move |request| {
         let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
         let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
-        Ok(Admission::room(room).id(id).data(AtomicU64::new(0)))
+        let admission = Admission::room(room).id(id).data(AtomicU64::new(0));
+        Ok(if mode == Mode::Audience { admission.also_in([EVERYBODY]) } else { admission })
     })
     .max_message_size(MESSAGE_BYTES_MAX)
     .resume_window(RESUME_WINDOW)
@@ -88,13 +90,27 @@ fn server(
         Mode::Count => {
             builder.on_message(|connection: Connection, frame| count(&connection, &frame))
         }
+        Mode::Moving => builder.on_message(|connection: Connection, frame| {
+            for _ in 0..MOVES {
+                connection.join(VISITED).expect("it is in two rooms at most");
+                connection.leave(VISITED);
+            }
+            connection.send(frame).expect("echoes fit into the send buffer");
+        }),
+        Mode::Audience => builder.on_message(|connection: Connection, frame| {
+            let audience = connection.server().to([connection.room_id(), EVERYBODY]);
+            audience.except(&connection).broadcast(frame).expect("the server is open");
+        }),
         Mode::Answer => builder
             .router(Router::builder().on("m", |Json(text): Json<String>| Json(text)).build()?),
     };
     let builder = match (codec, mode) {
         (CodecChoice::Json, _) => builder.codec(JsonCodec),
         (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
-        (CodecChoice::Raw, Mode::Echo | Mode::Room | Mode::Answer) => builder.codec(Verbatim),
+        (
+            CodecChoice::Raw,
+            Mode::Echo | Mode::Room | Mode::Moving | Mode::Audience | Mode::Answer,
+        ) => builder.codec(Verbatim),
     };
     let builder = match delivery {
         DeliveryChoice::AtMostOnce => builder,

@@ -29,6 +29,11 @@ const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 const EVENT: &str = "m";
 
+// As the contract of the modes says.
+const MOVES: u32 = 100;
+const VISITED: &str = "room0";
+const EVERYBODY: &str = "everybody";
+
 #[derive(Debug, Parser)]
 struct Args {
     #[arg(long, value_enum)]
@@ -46,6 +51,8 @@ enum Mode {
     Echo,
     Room,
     Count,
+    Moving,
+    Audience,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,6 +124,23 @@ fn welcome(socket: &SocketRef, mode: Mode) -> Result<(), String> {
             let _ = socket.within(room).emit(EVENT, &payload).now_or_never();
             ready(())
         }),
+        Mode::Moving => socket.on(EVENT, |socket: SocketRef, Data::<String>(payload)| {
+            for _ in 0..MOVES {
+                socket.join(VISITED);
+                socket.leave(VISITED);
+            }
+            let _ = socket.emit(EVENT, &payload);
+            ready(())
+        }),
+        Mode::Audience => {
+            socket.join(EVERYBODY);
+            socket.on(EVENT, |socket: SocketRef, Data::<String>(payload)| {
+                // Leaves the sender out.
+                let audience = socket.to([room, EVERYBODY.to_owned()]);
+                let _ = audience.emit(EVENT, &payload).now_or_never();
+                ready(())
+            });
+        }
         Mode::Count => {
             let count = Arc::new(AtomicU64::new(0));
             socket.on(EVENT, move |socket: SocketRef, Data::<String>(payload)| {
