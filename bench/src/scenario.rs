@@ -8,6 +8,7 @@ mod flight;
 mod inbound;
 mod memory;
 mod paced;
+mod presence;
 mod replay;
 mod returning;
 mod rooms;
@@ -141,6 +142,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
     all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
     all.push(catch_up::scenario(1000));
+    all.push(presence::scenario(1000));
     all
 }
 

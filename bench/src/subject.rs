@@ -43,6 +43,8 @@ pub(crate) struct Subject {
 pub(crate) enum Mode {
     Echo,
     Room,
+    /// As `Room`, and the members of the first room are told who is there.
+    Presence,
     Count,
 }
 
@@ -157,6 +159,7 @@ impl Subject {
         let mode = match mode {
             Mode::Echo => "echo",
             Mode::Room => "room",
+            Mode::Presence => "presence",
             Mode::Count => "count",
         };
         let mut command = affinity::command(&self.program());

@@ -126,14 +126,14 @@ impl Limit {
             let message = &input[consumed..][payload.clone()];
             consumed += payload.end;
             match self.mode {
-                Mode::Echo | Mode::Room => text_frame(message, &mut wire),
+                Mode::Echo | Mode::Room | Mode::Presence => text_frame(message, &mut wire),
                 Mode::Count => self.count(index, message, &mut wire),
             }
         }
         match self.mode {
-            Mode::Echo | Mode::Room | Mode::Count if wire.is_empty() => {}
+            Mode::Echo | Mode::Room | Mode::Presence | Mode::Count if wire.is_empty() => {}
             Mode::Echo | Mode::Count => self.write(index, &wire),
-            Mode::Room => {
+            Mode::Room | Mode::Presence => {
                 let room = self.peers[index].as_ref().map_or(0, |peer| peer.room);
                 for member in &self.members[room] {
                     if let Some(peer) = &mut self.peers[*member] {

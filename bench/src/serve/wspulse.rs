@@ -11,7 +11,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
 use wspulse::{
-    Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, Server,
+    Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, RoomOptions,
+    Server, ServerBuilder,
 };
 
 use super::{MetricsChoice, announce, listen};
@@ -72,8 +73,10 @@ fn server(
             // A benchmark that overruns its own send buffer has no figure to give.
             connection.send(frame).expect("echoes fit into the send buffer");
         }),
-        Mode::Room => builder.on_message(|connection: Connection, frame| {
-            connection.room().broadcast(frame).expect("the server is open");
+        Mode::Room => with_broadcasts(builder),
+        Mode::Presence => with_broadcasts(builder).room_options(|room| match room {
+            "room0" => RoomOptions::new().tell_presence(),
+            _ => RoomOptions::new(),
         }),
         Mode::Count => {
             builder.on_message(|connection: Connection, frame| count(&connection, &frame))
@@ -82,7 +85,7 @@ fn server(
     let builder = match (codec, mode) {
         (CodecChoice::Json, _) => builder.codec(JsonCodec),
         (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
-        (CodecChoice::Raw, Mode::Echo | Mode::Room) => builder.codec(Verbatim),
+        (CodecChoice::Raw, Mode::Echo | Mode::Room | Mode::Presence) => builder.codec(Verbatim),
     };
     let builder = match delivery {
         DeliveryChoice::AtMostOnce => builder,
@@ -93,6 +96,12 @@ fn server(
         DeliveryChoice::ExactlyOnce => builder.delivery(Delivery::ExactlyOnce),
     };
     Ok(metrics.add_to(builder)?.build()?)
+}
+
+fn with_broadcasts(builder: ServerBuilder) -> ServerBuilder {
+    builder.on_message(|connection: Connection, frame| {
+        connection.room().broadcast(frame).expect("the server is open");
+    })
 }
 
 fn count(connection: &Connection, frame: &Frame) {
