@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 pub(crate) use client::Buffers;
-use client::Client;
+use client::{Client, Fault};
 pub(crate) use dialect::{COUNT_REQUEST, Dialect, RAW_EXTRA_BYTES, RAW_PAYLOAD_AT};
 pub(crate) use exchange::Ticket;
 pub(crate) use wire::{text_frame, unmask_first};
@@ -143,6 +143,32 @@ impl Fleet {
         timeout: Duration,
         on_delivery: &mut impl FnMut(usize, &[u8]),
     ) -> Result<(), LoadError> {
+        self.handle(timeout, on_delivery, &mut |index, _, fault| Err(fault.of(index)))
+    }
+
+    /// As [`turn`](Self::turn), with clients that the server closes: each answers, and `on_close` is
+    /// shown what it was told.
+    pub(crate) fn turn_parting(
+        &mut self,
+        timeout: Duration,
+        on_delivery: &mut impl FnMut(usize, &[u8]),
+        on_close: &mut impl FnMut(usize, &[u8]),
+    ) -> Result<(), LoadError> {
+        self.handle(timeout, on_delivery, &mut |index, client, fault| match fault {
+            Fault::Told(close) => {
+                on_close(index, &close);
+                client.part(&close).map_err(|fault| fault.of(index))
+            }
+            Fault::Io(_) | Fault::Closed | Fault::Protocol(_) => Err(fault.of(index)),
+        })
+    }
+
+    fn handle(
+        &mut self,
+        timeout: Duration,
+        on_delivery: &mut impl FnMut(usize, &[u8]),
+        on_fault: &mut impl FnMut(usize, &mut Client, Fault) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
         self.wait(timeout)?;
         for event in &self.events {
             let Token(index) = event.token();
@@ -153,9 +179,11 @@ impl Fleet {
                 client.on_writable().map_err(|fault| fault.of(index))?;
             }
             if event.is_readable() || event.is_read_closed() {
-                client
-                    .on_readable(dialect, &mut self.scratch, |payload| on_delivery(index, payload))
-                    .map_err(|fault| fault.of(index))?;
+                let read = client
+                    .on_readable(dialect, &mut self.scratch, |payload| on_delivery(index, payload));
+                if let Err(fault) = read {
+                    on_fault(index, client, fault)?;
+                }
             }
             if !was_ready && client.is_ready() {
                 self.ready += 1;

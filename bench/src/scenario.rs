@@ -1,6 +1,7 @@
 //! What is measured: a list of scenarios, each run for one server at a time.
 
 mod catch_up;
+mod drain;
 mod echo;
 mod fairness;
 mod fanout;
@@ -10,6 +11,7 @@ mod memory;
 mod paced;
 mod presence;
 mod replay;
+mod requests;
 mod returning;
 mod rooms;
 mod slow;
@@ -134,6 +136,7 @@ impl Scenario {
 /// All scenarios whose load is known beforehand; [`paced()`] ones depend on what these found out.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = vec![echo::scenario(1), echo::scenario(100)];
+    all.extend([requests::scenario(1), requests::scenario(64)]);
     all.push(fanout::one_at_a_time(100));
     all.extend([(100, 16), (1000, 16), (10_000, 8)].map(|(n, w)| fanout::saturated(n, w)));
     all.push(rooms::scenario(1000, 10));
@@ -141,7 +144,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
     all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
     all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
-    all.push(catch_up::scenario(1000));
+    all.extend([catch_up::scenario(1000), drain::scenario(10_000)]);
     all.push(presence::scenario(1000));
     all
 }

@@ -6,12 +6,16 @@ mod wspulse;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::limit::serve as serve_limit;
 pub(crate) use self::metrics::MetricsChoice;
 pub(crate) use self::wspulse::{CodecChoice, DeliveryChoice, serve as serve_wspulse};
+
+/// Over which time wspulse is drained once it is told to end.
+pub(crate) const DRAIN_WINDOW: Duration = Duration::from_secs(30);
 
 /// As many connections as a reconnect storm may leave in the queue at once.
 const BACKLOG: i32 = 4096;

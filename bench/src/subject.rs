@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(crate) enum Mode {
     /// As `Room`, and the members of the first room are told who is there.
     Presence,
     Count,
+    /// Requests are replied to.
+    Answer,
 }
 
 /// A server that runs; it is killed when this is dropped.
@@ -154,6 +156,11 @@ impl Subject {
         report::Subject { name, version, note }
     }
 
+    /// The same server, whose clients send requests.
+    pub(crate) fn asking(&self) -> Self {
+        Self { dialect: Dialect::Request, ..self.clone() }
+    }
+
     /// Starts it on a free port and waits until it listens.
     pub(crate) fn start(&self, mode: Mode) -> io::Result<Running> {
         let mode = match mode {
@@ -161,6 +168,7 @@ impl Subject {
             Mode::Room => "room",
             Mode::Presence => "presence",
             Mode::Count => "count",
+            Mode::Answer => "answer",
         };
         let mut command = affinity::command(&self.program());
         command.args(&self.command[1..]).args(["--mode", mode, "--port", "0"]);
@@ -196,6 +204,12 @@ impl Subject {
 impl Running {
     pub(crate) fn target(&self) -> Target {
         self.target
+    }
+
+    /// Asks it to end by itself.
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill: {status}"))) }
     }
 
     pub(crate) fn cpu(&self) -> io::Result<Cpu> {

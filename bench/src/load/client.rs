@@ -68,6 +68,8 @@ enum Phase {
 pub(super) enum Fault {
     Io(io::Error),
     Closed,
+    /// By a close frame with this payload.
+    Told(Vec<u8>),
     Protocol(String),
 }
 
@@ -75,7 +77,7 @@ impl Fault {
     pub(super) fn of(self, client: usize) -> LoadError {
         match self {
             Self::Io(source) => LoadError::Io { client, source },
-            Self::Closed => LoadError::Closed { client },
+            Self::Closed | Self::Told(_) => LoadError::Closed { client },
             Self::Protocol(what) => LoadError::Protocol { client, what },
         }
     }
@@ -168,6 +170,15 @@ impl Client {
     pub(super) fn stop_reading(&mut self, registry: &Registry) -> io::Result<()> {
         self.attention = Attention::Nothing;
         registry.deregister(&mut self.socket)
+    }
+
+    /// Answers the server's close frame, and is heard of no more.
+    pub(super) fn part(&mut self, close: &[u8]) -> Result<(), Fault> {
+        let mut echo = Vec::new();
+        wire::encode(wire::CLOSE, &[close], &mut echo);
+        self.attention = Attention::Nothing;
+        self.write(&echo)?;
+        Ok(())
     }
 
     pub(super) fn stop_answering(&mut self) {
@@ -285,7 +296,7 @@ impl Client {
                     self.write(&pong)?;
                 }
                 wire::PONG => {}
-                wire::CLOSE => return Err(Fault::Closed),
+                wire::CLOSE => return Err(Fault::Told(payload.to_vec())),
                 opcode => return Err(Fault::Protocol(format!("opcode {opcode} is not expected"))),
             }
         }

@@ -12,6 +12,8 @@ use super::wire;
 pub(crate) enum Dialect {
     /// The frames of wspulse with its JSON codec, opaque bytes for servers without frames.
     Raw,
+    /// As `Raw`, and each message is a request: it has an id.
+    Request,
     /// As `Raw`, with the messages of `wspulse.1` beside.
     Exchange,
     /// Engine.IO 4 and Socket.IO 5, text packets.
@@ -37,6 +39,8 @@ pub(super) enum Step {
 
 const RAW_BEFORE: &[u8] = br#"{"event":"m","payload":""#;
 const RAW_AFTER: &[u8] = br#""}"#;
+const REQUEST_BEFORE: &[u8] = br#"{"id":"1","event":"m","payload":""#;
+const REPLY_BEFORE: &[u8] = br#"{"id":"1","event":"reply","payload":""#;
 const SOCKETIO_BEFORE: &[u8] = br#"42["m",""#;
 const SOCKETIO_AFTER: &[u8] = br#""]"#;
 const CENTRIFUGE_DATA: &[u8] = br#""data":""#;
@@ -54,7 +58,9 @@ impl Dialect {
     /// The target of the request that opens a connection.
     pub(super) fn request_target(self, Identity { room, id, .. }: &Identity) -> String {
         match self {
-            Self::Raw | Self::Exchange | Self::Centrifuge => format!("/ws?room={room}&id={id}"),
+            Self::Raw | Self::Request | Self::Exchange | Self::Centrifuge => {
+                format!("/ws?room={room}&id={id}")
+            }
             Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}&id={id}"),
         }
     }
@@ -66,14 +72,14 @@ impl Dialect {
             (Self::Exchange, Some(ticket)) => {
                 format!("Sec-WebSocket-Protocol: wspulse.1+json, {}\r\n", ticket.offer())
             }
-            (Self::Raw | Self::SocketIo | Self::Centrifuge, _) => String::new(),
+            (Self::Raw | Self::Request | Self::SocketIo | Self::Centrifuge, _) => String::new(),
         }
     }
 
     /// What a client does once it has read its 101.
     pub(super) fn open(self) -> Step {
         match self {
-            Self::Raw => Step::Joined,
+            Self::Raw | Self::Request => Step::Joined,
             Self::SocketIo | Self::Exchange => Step::Nothing,
             Self::Centrifuge => Step::Reply(br#"{"id":1,"connect":{}}"#.to_vec()),
         }
@@ -84,6 +90,9 @@ impl Dialect {
         match self {
             Self::Raw | Self::Exchange => {
                 wire::encode(wire::TEXT, &[RAW_BEFORE, payload, RAW_AFTER], out);
+            }
+            Self::Request => {
+                wire::encode(wire::TEXT, &[REQUEST_BEFORE, payload, RAW_AFTER], out);
             }
             Self::SocketIo => {
                 wire::encode(wire::TEXT, &[SOCKETIO_BEFORE, payload, SOCKETIO_AFTER], out);
@@ -108,6 +117,12 @@ impl Dialect {
                 let framed = message.strip_prefix(RAW_BEFORE);
                 // The count of the `count` mode comes bare from servers without frames.
                 on_delivery(framed.and_then(|m| m.strip_suffix(RAW_AFTER)).unwrap_or(message));
+                Ok(Step::Nothing)
+            }
+            Self::Request => {
+                let payload = message.strip_prefix(REPLY_BEFORE);
+                let payload = payload.and_then(|it| it.strip_suffix(RAW_AFTER));
+                on_delivery(payload.ok_or("a message that is no reply")?);
                 Ok(Step::Nothing)
             }
             Self::Exchange => match message {

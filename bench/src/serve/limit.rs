@@ -126,13 +126,16 @@ impl Limit {
             let message = &input[consumed..][payload.clone()];
             consumed += payload.end;
             match self.mode {
-                Mode::Echo | Mode::Room | Mode::Presence => text_frame(message, &mut wire),
+                Mode::Echo | Mode::Room | Mode::Presence | Mode::Answer => {
+                    text_frame(message, &mut wire)
+                }
                 Mode::Count => self.count(index, message, &mut wire),
             }
         }
         match self.mode {
-            Mode::Echo | Mode::Room | Mode::Presence | Mode::Count if wire.is_empty() => {}
-            Mode::Echo | Mode::Count => self.write(index, &wire),
+            Mode::Echo | Mode::Room | Mode::Presence | Mode::Count | Mode::Answer
+                if wire.is_empty() => {}
+            Mode::Echo | Mode::Count | Mode::Answer => self.write(index, &wire),
             Mode::Room | Mode::Presence => {
                 let room = self.peers[index].as_ref().map_or(0, |peer| peer.room);
                 for member in &self.members[room] {

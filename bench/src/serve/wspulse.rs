@@ -9,13 +9,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
+use wspulse::router::{Json, Router};
 use wspulse::{
     Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, RoomOptions,
     Server, ServerBuilder,
 };
 
-use super::{MetricsChoice, announce, listen};
+use super::{DRAIN_WINDOW, MetricsChoice, announce, listen};
 use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT};
 use crate::subject::Mode;
 
@@ -40,7 +42,7 @@ pub(crate) enum DeliveryChoice {
 const RESUME_WINDOW: Duration = Duration::from_mins(1);
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Serves until it is killed.
+/// Serves until it is killed, or drained, which SIGTERM has it do.
 #[tokio::main]
 pub(crate) async fn serve(
     mode: Mode,
@@ -51,7 +53,15 @@ pub(crate) async fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let listener = listen(port)?;
     announce(&listener)?;
-    accept(server(mode, codec, metrics, delivery)?, TcpListener::from_std(listener)?).await
+    let server = server(mode, codec, metrics, delivery)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        accepted = accept(server.clone(), TcpListener::from_std(listener)?) => accepted,
+        () = async {
+            terminate.recv().await;
+            server.drain(DRAIN_WINDOW).await;
+        } => Ok(()),
+    }
 }
 
 fn server(
@@ -81,11 +91,15 @@ fn server(
         Mode::Count => {
             builder.on_message(|connection: Connection, frame| count(&connection, &frame))
         }
+        Mode::Answer => builder
+            .router(Router::builder().on("m", |Json(text): Json<String>| Json(text)).build()?),
     };
     let builder = match (codec, mode) {
         (CodecChoice::Json, _) => builder.codec(JsonCodec),
         (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
-        (CodecChoice::Raw, Mode::Echo | Mode::Room | Mode::Presence) => builder.codec(Verbatim),
+        (CodecChoice::Raw, Mode::Echo | Mode::Room | Mode::Presence | Mode::Answer) => {
+            builder.codec(Verbatim)
+        }
     };
     let builder = match delivery {
         DeliveryChoice::AtMostOnce => builder,

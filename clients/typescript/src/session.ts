@@ -139,7 +139,7 @@ export class Session<E extends Entry = Entry> {
     if (this.state !== "connecting") this.effects.push({ do: "disconnect", code, reason });
     this.state = "waiting";
     this.#asking = false;
-    if (code === 1000 || (code >= 4000 && code !== 4410)) return this.end(code, reason);
+    if (code === 1000 || (code >= 4000 && code !== 4401 && code !== 4410)) return this.end(code, reason);
     if (code === 4410) this.#forget();
     this.effects.push({ do: "wait", code, reason });
   }

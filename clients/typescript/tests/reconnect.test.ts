@@ -40,6 +40,19 @@ describe("coming back", () => {
       expect(told.at(-1)).toEqual(["reconnect", 1, least]);
     });
 
+  test("a permission that has expired is no end, and the address is asked for anew", async () => {
+    const addresses = ["ws://a?token=1", "ws://a?token=2"];
+    const { newest, sockets, WebSocket } = fakes();
+    const client = connect(() => addresses.shift()!, { WebSocket });
+    await settle();
+    newest().open();
+    newest().greet();
+    newest().lose(4401, "expired");
+    await vi.advanceTimersToNextTimerAsync();
+    expect([client.state, sockets.length, addresses]).toEqual(["connecting", 2, []]);
+    client.close();
+  });
+
   test("after so many attempts in a row it ends", async () => {
     const { client, newest, sockets, told } = await live({ reconnect: { attempts: 2 } });
     for (let n = 0; n < 3; n++) {

@@ -147,6 +147,33 @@ impl Client {
         if replies.is_error(&reply) { Err(RequestError::Failed(reply)) } else { Ok(reply) }
     }
 
+    /// Answers a request of the server's, which is a [message](crate::Event::Message) with an id: queues
+    /// `payload`'s payload with that id and the event `reply` (see `reply_event`). A frame without an id
+    /// is no request: then nothing is queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    pub fn reply(&self, request: &Frame, payload: Frame) -> Result<(), SendError> {
+        self.answer(request, payload, &self.shared().replies.reply_event)
+    }
+
+    /// Answers a request of the server's with an error, whose event is `error` (see `error_event`).
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    pub fn reply_error(&self, request: &Frame, payload: Frame) -> Result<(), SendError> {
+        self.answer(request, payload, &self.shared().replies.error_event)
+    }
+
+    fn answer(&self, request: &Frame, payload: Frame, event: &str) -> Result<(), SendError> {
+        match request.id() {
+            "" => Ok(()),
+            id => self.post(payload.with_id(id).with_event(event)),
+        }
+    }
+
     /// What the client found when it was connected last; none while it is not connected.
     pub fn session(&self) -> Option<SessionStart> {
         self.shared().status.borrow().session

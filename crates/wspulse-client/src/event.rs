@@ -199,7 +199,7 @@ pub enum EndCause {
     /// The application has closed it, or dropped all that belongs to it.
     #[error("closed by the application")]
     Closed,
-    /// The server or its application has ended the session: 1000, or 4000 to 4999 but 4410.
+    /// The server or its application has ended the session: 1000, or 4000 to 4999 but 4401 and 4410.
     #[error("ended by the server: {code} {reason:?}")]
     #[non_exhaustive]
     ClosedByServer {

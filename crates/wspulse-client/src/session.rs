@@ -391,8 +391,7 @@ impl<W> Session<W> {
     }
 }
 
-/// The application's or the server's own end of a session.
+/// The application's or the server's own end of a session. After 4401 and 4410 another one begins.
 const fn is_final_code(code: u16) -> bool {
-    code == CloseCode::NORMAL.as_u16()
-        || (4000 <= code && code <= 4999 && code != CloseCode::FRAMES_LOST.as_u16())
+    matches!(code, 1000 | 4000..=4400 | 4402..=4409 | 4411..=4999)
 }

@@ -77,8 +77,8 @@ pub(crate) fn now() -> std::time::Instant {
 #[derive(Debug)]
 pub(crate) struct Replies {
     waiting: Mutex<HashMap<String, oneshot::Sender<Frame>>>,
-    reply_event: String,
-    error_event: String,
+    pub(crate) reply_event: String,
+    pub(crate) error_event: String,
     id_prefix: String,
     next_id: AtomicU64,
 }

@@ -9,7 +9,7 @@ use crate::rare_queue::RareQueue;
 ///
 /// The order is always
 /// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`, where a message
-/// may be an undecodable one.
+/// may be an undecodable one, and `Expiring` may come anywhere between the first and the last.
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
     /// The connection has come up.
@@ -22,8 +22,18 @@ pub enum SessionEvent {
     Suspended(TransportLost),
     /// The next transport is there.
     Resumed(Resumed),
+    /// The connection is about to expire.
+    Expiring,
     /// The connection has ended; nothing follows.
     Closed(Disconnect),
+}
+
+/// What waits for its turn.
+#[derive(Debug)]
+enum Waiting {
+    Event(SessionEvent),
+    /// A message that somebody awaited, and has: nothing is called.
+    Taken,
 }
 
 /// What a client has missed that comes back to its session: it gets all of it now, in order and
@@ -42,10 +52,10 @@ pub struct Resumed {
 ///
 /// It is bounded although peers cause its events: messages by the session (it stops reading),
 /// suspensions by folding: a drop and a restore that nobody was told of yet, followed by another
-/// drop, are one drop.
+/// drop, are one drop. No more than one notice of an expiry waits.
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
-    waiting: RareQueue<SessionEvent>,
+    waiting: RareQueue<Waiting>,
     /// How many of them are messages, frames or not; the session keeps that to its `inbound_frames_max`.
     messages: u32,
     phase: Phase,
@@ -83,24 +93,30 @@ impl CallbackQueue {
         match &event {
             SessionEvent::Message(_) | SessionEvent::Undecodable(_) => self.messages += 1,
             SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
+            SessionEvent::Expiring => self.take_back_notice(),
             SessionEvent::Opened | SessionEvent::Resumed(_) | SessionEvent::Closed(_) => {}
         }
-        self.waiting.push_back(event);
+        self.waiting.push_back(Waiting::Event(event));
+    }
+
+    /// A message keeps its place among those that wait, although nothing is called for it. One at
+    /// least has not been handled.
+    pub(crate) fn push_taken(&mut self) {
+        self.messages += 1;
+        self.waiting.push_back(Waiting::Taken);
     }
 
     /// Removes the messages that wait and tells how many they were.
     pub(crate) fn discard_messages(&mut self) -> usize {
         let frames = self.take_messages();
-        self.waiting.retain(|event| {
-            !matches!(event, SessionEvent::Message(_) | SessionEvent::Undecodable(_))
-        });
+        self.waiting.retain(|waiting| !waiting.is_message());
         frames
     }
 
     /// Removes all that waits but the end, and tells how many messages that were.
     pub(crate) fn skip_to_end(&mut self) -> usize {
         let frames = self.take_messages();
-        self.waiting.retain(|event| matches!(event, SessionEvent::Closed(_)));
+        self.waiting.retain(|waiting| matches!(waiting, Waiting::Event(SessionEvent::Closed(_))));
         frames
     }
 
@@ -109,16 +125,18 @@ impl CallbackQueue {
         if self.phase != Phase::Ready {
             return None;
         }
-        let event = self.waiting.pop_front()?;
+        self.pass_taken();
+        let Waiting::Event(event) = self.waiting.pop_front()? else { return None };
         self.phase = match event {
             SessionEvent::Closed(_) => Phase::RunningLast,
             SessionEvent::Message(_) | SessionEvent::Undecodable(_) => {
                 self.messages -= 1;
                 Phase::RunningMessage
             }
-            SessionEvent::Opened | SessionEvent::Suspended(_) | SessionEvent::Resumed(_) => {
-                Phase::Running
-            }
+            SessionEvent::Opened
+            | SessionEvent::Suspended(_)
+            | SessionEvent::Resumed(_)
+            | SessionEvent::Expiring => Phase::Running,
         };
         Some(event)
     }
@@ -142,6 +160,15 @@ impl CallbackQueue {
                 self.phase
             }
         };
+        self.pass_taken();
+    }
+
+    /// The turn has come of messages for which nothing is called.
+    fn pass_taken(&mut self) {
+        while let Some(Waiting::Taken) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.messages -= 1;
+        }
     }
 
     /// Nothing is called any more. Tells how many messages waited.
@@ -158,7 +185,7 @@ impl CallbackQueue {
         if std::mem::take(&mut self.messages) == 0 {
             return 0;
         }
-        self.waiting.iter().filter(|event| matches!(event, SessionEvent::Message(_))).count()
+        self.events().filter(|event| matches!(event, SessionEvent::Message(_))).count()
     }
 
     /// Whether a callback runs.
@@ -178,12 +205,12 @@ impl CallbackQueue {
 
     /// Whether the transport has changed since the event whose callback runs.
     pub(crate) fn suspension_waits(&self) -> bool {
-        self.waiting.iter().any(|event| matches!(event, SessionEvent::Suspended(_)))
+        self.events().any(|event| matches!(event, SessionEvent::Suspended(_)))
     }
 
     /// The number of resumptions that wait.
     pub(crate) fn resumptions(&self) -> usize {
-        self.waiting.iter().filter(|event| matches!(event, SessionEvent::Resumed(_))).count()
+        self.events().filter(|event| matches!(event, SessionEvent::Resumed(_))).count()
     }
 
     /// Whether the last callback has finished.
@@ -191,14 +218,66 @@ impl CallbackQueue {
         self.phase == Phase::Over
     }
 
+    /// A notice that waits is for an expiry that is another by now.
+    pub(crate) fn take_back_notice(&mut self) {
+        if !self.waiting.is_empty() {
+            self.waiting
+                .retain(|waiting| !matches!(waiting, Waiting::Event(SessionEvent::Expiring)));
+        }
+    }
+
+    /// A notice in between does not keep them apart, or a flapping transport could grow the queue.
     fn fold_unseen_resumption(&mut self) {
+        let is_notice =
+            |waiting: &Waiting| matches!(waiting, Waiting::Event(SessionEvent::Expiring));
         let newest = {
-            let mut newest = self.waiting.iter().rev();
+            let mut newest = self.waiting.iter().rev().filter(|event| !is_notice(event));
             (newest.next(), newest.next())
         };
-        if matches!(newest, (Some(SessionEvent::Resumed(_)), Some(SessionEvent::Suspended(_)))) {
-            self.waiting.pop_back();
-            self.waiting.pop_back();
+        let is_fold = matches!(
+            newest,
+            (
+                Some(Waiting::Event(SessionEvent::Resumed(_))),
+                Some(Waiting::Event(SessionEvent::Suspended(_)))
+            )
+        );
+        if !is_fold {
+            return;
+        }
+        let (mut folded, mut notice) = (0, None);
+        while folded < 2 {
+            match self.waiting.pop_back() {
+                Some(waiting) if is_notice(&waiting) => notice = Some(waiting),
+                Some(_) => folded += 1,
+                None => break,
+            }
+        }
+        if let Some(notice) = notice {
+            self.waiting.push_back(notice);
+        }
+    }
+
+    fn events(&self) -> impl Iterator<Item = &SessionEvent> {
+        self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Event(event) => Some(event),
+            Waiting::Taken => None,
+        })
+    }
+}
+
+impl Waiting {
+    const fn is_message(&self) -> bool {
+        match self {
+            Self::Taken | Self::Event(SessionEvent::Message(_) | SessionEvent::Undecodable(_)) => {
+                true
+            }
+            Self::Event(
+                SessionEvent::Opened
+                | SessionEvent::Suspended(_)
+                | SessionEvent::Resumed(_)
+                | SessionEvent::Expiring
+                | SessionEvent::Closed(_),
+            ) => false,
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn put_off(deadline: Instant, missed: Duration, time: Duration, now: Instant
 
 /// The instant that comes so long after another: every deadline is computed here. A time that the
 /// clock cannot express comes to an instant that is never reached.
-pub(crate) fn after(instant: Instant, time: Duration) -> Instant {
+pub fn after(instant: Instant, time: Duration) -> Instant {
     // The last resort is for an instant that is itself at the end of the clock.
     instant.checked_add(time).or_else(|| instant.checked_add(CENTURY)).unwrap_or(instant)
 }

@@ -35,6 +35,9 @@ impl CloseCode {
     pub const SERVICE_RESTART: Self = Self(1012);
     /// 1013: try again later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 4401: the client's permission has expired; it may come back with another one. The number is
+    /// for applications to use (RFC 6455 §7.4.2), and ends as HTTP's 401, unauthorized.
+    pub const EXPIRED: Self = Self(4401);
     /// 4410: frames that were promised to be delivered are lost, so the session has ended. The
     /// number is for applications to use (RFC 6455 §7.4.2), and ends as HTTP's 410, gone.
     pub const FRAMES_LOST: Self = Self(4410);

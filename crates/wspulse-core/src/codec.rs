@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 pub use json::{JsonCodec, JsonError};
 #[cfg(feature = "msgpack")]
@@ -60,16 +61,37 @@ pub trait Codec: Send + Sync + 'static {
     /// [`DecodeError`] if the message is not a frame: it is dropped, logged and counted, and the
     /// connection goes on.
     fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError>;
+
+    /// The id of a message that is no frame, as far as it can be read, so that whoever asked by it can
+    /// be told. By default it cannot.
+    fn read_id(&self, message: &[u8]) -> Option<ByteString> {
+        let _ = message;
+        None
+    }
+}
+
+/// What is read of a message that is no frame.
+#[derive(serde::Deserialize)]
+struct IdOnly {
+    #[serde(default)]
+    id: String,
+}
+
+impl IdOnly {
+    fn into_id(self) -> Option<ByteString> {
+        let Self { id } = self;
+        (!id.is_empty()).then(|| id.into())
+    }
 }
 
 /// A received message, lent from the connection's read buffer where it arrived in one piece.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct InboundMessage<'a> {
     kind: MessageKind,
     bytes: Source<'a>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source<'a> {
     Lent(&'a [u8]),
     Owned(Bytes),

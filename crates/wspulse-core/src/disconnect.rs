@@ -1,15 +1,17 @@
 //! Why transports are lost and why connections end.
 
-use std::any::Any;
-use std::backtrace::Backtrace;
+mod panic;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::escaped::Escaped;
 use crate::websocket::ProtocolError;
+pub use panic::PanicError;
 
 /// Why a transport is gone. With a resume window the session outlives it.
 #[derive(Debug, Clone)]
@@ -183,6 +185,13 @@ pub enum Disconnect {
     /// Its send buffer was full when a frame came that was to [end it](crate::Overflow::Disconnect)
     /// then, with this code and reason for the peer.
     SlowConsumer(CloseFrame),
+    /// Its permission has expired, and nobody has renewed it.
+    Expired,
+    /// The server is drained: its clients are to come back, to another one or a new one.
+    Drained {
+        /// How long the client is asked to wait before that.
+        retry: Duration,
+    },
     /// The server was closed.
     ServerClosed,
 }
@@ -198,6 +207,8 @@ impl Disconnect {
             Self::Duplicate => DisconnectReason::Duplicate,
             Self::FramesLost => DisconnectReason::FramesLost,
             Self::SlowConsumer(_) => DisconnectReason::SlowConsumer,
+            Self::Expired => DisconnectReason::Expired,
+            Self::Drained { .. } => DisconnectReason::Drained,
             Self::ServerClosed => DisconnectReason::ServerClosed,
         }
     }
@@ -214,6 +225,8 @@ impl Disconnect {
             | Self::Duplicate
             | Self::FramesLost
             | Self::SlowConsumer(_)
+            | Self::Expired
+            | Self::Drained { .. }
             | Self::ServerClosed => None,
         }
     }
@@ -230,6 +243,8 @@ impl Disconnect {
             | Self::Duplicate
             | Self::FramesLost
             | Self::SlowConsumer(_)
+            | Self::Expired
+            | Self::Drained { .. }
             | Self::ServerClosed => false,
         }
     }
@@ -244,6 +259,11 @@ impl Disconnect {
             }
             Self::Duplicate => DUPLICATE,
             Self::FramesLost => CloseFrame::from_static(CloseCode::FRAMES_LOST, "frames lost"),
+            Self::Expired => CloseFrame::from_static(CloseCode::EXPIRED, "expired"),
+            Self::Drained { retry } => {
+                let reason = format!("retry={}", retry.as_millis());
+                CloseFrame::new(CloseCode::SERVICE_RESTART, reason)
+            }
             Self::ServerClosed => {
                 CloseFrame::from_static(CloseCode::GOING_AWAY, "server shutting down")
             }
@@ -254,19 +274,21 @@ impl Disconnect {
     }
 
     /// Whether messages that were received before the end still reach their handler: those of a
-    /// peer that went by itself, was too slow or has lost frames, do; those of a connection that the
-    /// application ended do not.
+    /// peer that went by itself, was too slow or has lost frames, or whose server is drained, do;
+    /// those of a connection that the application ended, or that has expired, do not.
     pub const fn delivers_received(&self) -> bool {
         match self {
             Self::TransportLost(_)
             | Self::GraceExpired(_)
             | Self::SuspendedLimit(_)
             | Self::SlowConsumer(_)
-            | Self::FramesLost => true,
+            | Self::FramesLost
+            | Self::Drained { .. } => true,
             Self::Closed
             | Self::ClosedWith(_)
             | Self::Kicked(_)
             | Self::Duplicate
+            | Self::Expired
             | Self::ServerClosed => false,
         }
     }
@@ -291,6 +313,10 @@ impl fmt::Display for Disconnect {
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
             Self::FramesLost => f.write_str("a frame that was to be delivered could not be kept"),
             Self::SlowConsumer(frame) => write!(f, "its send buffer was full: {frame}"),
+            Self::Expired => f.write_str("its permission has expired"),
+            Self::Drained { retry } => {
+                write!(f, "server drained; its client may come back in {} ms", retry.as_millis())
+            }
             Self::ServerClosed => f.write_str("server closed"),
         }
     }
@@ -322,11 +348,15 @@ pub enum DisconnectReason {
     FramesLost,
     /// Its send buffer was full.
     SlowConsumer,
+    /// The client's permission has expired.
+    Expired,
+    /// The server is drained.
+    Drained,
 }
 
 impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Normal,
         Self::Kicked,
         Self::GraceExpired,
@@ -335,10 +365,12 @@ impl DisconnectReason {
         Self::Duplicate,
         Self::FramesLost,
         Self::SlowConsumer,
+        Self::Expired,
+        Self::Drained,
     ];
 
     /// The label for metrics: `normal`, `kick`, `grace_expired`, `suspended_limit`, `server_close`,
-    /// `duplicate`, `frames_lost` or `slow_consumer`.
+    /// `duplicate`, `frames_lost`, `slow_consumer`, `expired` or `drain`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -349,6 +381,8 @@ impl DisconnectReason {
             Self::Duplicate => "duplicate",
             Self::FramesLost => "frames_lost",
             Self::SlowConsumer => "slow_consumer",
+            Self::Expired => "expired",
+            Self::Drained => "drain",
         }
     }
 }
@@ -358,40 +392,3 @@ impl fmt::Display for DisconnectReason {
         f.write_str(self.as_str())
     }
 }
-
-/// A panic in a callback, caught.
-#[derive(Debug, Clone)]
-pub struct PanicError {
-    message: Arc<str>,
-    backtrace: Option<Arc<Backtrace>>,
-}
-
-impl PanicError {
-    /// Keeps the text of a caught panic and where it happened, if that is known.
-    pub fn new(payload: &(dyn Any + Send), backtrace: Option<Backtrace>) -> Self {
-        let message = payload
-            .downcast_ref::<&'static str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("panic with a value that is not text");
-        Self { message: message.into(), backtrace: backtrace.map(Arc::new) }
-    }
-
-    /// The panic's message.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// The stack at the panic.
-    pub fn backtrace(&self) -> Option<&Backtrace> {
-        self.backtrace.as_deref()
-    }
-}
-
-impl fmt::Display for PanicError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handler panicked: {}", Escaped::new(&self.message))
-    }
-}
-
-impl Error for PanicError {}

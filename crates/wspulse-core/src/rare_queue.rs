@@ -35,6 +35,10 @@ impl<T> RareQueue<T> {
         item
     }
 
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.0.as_ref()?.front()
+    }
+
     pub(crate) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
         if let Some(queue) = &mut self.0 {
             queue.retain(keep);

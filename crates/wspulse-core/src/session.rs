@@ -2,8 +2,10 @@
 
 mod acks;
 mod action;
+mod awaited;
 mod config;
 mod exchange;
+mod expiry;
 mod inbound;
 mod state;
 mod suspension;
@@ -26,7 +28,9 @@ use crate::websocket::Flow;
 use acks::Acks;
 pub use acks::AskConfig;
 pub use action::Action;
+pub use awaited::AwaitedConfig;
 pub use config::{Predecessor, SessionConfig};
+use expiry::RareDeadlines;
 use inbound::InboundWatch;
 pub use inbound::Pace;
 use state::{Link, State};
@@ -49,8 +53,7 @@ use writing::Writing;
 pub struct Session {
     config: Arc<SessionConfig>,
     state: State,
-    /// When to give up a transport that is still being upgraded, if there is one.
-    upgrade_deadline: Option<Instant>,
+    rare: RareDeadlines,
     callbacks: CallbackQueue,
     actions: RareQueue<Action>,
     /// Boxed, since most sessions have none most of the time.
@@ -63,8 +66,10 @@ impl Session {
     /// A session whose first transport is being upgraded. With a predecessor, callbacks wait until
     /// [`handle_predecessor_finished`](Self::handle_predecessor_finished).
     pub fn new(config: Arc<SessionConfig>, predecessor: Predecessor, now: Instant) -> Self {
+        let mut rare = RareDeadlines::default();
+        rare.begin_upgrade(after(now, config.write_wait));
         Self {
-            upgrade_deadline: Some(after(now, config.write_wait)),
+            rare,
             inbound: config.inbound_rate.map(|rate| Box::new(InboundWatch::metering(&rate, now))),
             config,
             acks: None,
@@ -79,14 +84,14 @@ impl Session {
 
     /// Another transport for this session is being upgraded.
     pub fn handle_upgrade_started(&mut self, now: Instant) {
-        self.upgrade_deadline = Some(after(now, self.config.write_wait));
+        self.rare.begin_upgrade(after(now, self.config.write_wait));
     }
 
     /// The transport that was being upgraded is there, and is the current one from now on. If
     /// there was one already, the driver has dismissed it as [`TransportLost::Superseded`]. What
     /// waits in the outbound queue is told to the application if this is not the first.
     pub fn handle_attached(&mut self, resumed: Resumed, now: Instant) {
-        self.upgrade_deadline = None;
+        self.rare.end_upgrade();
         match &self.state {
             State::Opening => self.callbacks.push(SessionEvent::Opened),
             State::Connected(_) => {
@@ -117,7 +122,7 @@ impl Session {
     /// gave: a session that had a transport keeps it, a suspended one goes on waiting with its old
     /// deadline.
     pub fn handle_upgrade_failed(&mut self, cause: TransportLost, now: Instant) {
-        self.upgrade_deadline = None;
+        self.rare.end_upgrade();
         match self.state {
             State::Opening => {
                 self.callbacks.push(SessionEvent::Opened);
@@ -181,11 +186,12 @@ impl Session {
     /// A frame came from the peer. Says whether the next one is welcome.
     pub fn handle_frame(&mut self, frame: Frame) -> Flow {
         if matches!(self.state, State::Connected(_)) {
+            self.note_waiting(&frame);
             self.callbacks.push(SessionEvent::Message(frame));
         } else {
             self.actions.push_back(Action::Discarded(1));
         }
-        if self.has_room() { Flow::Continue } else { Flow::Pause }
+        self.flow_behind_waiting()
     }
 
     /// A message came that is no frame, and the application wants to hear of it. Says whether the
@@ -194,7 +200,7 @@ impl Session {
         if matches!(self.state, State::Connected(_)) {
             self.callbacks.push(SessionEvent::Undecodable(error));
         }
-        if self.has_room() { Flow::Continue } else { Flow::Pause }
+        self.flow_behind_waiting()
     }
 
     /// The connection has ended, for this reason and no other. What was accepted is flushed until
@@ -213,6 +219,7 @@ impl Session {
             self.take_back(self.callbacks.messages());
             self.discard_messages();
         }
+        self.callbacks.take_back_notice();
         let close = disconnect.close_frame();
         let told = match (&self.state, disconnect) {
             // The application agrees with a peer that has taken its leave.
@@ -226,7 +233,7 @@ impl Session {
         if has_transport {
             self.answer_finally();
             self.enter(State::Flushing { close, deadline });
-        } else if self.upgrade_deadline.is_some() {
+        } else if self.rare.is_upgrading() {
             self.enter(State::AwaitingTransport { close, deadline });
         } else {
             self.finish();
@@ -261,6 +268,7 @@ impl Session {
     fn handle_room_and_answers(&mut self, was_paused: bool, now: Instant) {
         self.answer_if_due();
         if was_paused {
+            self.forget_awaited();
             self.resume_reading(now);
         }
     }
@@ -355,7 +363,7 @@ impl Session {
     /// The transport that was flushed is dismissed; another one on its way is told as well.
     fn leave_flushing(&mut self) {
         if let State::Flushing { close, deadline } = &self.state
-            && self.upgrade_deadline.is_some()
+            && self.rare.is_upgrading()
         {
             let awaiting = State::AwaitingTransport { close: close.clone(), deadline: *deadline };
             self.enter(awaiting);
@@ -365,7 +373,7 @@ impl Session {
     }
 
     fn abandon_upgrade(&mut self) {
-        if self.upgrade_deadline.take().is_some() {
+        if self.rare.end_upgrade() {
             self.actions.push_back(Action::AbandonUpgrade);
         }
     }

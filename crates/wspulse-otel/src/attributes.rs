@@ -1,7 +1,7 @@
 //! Attribute sets: made once for each value, since hooks run for each message.
 
 use opentelemetry::KeyValue;
-use wspulse::metrics::Limit;
+use wspulse::metrics::{Limit, RequestOutcome};
 use wspulse::{CallbackKind, DisconnectReason, DropReason};
 
 use crate::traffic::Traffic;
@@ -9,13 +9,14 @@ use crate::traffic::Traffic;
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
-const CALLBACKS: [CallbackKind; 7] = [
+const CALLBACKS: [CallbackKind; 8] = [
     CallbackKind::ConnectFunction,
     CallbackKind::Connect,
     CallbackKind::Message,
     CallbackKind::Undecodable,
     CallbackKind::TransportDrop,
     CallbackKind::TransportRestore,
+    CallbackKind::Expiring,
     CallbackKind::Disconnect,
 ];
 
@@ -59,6 +60,7 @@ pub(crate) struct Attributes {
     ends: Sets,
     drops: Sets,
     callbacks: Sets,
+    requests: Sets,
 }
 
 impl Attributes {
@@ -76,6 +78,7 @@ impl Attributes {
             ends: Sets::new("reason", DisconnectReason::ALL.map(DisconnectReason::as_str), &room),
             drops: Sets::new("reason", DropReason::ALL.map(DropReason::as_str), &room),
             callbacks: Sets::new("callback", CALLBACKS.map(CallbackKind::as_str), &room),
+            requests: Sets::new("outcome", RequestOutcome::ALL.map(RequestOutcome::as_str), &room),
             room,
         }
     }
@@ -96,6 +99,10 @@ impl Attributes {
 
     pub(crate) fn drop(&self, reason: DropReason) -> &[KeyValue] {
         self.drops.of(reason.as_str())
+    }
+
+    pub(crate) fn request(&self, outcome: RequestOutcome) -> &[KeyValue] {
+        self.requests.of(outcome.as_str())
     }
 
     pub(crate) fn callback(&self, callback: CallbackKind) -> &[KeyValue] {

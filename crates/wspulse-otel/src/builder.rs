@@ -19,6 +19,10 @@ const UTILIZATION: [f64; 8] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0];
 const ACKNOWLEDGEMENT_AGE: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// From a network next door to a person who decides.
+const REQUEST: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
 /// Sets the options of an [`OtelCollector`].
 #[derive(Debug, Clone)]
 #[must_use]
@@ -35,6 +39,7 @@ impl Builder {
             fanout: FANOUT.into(),
             utilization: UTILIZATION.into(),
             acknowledgement_age: ACKNOWLEDGEMENT_AGE.into(),
+            request: REQUEST.into(),
         };
         Self { meter: meter.clone(), rooms: 0, buckets }
     }
@@ -76,6 +81,12 @@ impl Builder {
         self
     }
 
+    /// The upper bounds, in seconds, of `wspulse.request.duration`. Default: 1 ms to 1 min.
+    pub fn request_duration_buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
+        self.buckets.request = bounds.into();
+        self
+    }
+
     /// Makes the collector and its instruments.
     ///
     /// # Errors
@@ -83,8 +94,8 @@ impl Builder {
     /// [`OptionError`] if buckets are empty or not finite and ascending. A meter would not say so:
     /// it would record no buckets, or nothing at all.
     pub fn build(self) -> Result<OtelCollector, OptionError> {
-        let Buckets { duration, fanout, utilization, acknowledgement_age } = &self.buckets;
-        for bounds in [duration, fanout, utilization, acknowledgement_age] {
+        let Buckets { duration, fanout, utilization, acknowledgement_age, request } = &self.buckets;
+        for bounds in [duration, fanout, utilization, acknowledgement_age, request] {
             check(bounds)?;
         }
         Ok(self.make())

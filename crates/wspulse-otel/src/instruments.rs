@@ -9,6 +9,7 @@ pub(crate) struct Buckets {
     pub(crate) fanout: Vec<f64>,
     pub(crate) utilization: Vec<f64>,
     pub(crate) acknowledgement_age: Vec<f64>,
+    pub(crate) request: Vec<f64>,
 }
 
 /// Declares the struct of all instruments, and how it is made of a meter.
@@ -44,6 +45,8 @@ instruments! {
         => "Rooms that lost their last member",
     rooms_active: UpDownCounter<i64> = i64_up_down_counter("wspulse.rooms.active", "{room}")
         => "Rooms that have members",
+    draining: UpDownCounter<i64> = i64_up_down_counter("wspulse.draining", "{server}")
+        => "Servers that take no more clients, from the start of a drain on",
     opened: Counter<u64> = u64_counter("wspulse.connections.opened", "{connection}")
         => "Connections that were registered",
     closed: Counter<u64> = u64_counter("wspulse.connections.closed", "{connection}")
@@ -80,6 +83,12 @@ instruments! {
         => "Time from the first write of the oldest acknowledged frame to the acknowledgement",
     lost: Counter<u64> = u64_counter("wspulse.frames.lost", "{frame}")
         => "Frames that were promised to clients, who do not get them",
+    requests: Counter<u64> = u64_counter("wspulse.requests.finished", "{request}")
+        => "Requests to clients",
+    request_duration: Histogram<f64> = f64_histogram("wspulse.request.duration", "s", request)
+        => "Time from a request to its reply",
+    unmatched: Counter<u64> = u64_counter("wspulse.replies.unmatched", "{reply}")
+        => "Replies for which nobody waits",
     pong_timeouts: Counter<u64> = u64_counter("wspulse.pong.timeouts", "{timeout}")
         => "Transports given up for silence",
     refused: Counter<u64> = u64_counter("wspulse.upgrades.refused", "{upgrade}")

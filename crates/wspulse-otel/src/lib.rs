@@ -12,10 +12,11 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
-    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
+    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
+    SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -165,8 +166,26 @@ impl MetricsCollector for OtelCollector {
         self.record(room, |to, attributes| to.lost.add(frames as u64, attributes.room()));
     }
 
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        let &RequestFinished { room, outcome, duration, .. } = event;
+        self.record(room, |to, attributes| {
+            to.requests.add(1, attributes.request(outcome));
+            if matches!(outcome, RequestOutcome::Replied | RequestOutcome::Refused) {
+                to.request_duration.record(duration.as_secs_f64(), attributes.room());
+            }
+        });
+    }
+
+    fn reply_unmatched(&self, event: &ReplyUnmatched<'_>) {
+        self.record(event.room, |to, attributes| to.unmatched.add(1, attributes.room()));
+    }
+
     fn pong_timeout(&self, event: &PongTimeout<'_>) {
         self.record(event.room, |to, attributes| to.pong_timeouts.add(1, attributes.room()));
+    }
+
+    fn drain_started(&self, _: &DrainStarted) {
+        self.0.instruments.draining.add(1, &[]);
     }
 
     /// A number needs no memory, so its attribute is made here. What is no status of HTTP counts

@@ -9,10 +9,11 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use support::{Reader, assert_has};
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
-    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
+    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
+    SessionSuspended, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -57,7 +58,10 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.frames_acknowledged(&FramesAcknowledged::new(room, id, 2, Some(WINDOW)));
     metrics.frames_conflated(&FramesConflated::new(room, id, 3));
     metrics.frames_lost(&FramesLost::new(room, id, 3));
+    metrics.request_finished(&RequestFinished::new(room, id, RequestOutcome::Replied, WINDOW));
+    metrics.reply_unmatched(&ReplyUnmatched::new(room, id));
     metrics.pong_timeout(&PongTimeout::new(room, id));
+    metrics.drain_started(&DrainStarted::new(1, WINDOW));
     metrics.upgrade_refused(&UpgradeRefused::new(403));
     metrics.limit_reached(&LimitReached::new(Limit::Suspended));
     let callback = CallbackKind::Message;
@@ -93,6 +97,10 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.messages.sent", "counter", "{message}"),
         ("wspulse.messages.undecodable", "counter", "{message}"),
         ("wspulse.pong.timeouts", "counter", "{timeout}"),
+        ("wspulse.draining", "up-down counter", "{server}"),
+        ("wspulse.replies.unmatched", "counter", "{reply}"),
+        ("wspulse.request.duration", "histogram", "s"),
+        ("wspulse.requests.finished", "counter", "{request}"),
         ("wspulse.rooms.active", "up-down counter", "{room}"),
         ("wspulse.rooms.created", "counter", "{room}"),
         ("wspulse.rooms.destroyed", "counter", "{room}"),
@@ -254,6 +262,7 @@ fn every_reason_limit_and_callback_has_its_own_name() {
         CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
+        CallbackKind::Expiring,
         CallbackKind::Disconnect,
     ] {
         metrics.callback_panicked(&CallbackPanicked::new("lobby", "ann", callback));
@@ -356,7 +365,8 @@ fn an_acknowledgement_counts_its_frames_and_one_age() {
 #[test]
 fn buckets_must_be_there_and_ascend() {
     type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [(&str, Set); 4] = [
+    let options: [(&str, Set); 5] = [
+        ("wspulse.request.duration", Builder::request_duration_buckets),
         ("wspulse.connection.duration", Builder::connection_duration_buckets),
         ("wspulse.broadcast.fanout", Builder::broadcast_fanout_buckets),
         ("wspulse.acknowledgement.age", Builder::acknowledgement_age_buckets),

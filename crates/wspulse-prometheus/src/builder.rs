@@ -14,6 +14,10 @@ const UTILIZATION: [f64; 8] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0];
 const ACKNOWLEDGEMENT_AGE: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// From a network next door to a person who decides.
+const REQUEST: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
 /// Sets the options of a [`PrometheusCollector`].
 #[derive(Debug, Clone)]
 #[must_use]
@@ -30,6 +34,7 @@ impl Builder {
             fanout: FANOUT.into(),
             utilization: UTILIZATION.into(),
             acknowledgement_age: ACKNOWLEDGEMENT_AGE.into(),
+            request: REQUEST.into(),
         };
         Self { namespace: String::new(), rooms: 0, buckets }
     }
@@ -76,6 +81,12 @@ impl Builder {
         self
     }
 
+    /// The upper bounds, in seconds, of `request_duration_seconds`. Default: 1 ms to 1 min.
+    pub fn request_duration_buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
+        self.buckets.request = bounds.into();
+        self
+    }
+
     /// Makes the collector.
     ///
     /// # Errors
@@ -83,8 +94,8 @@ impl Builder {
     /// [`OptionError`] if the namespace is no part of a metric's name, or if buckets are empty or
     /// not finite and ascending.
     pub fn build(self) -> Result<PrometheusCollector, OptionError> {
-        let Buckets { duration, fanout, utilization, acknowledgement_age } = &self.buckets;
-        for bounds in [duration, fanout, utilization, acknowledgement_age] {
+        let Buckets { duration, fanout, utilization, acknowledgement_age, request } = &self.buckets;
+        for bounds in [duration, fanout, utilization, acknowledgement_age, request] {
             check(bounds)?;
         }
         let prefix = match &*self.namespace {
@@ -97,6 +108,7 @@ impl Builder {
             rooms: Rooms::new(self.rooms, self.buckets),
             rooms_created: Counter::default(),
             rooms_destroyed: Counter::default(),
+            drains: Counter::default(),
             limits: Counters::new(LIMITS),
             refused: Statuses::new(),
         })))

@@ -107,6 +107,9 @@ impl Shared {
         to.family("rooms_active", "Rooms that have members", MetricType::Gauge, |metric| {
             metric.encode_gauge(&active)
         })?;
+        let draining = u64::from(self.drains.get() > 0);
+        let help = "Whether the server takes no more clients: 1 from the start of a drain on";
+        to.family("draining", help, MetricType::Gauge, |metric| metric.encode_gauge(&draining))?;
         let limits = self.limits.seen().map(|(limit, n)| (vec![("limit", limit)], n));
         to.total("limits_reached", "Limits that were reached", &limits.collect::<Vec<_>>())?;
         let refused: Vec<_> = self.refused.seen().collect();
@@ -187,5 +190,16 @@ fn write_delivery(to: &mut Writer<'_, '_>) -> fmt::Result {
         series.acknowledgement_age.encode(metric.encode_family(&labels(room, None))?)
     })?;
     let help = "Frames that were promised to clients, who do not get them";
-    to.counter("frames_lost", help, |s| s.lost.get())
+    to.counter("frames_lost", help, |s| s.lost.get())?;
+    write_requests(to)
+}
+
+fn write_requests(to: &mut Writer<'_, '_>) -> fmt::Result {
+    let help = "Requests to clients, by outcome";
+    to.counters("requests", help, "outcome", |s| s.requests.seen().collect())?;
+    let help = "Time from a request to its reply";
+    to.histogram("request_duration_seconds", help, |metric, room, series| {
+        series.request_duration.encode(metric.encode_family(&labels(room, None))?)
+    })?;
+    to.counter("replies_unmatched", "Replies for which nobody waits", |s| s.unmatched.get())
 }

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use wspulse::MetricsCollector;
 use wspulse::metrics::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
-    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
+    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
+    SessionSuspended, UpgradeRefused,
 };
 
 pub use builder::{Builder, OptionError};
@@ -37,6 +38,7 @@ struct Shared {
     rooms: Rooms,
     rooms_created: Counter,
     rooms_destroyed: Counter,
+    drains: Counter,
     limits: Counters,
     refused: Statuses,
 }
@@ -161,8 +163,26 @@ impl MetricsCollector for PrometheusCollector {
         self.count(room, |series| series.lost.add(frames));
     }
 
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        let &RequestFinished { room, outcome, duration, .. } = event;
+        self.count(room, |series| {
+            series.requests.add(outcome.as_str());
+            if matches!(outcome, RequestOutcome::Replied | RequestOutcome::Refused) {
+                series.request_duration.observe(duration.as_secs_f64());
+            }
+        });
+    }
+
+    fn reply_unmatched(&self, event: &ReplyUnmatched<'_>) {
+        self.count(event.room, |series| series.unmatched.add(1));
+    }
+
     fn pong_timeout(&self, event: &PongTimeout<'_>) {
         self.count(event.room, |series| series.pong_timeouts.add(1));
+    }
+
+    fn drain_started(&self, _: &DrainStarted) {
+        self.0.drains.add(1);
     }
 
     fn upgrade_refused(&self, event: &UpgradeRefused) {

@@ -19,6 +19,8 @@ pub(crate) const REASONS: &[&str] = &[
     "duplicate",
     "frames_lost",
     "slow_consumer",
+    "expired",
+    "drain",
     OTHER,
 ];
 pub(crate) const DROPS: &[&str] = &[
@@ -47,9 +49,13 @@ pub(crate) const CALLBACKS: &[&str] = &[
     "on_undecodable",
     "on_transport_drop",
     "on_transport_restore",
+    "on_expiring",
     "on_disconnect",
     OTHER,
 ];
+
+pub(crate) const REQUESTS: &[&str] =
+    &["replied", "refused", "timed_out", "closed", "overloaded", "abandoned", OTHER];
 
 /// Where a value stands in a label's list. The last place is for what a later wspulse may add.
 pub(crate) fn place(labels: &[&str], value: &str) -> usize {
@@ -110,6 +116,7 @@ pub(crate) struct Buckets {
     pub(crate) fanout: Vec<f64>,
     pub(crate) utilization: Vec<f64>,
     pub(crate) acknowledgement_age: Vec<f64>,
+    pub(crate) request: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -134,6 +141,10 @@ pub(crate) struct Series {
     pub(crate) acknowledged: Counter,
     pub(crate) acknowledgement_age: Histogram,
     pub(crate) lost: Counter,
+    pub(crate) requests: Counters,
+    /// Of those that were answered.
+    pub(crate) request_duration: Histogram,
+    pub(crate) unmatched: Counter,
     pub(crate) pong_timeouts: Counter,
     pub(crate) panics: Counters,
     pub(crate) blocked: Counters,
@@ -160,6 +171,9 @@ impl Series {
             acknowledged: Counter::default(),
             acknowledgement_age: Histogram::new(&buckets.acknowledgement_age),
             lost: Counter::default(),
+            requests: Counters::new(REQUESTS),
+            request_duration: Histogram::new(&buckets.request),
+            unmatched: Counter::default(),
             pong_timeouts: Counter::default(),
             panics: Counters::new(CALLBACKS),
             blocked: Counters::new(CALLBACKS),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use wspulse::MetricsCollector;
-use wspulse::metrics::{FramesAcknowledged, FramesLost};
+use wspulse::metrics::{
+    FramesAcknowledged, FramesLost, ReplyUnmatched, RequestFinished, RequestOutcome,
+};
 use wspulse_prometheus::PrometheusCollector;
 
 fn collector() -> PrometheusCollector {
@@ -39,4 +41,20 @@ fn lost_frames_are_counted() {
     assert_has(&page(&metrics), "wspulse_frames_lost_total 0");
     metrics.frames_lost(&FramesLost::new("lobby", "ann", 3));
     assert_has(&page(&metrics), "wspulse_frames_lost_total 3");
+}
+
+#[test]
+fn a_request_counts_by_its_outcome_and_its_time_if_it_was_answered() {
+    let metrics = collector();
+    let second = Duration::from_secs(1);
+    for outcome in [RequestOutcome::Replied, RequestOutcome::Refused, RequestOutcome::TimedOut] {
+        metrics.request_finished(&RequestFinished::new("lobby", "ann", outcome, second));
+    }
+    metrics.reply_unmatched(&ReplyUnmatched::new("lobby", "ann"));
+    let page = page(&metrics);
+    assert_has(&page, "wspulse_requests_total{outcome=\"replied\"} 1");
+    assert_has(&page, "wspulse_requests_total{outcome=\"timed_out\"} 1");
+    assert_has(&page, "wspulse_requests_total{outcome=\"abandoned\"} 0");
+    assert_has(&page, "wspulse_request_duration_seconds_count 2");
+    assert_has(&page, "wspulse_replies_unmatched_total 1");
 }

@@ -227,6 +227,15 @@ async fn refusals_and_limits_are_counted_by_their_bounded_labels() {
     assert_has(&page, "wspulse_limits_reached_total{limit=\"inbound_rate\"} 1");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_a_gauge() {
+    let metrics = collector();
+    let server = server(&metrics);
+    assert_has(&page(&metrics), "wspulse_draining 0");
+    server.drain(WINDOW).await;
+    assert_has(&page(&metrics), "wspulse_draining 1");
+}
+
 #[test]
 fn a_dropped_frame_counts_in_all_and_by_its_reason() {
     let metrics = collector();
@@ -272,6 +281,7 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
         CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
+        CallbackKind::Expiring,
         CallbackKind::Disconnect,
     ] {
         metrics.callback_panicked(&CallbackPanicked::new("lobby", "ann", callback));
@@ -374,7 +384,8 @@ fn what_no_metric_could_be_called_is_no_namespace() {
 #[test]
 fn buckets_must_be_there_and_ascend() {
     type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [Set; 4] = [
+    let options: [Set; 5] = [
+        Builder::request_duration_buckets,
         Builder::connection_duration_buckets,
         Builder::broadcast_fanout_buckets,
         Builder::send_buffer_utilization_buckets,

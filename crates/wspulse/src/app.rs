@@ -4,6 +4,8 @@ pub(crate) mod builder;
 pub(crate) mod connection;
 pub(crate) mod handler;
 mod presence;
+pub(crate) mod request;
 pub(crate) mod restored;
+pub(crate) mod returning;
 pub(crate) mod room;
 pub(crate) mod server;

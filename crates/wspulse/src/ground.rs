@@ -5,6 +5,7 @@ use std::pin::Pin;
 pub(crate) mod address;
 pub(crate) mod begun;
 pub(crate) mod budget;
+pub(crate) mod expiry;
 pub(crate) mod panics;
 pub(crate) mod ping_schedule;
 pub(crate) mod queued_bytes;

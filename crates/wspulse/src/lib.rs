@@ -81,7 +81,9 @@ pub use observe::metrics;
 pub use app::builder::ServerBuilder;
 pub use app::connection::Connection;
 pub use app::handler::{Async, CallbackOutput, ConnectFuture, Plain};
+pub use app::request::{Request, RoomRequest};
 pub use app::restored::Restored;
+pub use app::returning::Returning;
 pub use app::room::{Audience, Room, User};
 pub use app::server::{FanOut, Server};
 pub use entry::serve::serve;
@@ -97,7 +99,7 @@ pub use router::Router;
 pub use settings::connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use settings::error::{
     BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, PresenceError,
-    SendError, ServerClosed,
+    RenewError, RequestError, RequestLimit, SendError, ServerClosed,
 };
 pub use settings::options::{Delivery, DuplicatePolicy, RoomChange};
 pub use settings::room_options::RoomOptions;

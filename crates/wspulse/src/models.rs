@@ -6,11 +6,14 @@
 //! `shuttle::replay` plays again.
 
 mod delivery;
+mod drain;
+mod expiry;
 mod histories;
 mod hooks;
 mod mailbox;
 mod presence;
 mod registry;
+mod requests;
 mod rooms;
 mod shutdown;
 mod stage;

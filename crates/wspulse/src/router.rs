@@ -94,6 +94,7 @@ mod extract;
 mod handler;
 mod middleware;
 mod recovery;
+mod reply;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -108,9 +109,12 @@ pub use error::{ExtractError, HandlerError, RouterError};
 #[cfg(feature = "msgpack")]
 pub use extract::MsgPack;
 pub use extract::{Data, Event, Extension, FromContext, Json, State};
-pub use handler::{Handler, HandlerFuture, HandlerOutput, HandlerResult, IntoHandlerResult};
+pub use handler::{
+    Handler, HandlerEnd, HandlerFuture, HandlerOutput, HandlerResult, IntoHandlerResult,
+};
 pub use middleware::{Layer, Middleware, Next};
 pub use recovery::Recovery;
+pub use reply::{IntoReply, Reply, ReplyError};
 
 use crate::app::connection::Connection;
 use crate::app::handler::Outcome;
@@ -161,6 +165,9 @@ impl Router {
             let chain = Arc::clone(table.chain(frame.event()));
             let context = Context::new(connection.clone(), frame.clone(), Arc::clone(&table.state));
             if let Err(error) = Next::all_of(chain).run(context).await {
+                if tell_client(&connection, &frame, &error) {
+                    return;
+                }
                 match (table.on_error)(connection, frame, error) {
                     Outcome::Done => {}
                     Outcome::Pending(future) => future.await,
@@ -175,6 +182,23 @@ impl Table {
         // No chain has the empty event, so frames without one fall back as well.
         self.chains.get(event).unwrap_or(&self.fallback)
     }
+}
+
+/// Answers a request that has failed, if the client may hear of it. Tells whether that is all there
+/// is to do.
+fn tell_client(connection: &Connection, request: &Frame, error: &HandlerError) -> bool {
+    if request.id().is_empty() {
+        return false;
+    }
+    let meant_for_client = error.downcast_ref::<ReplyError>();
+    let told = match meant_for_client {
+        Some(told) => told.clone(),
+        None if connection.server().options().requests.answers_failures => ReplyError::of(error),
+        None => return false,
+    };
+    // A client that has gone, or reads nothing, is told nothing.
+    let _ = connection.reply_error(request, &told);
+    meant_for_client.is_some()
 }
 
 impl fmt::Debug for Router {

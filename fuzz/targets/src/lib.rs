@@ -38,6 +38,8 @@ mod driver;
 mod env;
 #[path = "../../../crates/wspulse-core/tests/session_model/expectations.rs"]
 mod expectations;
+#[path = "../../../crates/wspulse-core/tests/session_model/expiry.rs"]
+mod expiry;
 #[path = "../../../crates/wspulse-core/tests/session_model/inbound.rs"]
 mod inbound_of_model;
 #[path = "../../../crates/wspulse-core/tests/session_model/journal.rs"]

@@ -68,6 +68,17 @@ async fn a_close_reason_may_ask_for_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_permission_that_has_expired_is_no_end() {
+    let (_client, mut messages, mut stage) = connect(|builder| builder);
+    let mut server = stage.welcome(&hello("new", "t1", &[])).await;
+    server.close(4401, "expired").await;
+    stage.welcome(&hello("new", "t2", &[])).await;
+    let told = next(&mut messages).await;
+    assert!(matches!(told, Event::Session { session: SessionStart::New, .. }), "{told:?}");
+    while !matches!(next(&mut messages).await, Event::Session { session: SessionStart::New, .. }) {}
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_run_out() {
     let (client, mut messages, mut stage) = connect(|builder| builder.attempts_max(3));
     client.post(Frame::new("waits")).unwrap();

@@ -96,6 +96,36 @@ async fn requests_are_replied_to_refused_or_left_without_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_answers_what_the_server_asks() {
+    for delivery in [wspulse::Delivery::AtMostOnce, wspulse::Delivery::ExactlyOnce] {
+        let server = echo().delivery(delivery).build().unwrap();
+        let (client, mut messages) = Link::default()
+            .to(&server, Client::builder("ws://server.example/ws"))
+            .connect()
+            .unwrap();
+        client.connected().await.unwrap();
+        until(|| server.connection_count() == 1).await;
+        let ann = server.connection("ann").unwrap();
+        let answering = tokio::spawn(async move {
+            while let Some(event) = messages.next().await {
+                let Event::Message(request) = event else { continue };
+                assert!(!request.id().is_empty());
+                match request.event() {
+                    "who" => client.reply(&request, Frame::default().with_payload("7")).unwrap(),
+                    _ => client.reply_error(&request, Frame::default()).unwrap(),
+                }
+            }
+        });
+        let second = Duration::from_secs(1);
+        let reply = ann.request(Frame::new("who")).within(second).await.unwrap();
+        assert_eq!(&reply.payload()[..], b"7");
+        let error = ann.request(Frame::new("what")).within(second).await.unwrap_err();
+        assert!(matches!(error, wspulse::RequestError::Refused { .. }), "{error}");
+        answering.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kick_is_the_end_and_gives_back_what_was_not_sent() {
     let server = echo().build().unwrap();
     let link = Link::default();

@@ -10,7 +10,7 @@ use bytestring::ByteString;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Codec, DecodeError, EncodeError, InboundMessage};
+use super::{Codec, DecodeError, EncodeError, IdOnly, InboundMessage};
 use crate::encoded::MessageKind;
 use crate::frame::{Frame, PayloadFormat};
 pub use error::JsonError;
@@ -89,6 +89,11 @@ impl Codec for JsonCodec {
     fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
         let layout = Layout::read(message.as_bytes()).map_err(DecodeError::new)?;
         layout.cut(&message.into_bytes()).map_err(DecodeError::new)
+    }
+
+    fn read_id(&self, message: &[u8]) -> Option<ByteString> {
+        let is_object = message.trim_ascii_start().first() == Some(&b'{');
+        is_object.then(|| serde_json::from_slice::<IdOnly>(message).ok())??.into_id()
     }
 }
 

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use rmp::Marker;
 use smallvec::SmallVec;
 
-use super::{Codec, DecodeError, EncodeError, InboundMessage, transcode};
+use super::{Codec, DecodeError, EncodeError, IdOnly, InboundMessage, transcode};
 use crate::encoded::MessageKind;
 use crate::frame::{Frame, PayloadFormat};
 
@@ -142,6 +142,11 @@ impl Codec for MessagePackCodec {
     fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
         let layout = Layout::read(message.as_bytes()).map_err(DecodeError::new)?;
         layout.cut(&message.into_bytes()).map_err(DecodeError::new)
+    }
+
+    fn read_id(&self, message: &[u8]) -> Option<ByteString> {
+        let is_map = matches!(message.first(), Some(0x80..=0x8f | 0xde | 0xdf));
+        is_map.then(|| rmp_serde::from_slice::<IdOnly>(message).ok())??.into_id()
     }
 }
 

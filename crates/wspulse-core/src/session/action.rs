@@ -24,6 +24,9 @@ pub enum Action {
     },
     /// Owe a client of `wspulse.1` the number of its messages that are handled.
     Answer(u64),
+    /// Tell whoever awaits something of the client that it will not be heard: as many messages wait
+    /// in front of it as may. Reading pauses.
+    Overloaded,
     /// Count a peer that was silent for too long; its transport is dismissed next.
     PongTimeout,
     /// Count a peer that left a message incomplete for too long; its transport is dismissed next.
@@ -34,7 +37,8 @@ pub enum Action {
     AbandonUpgrade,
     /// Have the connection ended for this reason, unless somebody else ended it first;
     /// [`Session::handle_end`] must follow with whichever came first. An end for
-    /// [`Disconnect::GraceExpired`] also yields to a transport that has come meanwhile.
+    /// [`Disconnect::GraceExpired`] also yields to a transport that has come meanwhile, and one for
+    /// [`Disconnect::Expired`] to a later expiry that has.
     End(Disconnect),
     /// Drop the frames that still wait in the outbound queue.
     DiscardBacklog,

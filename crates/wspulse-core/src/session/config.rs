@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::acks::AskConfig;
+use super::awaited::AwaitedConfig;
 use super::suspension::SuspensionLimit;
 use crate::heartbeat::HeartbeatConfig;
 use crate::rate::InboundRate;
@@ -23,6 +24,8 @@ pub struct SessionConfig {
     pub resume_window: Duration,
     /// How many received frames may wait for their callback before reading stops; at least 1.
     pub inbound_frames_max: usize,
+    /// How much may wait for their callback while something is awaited of the client.
+    pub awaited: AwaitedConfig,
     /// How fast a peer may send, if that is limited.
     pub inbound_rate: Option<InboundRate>,
     /// How long a message may take from its first byte to its last, times left out in which the
@@ -30,6 +33,8 @@ pub struct SessionConfig {
     pub message_timeout: Duration,
     /// When to ask how far a peer has got, if what it has not acknowledged is kept.
     pub ask: Option<AskConfig>,
+    /// How long before a connection expires the application hears of it, if it wants to.
+    pub expiry_notice: Option<Duration>,
     /// How many of these sessions may be suspended at once, if that is limited.
     pub suspension_limit: Option<Arc<SuspensionLimit>>,
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::awaited::Awaited;
 use super::state::State;
 use super::{Session, SessionConfig};
 use crate::clock::{after, put_off};
@@ -15,6 +16,7 @@ pub(super) struct InboundWatch {
     meter: Option<Meter>,
     /// When the message that has begun must be complete.
     message_deadline: Option<Instant>,
+    pub(super) awaited: Option<Awaited>,
 }
 
 /// What has come is counted against the rate, from transport to transport.
@@ -138,6 +140,7 @@ impl Session {
     pub(super) fn forget_message(&mut self) {
         if let Some(watch) = &mut self.inbound {
             watch.forget_message();
+            self.forget_awaited();
         }
         self.inbound.take_if(|watch| watch.is_empty());
     }
@@ -153,12 +156,12 @@ impl InboundWatch {
             pause: None,
             excused: Excused::default(),
         };
-        Self { meter: Some(meter), message_deadline: None }
+        Self { meter: Some(meter), message_deadline: None, awaited: None }
     }
 
     /// Whether there is nothing to keep.
     pub(super) const fn is_empty(&self) -> bool {
-        self.meter.is_none() && self.message_deadline.is_none()
+        self.meter.is_none() && self.message_deadline.is_none() && self.awaited.is_none()
     }
 
     pub(super) const fn is_paused(&self) -> bool {

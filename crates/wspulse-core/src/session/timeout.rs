@@ -30,13 +30,12 @@ impl Session {
 
     /// The driver comes late by `missed`, since it, or the whole process, stood still. In that time
     /// nobody was asked, heard or written to: it counts against no peer, and there is time to see
-    /// what has come meanwhile before anybody is judged. To be told before
+    /// what has come meanwhile before anybody is judged. An [expiry](Self::handle_expiry) is no
+    /// judgement, and is not put off. To be told before
     /// [`handle_timeout`](Self::handle_timeout), for delays that are more than a busy moment.
     pub fn handle_stall(&mut self, missed: Duration, now: Instant) {
         let SessionConfig { write_wait, resume_window, .. } = *self.config;
-        if let Some(deadline) = &mut self.upgrade_deadline {
-            *deadline = put_off(*deadline, missed, write_wait, now);
-        }
+        self.rare.put_off_upgrade(missed, write_wait, now);
         if let Some(watch) = &mut self.inbound {
             watch.handle_stall(missed, &self.config, now);
         }
@@ -62,7 +61,10 @@ impl Session {
 
     /// Time has passed; does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.upgrade_deadline.is_some_and(|deadline| now >= deadline) {
+        if self.handle_expiry_timeout(now) {
+            return;
+        }
+        if self.rare.upgrade().is_some_and(|deadline| now >= deadline) {
             self.actions.push_back(Action::AbandonUpgrade);
             let timed_out = std::io::Error::from(std::io::ErrorKind::TimedOut);
             self.handle_upgrade_failed(TransportLost::UpgradeFailed(Arc::new(timed_out)), now);
@@ -91,7 +93,7 @@ impl Session {
             }
             State::Suspended { grace_deadline, cause } => {
                 // A transport on its way holds the expiry: its client has come back in time.
-                if now >= *grace_deadline && self.upgrade_deadline.is_none() {
+                if now >= *grace_deadline && !self.rare.is_upgrading() {
                     let disconnect = Disconnect::GraceExpired(cause.clone());
                     self.actions.push_back(Action::End(disconnect));
                 }

@@ -51,14 +51,15 @@ impl Session {
                 }
             }
             State::Suspended { grace_deadline, .. } => {
-                self.upgrade_deadline.is_none().then_some(*grace_deadline)
+                (!self.rare.is_upgrading()).then_some(*grace_deadline)
             }
             State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
                 Some(*deadline)
             }
             State::Opening | State::Lost { .. } | State::Closed => None,
         };
-        state.into_iter().chain(self.upgrade_deadline).min()
+        let rare = self.rare.upgrade().into_iter().chain(self.expiry_deadline());
+        state.into_iter().chain(rare).min()
     }
 
     /// Whether received frames are welcome: reading stops while too many wait for their callback,
@@ -68,10 +69,13 @@ impl Session {
         self.has_room() && !self.is_rate_paused()
     }
 
-    /// Whether fewer frames wait for their callback than may.
+    /// Whether fewer messages wait for their callback than may.
     pub(super) fn has_room(&self) -> bool {
         match self.state {
-            State::Connected(_) => self.callbacks.messages() < self.config.inbound_frames_max,
+            State::Connected(_) => {
+                self.callbacks.messages() < self.config.inbound_frames_max
+                    || self.has_awaited_room()
+            }
             State::Opening
             | State::Suspended { .. }
             | State::Lost { .. }

@@ -1,9 +1,11 @@
 //! The session's state machine, under a clock that is an argument.
 
+mod awaited;
 mod callback_order;
 mod endless_times;
 mod ends;
 mod exchange;
+mod expiry;
 mod heartbeat;
 mod inbound;
 mod panics;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wspulse_core::session::{Action, Predecessor, Session, SessionConfig};
+use wspulse_core::session::{Action, AwaitedConfig, Predecessor, Session, SessionConfig};
 use wspulse_core::websocket::Flow;
 use wspulse_core::{
     Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, Resumed, SessionEvent, TransportLost,
@@ -44,9 +44,11 @@ pub(crate) fn config() -> SessionConfig {
         write_rate_min: WRITE_RATE,
         resume_window: WINDOW,
         inbound_frames_max: 3,
+        awaited: AwaitedConfig { messages_max: 8, bytes_max: 100 },
         inbound_rate: None,
         message_timeout: Duration::from_mins(1),
         ask: None,
+        expiry_notice: None,
         suspension_limit: None,
     }
 }
@@ -105,6 +107,7 @@ impl Rig {
                 action @ (Action::Ping
                 | Action::Presume { .. }
                 | Action::Answer(_)
+                | Action::Overloaded
                 | Action::PongTimeout
                 | Action::MessageTimeout
                 | Action::Dismiss(..)
@@ -222,6 +225,7 @@ impl Rig {
                 Action::Ping => "Ping",
                 Action::Presume { .. } => "Presume",
                 Action::Answer(_) => "Answer",
+                Action::Overloaded => "Overloaded",
                 Action::PongTimeout => "PongTimeout",
                 Action::MessageTimeout => "MessageTimeout",
                 Action::Dismiss(Dismissal::Close(_), _) => "Close",
@@ -244,6 +248,7 @@ impl Rig {
             | Action::Ping
             | Action::Presume { .. }
             | Action::Answer(_)
+            | Action::Overloaded
             | Action::PongTimeout
             | Action::MessageTimeout
             | Action::Dismiss(..)
@@ -263,6 +268,7 @@ impl Rig {
                 SessionEvent::Undecodable(_) => "Undecodable",
                 SessionEvent::Suspended(_) => "Suspended",
                 SessionEvent::Resumed(_) => "Resumed",
+                SessionEvent::Expiring => "Expiring",
                 SessionEvent::Closed(_) => "Closed",
             })
             .collect()

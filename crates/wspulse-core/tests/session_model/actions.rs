@@ -21,6 +21,7 @@ impl Driver {
                 Action::Ping => self.send_ping(env),
                 Action::Presume { number, is_news } => self.presume_unanswered(number, is_news),
                 Action::Answer(count) => self.answer_client(count),
+                Action::Overloaded => unreachable!("nothing is awaited"),
                 // Only to be counted; the loss that follows is checked like any other.
                 Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
@@ -44,6 +45,13 @@ impl Driver {
             self.told.received -= 1;
             self.session.handle_message_skipped(env.now);
             return;
+        }
+        if matches!(event, SessionEvent::Expiring) {
+            Scene::ExpiryNoticed.seen();
+            assert!(
+                std::mem::take(&mut self.told.notice_waits),
+                "once, in time, and not for nothing"
+            );
         }
         let from = self.journal.start(event, self.told.ended_suspended);
         if let SessionEvent::Closed(disconnect) = event {
@@ -228,6 +236,9 @@ impl Driver {
             assert!(self.upgrading.is_none(), "the client is coming back");
             assert!(env.now >= due_at, "not before time");
             assert!(env.now == due_at || !env.punctual, "exactly in time");
+        } else if matches!(disconnect, Disconnect::Expired) {
+            assert!(self.has_expired(env), "not before time");
+            Scene::Expired.seen();
         } else {
             let for_want_of_a_place = matches!(disconnect, Disconnect::SuspendedLimit(_));
             assert!(for_want_of_a_place || matches!(disconnect, Disconnect::TransportLost(_)));
@@ -255,6 +266,8 @@ fn close_of(end: &Disconnect) -> (u16, &str) {
         | Disconnect::SlowConsumer(frame) => (frame.code().as_u16(), frame.reason()),
         Disconnect::Duplicate => (1000, "duplicate connection id"),
         Disconnect::FramesLost => (4410, "frames lost"),
+        Disconnect::Expired => (4401, "expired"),
+        Disconnect::Drained { .. } => (1012, "retry=250"),
         Disconnect::ServerClosed => (1001, "server shutting down"),
         Disconnect::TransportLost(_)
         | Disconnect::GraceExpired(_)

@@ -73,12 +73,16 @@ pub(crate) enum Scene {
     RefusedInPlace,
     VolatileMadeRoom,
     VolatileGoneWithTransport,
+    Expired,
+    ExpiryYielded,
+    ExpiryNoticed,
+    NoticeTakenBack,
 }
 
 static SEEN: [AtomicU64; Scene::ALL.len()] = [const { AtomicU64::new(0) }; Scene::ALL.len()];
 
 impl Scene {
-    const ALL: [Self; 69] = [
+    const ALL: [Self; 73] = [
         Self::Refused,
         Self::RefusedForBytes,
         Self::Evicted,
@@ -148,6 +152,10 @@ impl Scene {
         Self::RefusedInPlace,
         Self::VolatileMadeRoom,
         Self::VolatileGoneWithTransport,
+        Self::Expired,
+        Self::ExpiryYielded,
+        Self::ExpiryNoticed,
+        Self::NoticeTakenBack,
     ];
 
     pub(crate) fn seen(self) {

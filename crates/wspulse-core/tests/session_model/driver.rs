@@ -39,6 +39,8 @@ pub(crate) struct Driver {
     pub(crate) asked: Vec<Disconnect>,
     /// The registry has settled on an end: nothing more is accepted.
     pub(crate) ended: bool,
+    /// When it expires, as the registry knows it.
+    pub(crate) expires_at: Option<Instant>,
     /// With it, nothing that was received is handed on any more.
     pub(crate) discards_received: bool,
     /// A producer has found the queue empty, or the socket has become writable.
@@ -105,6 +107,7 @@ impl Driver {
             running: None,
             asked: Vec::new(),
             ended: false,
+            expires_at: None,
             discards_received: false,
             woken: false,
             told: Expected { opening: true, ..Expected::default() },
@@ -153,7 +156,10 @@ impl Driver {
 
     /// Time has passed. What is expected of a question is known before the session is told.
     fn handle_timeout(&mut self, env: &Env) {
-        self.expect_unanswered(env);
+        if !self.has_expired(env) {
+            self.expect_unanswered(env);
+            self.expect_notice(env);
+        }
         self.session.handle_timeout(env.now);
     }
 
@@ -236,6 +242,7 @@ impl Driver {
                 self.session.handle_upgrade_started(env.now);
             }
             Mail::End(disconnect, deadline) => self.end(disconnect, deadline, env),
+            Mail::Expiry(at) => self.expect_expiry(at),
             Mail::PredecessorFinished => {
                 Scene::HeldByPredecessor.seen_if(self.current.is_some());
                 self.journal.may_start = true;
@@ -249,6 +256,7 @@ impl Driver {
             self.told.received -= self.journal.give_up_waiting();
         }
         self.told.opening = false;
+        self.told.notice_waits = false;
         self.told.ended_suspended = self.told.suspended_until.take().is_some();
         let expected = match (&disconnect, &self.told.last_loss) {
             // The application agrees with a peer that has taken its leave.
@@ -311,5 +319,6 @@ pub(crate) fn hands_on_received(disconnect: &Disconnect) -> bool {
             | Disconnect::SuspendedLimit(_)
             | Disconnect::FramesLost
             | Disconnect::SlowConsumer(_)
+            | Disconnect::Drained { .. }
     )
 }

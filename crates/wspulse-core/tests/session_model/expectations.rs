@@ -96,6 +96,6 @@ impl Driver {
             (None, None, Some(deadline)) => upgrade.is_none().then_some(deadline),
             (None, None, None) => None,
         };
-        state.into_iter().chain(upgrade).min()
+        state.into_iter().chain(upgrade).chain(self.expiry_deadline()).min()
     }
 }

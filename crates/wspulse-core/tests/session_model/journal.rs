@@ -121,6 +121,7 @@ impl Journal {
                 self.suspensions += 1;
                 Told::Suspended
             }
+            (told @ (Told::Live | Told::Suspended), SessionEvent::Expiring) => told,
             (Told::Live | Told::Suspended, SessionEvent::Closed(_)) => {
                 assert_eq!(self.waiting.len(), 0, "nothing is swallowed by the end");
                 assert_eq!(self.told == Told::Suspended, ended_suspended);

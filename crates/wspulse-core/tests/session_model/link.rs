@@ -14,6 +14,7 @@ pub(crate) enum Mail {
     Upgrade(Upgrade),
     End(Disconnect, Instant),
     PredecessorFinished,
+    Expiry(Instant),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +88,11 @@ pub(crate) struct Expected {
     pub(crate) unanswered: bool,
     /// What must be taken for arrived, and whether that is news.
     pub(crate) presumed: Option<(u64, bool)>,
+    /// When it expires, and when the application hears of that, if it has not.
+    pub(crate) expires_at: Option<Instant>,
+    pub(crate) notice_at: Option<Instant>,
+    /// The application is about to hear of it.
+    pub(crate) notice_waits: bool,
     /// A frame of a promise is lost: the end is asked for.
     pub(crate) gap: bool,
 }

@@ -12,6 +12,7 @@ mod coverage;
 mod driver;
 mod env;
 mod expectations;
+mod expiry;
 mod inbound;
 mod journal;
 mod kept;

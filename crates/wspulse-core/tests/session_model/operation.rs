@@ -16,13 +16,14 @@ pub(crate) enum Operation {
     Progress,
     Lose,
     Writable,
+    Renew,
     End,
     Pass,
     Oversleep,
 }
 
 /// How often each comes without a promise, and with one.
-const WEIGHTS: [(Operation, usize, usize); 14] = [
+const WEIGHTS: [(Operation, usize, usize); 15] = [
     (Operation::Connect, 12, 8),
     (Operation::Send, 14, 10),
     (Operation::Broadcast, 14, 3),
@@ -34,6 +35,7 @@ const WEIGHTS: [(Operation, usize, usize); 14] = [
     (Operation::Progress, 6, 1),
     (Operation::Lose, 7, 3),
     (Operation::Writable, 12, 16),
+    (Operation::Renew, 4, 2),
     (Operation::End, 3, 1),
     (Operation::Pass, 18, 14),
     (Operation::Oversleep, 2, 1),

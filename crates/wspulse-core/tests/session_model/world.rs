@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wspulse_core::session::{Predecessor, SessionConfig, SuspensionLimit};
+use wspulse_core::session::{AwaitedConfig, Predecessor, SessionConfig, SuspensionLimit};
 use wspulse_core::websocket::ProtocolError;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, HeartbeatConfig, TransportLost};
 
@@ -58,9 +58,11 @@ impl World {
             write_rate_min: u32::MAX,
             resume_window: promise.resume_window(&mut env),
             inbound_frames_max: 1 + env.up_to(3),
+            awaited: AwaitedConfig { messages_max: 0, bytes_max: 0 },
             inbound_rate: None,
             message_timeout: env.millis(10, 3_000),
             ask: promise.ask(&mut env),
+            expiry_notice: env.chance(50).then(|| env.millis(0, 500)),
             suspension_limit: Some(Arc::clone(&suspensions)),
         };
         let terms = Terms {
@@ -136,6 +138,12 @@ impl World {
             Operation::Writable => {
                 let takes = if self.links_are_short { Takes::Nothing } else { self.any_takes() };
                 self.with_any(|driver, _| driver.become_writable(takes));
+            }
+            Operation::Renew => {
+                let at = self.env.now + self.env.millis(0, 3_000);
+                if let Some(driver) = self.registered() {
+                    driver.renew(at);
+                }
             }
             Operation::End => {
                 let end = self.any_end();
@@ -243,6 +251,12 @@ impl World {
                 return;
             }
         }
+        if matches!(disconnect, Disconnect::Expired)
+            && driver.expires_at.is_none_or(|at| at > self.env.now)
+        {
+            Scene::ExpiryYielded.seen();
+            return;
+        }
         driver.ended = true;
         driver.discards_received = !hands_on_received(&disconnect);
         let deadline = self.env.now + self.env.millis(1, 3_000);
@@ -343,7 +357,8 @@ impl World {
     }
 
     fn any_end(&mut self) -> Disconnect {
-        match self.env.up_to(3) {
+        match self.env.up_to(4) {
+            4 => Disconnect::Drained { retry: Duration::from_millis(250) },
             0 => Disconnect::Closed,
             1 => Disconnect::ClosedWith(CloseFrame::new(CloseCode::NORMAL, "left")),
             2 => Disconnect::Kicked(CloseFrame::new(CloseCode::NORMAL, "kicked")),

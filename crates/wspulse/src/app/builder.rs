@@ -2,8 +2,10 @@
 
 mod admission;
 mod announcements;
+mod auth;
 mod codecs;
 mod overflow;
+mod requests;
 mod rooms;
 mod session_limits;
 
@@ -294,6 +296,15 @@ impl ServerBuilder {
     /// suspended, a few seconds count at the most.
     pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.options.drain_timeout = timeout;
+        self
+    }
+
+    /// How long the clients of a [draining](Server::drain) server are asked to wait before they come
+    /// back: at least this and at most twice as long, each another time. Default 1 s; at least 1 ms,
+    /// at most 30 s. Where nobody takes the clients over but this server's successor, let it be the
+    /// time that a restart takes.
+    pub const fn drain_retry(mut self, retry: Duration) -> Self {
+        self.options.drain_retry = retry;
         self
     }
 

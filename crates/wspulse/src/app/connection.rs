@@ -3,6 +3,8 @@
 mod rooms;
 mod sending;
 
+mod expiry;
+
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,10 +13,12 @@ use std::time::SystemTime;
 
 use bytestring::ByteString;
 use wspulse_core::codec::Codec;
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, OutboundStats};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, Frame, OutboundStats};
 
+use crate::app::request::Request;
 use crate::app::room::Room;
 use crate::app::server::Server;
+use crate::membership::mailbox::Waiter;
 use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::settings::error::NotAcknowledged;
 
@@ -111,7 +115,9 @@ impl Connection {
     ///
     /// An acknowledgement says that the client's WebSocket endpoint has the frames, not that its
     /// application has seen them. It may take a second longer than the way there and back, as the
-    /// server does not ask for each frame.
+    /// server does not ask for each frame. It does not wait for frames that newer ones with their
+    /// [key](crate::Frame::conflate) have replaced, nor for [volatile](crate::Frame::volatile) ones that
+    /// were dropped.
     ///
     /// ```
     /// # async fn alarm(conn: &wspulse::Connection, frame: wspulse::Frame) -> Result<(), Box<dyn std::error::Error>> {
@@ -123,16 +129,38 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`NotAcknowledged`] if it cannot be known, or if the connection ends before.
+    /// [`NotAcknowledged`] if it cannot be known, or if the connection ends before. A callback of this
+    /// very connection hears of [`NotAcknowledged::Overloaded`] if more waits behind it than
+    /// [`read_ahead`](crate::ServerBuilder::read_ahead) allows.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: it only watches.
     pub async fn acknowledged(&self) -> Result<(), NotAcknowledged> {
-        match self.shared.mailbox.await_acknowledgement()? {
+        match self.shared.mailbox.await_acknowledgement(Waiter::here(&self.shared))? {
             None => Ok(()),
             Some(answer) => answer.await.unwrap_or(Err(NotAcknowledged::Closed)),
         }
+    }
+
+    /// Asks the client: sends the frame and waits for the reply, which is a frame with the same id and
+    /// the event `reply`, or `error` ([`reply_events`](crate::ServerBuilder::reply_events)). A frame
+    /// without an id is given one. The reply is not given to `on_message`. A resumed session goes on
+    /// waiting.
+    ///
+    /// A callback may await its own client: the reply is read although messages wait behind the
+    /// callback, up to [`read_ahead`](crate::ServerBuilder::read_ahead).
+    ///
+    /// ```
+    /// # async fn ask(conn: &wspulse::Connection) -> Result<(), Box<dyn std::error::Error>> {
+    /// let question = wspulse::Frame::new("position");
+    /// let reply = conn.request(question).within(std::time::Duration::from_secs(5)).await?;
+    /// let (x, y): (f64, f64) = reply.to_json()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, frame: Frame) -> Request {
+        Request::new(self.clone(), frame)
     }
 
     /// Ends the connection: from now on it is in no room and accepts no frame. What was accepted

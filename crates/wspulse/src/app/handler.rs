@@ -7,6 +7,7 @@ use wspulse_core::{Disconnect, Frame, TransportLost};
 
 use crate::app::connection::Connection;
 use crate::app::restored::Restored;
+use crate::app::returning::ReauthorizeFn;
 use crate::app::room::Room;
 use crate::ground::BoxFuture;
 use crate::membership::presence::person::PresenceChanges;
@@ -125,6 +126,8 @@ pub(crate) struct Callbacks {
     pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Callback<Restored>>,
+    pub(crate) expiring: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
+    pub(crate) reauthorize: Option<ReauthorizeFn>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
     pub(crate) presence: Option<Box<dyn Fn(Room, PresenceChanges) + Send + Sync>>,
 }

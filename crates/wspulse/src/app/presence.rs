@@ -118,7 +118,7 @@ impl Server {
         }
         if let (Some(callback), Some(changes)) = (&self.callbacks().presence, folded.changes) {
             let room = Room::of(self.clone(), Arc::clone(group));
-            let _inside = InCallback::enter(self.address());
+            let _inside = InCallback::enter_server(self.address());
             if let Err(panic) = panics::catch(|| callback(room, changes)) {
                 let room = Escaped::new(group.name());
                 let (room, backtrace) = (room.as_str(), panic.backtrace());

@@ -6,9 +6,10 @@ mod user;
 use std::fmt;
 use std::sync::Arc;
 
-use wspulse_core::Outgoing;
+use wspulse_core::{Frame, Outgoing};
 
 use crate::app::connection::Connection;
+use crate::app::request::RoomRequest;
 use crate::app::server::{FanOut, Server};
 use crate::membership::{Group, Kind};
 use crate::settings::error::BroadcastError;
@@ -41,16 +42,16 @@ impl Room {
         Self { server, reference: Reference::Group(group) }
     }
 
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// The room's id.
     pub fn id(&self) -> &str {
         match &self.reference {
             Reference::Name(id) => id,
             Reference::Group(group) => group.name(),
         }
-    }
-
-    pub(super) const fn server(&self) -> &Server {
-        &self.server
     }
 
     pub(super) fn group(&self) -> Option<Arc<Group>> {
@@ -80,6 +81,24 @@ impl Room {
         frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
         self.server.fan_out(self.group(), frame.into(), Some(excluded.shared()))
+    }
+
+    /// Asks all members, each of which answers for itself, as [`Connection::request`] asks one.
+    ///
+    /// ```
+    /// # async fn vote(room: wspulse::Room) -> Result<(), Box<dyn std::error::Error>> {
+    /// let question = wspulse::Frame::new("vote").json("lunch at noon?")?;
+    /// for (member, answer) in room.request(question).within(std::time::Duration::from_secs(10)).await? {
+    ///     match answer {
+    ///         Ok(reply) => println!("{}: {}", member.id(), reply.to_json::<bool>()?),
+    ///         Err(error) => println!("{}: {error}", member.id()),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, frame: Frame) -> RoomRequest {
+        RoomRequest::new(self.clone(), frame)
     }
 
     /// The members at this instant, suspended ones included, in no particular order.

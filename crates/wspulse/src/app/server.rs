@@ -1,5 +1,6 @@
 //! The server: a handle that everything else is reached from.
 
+mod drain;
 mod fan_out;
 mod lifecycle;
 
@@ -16,11 +17,11 @@ use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 use crate::app::builder::{ServerBuilder, boxed_connect};
 use crate::app::connection::Connection;
 use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture};
+use crate::app::request::RequestCounter;
 use crate::app::room::{Room, User};
 use crate::ground::panics;
 use crate::ground::ping_schedule::PingSchedule;
 use crate::ground::queued_bytes::QueuedBytes;
-use crate::ground::reentrancy::InCallback;
 use crate::ground::runtimes::Runtimes;
 use crate::ground::shutdown::DrainDeadline;
 use crate::ground::sync::Mutex;
@@ -69,6 +70,7 @@ struct Inner {
     too_many_rooms: Mutex<Throttle>,
     presence_failures: Mutex<Throttle>,
     blocking: Blocking,
+    requests: RequestCounter,
     /// Gives broadcasts to all connections one order.
     everybody: Mutex<()>,
 }
@@ -142,10 +144,12 @@ impl Server {
             tracing::warn!("every origin may connect; see ServerBuilder::check_origin");
         }
         let meter = Meter::new(options.metrics.take());
-        let session_config = Arc::new(options.session_config());
+        let expiry_notice = callbacks.expiring.as_ref().map(|_| options.auth.expiry_notice);
+        let session_config = Arc::new(options.session_config(expiry_notice));
         let registry = Registry::new(&options.admission, &options.rooms);
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
+        let requests = RequestCounter::new(options.requests.answers_failures);
         Ok(Self {
             inner: Arc::new(Inner {
                 made_at: Instant::now(),
@@ -167,6 +171,7 @@ impl Server {
                 too_many_rooms: Mutex::default(),
                 presence_failures: Mutex::default(),
                 blocking: Blocking::default(),
+                requests,
                 everybody: Mutex::default(),
             }),
         })
@@ -284,35 +289,9 @@ impl Server {
         Room::new(self.clone(), id.into())
     }
 
-    /// Closes the server: takes no more clients (they get 503), ends every connection with close
-    /// code 1001, and waits until what was accepted is written, the clients have answered and all
-    /// callbacks have returned. What is not done within the
-    /// [drain timeout](ServerBuilder::drain_timeout) is given up. When it returns, no task of this
-    /// server is left. Every caller waits for the same end.
-    ///
-    /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
-    /// it. So closing takes at most two drain timeouts; where connections of one id wait for each
-    /// other's `on_disconnect`, one more for each of them but the first. They are five at the most,
-    /// so it is never more than six. Time in which the process was stopped comes on top.
-    ///
-    /// Called inside one of this server's own callbacks it only starts closing: the callback that
-    /// it would wait for is its caller.
-    ///
-    /// # Cancel safety
-    ///
-    /// Once polled, closing goes on without the future; another call waits for it.
-    pub async fn close(&self) {
-        let deadline = Instant::now() + self.inner.options.drain_timeout;
-        if self.inner.registry.close(deadline, &self.inner.meter) {
-            self.inner.drain_deadline.set(deadline);
-            self.folding().close();
-            self.deliver_lifecycle();
-            self.inner.tasks.close();
-        }
-        if InCallback::of(self.address()) {
-            return;
-        }
-        self.inner.tasks.wait().await;
+    #[inline]
+    pub(crate) fn requests(&self) -> &RequestCounter {
+        &self.inner.requests
     }
 
     /// Tells this server from others, as long as it lives.
@@ -404,7 +383,7 @@ mod tests {
     fn enter(server: &Server, room: &str, id: &str) {
         let (stream, _) = duplex(64);
         let upgrade = Upgrade::ready(Upgradable::new(stream, &[]));
-        server.register(Admission::room(room).id(id), None, upgrade).expect("let in");
+        server.register(Admission::room(room).id(id), None, upgrade, None).expect("let in");
     }
 
     #[tokio::test]

@@ -47,6 +47,18 @@ impl DrainDeadline {
         self.closing.is_known.notify_waiters();
     }
 
+    /// Until the server closes.
+    pub(crate) async fn known(&self) {
+        loop {
+            // Made before the look, so that no call in between is missed.
+            let known = self.closing.is_known.notified();
+            if self.closing.deadline().is_some() {
+                return;
+            }
+            known.await;
+        }
+    }
+
     /// Whoever has a deadline of its own has noticed that the server stood still.
     pub(crate) fn handle_stop(&self, missed: Duration) {
         self.closing.handle_stop(missed);

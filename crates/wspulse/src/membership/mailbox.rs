@@ -2,20 +2,22 @@
 //! commands, which outrank them.
 
 mod acknowledge;
+mod awaited;
+mod expiry;
 mod history;
 mod offer;
+mod requests;
 mod sending;
+mod succession;
 mod transports;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use tokio::time::Instant;
 use wspulse_core::outbound::{Batch, OutboundQueue};
 use wspulse_core::protocol::SessionKind;
-use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, OutboundStats};
 
 use crate::ground::begun::Begun;
@@ -23,12 +25,14 @@ use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
 use crate::ground::sync::{AtomicBool, Mutex};
 use crate::membership::Further;
-use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::settings::codecs::CodecId;
 use crate::wire::transport::Upgrade;
-use acknowledge::Promise;
+use acknowledge::Rare;
+pub(crate) use awaited::Waiter;
 pub(crate) use offer::{Offered, Outcome};
+pub(crate) use requests::{Answer, NoPlace, Unanswered};
+use succession::Succession;
 
 /// Shared between a connection's task, which alone takes things out, and everybody else.
 pub(crate) struct Mailbox {
@@ -60,7 +64,7 @@ struct Inner {
     /// What the next transport has of it: `New` until there was one.
     kind: SessionKind,
     /// Boxed, since there is none most of the time.
-    promise: Option<Box<Promise>>,
+    rare: Option<Box<Rare>>,
     memberships: Further,
 }
 
@@ -75,12 +79,16 @@ pub(crate) struct Mail {
     pub(crate) predecessor_finished: bool,
     /// The server closes: flushes and callbacks are given up at this time.
     pub(crate) callback_deadline: Option<Instant>,
+    /// The connection may go on until then, whatever was said before.
+    pub(crate) expires_at: Option<Instant>,
 }
 
 /// What there was when a task looked.
 pub(crate) struct Collected {
     pub(crate) mail: Option<Box<Mail>>,
     pub(crate) has_frames: bool,
+    /// Something is awaited that the client must say.
+    pub(crate) awaits: bool,
 }
 
 /// What a connection's task must be woken for.
@@ -105,13 +113,6 @@ pub(crate) struct End {
     pub(crate) disconnect: Disconnect,
     /// Until when what was accepted may be written.
     pub(crate) deadline: Instant,
-}
-
-/// Who waits for this connection's last callback.
-enum Succession {
-    Nobody,
-    Successor(Arc<ConnectionShared>),
-    CallbacksOver,
 }
 
 /// What a batch has come back to.
@@ -147,7 +148,7 @@ impl Mailbox {
                 has_gap: false,
                 newest: begun,
                 kind: SessionKind::New,
-                promise: None,
+                rare: None,
                 memberships: Further::default(),
             }),
             discards_received: AtomicBool::new(false),
@@ -198,7 +199,10 @@ impl Mailbox {
     /// called under the locks of the registry and of the id's shard, so that a connection that has
     /// ended is never found.
     pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
-        let mut inner = self.inner.lock();
+        self.post_end(&mut self.inner.lock(), end)
+    }
+
+    fn post_end(&self, inner: &mut Inner, end: End) -> Result<ConnectionState, HasEnded> {
         let before = inner.state;
         if before == ConnectionState::Closed {
             return Err(HasEnded);
@@ -211,36 +215,9 @@ impl Mailbox {
         Ok(before)
     }
 
-    /// Whether a transport has come that its task does not know of yet.
-    pub(crate) fn has_upgrade(&self) -> bool {
-        self.inner.lock().mail.as_ref().is_some_and(|mail| mail.upgrade.is_some())
-    }
-
-    /// Leaves another transport, and returns one that it displaces.
-    pub(crate) fn attach(&self, upgrade: Upgrade) -> Option<Upgrade> {
-        let mut displaced = None;
-        let mut inner = self.inner.lock();
-        inner.newest = upgrade.begun;
-        inner.post(|mail| displaced = mail.upgrade.replace(upgrade));
-        drop(inner);
-        displaced
-    }
-
     /// Has flushes and callbacks given up at `deadline`.
     pub(crate) fn limit_callbacks(&self, deadline: Instant) {
         self.inner.lock().post(|mail| mail.callback_deadline = Some(deadline));
-    }
-
-    /// Lets `successor` know once this connection's last callback has returned.
-    pub(crate) fn succeed(&self, successor: &Arc<ConnectionShared>) -> Predecessor {
-        let mut inner = self.inner.lock();
-        match inner.succession {
-            Succession::CallbacksOver => Predecessor::None,
-            Succession::Nobody | Succession::Successor(_) => {
-                inner.succession = Succession::Successor(Arc::clone(successor));
-                Predecessor::Running
-            }
-        }
     }
 
     // What follows is for the connection's task alone.
@@ -250,14 +227,17 @@ impl Mailbox {
     pub(crate) fn collect(&self) -> Collected {
         let mut inner = self.inner.lock();
         inner.attention = Attention::Awake;
-        Collected { mail: inner.mail.take(), has_frames: inner.may_write() }
+        let (has_frames, awaits) = (inner.may_write(), inner.awaits());
+        Collected { mail: inner.mail.take(), has_frames, awaits }
     }
 
     /// Has `waker` called for the next command and, if the task `is_writable`, the next frame.
-    /// Tells whether there is none already, so that the task may sleep.
-    pub(crate) fn sleep(&self, waker: &Waker, is_writable: bool) -> bool {
+    /// Tells whether there is none already, nor anything awaited that was not when the task looked,
+    /// so that it may sleep.
+    pub(crate) fn sleep(&self, waker: &Waker, is_writable: bool, awaits: bool) -> bool {
         let mut inner = self.inner.lock();
-        if inner.mail.is_some() || (is_writable && inner.queue.is_writable()) {
+        let is_news = inner.mail.is_some() || (!awaits && inner.awaits());
+        if is_news || (is_writable && inner.queue.is_writable()) {
             return false;
         }
         match &mut inner.waker {
@@ -306,15 +286,6 @@ impl Mailbox {
         }
         inner.close_receipts();
         inner.queue.discard()
-    }
-
-    /// The last callback has returned: lets a successor's begin.
-    pub(crate) fn finish_callbacks(&self) {
-        let before =
-            std::mem::replace(&mut self.inner.lock().succession, Succession::CallbacksOver);
-        if let Succession::Successor(successor) = before {
-            successor.mailbox.inner.lock().post(|mail| mail.predecessor_finished = true);
-        }
     }
 }
 

@@ -3,13 +3,13 @@
 mod directory;
 mod farewells;
 mod groups;
+mod phase;
 mod places;
 mod speaks;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use slab::Slab;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use wspulse_core::session::Predecessor;
 use wspulse_core::{Disconnect, DisconnectReason};
 
 use crate::ground::address::AddressGroup;
-use crate::ground::sync::{AtomicBool, Mutex};
+use crate::ground::sync::Mutex;
 use crate::membership::mailbox::{End, HasEnded};
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
@@ -30,6 +30,7 @@ use crate::wire::transport::Upgrade;
 use directory::{Directory, Named};
 use farewells::Farewells;
 pub(crate) use groups::{Entrance, Groups};
+use phase::{CurrentPhase, Phase};
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
 pub(crate) use speaks::Speaks;
 use speaks::is_overtaken;
@@ -41,8 +42,7 @@ use speaks::is_overtaken;
 /// not: a fan-out to a large room, for which others wait that come to it, holds back no message.
 pub(crate) struct Registry {
     inner: Mutex<Inner>,
-    /// Changes under the lock.
-    is_open: AtomicBool,
+    phase: CurrentPhase,
     /// Those that have not ended, by id.
     connections: Directory<ConnectionShared>,
     groups: Groups,
@@ -79,12 +79,16 @@ pub(crate) struct Arrival<'a> {
     pub(crate) speaks: Speaks,
     /// The transport on its way.
     pub(crate) upgrade: Upgrade,
+    /// The connection that the application lets it come to, if it was asked.
+    pub(crate) asked_about: Option<&'a Arc<ConnectionShared>>,
 }
 
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     ServerClosed,
+    /// The clients that are there are leaving, one after the other.
+    Draining,
     /// All connections that `max_connections` allows are there.
     TooManyConnections,
     /// There is a limit by address, and it cannot be told which one this client's is.
@@ -99,6 +103,10 @@ pub(crate) enum Refused {
     OtherUser,
     /// Its session has another room than it was admitted to, and is to stay there.
     OtherRoom,
+    /// What it was admitted with has run out by now.
+    Expired,
+    /// Its id has gone over to another connection than the one that the application was asked about.
+    SessionChanged,
 }
 
 /// What became of an admission.
@@ -117,11 +125,14 @@ pub(crate) enum Registered {
     Overtaken { connection: Arc<ConnectionShared>, upgrade: Upgrade },
 }
 
-/// Whether an end gives way to a transport that has just come.
+/// What an end gives way to that has just come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndRule {
     Always,
+    /// To a transport.
     UnlessAttaching,
+    /// To a renewal: it has not expired then.
+    UnlessRenewed,
 }
 
 impl Registry {
@@ -132,7 +143,7 @@ impl Registry {
                 tasks: Slab::new(),
                 places: Places::new(options),
             }),
-            is_open: AtomicBool::new(true),
+            phase: CurrentPhase::new(),
             connections: Directory::new(),
             groups: Groups::new(rooms),
             farewells: Arc::new(Farewells::new(options)),
@@ -142,10 +153,6 @@ impl Registry {
     /// The transports that are being parted with; they have a lock of their own.
     pub(crate) const fn farewells(&self) -> &Arc<Farewells> {
         &self.farewells
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Acquire)
     }
 
     /// Whether a client of this group will be refused whatever its id turns out to be.
@@ -165,10 +172,9 @@ impl Registry {
         create: impl FnOnce(u32) -> ConnectionShared,
     ) -> Result<Registered, Refused> {
         let inner = &mut *self.inner.lock();
-        if !self.is_open() {
-            return Err(Refused::ServerClosed);
-        }
+        self.check_phase()?;
         let existing = self.connections.find(arrival.id);
+        rules.check_authority(existing.as_ref(), arrival.asked_about)?;
         if let Some(connection) = existing.as_ref().filter(|it| is_overtaken(&arrival, it)) {
             let connection = Arc::clone(connection);
             return Ok(Registered::Overtaken { connection, upgrade: arrival.upgrade });
@@ -177,7 +183,7 @@ impl Registry {
         if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
             return Err(Refused::OtherUser);
         }
-        let Arrival { id, is_named, home, user: _, speaks, upgrade } = arrival;
+        let Arrival { id, is_named, home, user: _, speaks, upgrade, asked_about: _ } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
@@ -226,7 +232,8 @@ impl Registry {
         Ok(Registered::New { connection, predecessor, upgrade, replaced })
     }
 
-    /// Ends a connection, once: it is gone from its room and its id is free when this returns.
+    /// Ends a connection, once: it is gone from its room and its id is free when this returns. One
+    /// that has given way to a renewal goes on, and is told as one that has ended before.
     pub(crate) fn end(
         &self,
         connection: &Arc<ConnectionShared>,
@@ -239,7 +246,10 @@ impl Registry {
             return Ok(());
         }
         let reason = end.disconnect.reason();
-        let before = self.connections.take_out(connection, || connection.mailbox.end(end))?;
+        let before = self.connections.take_out(connection, || match rule {
+            EndRule::Always | EndRule::UnlessAttaching => connection.mailbox.end(end),
+            EndRule::UnlessRenewed => connection.mailbox.end_expired(end).ok_or(HasEnded),
+        })?;
         Self::settle_end(&mut inner, connection, before, reason, meter);
         drop(inner);
         self.groups.leave_all(connection, meter);
@@ -253,7 +263,7 @@ impl Registry {
         if !self.is_open() {
             return false;
         }
-        self.is_open.store(false, Ordering::Release);
+        self.phase.enter(Phase::Closed);
         inner.places.clear();
         self.connections.clear();
         // Nobody comes any more who would have to wait for them.

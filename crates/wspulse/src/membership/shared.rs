@@ -5,15 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wspulse_core::Escaped;
 use wspulse_core::codec::Codec;
 use wspulse_core::outbound::{FRAME_LOSSES_MAX, Remainder};
+use wspulse_core::{Disconnect, Escaped};
 
 use crate::app::server::Server;
-use crate::membership::mailbox::Mailbox;
+use crate::membership::mailbox::{Mailbox, Offered, Outcome};
 use crate::membership::{Group, HomeSlot};
-use crate::observe::metrics::{DropReason, Limit, LimitReached};
+use crate::observe::metrics::{
+    DropReason, FrameDropped, FramesConflated, FramesLost, Limit, LimitReached,
+};
 use crate::settings::connect::Data;
+use crate::settings::error::BufferLimit;
 
 /// Whether a connection has a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,9 +64,78 @@ impl ConnectionShared {
         self.server.codecs().of(self.mailbox.codec())
     }
 
+    /// Tells this connection from others, as long as it lives.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// How long the connection has existed, suspended times included.
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()
+    }
+
+    pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
+        let dropped = FrameDropped { room: self.room(), id: &self.id, reason };
+        for _ in 0..frames {
+            self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
+        }
+    }
+
+    /// Counts frames that newer ones with their keys have replaced.
+    pub(crate) fn count_conflated(&self, frames: usize) {
+        if frames > 0 {
+            let conflated = FramesConflated { room: self.room(), id: &self.id, frames };
+            self.server.metrics().record(|hooks| hooks.frames_conflated(&conflated));
+        }
+    }
+
+    /// Counts what a broadcast has cost.
+    pub(crate) fn count_overflow(self: &Arc<Self>, offered: Offered) {
+        self.count_conflated(offered.conflated);
+        self.count_dropped(offered.evicted, DropReason::Evicted);
+        match offered.outcome {
+            Outcome::Queued => {}
+            Outcome::QueuedAtServerLimit => self.report_limit(Limit::QueuedBytes),
+            Outcome::Refused(limit) => {
+                self.count_refused(limit, DropReason::NoRoom);
+                self.end_if_promised(1);
+            }
+            Outcome::TooSlow(limit) => {
+                self.count_refused(limit, DropReason::SlowConsumer);
+                self.end_as_slow();
+            }
+            Outcome::Faded => self.count_dropped(1, DropReason::Volatile),
+        }
+    }
+
+    /// Ends a connection whose send buffer was full when a frame came that does not allow it.
+    pub(crate) fn end_as_slow(self: &Arc<Self>) {
+        let close = self.server.options().overflow.close.clone();
+        self.server.end(self, Disconnect::SlowConsumer(close));
+    }
+
+    /// Ends a session that has lost frames which it was promised.
+    fn end_if_promised(self: &Arc<Self>, frames: usize) {
+        if self.server.options().delivery.is_promised() {
+            self.end_for_gap(frames);
+        }
+    }
+
+    /// Ends a session whose client does not get so many frames, from the first that is lost on.
+    pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
+        if self.server.end(self, Disconnect::FramesLost) {
+            let lost = FramesLost { room: self.room(), id: &self.id, frames };
+            self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
+        }
+    }
+
+    pub(crate) fn count_refused(&self, limit: BufferLimit, reason: DropReason) {
+        self.count_dropped(1, reason);
+        match limit {
+            BufferLimit::Frames { .. } => {}
+            BufferLimit::Bytes { .. } => self.report_limit(Limit::SendBufferBytes),
+            BufferLimit::ServerBytes { .. } => self.report_limit(Limit::QueuedBytes),
+        }
     }
 
     /// The transport is gone. A frame that was half written starts over, or is dropped if that has
@@ -87,6 +159,7 @@ impl ConnectionShared {
 
     /// Drops the frames that still wait: the connection has ended, or its task is gone.
     pub(crate) fn discard_backlog(&self) {
+        self.mailbox.close_requests();
         let dropped = self.mailbox.discard(self.server.queued_bytes());
         self.count_dropped(dropped, DropReason::Ended);
     }

@@ -108,6 +108,12 @@ pub(super) fn join_with_codec(
     arrive(server, Admission::room(room).id(id), Some(exchange(server, codec, None)), state)
 }
 
+/// Registers a client that is admitted so, whose transport is there at once.
+pub(super) fn admit(server: &Server, admission: Admission) -> Result<Client, Refused> {
+    let state = WireState { free: usize::MAX, ..WireState::default() };
+    arrive(server, admission, None, state)
+}
+
 fn exchange(server: &Server, codec: &str, resume: Option<ResumeOffer>) -> Exchange {
     Exchange { codec: server.codecs().named(codec).expect("the server has it"), resume }
 }
@@ -126,8 +132,9 @@ fn arrive(
         comes_back: None,
         asked: None,
         begun: Begun::EARLIEST,
+        expires_at: None,
     };
-    server.register(admission, exchange, upgrade)?;
+    server.register(admission, exchange, upgrade, None)?;
     Ok(Client(wire))
 }
 
@@ -210,6 +217,11 @@ impl Client {
         self.0.lock().say(control);
     }
 
+    /// Says a message.
+    pub(super) fn say_text(&self, text: &str) {
+        self.0.lock().say_text(text);
+    }
+
     /// Whether the server has let go of the transport.
     pub(super) fn is_let_go(&self) -> bool {
         self.0.lock().is_dropped
@@ -252,9 +264,12 @@ impl WireState {
         self.reader.take().into_iter().for_each(Waker::wake);
     }
 
-    /// Text of less than 126 bytes, masked with nothing (RFC 6455 §5.2 and §5.3).
     fn say(&mut self, control: &Control) {
-        let text = control.to_text().expect("it is known");
+        self.say_text(&control.to_text().expect("it is known"));
+    }
+
+    /// Text of less than 126 bytes, masked with nothing (RFC 6455 §5.2 and §5.3).
+    fn say_text(&mut self, text: &str) {
         let length = u8::try_from(text.len()).expect("short");
         self.said.extend_from_slice(&[0x81, 0x80 | length, 0, 0, 0, 0]);
         self.said.extend_from_slice(text.as_bytes());

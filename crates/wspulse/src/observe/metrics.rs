@@ -2,16 +2,19 @@
 
 mod event;
 mod limit;
+mod request;
 
 use std::fmt;
 
 pub use event::{
-    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated,
-    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
+    CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
+    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
+    ReplyUnmatched, RequestFinished, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
+    UpgradeRefused,
 };
 pub use limit::Limit;
+pub use request::RequestOutcome;
 
 /// Receives the server's events. Every hook does nothing unless it is overridden, so an
 /// implementation names only what it records; new hooks, and new fields of their structs, break
@@ -78,8 +81,16 @@ pub trait MetricsCollector: Send + Sync + 'static {
     /// does not get frames that it was promised. Without a promise nobody knows what was lost with a
     /// transport, and this is never called.
     fn frames_lost(&self, lost: &FramesLost<'_>) {}
+    /// A [request](crate::Connection::request) to a client has its reply, or will have none: once for
+    /// each that was sent.
+    fn request_finished(&self, finished: &RequestFinished<'_>) {}
+    /// A client has answered a request for which nobody waits any more: too late, twice, or one that
+    /// was never made. The reply is dropped. Only those are, whose id the server has made itself.
+    fn reply_unmatched(&self, unmatched: &ReplyUnmatched<'_>) {}
     /// A peer was silent for the pong timeout.
     fn pong_timeout(&self, timeout: &PongTimeout<'_>) {}
+    /// The server is [drained](crate::Server::drain) from now on, until it has closed.
+    fn drain_started(&self, started: &DrainStarted) {}
     /// A client was refused.
     fn upgrade_refused(&self, refused: &UpgradeRefused) {}
     /// A limit was reached. What it costs whom is said at [`Limit`]'s variants and at their options.
@@ -198,6 +209,8 @@ pub enum CallbackKind {
     TransportDrop,
     /// `on_transport_restore`.
     TransportRestore,
+    /// `on_expiring`.
+    Expiring,
     /// `on_disconnect`.
     Disconnect,
 }
@@ -212,6 +225,7 @@ impl CallbackKind {
             Self::Undecodable => "on_undecodable",
             Self::TransportDrop => "on_transport_drop",
             Self::TransportRestore => "on_transport_restore",
+            Self::Expiring => "on_expiring",
             Self::Disconnect => "on_disconnect",
         }
     }

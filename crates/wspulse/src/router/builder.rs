@@ -12,6 +12,7 @@ use super::context::Context;
 use super::error::{HandlerError, RouterError};
 use super::handler::Handler;
 use super::middleware::{Chain, Endpoint, Layer, Middleware};
+use super::reply::ReplyError;
 use super::{Router, Table};
 use crate::app::connection::Connection;
 use crate::app::handler::{CallbackOutput, Outcome, outcome};
@@ -47,7 +48,7 @@ impl RouterBuilder {
             layers: Vec::new(),
             routes: Vec::new(),
             state: Extensions::new(),
-            fallback: registered(|context: Context| warn_unmatched(&context)),
+            fallback: registered(|context: Context| unmatched(&context)),
             on_error: Box::new(|connection, frame, error| {
                 warn_failed(&connection, &frame, &error);
                 Outcome::Done
@@ -206,6 +207,17 @@ fn registered<Args, H: Handler<Args>>(handler: H) -> Registered {
         endpoint: Box::new(move |context| handler.call(context)),
         missing_state: H::missing_state,
     }
+}
+
+/// A client that may hear of it makes no line in the log.
+fn unmatched(context: &Context) -> Result<(), ReplyError> {
+    let answers = context.connection().server().options().requests.answers_failures;
+    if answers && !context.frame().id().is_empty() {
+        let text = "there is no handler for this event";
+        return Err(ReplyError::new(ReplyError::UNKNOWN_EVENT, text));
+    }
+    warn_unmatched(context);
+    Ok(())
 }
 
 fn warn_unmatched(context: &Context) {

@@ -10,6 +10,7 @@ use http::Extensions;
 use super::context::Context;
 use super::error::HandlerError;
 use super::extract::FromContext;
+use super::reply::{Caller, IntoReply};
 use crate::app::handler::{Async, Plain};
 use crate::ground::BoxFuture;
 
@@ -19,8 +20,8 @@ pub type HandlerResult = Result<(), HandlerError>;
 /// What runs at the end of a chain.
 ///
 /// Implemented for functions and closures, async or plain, of up to six arguments that implement
-/// [`FromContext`], and that return nothing or a `Result<(), E>`; the parameter tells their
-/// shapes apart and is inferred. If an argument cannot be extracted the function is not called,
+/// [`FromContext`], and that return nothing, a [reply](IntoReply) to the client, or a `Result` of
+/// one of them; the parameter tells their shapes apart and is inferred. If an argument cannot be extracted the function is not called,
 /// and the extractor's error is the handler's.
 ///
 /// If the compiler says that a function is no handler, it does not say why. Each argument must
@@ -40,8 +41,8 @@ pub type HandlerResult = Result<(), HandlerError>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     note = "a handler is a function or closure of up to six arguments that implement \
-            `FromContext`, their types written out; it returns `()` or a `Result<(), E>`, or a \
-            future of one of them that is `Send`",
+            `FromContext`, their types written out; it returns `()`, `Json<T>`, a `Reply`, or a \
+            `Result` of one of them, or a future of that which is `Send`",
     note = "`Json<T>` needs `T: serde::de::DeserializeOwned`, as by `#[derive(Deserialize)]`; `State<S>` \
             and `Extension<S>` need `S: Clone + Send + Sync`",
     note = "to find the argument that is none, have the compiler check one after the other: \
@@ -103,28 +104,36 @@ impl fmt::Debug for HandlerFuture {
     }
 }
 
-/// What a handler may end with: `()`, or a `Result<(), E>` of any error.
+/// What a middleware may end with: `()`, or a `Result<(), E>` of any error.
 pub trait IntoHandlerResult: sealed::Result {}
 
 impl IntoHandlerResult for () {}
 
 impl<E: Into<HandlerError>> IntoHandlerResult for Result<(), E> {}
 
+/// What a handler may end with: a [reply](IntoReply), which may be `()`, or a `Result` of one and any
+/// error.
+pub trait HandlerEnd: sealed::End {}
+
+impl<R: IntoReply> HandlerEnd for R {}
+
+impl<R: IntoReply, E: Into<HandlerError>> HandlerEnd for Result<R, E> {}
+
 /// What a handler may return: what it ends with, if it is plain, or a future of that, if it is
 /// async. The parameter only tells the two apart and is inferred.
 pub trait HandlerOutput<Kind>: sealed::Output<Kind> {}
 
-impl<R: IntoHandlerResult> HandlerOutput<Plain> for R {}
+impl<R: HandlerEnd> HandlerOutput<Plain> for R {}
 
 impl<F> HandlerOutput<Async> for F
 where
     F: Future + Send + 'static,
-    F::Output: IntoHandlerResult,
+    F::Output: HandlerEnd,
 {
 }
 
 mod sealed {
-    use super::{Async, HandlerError, HandlerFuture, HandlerResult, Plain};
+    use super::{Async, Caller, HandlerError, HandlerFuture, HandlerResult, IntoReply, Plain};
 
     pub trait Result {
         fn into_handler_result(self) -> HandlerResult;
@@ -142,23 +151,55 @@ mod sealed {
         }
     }
 
-    pub trait Output<Kind> {
-        fn into_future(self) -> HandlerFuture;
+    pub trait End {
+        /// Whether it may send anything.
+        const ANSWERS: bool;
+
+        fn end(self, caller: Option<Caller>) -> HandlerResult;
     }
 
-    impl<R: Result> Output<Plain> for R {
-        fn into_future(self) -> HandlerFuture {
-            HandlerFuture::ready(self.into_handler_result())
+    impl<R: IntoReply> End for R {
+        const ANSWERS: bool = R::ANSWERS;
+
+        fn end(self, caller: Option<Caller>) -> HandlerResult {
+            caller.map_or(Ok(()), |caller| self.reply(caller))
+        }
+    }
+
+    impl<R: IntoReply, E: Into<HandlerError>> End for core::result::Result<R, E> {
+        const ANSWERS: bool = R::ANSWERS;
+
+        fn end(self, caller: Option<Caller>) -> HandlerResult {
+            self.map_err(Into::into)?.end(caller)
+        }
+    }
+
+    pub trait Output<Kind> {
+        const ANSWERS: bool;
+
+        fn into_future(self, caller: Option<Caller>) -> HandlerFuture;
+    }
+
+    impl<R: End> Output<Plain> for R {
+        const ANSWERS: bool = <R as End>::ANSWERS;
+
+        fn into_future(self, caller: Option<Caller>) -> HandlerFuture {
+            HandlerFuture::ready(self.end(caller))
         }
     }
 
     impl<F> Output<Async> for F
     where
         F: Future + Send + 'static,
-        F::Output: Result,
+        F::Output: End,
     {
-        fn into_future(self) -> HandlerFuture {
-            HandlerFuture::new(async move { self.await.into_handler_result() })
+        const ANSWERS: bool = <F::Output as End>::ANSWERS;
+
+        fn into_future(self, caller: Option<Caller>) -> HandlerFuture {
+            match caller {
+                Some(caller) => HandlerFuture::new(async move { self.await.end(Some(caller)) }),
+                None => HandlerFuture::new(async move { self.await.end(None) }),
+            }
         }
     }
 }
@@ -180,8 +221,10 @@ macro_rules! handler_of {
                 let extract_and_call = || -> Result<R, HandlerError> {
                     Ok(self($($arg::from_context(&context).map_err(Into::into)?),*))
                 };
+                let answers = <R as sealed::Output<Kind>>::ANSWERS;
+                let caller = answers.then(|| Caller::of(&context)).flatten();
                 match extract_and_call() {
-                    Ok(output) => sealed::Output::into_future(output),
+                    Ok(output) => sealed::Output::into_future(output, caller),
                     Err(error) => HandlerFuture::ready(Err(error)),
                 }
             }

@@ -1,5 +1,8 @@
 //! Who may connect, to which room and under which id.
 
+mod data;
+mod expiry;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,10 +12,12 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, request};
+use tokio::time::Instant;
 use wspulse_core::protocol::ResumeOffer;
 
-use crate::ground::panics;
 use crate::settings::codecs::CodecId;
+
+pub(crate) use data::Data;
 
 /// The request of a client that wants to connect: a valid WebSocket handshake whose origin was
 /// accepted.
@@ -178,6 +183,7 @@ pub struct Admission {
     pub(crate) id: Option<Arc<str>>,
     pub(crate) data: Data,
     pub(crate) protocol: Option<Arc<str>>,
+    pub(crate) expires_at: Option<Instant>,
 }
 
 impl Admission {
@@ -194,8 +200,9 @@ impl Admission {
             also_in: Vec::new(),
             user: None,
             id: None,
-            data: Data(None),
+            data: Data::NONE,
             protocol: None,
+            expires_at: None,
         }
     }
 
@@ -234,7 +241,7 @@ impl Admission {
     /// `on_transport_restore` is [given](crate::Restored::data) the new ones.
     #[must_use]
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
-        self.data = Data(Some(Arc::new(data)));
+        self.data = Data::new(data);
         self
     }
 
@@ -260,35 +267,8 @@ impl fmt::Debug for Admission {
             .field("id", &self.id)
             .field("has_data", &self.data.get().is_some())
             .field("protocol", &self.protocol)
+            .field("expires_at", &self.expires_at)
             .finish()
-    }
-}
-
-/// The application's data of a connection.
-#[derive(Clone)]
-pub(crate) struct Data(Option<Arc<dyn Any + Send + Sync>>);
-
-impl Data {
-    pub(crate) fn get(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.0.as_deref()
-    }
-
-    /// A share of it.
-    pub(crate) fn share(&self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.0.clone()
-    }
-}
-
-impl Drop for Data {
-    /// A panic of the application's own `Drop` must not cost whoever drops this: a client its
-    /// answer, a driver its end.
-    fn drop(&mut self) {
-        let Some(data) = self.0.take() else {
-            return;
-        };
-        if let Err(panic) = panics::catch(|| drop(data)) {
-            tracing::error!(backtrace = ?panic.backtrace(), "dropping a connection's data: {panic}");
-        }
     }
 }
 

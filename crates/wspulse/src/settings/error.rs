@@ -2,6 +2,7 @@
 
 mod buffer_limit;
 mod presence;
+mod request;
 
 use std::error::Error;
 use std::fmt;
@@ -11,6 +12,7 @@ use wspulse_core::{Escaped, Frame, Overflow};
 
 pub use buffer_limit::BufferLimit;
 pub use presence::PresenceError;
+pub use request::{RequestError, RequestLimit};
 
 /// Why it cannot be said that all has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +28,23 @@ pub enum NotAcknowledged {
     /// The connection has ended before.
     #[error("wspulse: the connection ended before all frames were acknowledged")]
     Closed,
+    /// The callback of the connection that waited has so many messages of the client behind it that
+    /// the acknowledgement is not read before it returns; see
+    /// [`ServerBuilder::read_ahead`](crate::ServerBuilder::read_ahead).
+    #[error("wspulse: too many messages wait in front of the acknowledgement; see read_ahead")]
+    Overloaded,
+}
+
+/// Why a connection was not renewed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// It has ended, perhaps because it had expired.
+    #[error("wspulse: connection {id:?} has ended and cannot be renewed")]
+    Closed {
+        /// Its id.
+        id: String,
+    },
 }
 
 /// A frame that was not accepted, with the reason. [`into_frame`](Self::into_frame) gives it back.

@@ -1,8 +1,10 @@
 //! The options behind the builder: values, defaults, bounds.
 
 pub(crate) mod admission;
+mod auth;
 mod delivery;
 mod overflow;
+mod requests;
 mod returns;
 mod session_limits;
 
@@ -22,9 +24,11 @@ use crate::settings::connect::ConnectRequest;
 use crate::settings::error::ConfigError;
 use crate::settings::room_options::RoomSettings;
 use admission::AdmissionOptions;
+use auth::AuthOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
 pub(crate) use overflow::OverflowOptions;
+pub(crate) use requests::RequestOptions;
 pub(crate) use returns::ReturnRules;
 pub use returns::RoomChange;
 pub(crate) use session_limits::SessionLimits;
@@ -42,6 +46,7 @@ pub(crate) struct Options {
     pub(crate) resume_window: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) drain_retry: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) send_buffer_frames: usize,
     pub(crate) read_bytes_max: usize,
@@ -53,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) delivery: DeliveryOptions,
     pub(crate) overflow: OverflowOptions,
     pub(crate) announcements: Announcements,
+    pub(crate) auth: AuthOptions,
+    pub(crate) requests: RequestOptions,
     pub(crate) rooms: RoomSettings,
 }
 
@@ -76,13 +83,16 @@ pub enum DuplicatePolicy {
 
 /// How many received frames may wait for `on_message` before reading stops and TCP pushes back.
 /// Enough to keep a handler busy while the next read is under way.
-const INBOUND_FRAMES_MAX: usize = 32;
+pub(crate) const INBOUND_FRAMES_MAX: usize = 32;
 
 const PING_INTERVAL_MAX: Duration = Duration::from_mins(5);
 const PONG_TIMEOUT_MAX: Duration = Duration::from_mins(10);
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 const DRAIN_TIMEOUT_MAX: Duration = Duration::from_hours(1);
+/// Clients wait for no longer than twice that.
+const DRAIN_RETRY_MAX: Duration = Duration::from_secs(30);
+const DRAIN_RETRY_MIN: Duration = Duration::from_millis(1);
 const MESSAGE_BYTES: RangeInclusive<usize> = 1..=64 * 1024 * 1024;
 const SEND_BUFFER_FRAMES: RangeInclusive<usize> = 1..=4096;
 /// A connection's rooms are looked through one by one.
@@ -99,6 +109,7 @@ impl Default for Options {
             returns: ReturnRules {
                 duplicates: DuplicatePolicy::default(),
                 room_changes: RoomChange::default(),
+                reauthorizes: false,
             },
             heartbeat: HeartbeatConfig {
                 ping_interval: Duration::from_secs(10),
@@ -109,6 +120,7 @@ impl Default for Options {
             resume_window: Duration::ZERO,
             connect_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            drain_retry: Duration::from_secs(1),
             message_bytes_max: 512,
             send_buffer_frames: 256,
             read_bytes_max: 64 * 1024,
@@ -119,22 +131,26 @@ impl Default for Options {
             delivery: DeliveryOptions::default(),
             overflow: OverflowOptions::default(),
             announcements: Announcements::default(),
+            auth: AuthOptions::default(),
+            requests: RequestOptions::default(),
             rooms: RoomSettings::default(),
         }
     }
 }
 
 impl Options {
-    pub(crate) fn session_config(&self) -> SessionConfig {
+    pub(crate) fn session_config(&self, expiry_notice: Option<Duration>) -> SessionConfig {
         SessionConfig {
             heartbeat: self.heartbeat,
             write_wait: self.write_wait,
             write_rate_min: self.write_rate_min,
             resume_window: self.resume_window,
             inbound_frames_max: INBOUND_FRAMES_MAX,
+            awaited: self.requests.awaited,
             inbound_rate: self.session_limits.inbound_rate,
             message_timeout: self.session_limits.message_timeout,
             ask: self.delivery.ask(),
+            expiry_notice,
             suspension_limit: self.session_limits.suspension_limit(),
         }
     }
@@ -150,6 +166,8 @@ impl Options {
         self.overflow.check(&self.delivery)?;
         self.codecs.check(&self.delivery)?;
         self.announcements.check(self.codecs.default_codec())?;
+        self.auth.check()?;
+        self.requests.check()?;
         self.rooms.check(&self.codecs)?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
@@ -187,6 +205,10 @@ impl Options {
             if value.is_zero() || value > max {
                 return Err(ConfigError::new(option, value, rule));
             }
+        }
+        if !(DRAIN_RETRY_MIN..=DRAIN_RETRY_MAX).contains(&self.drain_retry) {
+            let rule = "must be at least 1 ms and at most 30 s";
+            return Err(ConfigError::new("drain_retry", self.drain_retry, rule));
         }
         if self.write_rate_min == 0 {
             let rule = "must be at least 1 (bytes per second)";
@@ -227,6 +249,7 @@ impl fmt::Debug for Options {
             .field("resume_window", &self.resume_window)
             .field("connect_timeout", &self.connect_timeout)
             .field("drain_timeout", &self.drain_timeout)
+            .field("drain_retry", &self.drain_retry)
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("max_rooms_per_connection", &self.rooms_max)
@@ -236,8 +259,10 @@ impl fmt::Debug for Options {
             .field("overflow", &self.overflow.default)
             .field("slow_consumer_close", &self.overflow.close)
             .field("announcements", &self.announcements)
+            .field("auth", &self.auth)
             .field("rooms", &self.rooms);
         self.session_limits.fields(&mut debug);
+        self.requests.fields(&mut debug);
         debug.finish_non_exhaustive()
     }
 }

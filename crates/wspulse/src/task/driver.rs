@@ -6,6 +6,7 @@
 mod acknowledge;
 mod announce;
 mod arrivals;
+mod awaited;
 mod callback;
 mod exchange;
 mod orphan;
@@ -93,6 +94,7 @@ impl Driver {
                 }
             }
             Action::Presume { number, is_news } => self.presume(number, is_news),
+            Action::Overloaded => self.connection.mailbox.overload(),
             Action::PongTimeout => {
                 let ConnectionShared { server, id, .. } = &*self.connection;
                 let room = self.connection.room();
@@ -126,6 +128,8 @@ impl Driver {
         }
         let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
             EndRule::UnlessAttaching
+        } else if matches!(disconnect, Disconnect::Expired) {
+            EndRule::UnlessRenewed
         } else {
             EndRule::Always
         };
@@ -177,7 +181,10 @@ impl Driver {
     /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
     /// whether frames wait.
     fn drive_mailbox(&mut self) -> bool {
-        let Collected { mail, has_frames } = self.connection.mailbox.collect();
+        let Collected { mail, has_frames, awaits } = self.connection.mailbox.collect();
+        if awaits != self.session.is_awaiting() {
+            self.drive_awaited(awaits);
+        }
         if let Some(mail) = mail {
             self.obey(*mail);
         }
@@ -185,7 +192,10 @@ impl Driver {
     }
 
     fn obey(&mut self, mail: Mail) {
-        let Mail { upgrade, end, predecessor_finished, callback_deadline } = mail;
+        let Mail { upgrade, end, predecessor_finished, callback_deadline, expires_at } = mail;
+        if let Some(expires_at) = expires_at {
+            self.session.handle_expiry(expires_at.into_std());
+        }
         if predecessor_finished {
             self.session.handle_predecessor_finished();
         }
@@ -200,6 +210,7 @@ impl Driver {
             let deadline = heard(deadline, *write_wait.max(drain_timeout));
             self.session.handle_end(disconnect, deadline.into_std());
             self.connection.ended.notify_waiters();
+            self.connection.mailbox.close_requests();
         }
         // After the end, which may have come earlier and with a later deadline.
         if let Some(deadline) = callback_deadline {
@@ -311,7 +322,8 @@ impl Future for Driver {
                 return Poll::Ready(());
             }
             let is_writable = written == Written::All;
-            if !progress && this.connection.mailbox.sleep(cx.waker(), is_writable) {
+            let awaits = this.session.is_awaiting();
+            if !progress && this.connection.mailbox.sleep(cx.waker(), is_writable, awaits) {
                 return Poll::Pending;
             }
         }

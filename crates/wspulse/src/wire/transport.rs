@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wspulse_core::outbound::ControlLane;
 use wspulse_core::websocket::Decoder;
 
@@ -72,6 +73,8 @@ pub(crate) struct Upgrade {
     pub(crate) asked: Option<Asked>,
     /// Its place among all handshakes.
     pub(crate) begun: Begun,
+    /// Until when the client was admitted, if that was said.
+    pub(crate) expires_at: Option<Instant>,
 }
 
 /// What a client of `wspulse.1` says of its session.
@@ -99,7 +102,14 @@ impl Upgrade {
         stream: BoxFuture<Result<Upgradable, UpgradeError>>,
         peer_addr: Option<SocketAddr>,
     ) -> Self {
-        Self { stream, peer_addr, comes_back: None, asked: None, begun: Begun::EARLIEST }
+        Self {
+            stream,
+            peer_addr,
+            comes_back: None,
+            asked: None,
+            begun: Begun::EARLIEST,
+            expires_at: None,
+        }
     }
 
     /// The stream of a request that hyper serves, also under axum.

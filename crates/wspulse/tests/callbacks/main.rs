@@ -1,5 +1,6 @@
 //! When the application's code is called, and what it costs others if it blocks or panics.
 
+mod awaited_words;
 mod blocked;
 mod held_threads;
 mod last;

@@ -3,6 +3,7 @@
 mod causes_are_told;
 mod clients_that_never_hang_up;
 mod close_frames;
+mod drain;
 mod ending_runtimes;
 mod endless_streams;
 mod ends_of_ones_own;

@@ -12,6 +12,7 @@ mod options;
 mod options_admission;
 mod overflow;
 mod queued_bytes;
+mod request_options;
 mod send_buffer_bytes;
 mod session_limit_options;
 #[path = "../support/mod.rs"]

@@ -319,6 +319,27 @@ async fn conflation_is_no_hole_where_delivery_is_promised() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_has_arrived_although_frames_were_replaced_even_after_the_end() {
+    let (_stage, _, mut ann, connection) =
+        clogged(2, |builder| builder.resume_window(WINDOW).delivery(Delivery::AtLeastOnce)).await;
+    connection.send(keyed(1)).unwrap();
+    connection.send(keyed(2)).unwrap();
+    let reading = tokio::spawn(async move {
+        while let Ok(received) = ann.receive().await {
+            match received {
+                Received::Ping(payload) => ann.pong(&payload).await.unwrap(),
+                Received::Close(_) | Received::End => return,
+                Received::Message(..) | Received::Pong(_) => {}
+            }
+        }
+    });
+    assert_eq!(connection.acknowledged().await, Ok(()));
+    connection.close();
+    assert_eq!(connection.acknowledged().await, Ok(()), "it had before");
+    reading.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_promise_of_delivery_refuses_what_would_break_it() {
     let mut stage =
         Stage::new(|builder| builder.resume_window(WINDOW).delivery(Delivery::AtLeastOnce));

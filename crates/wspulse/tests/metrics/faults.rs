@@ -130,6 +130,7 @@ fn the_labels_of_callbacks_are_their_names_on_the_builder() {
         CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
+        CallbackKind::Expiring,
         CallbackKind::Disconnect,
     ];
     let names = [
@@ -139,6 +140,7 @@ fn the_labels_of_callbacks_are_their_names_on_the_builder() {
         "on_undecodable",
         "on_transport_drop",
         "on_transport_restore",
+        "on_expiring",
         "on_disconnect",
     ];
     assert_eq!(kinds.map(CallbackKind::as_str), names);

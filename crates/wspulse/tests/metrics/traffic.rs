@@ -235,8 +235,7 @@ async fn frames_that_a_stopped_reader_never_takes_are_counted_as_ended_at_the_de
 
 #[test]
 fn the_labels_of_drop_reasons_are_fixed() {
-    let reasons =
-        [DropReason::Rejected, DropReason::Evicted, DropReason::NoRoom, DropReason::Ended];
-    assert_eq!(reasons.map(DropReason::as_str), ["rejected", "evicted", "no_room", "ended"]);
-    assert_eq!(DropReason::Undeliverable.as_str(), "undeliverable");
+    let labels = DropReason::ALL.map(DropReason::as_str);
+    assert_eq!(labels[..4], ["rejected", "evicted", "no_room", "ended"]);
+    assert_eq!(labels[4..], ["undeliverable", "volatile", "slow_consumer"]);
 }

@@ -17,7 +17,7 @@ const SECTIONS: [(&str, usize); 14] = [
     ("K", 8),
     ("KC", 11),
     ("KS", 13),
-    ("D", 22),
+    ("D", 25),
 ];
 
 /// Behaviours beyond the numbered ones.

@@ -4,6 +4,7 @@ mod chain;
 mod errors;
 mod handlers;
 mod recovery;
+mod replies;
 mod serving;
 mod setup;
 #[path = "../support/mod.rs"]

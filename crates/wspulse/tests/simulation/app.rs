@@ -1,15 +1,18 @@
 //! The application: callbacks that answer, dawdle, hang, panic and call back into their server.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use tokio::time::sleep;
 use wspulse::{
-    Admission, ConnectRequest, Connection, Frame, Outgoing, Rejection, SendError, Server,
+    Admission, ConnectRequest, Connection, Frame, Outgoing, Rejection, RequestError, SendError,
+    Server,
 };
 
 use super::hooks::{Counting, Totals};
@@ -137,6 +140,7 @@ impl App {
             Act::BroadcastToOthers => {
                 self.broadcast(server, connection.room_id(), Some(connection));
             }
+            Act::Ask(time) => self.ask(connection, time).await,
             Act::CloseItself => connection.close(),
             Act::Kick(id) => drop(server.kick(&id.to_string())),
             Act::List => {
@@ -154,6 +158,31 @@ impl App {
             Err(SendError::Full { .. }) => drop(self.rejected.fetch_add(1, Ordering::Relaxed)),
             Err(_) => {}
         }
+    }
+
+    /// Asks the client, and waits for its answer, whatever that comes to.
+    pub(crate) async fn ask(&self, connection: &Connection, time: Duration) {
+        let (number, frame) = self.next_frame();
+        let mut asking = pin!(connection.request(frame.frame).within(time));
+        // It is sent at the first poll, and accepted in the order of all frames.
+        let first = poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx))).await;
+        let answer = match first {
+            Poll::Ready(Err(RequestError::NotSent(SendError::Full { .. }))) => {
+                self.rejected.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Poll::Ready(Err(error)) if error.to_string().contains("not sent") => return,
+            Poll::Ready(answer) => {
+                life(connection).accept(number);
+                answer
+            }
+            Poll::Pending => {
+                life(connection).accept(number);
+                asking.await
+            }
+        };
+        let told = answer.map_or_else(|error| error.to_string(), |_| "answered".to_owned());
+        self.trace.note(Who::Connection(life(connection).number), told, number);
     }
 
     /// To a room's members, all or all but one.

@@ -13,7 +13,7 @@ use wspulse::testing::{Received, TestClient, masked, request_parts};
 use wspulse::{CloseCode, CloseFrame, Connection, Server};
 
 use super::app::App;
-use super::checks::frame_number;
+use super::checks::{frame_number, request_id};
 use super::link::{End, Link};
 use super::mischief::{self, Aftermath};
 use super::plan::{Character, UpgradeDelay};
@@ -252,6 +252,9 @@ impl Client {
                 let number = frame_number(&payload);
                 self.note("frame", number);
                 self.seen.frames.push(number);
+                if let Some(id) = request_id(&payload) {
+                    self.answer(id).await;
+                }
                 true
             }
             Received::Ping(payload) => {
@@ -275,6 +278,14 @@ impl Client {
                 self.seen.to_the_end = true;
                 false
             }
+        }
+    }
+
+    /// Some answer twice, some never.
+    async fn answer(&mut self, id: &str) {
+        let text = format!("{{\"id\":\"{id}\",\"event\":\"reply\"}}");
+        for _ in 0..[1, 1, 1, 1, 0, 2][self.rng.random_range(0..6)] {
+            self.write(&masked(0x81, text.as_bytes())).await;
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wspulse::metrics::{
     CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, FramesConflated,
     MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    PongTimeout, RoomCreated, RoomDestroyed, SessionResumed, UpgradeRefused,
+    PongTimeout, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
+    SessionResumed, UpgradeRefused,
 };
 use wspulse::{DropReason, MetricsCollector};
 
@@ -26,6 +27,10 @@ pub(crate) struct Totals {
     pub(crate) rejected: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) conflated: AtomicU64,
+    /// Replies that came to somebody, or to nobody.
+    pub(crate) replies: AtomicU64,
+    /// Requests that somebody has given up, perhaps with a reply.
+    pub(crate) abandoned: AtomicU64,
 }
 
 pub(crate) fn add(total: &AtomicU64, number: usize) {
@@ -120,6 +125,22 @@ impl MetricsCollector for Counting {
     fn frames_conflated(&self, event: &FramesConflated<'_>) {
         self.note("conflated", event.id);
         add(&self.totals.conflated, event.frames);
+    }
+
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        let &RequestFinished { id, outcome, .. } = event;
+        self.note(outcome.as_str(), id);
+        match outcome {
+            RequestOutcome::Replied => add(&self.totals.replies, 1),
+            RequestOutcome::Abandoned => add(&self.totals.abandoned, 1),
+            RequestOutcome::TimedOut | RequestOutcome::Closed | RequestOutcome::Overloaded => {}
+            RequestOutcome::Refused | _ => panic!("no client brings it about: {outcome}"),
+        }
+    }
+
+    fn reply_unmatched(&self, event: &ReplyUnmatched<'_>) {
+        self.note("reply unmatched", event.id);
+        add(&self.totals.replies, 1);
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

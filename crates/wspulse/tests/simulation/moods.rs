@@ -33,6 +33,8 @@ pub(crate) enum Act {
     Broadcast,
     /// To all but the connection itself.
     BroadcastToOthers,
+    /// Asks the connection's own client, and waits so long.
+    Ask(Duration),
     CloseItself,
     Kick(usize),
     List,
@@ -73,6 +75,7 @@ impl Act {
             370..375 => Self::CloseItself,
             375..380 => Self::Kick(other),
             380..390 => Self::List,
+            400..440 => Self::Ask(Duration::from_millis(other as u64 * 40)),
             390..400 if plan.is_closed_by_callback => Self::CloseServer,
             _ => Self::Nothing,
         }

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) queued_bytes: Option<usize>,
     pub(crate) suspended: Option<usize>,
     pub(crate) rate: Option<InboundRate>,
+    pub(crate) read_ahead: (usize, usize),
+    pub(crate) requests_max: usize,
     pub(crate) write_wait: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) write_bytes: usize,
@@ -79,6 +81,10 @@ impl Plan {
             ]
             .choose(rng)
             .unwrap(),
+            read_ahead: *[(32, 1), (40, 1 << 20), (1_024, 500), (1_024, 1 << 18)]
+                .choose(rng)
+                .unwrap(),
+            requests_max: *[1, 3, 64].choose(rng).unwrap(),
             write_wait: ms(*[100, 1_000].choose(rng).unwrap()),
             drain_timeout: ms(*[50, 500, 3_000].choose(rng).unwrap()),
             write_bytes: *[1, 64, 64 * 1024].choose(rng).unwrap(),
@@ -106,6 +112,8 @@ impl Plan {
             None => builder,
         };
         builder
+            .read_ahead(self.read_ahead.0, self.read_ahead.1)
+            .max_requests(self.requests_max)
             .send_buffer_bytes(self.send_buffer_bytes)
             .message_timeout(ms(300))
             .resume_window(self.resume_window)

@@ -96,7 +96,8 @@ impl World {
             550..590 => self.order(|_| Order::Leave),
             590..640 => self.order(|rng| Order::Dawdle(ms(rng.random_range(1..900)))),
             640..700 => self.break_and_return_in_time(id),
-            700..800 => self.send(id),
+            700..780 => self.send(id),
+            780..800 => self.ask(id),
             800..930 => self.broadcast(id),
             930..960 => drop(self.server.kick(&id.to_string())),
             960..990 => {
@@ -112,6 +113,16 @@ impl World {
     fn send(&mut self, id: usize) {
         if let Some(connection) = self.server.connection(&id.to_string()) {
             (0..self.rng.random_range(1..20)).for_each(|_| self.app.send(&connection));
+        }
+    }
+
+    /// Somebody asks beside all callbacks, and waits for longer than anything lasts.
+    fn ask(&mut self, id: usize) {
+        let Some(connection) = self.server.connection(&id.to_string()) else { return };
+        for _ in 0..self.rng.random_range(1..4) {
+            let (app, connection) = (Arc::clone(&self.app), connection.clone());
+            let time = if self.rng.random_bool(0.5) { ms(100) } else { Duration::from_hours(1) };
+            drop(tokio::spawn(async move { app.ask(&connection, time).await }));
         }
     }
 

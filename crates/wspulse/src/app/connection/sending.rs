@@ -1,14 +1,12 @@
-//! Sending to a connection, and counting what becomes of that.
+//! Sending to a connection.
 
-use std::sync::Arc;
+use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
-use wspulse_core::{Disconnect, Frame, Marks, Outgoing, Overflow};
-
-use super::{Connection, ConnectionState};
-use crate::membership::mailbox::{Offered, Outcome};
-use crate::membership::shared::ConnectionShared;
-use crate::observe::metrics::{DropReason, FrameDropped, FramesConflated, FramesLost, Limit};
-use crate::settings::error::{BufferLimit, SendError};
+use super::Connection;
+use crate::membership::mailbox::{Offered, Outcome, Waiter};
+use crate::membership::shared::ConnectionState;
+use crate::observe::metrics::{DropReason, Limit};
+use crate::settings::error::SendError;
 
 impl Connection {
     /// Queues a frame for this connection, without waiting. While it is suspended a full buffer
@@ -63,6 +61,15 @@ impl Connection {
             Ok(encoded) => encoded,
             Err(source) => return Err(SendError::Encode { frame, source }),
         };
+        self.send_encoded(frame, encoded)
+    }
+
+    #[inline]
+    pub(crate) fn send_encoded(
+        &self,
+        frame: Frame,
+        encoded: EncodedFrame,
+    ) -> Result<(), SendError> {
         let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
             return Err(SendError::Closed { frame });
         };
@@ -78,6 +85,7 @@ impl Connection {
                 Ok(())
             }
             Outcome::Refused(limit) => {
+                self.shared.mailbox.await_room(Waiter::here(&self.shared));
                 self.shared.count_refused(limit, DropReason::Rejected);
                 Err(SendError::Full { frame, limit })
             }
@@ -90,72 +98,6 @@ impl Connection {
                 self.shared.count_dropped(1, DropReason::Volatile);
                 Ok(())
             }
-        }
-    }
-}
-
-impl ConnectionShared {
-    pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {
-        let dropped = FrameDropped { room: self.room(), id: &self.id, reason };
-        for _ in 0..frames {
-            self.server.metrics().record(|hooks| hooks.frame_dropped(&dropped));
-        }
-    }
-
-    /// Counts frames that newer ones with their keys have replaced.
-    pub(crate) fn count_conflated(&self, frames: usize) {
-        if frames > 0 {
-            let conflated = FramesConflated { room: self.room(), id: &self.id, frames };
-            self.server.metrics().record(|hooks| hooks.frames_conflated(&conflated));
-        }
-    }
-
-    /// Counts what a broadcast has cost.
-    pub(crate) fn count_overflow(self: &Arc<Self>, offered: Offered) {
-        self.count_conflated(offered.conflated);
-        self.count_dropped(offered.evicted, DropReason::Evicted);
-        match offered.outcome {
-            Outcome::Queued => {}
-            Outcome::QueuedAtServerLimit => self.report_limit(Limit::QueuedBytes),
-            Outcome::Refused(limit) => {
-                self.count_refused(limit, DropReason::NoRoom);
-                self.end_if_promised(1);
-            }
-            Outcome::TooSlow(limit) => {
-                self.count_refused(limit, DropReason::SlowConsumer);
-                self.end_as_slow();
-            }
-            Outcome::Faded => self.count_dropped(1, DropReason::Volatile),
-        }
-    }
-
-    /// Ends a connection whose send buffer was full when a frame came that does not allow it.
-    fn end_as_slow(self: &Arc<Self>) {
-        let close = self.server.options().overflow.close.clone();
-        self.server.end(self, Disconnect::SlowConsumer(close));
-    }
-
-    /// Ends a session that has lost frames which it was promised.
-    pub(crate) fn end_if_promised(self: &Arc<Self>, frames: usize) {
-        if self.server.options().delivery.is_promised() {
-            self.end_for_gap(frames);
-        }
-    }
-
-    /// Ends a session whose client does not get so many frames, from the first that is lost on.
-    pub(crate) fn end_for_gap(self: &Arc<Self>, frames: usize) {
-        if self.server.end(self, Disconnect::FramesLost) {
-            let lost = FramesLost { room: self.room(), id: &self.id, frames };
-            self.server.metrics().record(|hooks| hooks.frames_lost(&lost));
-        }
-    }
-
-    fn count_refused(&self, limit: BufferLimit, reason: DropReason) {
-        self.count_dropped(1, reason);
-        match limit {
-            BufferLimit::Frames { .. } => {}
-            BufferLimit::Bytes { .. } => self.report_limit(Limit::SendBufferBytes),
-            BufferLimit::ServerBytes { .. } => self.report_limit(Limit::QueuedBytes),
         }
     }
 }

@@ -131,11 +131,13 @@ impl Server {
         admission: Admission,
         exchange: Option<Exchange>,
         mut upgrade: Upgrade,
+        asked_about: Option<&Arc<ConnectionShared>>,
     ) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
         let options = self.options();
-        let Admission { room, also_in, user, id, data, protocol: _ } = admission;
+        let Admission { room, also_in, user, id, data, protocol: _, expires_at } = admission;
+        upgrade.expires_at = to_come(expires_at)?;
         let rooms = also_in.len() + usize::from(room.is_some());
         if rooms > options.rooms_max {
             self.tell_of_too_many_rooms(rooms);
@@ -181,6 +183,7 @@ impl Server {
                 user: user_group.map(|user| &**user.name()),
                 speaks,
                 upgrade,
+                asked_about,
             },
             options.returns,
             self.end_deadline(),
@@ -193,7 +196,8 @@ impl Server {
                 data,
                 connected_at: SystemTime::now(),
                 opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec),
+                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec)
+                    .expiring_at(expires_at),
                 ended: Notify::new(),
                 task_key,
                 home_slot: HomeSlot::none(),
@@ -275,7 +279,7 @@ impl Server {
 
     /// The session whose token a client offers; if the application has admitted it under an id, the
     /// session must have that one.
-    fn find_offered(
+    pub(crate) fn find_offered(
         &self,
         offer: &ResumeOffer,
         admitted_id: Option<&str>,
@@ -418,6 +422,14 @@ impl Server {
     /// Until when a connection that ends now may flush and be answered.
     pub(super) fn end_deadline(&self) -> Instant {
         Instant::now() + self.inner.options.write_wait
+    }
+}
+
+/// The end of an admission, if it is yet to come.
+fn to_come(expires_at: Option<Instant>) -> Result<Option<Instant>, Refused> {
+    match expires_at {
+        Some(at) if at <= Instant::now() => Err(Refused::Expired),
+        Some(_) | None => Ok(expires_at),
     }
 }
 

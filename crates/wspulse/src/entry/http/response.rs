@@ -1,5 +1,7 @@
 //! The answers to requests that do not become connections.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
@@ -24,32 +26,45 @@ pub(crate) fn refusal(status: StatusCode, line: &str) -> Response {
     response
 }
 
-pub(crate) fn server_closed() -> Response {
+fn server_closed() -> Response {
     refusal(StatusCode::SERVICE_UNAVAILABLE, "server closed")
 }
 
-impl From<Refused> for Response {
-    fn from(refused: Refused) -> Self {
-        let (status, line) = match refused {
-            Refused::ServerClosed => return server_closed(),
-            Refused::TooManyConnections => {
-                (StatusCode::SERVICE_UNAVAILABLE, "too many connections")
-            }
-            Refused::TooManyFromAddress => {
+/// The server is drained: whoever comes later, or to another one, is let in.
+fn server_draining(retry: Duration) -> Response {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "server draining");
+    // As long as those wait at the most that have been here.
+    let seconds = (2 * retry).as_millis().div_ceil(1000).to_string();
+    let retry_after = HeaderValue::try_from(seconds).expect("digits are visible ASCII");
+    response.headers_mut().insert(RETRY_AFTER, retry_after);
+    response
+}
+
+impl Refused {
+    pub(crate) fn response(self, drain_retry: Duration) -> Response {
+        let (status, line) = match self {
+            Self::ServerClosed => return server_closed(),
+            Self::Draining => return server_draining(drain_retry),
+            Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too many connections"),
+            Self::TooManyFromAddress => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
             }
-            Refused::UnknownAddress => {
+            Self::UnknownAddress => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the client's address is unknown")
             }
-            Refused::TooManyEnding => (StatusCode::SERVICE_UNAVAILABLE, "too many are ending"),
-            Refused::TooManyRooms => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
-            Refused::OtherUser => (StatusCode::FORBIDDEN, "the session is another user's"),
-            Refused::OtherRoom => (StatusCode::CONFLICT, "the session is in another room"),
+            Self::TooManyEnding => (StatusCode::SERVICE_UNAVAILABLE, "too many are ending"),
+            Self::Expired => (StatusCode::UNAUTHORIZED, "the admission has expired"),
+            Self::SessionChanged => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the session has just changed")
+            }
+            Self::OtherRoom => (StatusCode::CONFLICT, "the session is in another room"),
+            Self::TooManyRooms => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+            Self::OtherUser => (StatusCode::FORBIDDEN, "the session is another user's"),
         };
         // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.
         tracing::debug!(status = status.as_u16(), "client refused: {line}");
         let mut response = refusal(status, line);
-        if refused == Refused::TooManyEnding {
+        if matches!(self, Self::TooManyEnding | Self::SessionChanged) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));
         }
         response

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
@@ -15,15 +16,17 @@ use wspulse_core::{Escaped, PanicError};
 use super::exchange::Negotiated;
 use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
-use super::response::{bad_handshake, refusal, server_closed};
+use super::response::{bad_handshake, refusal};
 use crate::app::server::Server;
 use crate::ground::BoxFuture;
 use crate::ground::address::PeerAddr;
 use crate::ground::begun::Begun;
 use crate::ground::panics;
 use crate::ground::running_time::RunningTimer;
+use crate::membership::registry::Refused;
+use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::UpgradeRefused;
-use crate::settings::connect::{Admission, ConnectRequest, Rejection};
+use crate::settings::connect::{Admission, ConnectRequest, Exchange, Rejection};
 use crate::task::driver::watch::run_connect;
 use crate::wire::transport::{FromHyper, StreamSender, Upgradable, Upgrade};
 
@@ -75,9 +78,7 @@ impl Server {
 
     fn check(&self, parts: request::Parts) -> Result<Handshake, Response> {
         let begun = self.begin_handshake();
-        if !self.is_open() {
-            return Err(server_closed());
-        }
+        self.check_phase().map_err(|refused| self.refuse(refused))?;
         let options = self.options();
         check_head_size(&parts, &options.admission)?;
         let accept_key = accept_key(&parts)?;
@@ -94,10 +95,16 @@ impl Server {
             request.set_peer_addr(found.or(known_addr));
         }
         let peer_addr = request.peer_addr();
-        self.check_places(peer_addr)?;
+        self.check_places(peer_addr).map_err(|refused| self.refuse(refused))?;
         let protocols = request.protocols().map(Box::from).collect();
-        let pending = Pending { server: self.clone(), begun, peer_addr, accept_key, protocols };
+        let asked_again = self.callbacks().reauthorize.as_ref().map(|_| Box::new(request.clone()));
+        let server = self.clone();
+        let pending = Pending { server, begun, peer_addr, accept_key, protocols, asked_again };
         Ok(Handshake { request, pending })
+    }
+
+    fn refuse(&self, refused: Refused) -> Response {
+        refused.response(self.options().drain_retry)
     }
 
     fn count_refusal(&self, refused: Response) -> Response {
@@ -122,6 +129,8 @@ struct Pending {
     accept_key: HeaderValue,
     /// Those that the client offers.
     protocols: Vec<Box<str>>,
+    /// The request, if the application looks at it beside a connection that is there.
+    asked_again: Option<Box<ConnectRequest>>,
 }
 
 impl Handshake {
@@ -232,8 +241,15 @@ impl Pending {
                 Negotiated::Plain(chosen) => (None, chosen),
             },
         };
+        let asked_about = if let Some(request) = &self.asked_again {
+            let exchange = exchange.as_ref();
+            reauthorize(&self.server, request, &admission, exchange)?
+        } else {
+            None
+        };
         // Registered before the 101 leaves: whoever has read it is found.
-        self.server.register(admission, exchange, upgrade)?;
+        let registered = self.server.register(admission, exchange, upgrade, asked_about.as_ref());
+        registered.map_err(|refused| self.server.refuse(refused))?;
         Ok(switching_protocols(self.accept_key, protocol))
     }
 
@@ -307,6 +323,24 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
 fn no_upgrade() -> Response {
     let line = "this HTTP connection cannot be upgraded";
     bad_handshake(StatusCode::INTERNAL_SERVER_ERROR, line, &[])
+}
+
+/// The connection that a client may come to, if the application was asked about one.
+fn reauthorize(
+    server: &Server,
+    request: &ConnectRequest,
+    admission: &Admission,
+    exchange: Option<&Exchange>,
+) -> Result<Option<Arc<ConnectionShared>>, Response> {
+    let asked = || panics::catch(|| server.reauthorize(request, admission, exchange));
+    match run_connect(server, asked).map_err(|panic| internal(&panic))? {
+        Ok(authorized) => Ok(authorized),
+        Err(rejection) => {
+            let rejection = rejection.or_for_errors(server.options().admission.error_status);
+            log_rejection(&rejection);
+            Err(rejection.into())
+        }
+    }
 }
 
 /// Connections are tasks, and a connect function is timed.

@@ -1,9 +1,12 @@
 //! What has arrived, and who waits to hear that.
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wspulse_core::OutboundStats;
 use wspulse_core::outbound::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt};
 
+use super::awaited::Waiter;
+use super::requests::Requests;
 use super::{Inner, Mailbox};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
@@ -12,16 +15,21 @@ use crate::settings::token::Proof;
 
 impl Mailbox {
     /// Who wants to hear that all has arrived which is held now; `None` if nothing is.
-    pub(crate) fn await_acknowledgement(&self) -> Result<Option<Answer>, NotAcknowledged> {
+    pub(crate) fn await_acknowledgement(
+        &self,
+        waiter: Waiter,
+    ) -> Result<Option<Answer>, NotAcknowledged> {
         let mut inner = self.inner.lock();
         if !inner.queue.keeps() {
             return Err(NotAcknowledged::NotPromised);
         }
         let held = inner.queue.held();
-        let OutboundStats { accepted, acknowledged, .. } = inner.queue.stats();
+        let OutboundStats { accepted, acknowledged, conflated, .. } = inner.queue.stats();
         match inner.state {
             // Nothing is held any more of what was dropped with the end.
-            ConnectionState::Closed if acknowledged < accepted => Err(NotAcknowledged::Closed),
+            ConnectionState::Closed if acknowledged + conflated < accepted => {
+                Err(NotAcknowledged::Closed)
+            }
             ConnectionState::Closed if held > 0 => Err(NotAcknowledged::Closed),
             ConnectionState::Closed => Ok(None),
             ConnectionState::Connected | ConnectionState::Suspended => match inner.queue.doubt() {
@@ -29,7 +37,8 @@ impl Mailbox {
                 Doubt::UntilAcknowledged if held == 0 => Err(NotAcknowledged::Unanswered),
                 Doubt::None if held == 0 => Ok(None),
                 Doubt::None | Doubt::UntilAcknowledged => {
-                    Ok(Some(inner.promise.get_or_insert_default().receipts.wait_for(held)))
+                    let receipts = &mut inner.rare.get_or_insert_default().receipts;
+                    Ok(Some(receipts.wait_for(held, waiter)))
                 }
             },
         }
@@ -37,18 +46,18 @@ impl Mailbox {
 
     /// The client speaks `wspulse.1`.
     pub(crate) fn begin_exchange(&self) {
-        self.inner.lock().promise.get_or_insert_default().proof = Some(Proof::new());
+        self.inner.lock().rare.get_or_insert_default().proof = Some(Proof::new());
     }
 
     /// By what the client's token is told, if it speaks `wspulse.1`.
     pub(crate) fn proof(&self) -> Option<Proof> {
-        self.inner.lock().promise.as_ref()?.proof
+        self.inner.lock().rare.as_ref()?.proof
     }
 
     /// The client has come back with the token of this number.
     pub(crate) fn confirm_token(&self, number: u32) {
-        if let Some(promise) = &mut self.inner.lock().promise
-            && let Some(proof) = &mut promise.proof
+        if let Some(rare) = &mut self.inner.lock().rare
+            && let Some(proof) = &mut rare.proof
         {
             proof.confirm_number(number);
         }
@@ -58,7 +67,7 @@ impl Mailbox {
     /// client that it takes over from.
     pub(crate) fn overtake(&self, token: u32) -> bool {
         let mut inner = self.inner.lock();
-        let proof = inner.promise.as_mut().and_then(|promise| promise.proof.as_mut());
+        let proof = inner.rare.as_mut().and_then(|rare| rare.proof.as_mut());
         proof.is_some_and(|proof| proof.overtake(token))
     }
 
@@ -77,15 +86,15 @@ impl Mailbox {
     /// Another token is about to be sent: that of the proof that is returned.
     pub(crate) fn renew_proof(&self) -> Option<Proof> {
         let mut inner = self.inner.lock();
-        let proof = inner.promise.as_mut()?.proof.as_mut()?;
+        let proof = inner.rare.as_mut()?.proof.as_mut()?;
         proof.renew();
         Some(*proof)
     }
 
     /// The client has shown that it has the newest token.
     pub(crate) fn confirm_proof(&self) {
-        if let Some(promise) = &mut self.inner.lock().promise
-            && let Some(proof) = &mut promise.proof
+        if let Some(rare) = &mut self.inner.lock().rare
+            && let Some(proof) = &mut rare.proof
         {
             proof.confirm();
         }
@@ -158,40 +167,47 @@ fn release(freed: Acknowledged, queued_bytes: Option<&QueuedBytes>) {
 
 impl Inner {
     fn settle_receipts(&mut self, frames: usize, outcome: Result<(), NotAcknowledged>) {
-        if let Some(promise) = &mut self.promise {
-            promise.receipts.settle(frames, outcome);
-            self.promise.take_if(|promise| promise.is_empty());
+        if let Some(rare) = &mut self.rare {
+            rare.receipts.settle(frames, outcome);
+            self.rare.take_if(|rare| rare.is_empty());
         }
     }
 
     /// Frames are gone that nobody waits for any more: no receipt is for more than there are.
     pub(super) fn limit_receipts(&mut self) {
         let held = self.queue.held();
-        if let Some(promise) = &mut self.promise {
-            promise.receipts.limit(held);
-            self.promise.take_if(|promise| promise.is_empty());
+        if let Some(rare) = &mut self.rare {
+            rare.receipts.limit(held);
+            self.rare.take_if(|rare| rare.is_empty());
         }
     }
 
     /// Nothing more will be acknowledged.
     pub(super) fn close_receipts(&mut self) {
-        if let Some(promise) = &mut self.promise {
-            promise.receipts.close();
+        if let Some(rare) = &mut self.rare {
+            rare.receipts.close();
         }
     }
 }
 
-/// What only a promise of delivery needs.
+/// What few connections need.
 #[derive(Default)]
-pub(super) struct Promise {
-    receipts: Receipts,
+pub(super) struct Rare {
+    pub(super) receipts: Receipts,
+    pub(super) requests: Requests,
+    /// The connection's own callback was refused a frame: there is room once the client has
+    /// acknowledged others.
+    pub(super) awaits_room: bool,
     /// Of a client that speaks `wspulse.1`.
     proof: Option<Proof>,
+    /// When the connection expires, if it does.
+    pub(super) expires_at: Option<Instant>,
 }
 
-impl Promise {
-    const fn is_empty(&self) -> bool {
-        self.receipts.is_empty() && self.proof.is_none()
+impl Rare {
+    pub(super) fn is_empty(&self) -> bool {
+        let is_awaited = self.awaits_room || !self.requests.are_none();
+        !is_awaited && self.receipts.is_empty() && self.proof.is_none() && self.expires_at.is_none()
     }
 }
 
@@ -203,17 +219,18 @@ struct Receipt {
     /// How many frames must be acknowledged yet.
     frames: usize,
     answer: oneshot::Sender<Result<(), NotAcknowledged>>,
+    waiter: Waiter,
 }
 
 type Answer = oneshot::Receiver<Result<(), NotAcknowledged>>;
 
 impl Receipts {
     /// Somebody waits for the next so many frames.
-    pub(super) fn wait_for(&mut self, frames: usize) -> Answer {
+    pub(super) fn wait_for(&mut self, frames: usize, waiter: Waiter) -> Answer {
         // Who has given up waiting takes no place.
         self.0.retain(|receipt| !receipt.answer.is_closed());
         let (answer, receiver) = oneshot::channel();
-        self.0.push(Receipt { frames, answer });
+        self.0.push(Receipt { frames, answer, waiter });
         receiver
     }
 
@@ -240,6 +257,20 @@ impl Receipts {
     /// Nothing more will be acknowledged.
     pub(super) fn close(&mut self) {
         self.settle_if(|_| Some(Err(NotAcknowledged::Closed)));
+    }
+
+    /// Whether the connection's own callback waits for one.
+    pub(super) fn are_awaited(&self) -> bool {
+        let mut receipts = self.0.iter();
+        receipts.any(|receipt| receipt.waiter == Waiter::OwnCallback && !receipt.answer.is_closed())
+    }
+
+    /// Too much waits in front of the acknowledgement for a callback that waits for that.
+    pub(super) fn overload(&mut self) {
+        self.settle_if(|receipt| match receipt.waiter {
+            Waiter::OwnCallback => Some(Err(NotAcknowledged::Overloaded)),
+            Waiter::Other => None,
+        });
     }
 
     pub(super) const fn is_empty(&self) -> bool {

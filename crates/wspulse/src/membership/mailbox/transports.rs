@@ -1,4 +1,5 @@
-//! What a connection's task tells of its transports: one has come, one is gone.
+//! Transports on their way to a connection's task, and what that tells of them: one has come, one is
+//! gone.
 
 use std::net::SocketAddr;
 
@@ -10,8 +11,30 @@ use super::Mailbox;
 use crate::ground::begun::Begun;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
+use crate::wire::transport::Upgrade;
 
 impl Mailbox {
+    /// Whether a transport has come that its task does not know of yet.
+    pub(crate) fn has_upgrade(&self) -> bool {
+        self.inner.lock().mail.as_ref().is_some_and(|mail| mail.upgrade.is_some())
+    }
+
+    /// Leaves another transport, and returns one that it displaces. Its client's new permission
+    /// counts from now on, whatever becomes of the transport.
+    pub(crate) fn attach(&self, upgrade: Upgrade) -> Option<Upgrade> {
+        let mut displaced = None;
+        let mut inner = self.inner.lock();
+        inner.newest = upgrade.begun;
+        if let Some(expires_at) = upgrade.expires_at {
+            inner.expire_at(expires_at);
+        }
+        inner.post(|mail| displaced = mail.upgrade.replace(upgrade));
+        drop(inner);
+        displaced
+    }
+
+    // What follows is for the connection's task alone, but `has_newer`.
+
     /// What the client gets that has come back.
     pub(crate) fn resumed(&self) -> Resumed {
         self.inner.lock().queue.resumed()

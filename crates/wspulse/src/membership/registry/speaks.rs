@@ -60,6 +60,19 @@ pub(super) fn is_overtaken(arrival: &Arrival<'_>, session: &Arc<ConnectionShared
 }
 
 impl ReturnRules {
+    /// Whether the application was asked about the connection that has the id, if it wants to be.
+    pub(super) fn check_authority(
+        self,
+        existing: Option<&Arc<ConnectionShared>>,
+        asked_about: Option<&Arc<ConnectionShared>>,
+    ) -> Result<(), Refused> {
+        let Some(existing) = existing.filter(|_| self.reauthorizes) else { return Ok(()) };
+        if asked_about.is_some_and(|authorized| Arc::ptr_eq(authorized, existing)) {
+            return Ok(());
+        }
+        Err(Refused::SessionChanged)
+    }
+
     /// Whether a client that was admitted to this room gets the session that waits for it; else it
     /// begins a new one. All that it may have changed besides its room belongs here.
     pub(super) fn may_come_back(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wspulse_core::DisconnectReason;
 
-use super::{CallbackKind, DropReason, GroupKind, Limit};
+use super::{CallbackKind, DropReason, GroupKind, Limit, RequestOutcome};
 
 /// Declares the structs, each with a function that makes one.
 macro_rules! events {
@@ -174,12 +174,37 @@ events! {
         /// accepted by then. Of a client that says to have more than were sent, those that waited.
         frames: usize,
     }
+    /// A request to a client was answered, or will not be.
+    RequestFinished<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How.
+        outcome: RequestOutcome,
+        /// The time since it was put into the send buffer, suspensions included.
+        duration: Duration,
+    }
+    /// A client has answered what nobody waits for.
+    ReplyUnmatched<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+    }
     /// A peer was silent for the pong timeout.
     PongTimeout<'a> {
         /// The room of the connection.
         room: &'a str,
         /// The connection's id.
         id: &'a str,
+    }
+    /// The server is drained.
+    DrainStarted {
+        /// How many connections are connected, and closed one after the other.
+        connections: usize,
+        /// Over which time.
+        window: Duration,
     }
     /// A client was refused.
     UpgradeRefused {

@@ -24,4 +24,6 @@ pub enum RoomChange {
 pub(crate) struct ReturnRules {
     pub(crate) duplicates: DuplicatePolicy,
     pub(crate) room_changes: RoomChange,
+    /// The application is asked about who comes to a connection.
+    pub(crate) reauthorizes: bool,
 }

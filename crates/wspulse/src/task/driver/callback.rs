@@ -62,7 +62,7 @@ impl<'a> Turn<'a> {
         session: &'a mut Session,
         running: &'a mut Option<Box<RunningCallback>>,
     ) -> Self {
-        let inside = InCallback::enter(connection.server.address());
+        let inside = InCallback::enter(connection.server.address(), connection.address());
         let (watch, catching) = (Watch::begin(), Catching::begin());
         Self { connection, session, running, watch, catching, _inside: inside }
     }
@@ -88,6 +88,10 @@ impl<'a> Turn<'a> {
                 let called = self.call(callback, |call, own| call(own, restored));
                 (CallbackKind::TransportRestore, called)
             }
+            SessionEvent::Expiring => (
+                CallbackKind::Expiring,
+                self.call(callbacks.expiring.as_ref(), |call, own| call(own)),
+            ),
             SessionEvent::Closed(disconnect) => (
                 CallbackKind::Disconnect,
                 self.call(callbacks.disconnect.as_ref(), |call, own| call(own, disconnect)),
@@ -191,6 +195,7 @@ impl<'a> Turn<'a> {
             | CallbackKind::Connect
             | CallbackKind::TransportDrop
             | CallbackKind::TransportRestore
+            | CallbackKind::Expiring
             | CallbackKind::Disconnect => {}
         }
         self.returned(now);
@@ -235,7 +240,8 @@ impl Driver {
             return false;
         };
         let kind = running.kind;
-        let inside = InCallback::enter(self.connection.server.address());
+        let (server, connection) = (self.connection.server.address(), self.connection.address());
+        let inside = InCallback::enter(server, connection);
         let catching = Catching::begin();
         let polled_at = std::time::Instant::now();
         // By the clock of the deadline.
@@ -264,6 +270,9 @@ impl Driver {
                 report_panic(&self.connection, kind, &another);
                 self.turn().panicked(kind, panic, now());
             }
+        }
+        if self.session.is_awaiting() {
+            self.forget_room_awaited();
         }
         self.settle();
         true

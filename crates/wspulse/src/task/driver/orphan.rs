@@ -66,7 +66,13 @@ impl Driver {
         self.timer = None;
         let (transport, upgrade) = (self.transport.take(), self.arrivals.take_upgrade());
         let mail = self.connection.mailbox.collect().mail.map(|mail| *mail).unwrap_or_default();
-        let Mail { upgrade: next_upgrade, end, predecessor_finished, callback_deadline } = mail;
+        let Mail {
+            upgrade: next_upgrade,
+            end,
+            predecessor_finished,
+            callback_deadline,
+            expires_at: _,
+        } = mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {
             tracing::error!(
                 id = Escaped::new(&self.connection.id).as_str(),

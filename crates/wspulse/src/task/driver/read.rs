@@ -231,7 +231,7 @@ pub(super) struct Inbound<'a> {
     pub(super) turn: Turn<'a>,
     lane: &'a mut ControlLane,
     undecodable_seen: &'a mut bool,
-    now: Instant,
+    pub(super) now: Instant,
     /// What the inbound rate says of the last message or Ping.
     pace: Pace,
     close: Option<PeerClose>,
@@ -266,6 +266,9 @@ impl Inbound<'_> {
         server.metrics().record(|hooks| {
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
         });
+        if server.requests().look_closer() {
+            return self.deliver_beside_requests(message);
+        }
         if server.callbacks().message.is_none() {
             return Flow::Continue;
         }
@@ -283,7 +286,7 @@ impl Inbound<'_> {
     }
 
     #[cold]
-    fn deliver_undecodable(&mut self, error: DecodeError) -> Flow {
+    pub(super) fn deliver_undecodable(&mut self, error: DecodeError) -> Flow {
         if self.turn.connection.server.callbacks().undecodable.is_none() {
             return Flow::Continue;
         }
@@ -296,7 +299,7 @@ impl Inbound<'_> {
 
     /// The first of a transport at WARN, lest a flood of messages becomes a flood of lines.
     #[cold]
-    fn report_undecodable(&mut self, payload_bytes: usize, error: &DecodeError) {
+    pub(super) fn report_undecodable(&mut self, payload_bytes: usize, error: &DecodeError) {
         let ConnectionShared { server, id, .. } = &**self.turn.connection;
         let room = self.turn.connection.room();
         let error = error.get_ref();

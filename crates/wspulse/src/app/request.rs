@@ -1,0 +1,89 @@
+//! Requests to clients, and waiting for their replies.
+
+mod room;
+mod waiting;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use wspulse_core::Frame;
+
+use crate::app::connection::Connection;
+use crate::ground::sync::{AtomicBool, AtomicUsize};
+use crate::settings::error::RequestError;
+pub use room::RoomRequest;
+use waiting::Waiting;
+
+/// Counts the requests of a server, and makes the ids of those that have none.
+pub(crate) struct RequestCounter {
+    made: AtomicUsize,
+    /// Beside the count, as every message asks for it.
+    look_closer: AtomicBool,
+}
+
+/// What the ids begin with that a server makes. No client has a reason to, and none needs to know.
+const ID_PREFIX: &str = "~srv.";
+
+impl RequestCounter {
+    pub(crate) fn new(answers_failures: bool) -> Self {
+        Self { made: AtomicUsize::new(0), look_closer: AtomicBool::new(answers_failures) }
+    }
+
+    /// Whether a message may be a reply, or may have to be answered.
+    #[inline]
+    pub(crate) fn look_closer(&self) -> bool {
+        self.look_closer.load(Ordering::Relaxed)
+    }
+
+    /// Whether there were any: a server that makes none looks for no replies.
+    pub(crate) fn are_made(&self) -> bool {
+        self.made.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a server has made this id, or could have.
+    pub(crate) fn made(id: &str) -> bool {
+        let number = id.strip_prefix(ID_PREFIX);
+        number.is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    }
+
+    /// Counts a request. One without an id is given one; by counting, so that a seed replays.
+    fn name(&self, frame: Frame) -> Frame {
+        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        self.look_closer.store(true, Ordering::Relaxed);
+        if frame.id().is_empty() { frame.with_id(format!("{ID_PREFIX}{number}")) } else { frame }
+    }
+}
+
+/// A request to one client, to be given the time that its reply may take. Made by
+/// [`Connection::request`].
+#[derive(Debug, Clone)]
+#[must_use = "a request is sent once it is given its time and awaited"]
+pub struct Request {
+    connection: Connection,
+    frame: Frame,
+}
+
+impl Request {
+    pub(crate) const fn new(connection: Connection, frame: Frame) -> Self {
+        Self { connection, frame }
+    }
+
+    /// Sends the request and waits for the reply, for so long at the most. Time in which the server
+    /// itself stood still does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]: with the request, where it was not sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is sent before the first poll. Dropped after that, the request stays in the send
+    /// buffer, its place is free at once, and a reply is dropped as one that comes too late.
+    pub async fn within(self, time: Duration) -> Result<Frame, RequestError> {
+        let Self { connection, frame } = self;
+        let frame = connection.server().requests().name(frame);
+        Waiting::begin(connection, frame)?.reply(time).await
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether clients are taken, and whether those that are there may stay.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Refused, Registry};
+use crate::ground::sync::AtomicUsize;
+use crate::membership::shared::{ConnectionShared, ConnectionState};
+
+/// It only goes on, never back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Open,
+    /// Nobody is taken any more; those that are there leave one after the other.
+    Draining,
+    Closed,
+}
+
+/// Read without a lock, and changed under the registry's.
+pub(super) struct CurrentPhase(AtomicUsize);
+
+impl CurrentPhase {
+    pub(super) const fn new() -> Self {
+        Self(AtomicUsize::new(Phase::Open as usize))
+    }
+
+    pub(super) fn get(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Open,
+            1 => Phase::Draining,
+            _ => Phase::Closed,
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.0.store(phase as usize, Ordering::Release);
+    }
+}
+
+impl Registry {
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.get() != Phase::Closed
+    }
+
+    /// Whether it takes no client any more.
+    pub(crate) fn refuses(&self) -> bool {
+        self.phase.get() != Phase::Open
+    }
+
+    /// Whether any client is taken.
+    pub(crate) fn check_phase(&self) -> Result<(), Refused> {
+        match self.phase.get() {
+            Phase::Open => Ok(()),
+            Phase::Draining => Err(Refused::Draining),
+            Phase::Closed => Err(Refused::ServerClosed),
+        }
+    }
+
+    /// Takes no more, and returns those that are connected, in the order of their tasks. `None` if
+    /// that has been done, or if it is closed.
+    pub(crate) fn begin_drain(&self) -> Option<VecDeque<Arc<ConnectionShared>>> {
+        let inner = self.inner.lock();
+        if self.refuses() {
+            return None;
+        }
+        self.phase.enter(Phase::Draining);
+        let connections = inner.tasks.iter().map(|(_, connection)| connection);
+        let is_connected =
+            |it: &&Arc<ConnectionShared>| it.mailbox.state() == ConnectionState::Connected;
+        Some(connections.filter(is_connected).cloned().collect())
+    }
+}
