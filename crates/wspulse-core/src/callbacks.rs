@@ -1,5 +1,7 @@
 //! The order of a connection's callbacks: one at a time, in a fixed grammar.
 
+use std::sync::Arc;
+
 use crate::codec::DecodeError;
 use crate::disconnect::{Disconnect, TransportLost};
 use crate::frame::Frame;
@@ -9,7 +11,8 @@ use crate::rare_queue::RareQueue;
 ///
 /// The order is always
 /// `Opened → Message* → (Suspended → Resumed → Message*)* → [Suspended] → Closed`, where a message
-/// may be an undecodable one, and `Expiring` may come anywhere between the first and the last.
+/// may be an undecodable one. `Joined`, `Left` and `Expiring` come anywhere between `Opened` and
+/// `Closed`; for each room the first two take turns.
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
     /// The connection has come up.
@@ -22,10 +25,50 @@ pub enum SessionEvent {
     Suspended(TransportLost),
     /// The next transport is there.
     Resumed(Resumed),
+    /// It has joined the room of this name.
+    Joined(Arc<str>),
+    /// It is in the room of this name no more.
+    Left(Arc<str>),
     /// The connection is about to expire.
     Expiring,
     /// The connection has ended; nothing follows.
     Closed(Disconnect),
+}
+
+impl SessionEvent {
+    /// Whether this one and one that nobody was told of yet are as good as none: it has left the
+    /// room again that it had joined, or the other way round.
+    pub fn undoes(&self, untold: &Self) -> bool {
+        match (self, untold) {
+            (Self::Joined(room), Self::Left(other)) | (Self::Left(room), Self::Joined(other)) => {
+                room == other
+            }
+            (
+                Self::Opened
+                | Self::Message(_)
+                | Self::Undecodable(_)
+                | Self::Suspended(_)
+                | Self::Resumed(_)
+                | Self::Joined(_)
+                | Self::Left(_)
+                | Self::Expiring
+                | Self::Closed(_),
+                _,
+            ) => false,
+        }
+    }
+
+    const fn may_come_anywhere(&self) -> bool {
+        match self {
+            Self::Joined(_) | Self::Left(_) | Self::Expiring => true,
+            Self::Opened
+            | Self::Message(_)
+            | Self::Undecodable(_)
+            | Self::Suspended(_)
+            | Self::Resumed(_)
+            | Self::Closed(_) => false,
+        }
+    }
 }
 
 /// What waits for its turn.
@@ -52,7 +95,9 @@ pub struct Resumed {
 ///
 /// It is bounded although peers cause its events: messages by the session (it stops reading),
 /// suspensions by folding: a drop and a restore that nobody was told of yet, followed by another
-/// drop, are one drop. No more than one notice of an expiry waits.
+/// drop, are one drop. Rooms are folded as well: of each room there is one event at the most, so they
+/// are as many as rooms that it is in or was in when its callbacks were told last. No more than one
+/// notice of an expiry waits.
 #[derive(Debug)]
 pub(crate) struct CallbackQueue {
     waiting: RareQueue<Waiting>,
@@ -94,7 +139,14 @@ impl CallbackQueue {
             SessionEvent::Message(_) | SessionEvent::Undecodable(_) => self.messages += 1,
             SessionEvent::Suspended(_) => self.fold_unseen_resumption(),
             SessionEvent::Expiring => self.take_back_notice(),
-            SessionEvent::Opened | SessionEvent::Resumed(_) | SessionEvent::Closed(_) => {}
+            // Rooms that it was in before then were waited with.
+            SessionEvent::Opened => return self.waiting.push_front(Waiting::Event(event)),
+            SessionEvent::Joined(_) | SessionEvent::Left(_) => {
+                if self.remove_newest(|untold| event.undoes(untold)) {
+                    return;
+                }
+            }
+            SessionEvent::Resumed(_) | SessionEvent::Closed(_) => {}
         }
         self.waiting.push_back(Waiting::Event(event));
     }
@@ -136,6 +188,8 @@ impl CallbackQueue {
             SessionEvent::Opened
             | SessionEvent::Suspended(_)
             | SessionEvent::Resumed(_)
+            | SessionEvent::Joined(_)
+            | SessionEvent::Left(_)
             | SessionEvent::Expiring => Phase::Running,
         };
         Some(event)
@@ -228,33 +282,29 @@ impl CallbackQueue {
 
     /// A notice in between does not keep them apart, or a flapping transport could grow the queue.
     fn fold_unseen_resumption(&mut self) {
-        let is_notice =
-            |waiting: &Waiting| matches!(waiting, Waiting::Event(SessionEvent::Expiring));
         let newest = {
-            let mut newest = self.waiting.iter().rev().filter(|event| !is_notice(event));
+            let is_between = |waiting: &&Waiting| match waiting {
+                Waiting::Event(event) => event.may_come_anywhere(),
+                Waiting::Taken => false,
+            };
+            let mut newest = self.waiting.iter().rev().filter(|waiting| !is_between(waiting));
             (newest.next(), newest.next())
         };
-        let is_fold = matches!(
-            newest,
-            (
-                Some(Waiting::Event(SessionEvent::Resumed(_))),
-                Some(Waiting::Event(SessionEvent::Suspended(_)))
-            )
-        );
-        if !is_fold {
-            return;
+        if let (
+            Some(Waiting::Event(SessionEvent::Resumed(_))),
+            Some(Waiting::Event(SessionEvent::Suspended(_))),
+        ) = newest
+        {
+            self.remove_newest(|event| matches!(event, SessionEvent::Resumed(_)));
+            self.remove_newest(|event| matches!(event, SessionEvent::Suspended(_)));
         }
-        let (mut folded, mut notice) = (0, None);
-        while folded < 2 {
-            match self.waiting.pop_back() {
-                Some(waiting) if is_notice(&waiting) => notice = Some(waiting),
-                Some(_) => folded += 1,
-                None => break,
-            }
-        }
-        if let Some(notice) = notice {
-            self.waiting.push_back(notice);
-        }
+    }
+
+    fn remove_newest(&mut self, is_meant: impl Fn(&SessionEvent) -> bool) -> bool {
+        self.waiting.remove_newest(|waiting| match waiting {
+            Waiting::Event(event) => is_meant(event),
+            Waiting::Taken => false,
+        })
     }
 
     fn events(&self) -> impl Iterator<Item = &SessionEvent> {
@@ -275,6 +325,8 @@ impl Waiting {
                 SessionEvent::Opened
                 | SessionEvent::Suspended(_)
                 | SessionEvent::Resumed(_)
+                | SessionEvent::Joined(_)
+                | SessionEvent::Left(_)
                 | SessionEvent::Expiring
                 | SessionEvent::Closed(_),
             ) => false,

@@ -45,6 +45,10 @@ impl CloseCode {
     /// applications to use (RFC 6455 §7.4.2), and ends as HTTP's 408, a timeout.
     pub const SLOW_CONSUMER: Self = Self(4408);
 
+    /// 4409: a newer connection of the same user took the place of this one. The number is for
+    /// applications to use, and ends as HTTP's 409, conflict.
+    pub const USER_LIMIT: Self = Self(4409);
+
     /// Makes a close code from its number.
     ///
     /// # Errors

@@ -53,6 +53,22 @@ pub trait Codec: Send + Sync + 'static {
     /// [`EncodeError`] if the frame cannot be expressed; what was appended by then is thrown away.
     fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
+    /// As [`encode`](Self::encode), for a server that tells its clients which room a frame is of: the
+    /// message holds the room's name as well, in a place that clients who do not know of it skip. By
+    /// default it does not.
+    ///
+    /// # Errors
+    ///
+    /// See [`encode`](Self::encode).
+    fn encode_in_room(
+        &self,
+        frame: &Frame,
+        _room: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.encode(frame, out)
+    }
+
     /// Reads one whole message. Messages of either kind come here, whatever
     /// [`kind`](Self::kind) says; those of kind text are valid UTF-8.
     ///

@@ -88,7 +88,7 @@ impl TransportLost {
                 let frame = CloseFrame::from_static(CloseCode::INTERNAL_ERROR, "internal error");
                 Dismissal::Fail(frame)
             }
-            Self::Superseded => Dismissal::Close(DUPLICATE),
+            Self::Superseded => Dismissal::Close(duplicate(CloseCode::NORMAL)),
         }
     }
 }
@@ -97,7 +97,11 @@ const fn policy_violation(reason: &'static str) -> CloseFrame {
     CloseFrame::from_static(CloseCode::POLICY_VIOLATION, reason)
 }
 
-const DUPLICATE: CloseFrame = CloseFrame::from_static(CloseCode::NORMAL, "duplicate connection id");
+/// What a client is told whose session or transport another one of its id has replaced: by this
+/// code, which the server may choose.
+pub const fn duplicate(code: CloseCode) -> CloseFrame {
+    CloseFrame::from_static(code, "duplicate connection id")
+}
 
 /// For a transport whose handshake began before that of the one which its session has by now. For a
 /// client of `wspulse.1` also if its transport makes room for a handshake that may be an older one of
@@ -179,6 +183,9 @@ pub enum Disconnect {
     Kicked(CloseFrame),
     /// A new connection with the same id replaced it.
     Duplicate,
+    /// A new connection of its user took its place, as that has as many as it may have. This is
+    /// what the peer is told.
+    UserLimit(CloseFrame),
     /// A frame that was promised to be delivered could not be kept for the peer, so its session
     /// could not go on without a hole.
     FramesLost,
@@ -205,6 +212,7 @@ impl Disconnect {
             Self::SuspendedLimit(_) => DisconnectReason::SuspendedLimit,
             Self::Kicked(_) => DisconnectReason::Kicked,
             Self::Duplicate => DisconnectReason::Duplicate,
+            Self::UserLimit(_) => DisconnectReason::UserLimit,
             Self::FramesLost => DisconnectReason::FramesLost,
             Self::SlowConsumer(_) => DisconnectReason::SlowConsumer,
             Self::Expired => DisconnectReason::Expired,
@@ -223,6 +231,7 @@ impl Disconnect {
             | Self::ClosedWith(_)
             | Self::Kicked(_)
             | Self::Duplicate
+            | Self::UserLimit(_)
             | Self::FramesLost
             | Self::SlowConsumer(_)
             | Self::Expired
@@ -241,6 +250,7 @@ impl Disconnect {
             | Self::SuspendedLimit(cause) => cause.is_normal(),
             Self::Kicked(_)
             | Self::Duplicate
+            | Self::UserLimit(_)
             | Self::FramesLost
             | Self::SlowConsumer(_)
             | Self::Expired
@@ -249,15 +259,17 @@ impl Disconnect {
         }
     }
 
-    /// The Close frame that tells the peer. Where the transport was lost there is nobody to tell;
+    /// The Close frame that tells the peer, unless the server has chosen another code for a
+    /// [duplicate](Self::Duplicate). Where the transport was lost there is nobody to tell;
     /// a transport that comes up nevertheless is told that its session has ended.
     pub fn close_frame(&self) -> CloseFrame {
         match self {
             Self::Closed => CloseFrame::from_static(CloseCode::NORMAL, ""),
-            Self::ClosedWith(frame) | Self::Kicked(frame) | Self::SlowConsumer(frame) => {
-                frame.clone()
-            }
-            Self::Duplicate => DUPLICATE,
+            Self::ClosedWith(frame)
+            | Self::Kicked(frame)
+            | Self::UserLimit(frame)
+            | Self::SlowConsumer(frame) => frame.clone(),
+            Self::Duplicate => duplicate(CloseCode::NORMAL),
             Self::FramesLost => CloseFrame::from_static(CloseCode::FRAMES_LOST, "frames lost"),
             Self::Expired => CloseFrame::from_static(CloseCode::EXPIRED, "expired"),
             Self::Drained { retry } => {
@@ -288,6 +300,7 @@ impl Disconnect {
             | Self::ClosedWith(_)
             | Self::Kicked(_)
             | Self::Duplicate
+            | Self::UserLimit(_)
             | Self::Expired
             | Self::ServerClosed => false,
         }
@@ -311,6 +324,9 @@ impl fmt::Display for Disconnect {
             }
             Self::Kicked(frame) => write!(f, "kicked with {frame}"),
             Self::Duplicate => f.write_str("replaced by a connection with the same id"),
+            Self::UserLimit(frame) => {
+                write!(f, "a newer connection of its user took its place; closed with {frame}")
+            }
             Self::FramesLost => f.write_str("a frame that was to be delivered could not be kept"),
             Self::SlowConsumer(frame) => write!(f, "its send buffer was full: {frame}"),
             Self::Expired => f.write_str("its permission has expired"),
@@ -344,6 +360,8 @@ pub enum DisconnectReason {
     ServerClosed,
     /// Replaced by a new connection with the same id.
     Duplicate,
+    /// A new connection of its user took its place.
+    UserLimit,
     /// A frame that was promised to be delivered could not be kept.
     FramesLost,
     /// Its send buffer was full.
@@ -356,13 +374,14 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Normal,
         Self::Kicked,
         Self::GraceExpired,
         Self::SuspendedLimit,
         Self::ServerClosed,
         Self::Duplicate,
+        Self::UserLimit,
         Self::FramesLost,
         Self::SlowConsumer,
         Self::Expired,
@@ -370,7 +389,7 @@ impl DisconnectReason {
     ];
 
     /// The label for metrics: `normal`, `kick`, `grace_expired`, `suspended_limit`, `server_close`,
-    /// `duplicate`, `frames_lost`, `slow_consumer`, `expired` or `drain`.
+    /// `duplicate`, `user_limit`, `frames_lost`, `slow_consumer`, `expired` or `drain`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -379,6 +398,7 @@ impl DisconnectReason {
             Self::SuspendedLimit => "suspended_limit",
             Self::ServerClosed => "server_close",
             Self::Duplicate => "duplicate",
+            Self::UserLimit => "user_limit",
             Self::FramesLost => "frames_lost",
             Self::SlowConsumer => "slow_consumer",
             Self::Expired => "expired",

@@ -55,7 +55,7 @@ impl EncodedFrame {
     }
 
     /// Encodes `frame` with the marks of an [`Outgoing`](crate::Outgoing), which are not written to
-    /// the wire.
+    /// the wire, but for the name of its room.
     ///
     /// # Errors
     ///
@@ -74,7 +74,10 @@ impl EncodedFrame {
         let mut buffer = Vec::with_capacity(payload_at + estimated_bytes(frame));
         buffer.extend_from_slice(key.as_bytes());
         buffer.extend_from_slice(&[0; HEADER_BYTES_MAX]);
-        codec.encode(frame, &mut buffer)?;
+        match &marks.room {
+            None => codec.encode(frame, &mut buffer)?,
+            Some(room) => codec.encode_in_room(frame, room, &mut buffer)?,
+        }
         let is_keyed = marks.key.is_some();
         Ok(Self(Arc::new(Encoded {
             key_hash: hash(key),

@@ -27,7 +27,7 @@ pub use callbacks::{Resumed, SessionEvent};
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 pub use codec::Codec;
 pub use disconnect::{
-    Disconnect, DisconnectReason, Dismissal, OVERTAKEN, PanicError, TransportLost,
+    Disconnect, DisconnectReason, Dismissal, OVERTAKEN, PanicError, TransportLost, duplicate,
 };
 pub use encoded::{EncodedFrame, MessageKind};
 pub use escaped::Escaped;

@@ -1,5 +1,7 @@
 //! A frame on its way out, with what its sender wants to become of it where there is no room.
 
+use std::sync::Arc;
+
 use bytestring::ByteString;
 
 use crate::frame::Frame;
@@ -40,6 +42,8 @@ pub struct Marks {
     pub is_volatile: bool,
     /// What happens where its queue is full, if that is not left to the server.
     pub overflow: Option<Overflow>,
+    /// The room that its clients are told it is of, if they are.
+    pub room: Option<Arc<str>>,
 }
 
 /// What happens where a connection's send buffer has no room for a frame.

@@ -23,16 +23,23 @@ impl<T> RareQueue<T> {
         self.0.get_or_insert_default().push_back(item);
     }
 
+    pub(crate) fn push_front(&mut self, item: T) {
+        self.0.get_or_insert_default().push_front(item);
+    }
+
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         let item = self.0.as_mut()?.pop_front();
         self.forget_if_empty();
         item
     }
 
-    pub(crate) fn pop_back(&mut self) -> Option<T> {
-        let item = self.0.as_mut()?.pop_back();
+    /// Removes the newest that is meant, and tells whether there was one.
+    pub(crate) fn remove_newest(&mut self, is_meant: impl Fn(&T) -> bool) -> bool {
+        let Some(queue) = &mut self.0 else { return false };
+        let place = queue.iter().rposition(is_meant);
+        place.and_then(|place| queue.remove(place));
         self.forget_if_empty();
-        item
+        place.is_some()
     }
 
     pub(crate) fn front(&self) -> Option<&T> {
@@ -63,11 +70,12 @@ mod tests {
     fn an_empty_queue_takes_8_bytes_and_nothing_behind_them() {
         assert_eq!(size_of::<RareQueue<[u8; 100]>>(), 8);
         let mut queue = RareQueue::new();
-        for take in [RareQueue::pop_front, RareQueue::pop_back] {
-            queue.push_back(1);
-            assert_eq!(take(&mut queue), Some(1));
-            assert!(queue.0.is_none());
-        }
+        queue.push_back(1);
+        assert_eq!(queue.pop_front(), Some(1));
+        assert!(queue.0.is_none());
+        queue.push_front(1);
+        assert!(!queue.remove_newest(|item| *item == 2) && queue.remove_newest(|item| *item == 1));
+        assert!(queue.0.is_none());
         queue.push_back(1);
         queue.retain(|_| false);
         assert!(queue.0.is_none());
@@ -79,7 +87,9 @@ mod tests {
         (0..5).for_each(|item| queue.push_back(item));
         queue.retain(|item| *item != 2);
         assert_eq!(queue.iter().rev().collect::<Vec<_>>(), [&4, &3, &1, &0]);
-        assert_eq!((queue.pop_front(), queue.pop_back()), (Some(0), Some(4)));
+        queue.push_front(4);
+        assert!(queue.remove_newest(|item| *item == 4));
+        assert_eq!((queue.pop_front(), queue.pop_front()), (Some(4), Some(0)));
         assert!(!queue.is_empty());
     }
 }

@@ -220,7 +220,7 @@ impl Session {
             self.discard_messages();
         }
         self.callbacks.take_back_notice();
-        let close = disconnect.close_frame();
+        let close = self.config.close_frame(&disconnect);
         let told = match (&self.state, disconnect) {
             // The application agrees with a peer that has taken its leave.
             (
@@ -251,6 +251,19 @@ impl Session {
             | State::Suspended { .. }
             | State::Lost { .. }
             | State::Closed => {}
+        }
+    }
+
+    /// The connection has joined a room, or is in one no more: `event` is
+    /// [`Joined`](SessionEvent::Joined) or [`Left`](SessionEvent::Left). What it leaves by its end
+    /// comes before that.
+    pub fn handle_room(&mut self, event: SessionEvent) {
+        match self.state {
+            State::Opening | State::Connected(_) | State::Suspended { .. } | State::Lost { .. } => {
+                self.callbacks.push(event);
+            }
+            // The last callback has been decided on.
+            State::Flushing { .. } | State::AwaitingTransport { .. } | State::Closed => {}
         }
     }
 
@@ -334,6 +347,10 @@ impl Session {
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
+        }
+        // `Opened` is told before all else.
+        if matches!(self.state, State::Opening) {
+            return None;
         }
         self.callbacks.start_next().map(Action::Call)
     }

@@ -2,20 +2,22 @@
 
 use opentelemetry::KeyValue;
 use wspulse::metrics::{Limit, RequestOutcome};
-use wspulse::{CallbackKind, DisconnectReason, DropReason};
+use wspulse::{CallbackKind, DisconnectReason, DropReason, GroupKind};
 
 use crate::traffic::Traffic;
 
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
-const CALLBACKS: [CallbackKind; 8] = [
+const CALLBACKS: [CallbackKind; 10] = [
     CallbackKind::ConnectFunction,
     CallbackKind::Connect,
     CallbackKind::Message,
     CallbackKind::Undecodable,
     CallbackKind::TransportDrop,
     CallbackKind::TransportRestore,
+    CallbackKind::Join,
+    CallbackKind::Leave,
     CallbackKind::Expiring,
     CallbackKind::Disconnect,
 ];
@@ -46,6 +48,16 @@ impl Sets {
         Self::new("limit", Limit::ALL.map(Limit::as_str), &[])
     }
 
+    /// Of what belongs to no room.
+    pub(crate) fn groups() -> Self {
+        Self::of_groups(&[])
+    }
+
+    fn of_groups(room: &[KeyValue]) -> Self {
+        let groups = [GroupKind::Room, GroupKind::User, GroupKind::Everybody];
+        Self::new("group", groups.map(GroupKind::as_str), room)
+    }
+
     pub(crate) fn of(&self, value: &str) -> &[KeyValue] {
         let known = self.known.iter().find(|(known, _)| *known == value);
         known.map_or(&*self.other, |(_, set)| set)
@@ -57,6 +69,7 @@ impl Sets {
 pub(crate) struct Attributes {
     traffic: Traffic,
     room: Set,
+    groups: Sets,
     ends: Sets,
     drops: Sets,
     callbacks: Sets,
@@ -75,6 +88,7 @@ impl Attributes {
     fn new(room: Set) -> Self {
         Self {
             traffic: Traffic::default(),
+            groups: Sets::of_groups(&room),
             ends: Sets::new("reason", DisconnectReason::ALL.map(DisconnectReason::as_str), &room),
             drops: Sets::new("reason", DropReason::ALL.map(DropReason::as_str), &room),
             callbacks: Sets::new("callback", CALLBACKS.map(CallbackKind::as_str), &room),
@@ -91,6 +105,10 @@ impl Attributes {
     /// The room alone, or nothing.
     pub(crate) fn room(&self) -> &[KeyValue] {
         &self.room
+    }
+
+    pub(crate) fn group(&self, group: GroupKind) -> &[KeyValue] {
+        self.groups.of(group.as_str())
     }
 
     pub(crate) fn end(&self, reason: DisconnectReason) -> &[KeyValue] {

@@ -109,6 +109,7 @@ impl Builder {
             instruments: Instruments::new(&self.meter, self.buckets),
             rooms,
             limits: Sets::limits(),
+            groups: Sets::groups(),
         }))
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
-use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
@@ -18,6 +17,7 @@ use wspulse::metrics::{
     ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
     SessionSuspended, UpgradeRefused,
 };
+use wspulse::{GroupKind, MetricsCollector};
 
 pub use builder::{Builder, OptionError};
 /// The library of the meters, in the version that this crate speaks.
@@ -37,6 +37,8 @@ struct Shared {
     instruments: Instruments,
     rooms: Arc<Rooms>,
     limits: Sets,
+    /// For broadcasts that are for no room.
+    groups: Sets,
 }
 
 impl OtelCollector {
@@ -124,11 +126,17 @@ impl MetricsCollector for OtelCollector {
     }
 
     fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
-        let &MessageBroadcast { room, fan_out, .. } = event;
-        self.record(room, |to, attributes| {
-            to.broadcast.add(1, attributes.room());
-            to.fanout.record(fan_out as u64, attributes.room());
-        });
+        let &MessageBroadcast { group, room, fan_out, .. } = event;
+        let to = &self.0.instruments;
+        let count = |attributes: &[KeyValue]| {
+            to.broadcast.add(1, attributes);
+            to.fanout.record(fan_out as u64, attributes);
+        };
+        if group == GroupKind::Room {
+            self.0.rooms.with(room, |attributes| count(attributes.group(group)));
+        } else {
+            count(self.0.groups.of(group.as_str()));
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]

@@ -156,8 +156,8 @@ async fn a_connection_is_counted_from_its_opening_to_its_end() {
     assert_has(&after, "wspulse.sessions.resumed{} 1");
     assert_has(&after, "wspulse.messages.received{} 1");
     assert_has(&after, "wspulse.messages.received_size{} 14");
-    assert_has(&after, "wspulse.messages.broadcast{} 1");
-    assert_has(&after, "wspulse.broadcast.fanout{} 1 summing up to 2");
+    assert_has(&after, "wspulse.messages.broadcast{group=room} 1");
+    assert_has(&after, "wspulse.broadcast.fanout{group=room} 1 summing up to 2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,6 +221,22 @@ async fn a_frame_that_is_never_sent_is_counted_by_its_reason() {
     server.broadcast("lobby", Frame::new("news")).unwrap();
     tokio::time::sleep(WINDOW * 2).await;
     assert_has(&reader.page(), "wspulse.frames.dropped{reason=ended} 1");
+}
+
+#[test]
+fn a_broadcast_that_is_for_no_room_has_no_room() {
+    let reader = Reader::new();
+    let metrics = OtelCollector::builder(&reader.meter()).room_attribute(10).build().unwrap();
+    for (group, room) in
+        [(GroupKind::Room, "lobby"), (GroupKind::User, ""), (GroupKind::Everybody, "")]
+    {
+        metrics.message_broadcast(&MessageBroadcast::new(group, room, 5, 3));
+    }
+    let page = reader.page();
+    assert_has(&page, "wspulse.messages.broadcast{group=room,room=lobby} 1");
+    assert_has(&page, "wspulse.messages.broadcast{group=user} 1");
+    assert_has(&page, "wspulse.broadcast.fanout{group=everybody} 1 summing up to 3");
+    assert!(!page.contains("room=}"), "{page}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::series::{Buckets, Counter, Counters, LIMITS, Rooms};
+use crate::series::{Buckets, Counter, Counters, GROUPS, LIMITS, Rooms};
 use crate::status::Statuses;
 use crate::{PrometheusCollector, Shared};
 
@@ -110,6 +110,7 @@ impl Builder {
             rooms_destroyed: Counter::default(),
             drains: Counter::default(),
             limits: Counters::new(LIMITS),
+            groups: Counters::new(GROUPS),
             refused: Statuses::new(),
         })))
     }

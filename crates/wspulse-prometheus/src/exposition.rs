@@ -112,6 +112,9 @@ impl Shared {
         to.family("draining", help, MetricType::Gauge, |metric| metric.encode_gauge(&draining))?;
         let limits = self.limits.seen().map(|(limit, n)| (vec![("limit", limit)], n));
         to.total("limits_reached", "Limits that were reached", &limits.collect::<Vec<_>>())?;
+        let groups = self.groups.seen().map(|(group, n)| (vec![("group", group)], n));
+        let help = "Broadcasts, by whom they were for";
+        to.total("messages_broadcast_by_group", help, &groups.collect::<Vec<_>>())?;
         let refused: Vec<_> = self.refused.seen().collect();
         let refused = refused.iter().map(|(status, n)| (vec![("status", &**status)], *n));
         let help = "Clients that were refused, by HTTP status";

@@ -10,7 +10,6 @@ mod status;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
-use wspulse::MetricsCollector;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
@@ -18,6 +17,7 @@ use wspulse::metrics::{
     ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
     SessionSuspended, UpgradeRefused,
 };
+use wspulse::{GroupKind, MetricsCollector};
 
 pub use builder::{Builder, OptionError};
 pub use handler::MetricsHandler;
@@ -40,6 +40,8 @@ struct Shared {
     rooms_destroyed: Counter,
     drains: Counter,
     limits: Counters,
+    /// Broadcasts, by whom they were for.
+    groups: Counters,
     refused: Statuses,
 }
 
@@ -121,11 +123,17 @@ impl MetricsCollector for PrometheusCollector {
 
     #[expect(clippy::cast_precision_loss, reason = "no room has 2^53 members")]
     fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
-        let &MessageBroadcast { room, fan_out, .. } = event;
-        self.count(room, |series| {
+        let &MessageBroadcast { group, room, fan_out, .. } = event;
+        let count = |series: &Series| {
             series.broadcast.add(1);
             series.fanout.observe(fan_out as f64);
-        });
+        };
+        if group == GroupKind::Room {
+            self.count(room, count);
+        } else {
+            self.0.rooms.count_beside(count);
+        }
+        self.0.groups.add(group.as_str());
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]

@@ -17,6 +17,7 @@ pub(crate) const REASONS: &[&str] = &[
     "suspended_limit",
     "server_close",
     "duplicate",
+    "user_limit",
     "frames_lost",
     "slow_consumer",
     "expired",
@@ -42,6 +43,7 @@ pub(crate) const LIMITS: &[&str] = &[
     "max_suspended",
     OTHER,
 ];
+pub(crate) const GROUPS: &[&str] = &["room", "user", "everybody", OTHER];
 pub(crate) const CALLBACKS: &[&str] = &[
     "connect",
     "on_connect",
@@ -49,6 +51,8 @@ pub(crate) const CALLBACKS: &[&str] = &[
     "on_undecodable",
     "on_transport_drop",
     "on_transport_restore",
+    "on_join",
+    "on_leave",
     "on_expiring",
     "on_disconnect",
     OTHER,
@@ -233,6 +237,11 @@ impl Rooms {
             named.insert(room.into(), Series::new(&self.buckets));
         }
         count(named.get(room).unwrap_or(&self.others));
+    }
+
+    /// Counts what belongs to no room, where that of the rooms without a label is.
+    pub(crate) fn count_beside(&self, count: impl Fn(&Series)) {
+        count(&self.others);
     }
 
     /// Each series with the label of its room, if rooms have labels.

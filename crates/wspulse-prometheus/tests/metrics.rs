@@ -12,11 +12,12 @@ use prometheus_client::registry::Registry;
 use tower_service::Service;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesConflated, LimitReached, MessagesSent, RoomCreated, UpgradeRefused,
+    FramesConflated, LimitReached, MessageBroadcast, MessagesSent, RoomCreated, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
-    Admission, DisconnectReason, DuplicatePolicy, Frame, Limit, MetricsCollector, Rejection, Server,
+    Admission, DisconnectReason, DuplicatePolicy, Frame, GroupKind, Limit, MetricsCollector,
+    Rejection, Server,
 };
 use wspulse_prometheus::{Builder, MetricsHandler, OptionError, PrometheusCollector};
 
@@ -138,6 +139,7 @@ async fn messages_and_their_bytes_are_counted_in_both_directions() {
     assert_has(&page, "wspulse_messages_received_total 1");
     assert_has(&page, "wspulse_messages_received_bytes_total 14");
     assert_has(&page, "wspulse_messages_broadcast_total 1");
+    assert_has(&page, "wspulse_messages_broadcast_by_group_total{group=\"room\"} 1");
     assert_has(&page, "wspulse_broadcast_fanout_sum 1.0");
     assert_has(&page, "wspulse_messages_sent_total 1");
     assert_has(&page, "wspulse_send_buffer_utilization_count 1");
@@ -211,6 +213,24 @@ async fn an_expired_session_and_a_closed_server_are_reasons() {
     assert_has(&page, "wspulse_connections_closed_total{reason=\"server_close\"} 1");
     let le = "wspulse_connection_duration_seconds_bucket{le=\"60.0\",reason=\"grace_expired\"} 1";
     assert_has(&page, le);
+}
+
+#[test]
+fn a_broadcast_that_is_for_no_room_is_counted_beside_the_rooms() {
+    let metrics = PrometheusCollector::builder().room_label(10).build().unwrap();
+    for (group, room) in
+        [(GroupKind::Room, "lobby"), (GroupKind::User, ""), (GroupKind::Everybody, "")]
+    {
+        metrics.message_broadcast(&MessageBroadcast::new(group, room, 5, 3));
+    }
+    let page = page(&metrics);
+    for group in ["room", "user", "everybody"] {
+        let line = format!("wspulse_messages_broadcast_by_group_total{{group=\"{group}\"}} 1");
+        assert_has(&page, &line);
+    }
+    assert_has(&page, "wspulse_messages_broadcast_total{room_id=\"lobby\"} 1");
+    assert_has(&page, "wspulse_messages_broadcast_total{room_id=\"other\"} 2");
+    assert!(!page.contains("room_id=\"\""), "{page}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -101,7 +101,7 @@ pub use settings::error::{
     BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, PresenceError,
     RenewError, RequestError, RequestLimit, SendError, ServerClosed,
 };
-pub use settings::options::{Delivery, DuplicatePolicy, RoomChange};
+pub use settings::options::{Delivery, DuplicatePolicy, RoomChange, UserLimit};
 pub use settings::room_options::RoomOptions;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;

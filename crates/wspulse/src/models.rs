@@ -11,6 +11,7 @@ mod expiry;
 mod histories;
 mod hooks;
 mod mailbox;
+mod memberships;
 mod presence;
 mod registry;
 mod requests;

@@ -86,6 +86,22 @@ impl Codec for JsonCodec {
         Ok(())
     }
 
+    /// A fourth member, `room`.
+    fn encode_in_room(
+        &self,
+        frame: &Frame,
+        room: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let members_at = out.len() + 1;
+        self.encode(frame, out)?;
+        out.pop();
+        begin_member(out, members_at, "room");
+        serde_json::to_writer(&mut *out, room).map_err(EncodeError::new)?;
+        out.push(b'}');
+        Ok(())
+    }
+
     fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {
         let layout = Layout::read(message.as_bytes()).map_err(DecodeError::new)?;
         layout.cut(&message.into_bytes()).map_err(DecodeError::new)

@@ -85,10 +85,10 @@ pub enum MessagePackError {
         /// `id`, `event` or `payload`.
         member: &'static str,
     },
-    /// The id or the event is longer than the 4 GiB that MessagePack can express.
+    /// The id, the event or the room is longer than the 4 GiB that MessagePack can express.
     #[error("member {member:?} is longer than 4 GiB")]
     TooLong {
-        /// `id` or `event`.
+        /// `id`, `event` or `room`.
         member: &'static str,
     },
     /// The payload is known to be JSON, and has no form in MessagePack.
@@ -137,6 +137,26 @@ impl Codec for MessagePackCodec {
             out.extend_from_slice(payload);
         }
         Ok(())
+    }
+
+    /// A fourth entry, `room`.
+    fn encode_in_room(
+        &self,
+        frame: &Frame,
+        room: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if u32::try_from(room.len()).is_err() {
+            return Err(EncodeError::new(MessagePackError::TooLong { member: "room" }));
+        }
+        let map_at = out.len();
+        self.encode(frame, out)?;
+        // A map of at most 15 entries has their number in its first byte, and this one had three.
+        if let Some(map) = out.get_mut(map_at) {
+            *map += 1;
+        }
+        rmp::encode::write_str(out, "room").map_err(EncodeError::new)?;
+        rmp::encode::write_str(out, room).map_err(EncodeError::new)
     }
 
     fn decode(&self, message: InboundMessage<'_>) -> Result<Frame, DecodeError> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::acks::AskConfig;
 use super::awaited::AwaitedConfig;
 use super::suspension::SuspensionLimit;
+use crate::close::{CloseCode, CloseFrame};
+use crate::disconnect::{Disconnect, duplicate};
 use crate::heartbeat::HeartbeatConfig;
 use crate::rate::InboundRate;
 
@@ -33,6 +35,8 @@ pub struct SessionConfig {
     pub message_timeout: Duration,
     /// When to ask how far a peer has got, if what it has not acknowledged is kept.
     pub ask: Option<AskConfig>,
+    /// What a client is told whose session or transport is replaced.
+    pub duplicate_close: CloseCode,
     /// How long before a connection expires the application hears of it, if it wants to.
     pub expiry_notice: Option<Duration>,
     /// How many of these sessions may be suspended at once, if that is limited.
@@ -40,6 +44,15 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
+    /// The Close frame for a peer whose connection ends for this reason.
+    pub(super) fn close_frame(&self, disconnect: &Disconnect) -> CloseFrame {
+        if matches!(disconnect, Disconnect::Duplicate) {
+            duplicate(self.duplicate_close)
+        } else {
+            disconnect.close_frame()
+        }
+    }
+
     /// Whether one more session may be suspended; it then is.
     pub(super) fn may_suspend(&self) -> bool {
         self.suspension_limit.as_ref().is_none_or(|limit| limit.try_enter())

@@ -363,3 +363,22 @@ fn one_codec_serves_many_threads() {
         }
     });
 }
+
+#[test]
+fn a_room_is_a_fourth_member_that_a_reader_who_does_not_know_it_ignores() {
+    for (frame, text) in [
+        (Frame::new("news"), r#"{"event":"news","room":"att\"ic"}"#),
+        (Frame::default(), r#"{"room":"att\"ic"}"#),
+        (
+            Frame::new("news").with_id("7").with_payload("{}"),
+            r#"{"id":"7","event":"news","payload":{},"room":"att\"ic"}"#,
+        ),
+    ] {
+        let mut message = b"before".to_vec();
+        JsonCodec.encode_in_room(&frame, "att\"ic", &mut message).unwrap();
+        let message = message.strip_prefix(b"before").unwrap();
+        assert_eq!(str::from_utf8(message), Ok(text));
+        let read = JsonCodec.decode(InboundMessage::lent(MessageKind::Text, message)).unwrap();
+        assert_eq!(read, frame);
+    }
+}

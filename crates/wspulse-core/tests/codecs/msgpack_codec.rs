@@ -266,3 +266,21 @@ fn a_lent_message_is_copied_once_for_all_members() {
     assert_eq!(frame.id().as_ptr().addr(), payload + 7);
     assert_eq!(frame.event().as_ptr().addr(), payload + 17);
 }
+
+#[test]
+fn a_room_is_a_fourth_entry_that_a_reader_who_does_not_know_it_ignores() {
+    for (frame, bytes) in [
+        (Frame::default(), &b"\x81\xa4room\xa5attic"[..]),
+        (
+            Frame::new("news").with_id("7").with_payload(&b"\x80"[..]),
+            b"\x84\xa2id\xa17\xa5event\xa4news\xa7payload\x80\xa4room\xa5attic",
+        ),
+    ] {
+        let mut message = b"before".to_vec();
+        MessagePackCodec.encode_in_room(&frame, "attic", &mut message).unwrap();
+        let message = message.strip_prefix(b"before").unwrap();
+        assert_eq!(message, bytes);
+        let message = InboundMessage::lent(MessageKind::Binary, message);
+        assert_eq!(MessagePackCodec.decode(message).unwrap(), frame);
+    }
+}

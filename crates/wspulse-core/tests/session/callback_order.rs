@@ -40,6 +40,54 @@ fn a_drop_and_a_return_are_told_between_the_messages_around_them() {
     assert_eq!(rig.calls()[1..], ["Message", "Suspended", "Resumed", "Message"]);
 }
 
+fn joined(room: &str) -> SessionEvent {
+    SessionEvent::Joined(room.into())
+}
+
+fn left(room: &str) -> SessionEvent {
+    SessionEvent::Left(room.into())
+}
+
+#[test]
+fn rooms_are_told_after_the_opening_and_before_the_end() {
+    let mut rig = Rig::opening(config());
+    rig.session.handle_room(joined("hall"));
+    rig.act();
+    assert!(rig.calls().is_empty());
+    rig.attach();
+    rig.frame();
+    rig.session.handle_room(joined("attic"));
+    rig.finish_all();
+    assert_eq!(rig.calls(), ["Opened", "Joined", "Message", "Joined"]);
+    rig.session.handle_room(left("hall"));
+    rig.end(kicked());
+    rig.session.handle_room(left("attic"));
+    rig.finish_all();
+    assert_eq!(rig.calls()[4..], ["Left", "Closed"]);
+}
+
+#[test]
+fn a_room_that_is_joined_and_left_before_anybody_is_told_is_not_told() {
+    let mut rig = Rig::opening(config());
+    rig.attach();
+    for _ in 0..100 {
+        rig.session.handle_room(joined("attic"));
+        rig.session.handle_room(joined("cellar"));
+        rig.session.handle_room(left("attic"));
+        // Rooms between them do not keep these from being told as one.
+        drop_and_return(&mut rig);
+        rig.session.handle_room(left("cellar"));
+    }
+    rig.session.handle_room(joined("hall"));
+    rig.finish_all();
+    assert_eq!(rig.calls(), ["Opened", "Suspended", "Resumed", "Joined"]);
+    rig.session.handle_room(left("hall"));
+    rig.act();
+    rig.session.handle_room(joined("hall"));
+    rig.finish_all();
+    assert_eq!(rig.calls()[4..], ["Left", "Joined"]);
+}
+
 #[test]
 fn a_return_that_nobody_was_told_of_folds_into_the_next_drop() {
     let mut rig = Rig::opening(config());

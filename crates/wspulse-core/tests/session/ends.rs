@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use wspulse_core::{Disconnect, SessionEvent, TransportLost};
+use wspulse_core::session::SessionConfig;
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, SessionEvent, TransportLost};
 
 use crate::rig;
 use crate::rig::{FLUSH, Rig, config, kicked};
@@ -32,6 +33,21 @@ fn a_kick_is_told_with_1000_and_its_text() {
 #[test]
 fn a_duplicate_is_told_with_1000_and_its_reason() {
     assert_eq!(told_for(Disconnect::Duplicate), told(1000, "duplicate connection id"));
+}
+
+#[test]
+fn a_duplicate_is_told_with_the_code_that_the_server_has_chosen() {
+    let duplicate_close = CloseCode::new(4408).unwrap();
+    let mut rig = Rig::connected_with(SessionConfig { duplicate_close, ..config() });
+    rig.end(Disconnect::Duplicate);
+    rig.flush();
+    assert_eq!(rig.close_told(), Some(told(4408, "duplicate connection id")));
+}
+
+#[test]
+fn a_connection_that_makes_way_for_one_of_its_user_is_told_what_the_server_says() {
+    let frame = CloseFrame::new(CloseCode::USER_LIMIT, "too many connections");
+    assert_eq!(told_for(Disconnect::UserLimit(frame)), told(4409, "too many connections"));
 }
 
 #[test]

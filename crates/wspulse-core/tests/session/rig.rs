@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use wspulse_core::session::{Action, AwaitedConfig, Predecessor, Session, SessionConfig};
 use wspulse_core::websocket::Flow;
 use wspulse_core::{
-    Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, Resumed, SessionEvent, TransportLost,
+    CloseCode, Disconnect, Dismissal, Frame, HeartbeatConfig, PanicError, Resumed, SessionEvent,
+    TransportLost,
 };
 
 pub(crate) struct Rig {
@@ -19,7 +20,7 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn kicked() -> Disconnect {
-    Disconnect::Kicked(wspulse_core::CloseFrame::new(wspulse_core::CloseCode::NORMAL, "kicked"))
+    Disconnect::Kicked(wspulse_core::CloseFrame::new(CloseCode::NORMAL, "kicked"))
 }
 
 pub(crate) const WRITE_WAIT: Duration = Duration::from_secs(10);
@@ -48,6 +49,7 @@ pub(crate) fn config() -> SessionConfig {
         inbound_rate: None,
         message_timeout: Duration::from_mins(1),
         ask: None,
+        duplicate_close: CloseCode::NORMAL,
         expiry_notice: None,
         suspension_limit: None,
     }
@@ -268,6 +270,8 @@ impl Rig {
                 SessionEvent::Undecodable(_) => "Undecodable",
                 SessionEvent::Suspended(_) => "Suspended",
                 SessionEvent::Resumed(_) => "Resumed",
+                SessionEvent::Joined(_) => "Joined",
+                SessionEvent::Left(_) => "Left",
                 SessionEvent::Expiring => "Expiring",
                 SessionEvent::Closed(_) => "Closed",
             })

@@ -262,6 +262,7 @@ fn close_of(end: &Disconnect) -> (u16, &str) {
     match end {
         Disconnect::Closed => (1000, ""),
         Disconnect::Kicked(frame)
+        | Disconnect::UserLimit(frame)
         | Disconnect::ClosedWith(frame)
         | Disconnect::SlowConsumer(frame) => (frame.code().as_u16(), frame.reason()),
         Disconnect::Duplicate => (1000, "duplicate connection id"),

@@ -62,6 +62,7 @@ impl World {
             inbound_rate: None,
             message_timeout: env.millis(10, 3_000),
             ask: promise.ask(&mut env),
+            duplicate_close: CloseCode::NORMAL,
             expiry_notice: env.chance(50).then(|| env.millis(0, 500)),
             suspension_limit: Some(Arc::clone(&suspensions)),
         };

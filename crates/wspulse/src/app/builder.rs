@@ -15,11 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wspulse_core::codec::DecodeError;
-use wspulse_core::{Disconnect, Frame, HeartbeatConfig, TransportLost};
+use wspulse_core::{CloseCode, Disconnect, Frame, HeartbeatConfig, TransportLost};
 
 use crate::app::connection::Connection;
 use crate::app::handler::{CallbackOutput, Callbacks, ConnectFn, outcome};
 use crate::app::restored::Restored;
+use crate::app::room::Room;
 use crate::app::server::Server;
 use crate::observe::metrics::MetricsCollector;
 use crate::router::Router;
@@ -65,7 +66,8 @@ impl ServerBuilder {
     ///
     /// All callbacks may be async functions or plain ones. Those of one connection never overlap
     /// and come in the order `on_connect`, `on_message`…, (`on_transport_drop`,
-    /// `on_transport_restore`, `on_message`…)…, `on_disconnect`. The next connection with the same
+    /// `on_transport_restore`, `on_message`…)…, `on_disconnect`, with `on_join` and `on_leave` anywhere
+    /// between the first and the last. The next connection with the same
     /// id waits with its `on_connect` for the last one's `on_disconnect` to return. Callbacks of
     /// different connections run side by side. A slow one delays its own connection's callbacks and
     /// nothing else; a panic in one is caught, logged and counted.
@@ -119,6 +121,44 @@ impl ServerBuilder {
     /// what [`on_message`](Self::on_message) sets.
     pub fn router(self, router: Router) -> Self {
         self.on_message(move |conn, frame| router.dispatch(conn, frame))
+    }
+
+    /// Called when a connection has become a member of a room: of those of its
+    /// [`Admission`](crate::Admission), its home room included, once `on_connect` has returned, and
+    /// of each that it [joins](Connection::join) later. It comes in the connection's one order of
+    /// callbacks, so the connection may have left the room again meanwhile.
+    ///
+    /// For each room this and [`on_leave`](Self::on_leave) take turns. A room that was joined and left
+    /// again, or left and joined again, before a callback that ran then has returned is not told of.
+    ///
+    /// ```
+    /// # fn configure(builder: wspulse::ServerBuilder) -> wspulse::ServerBuilder {
+    /// builder.on_join(|conn, room| {
+    ///     let name = format!("{:?}", conn.id());
+    ///     let _ = room.broadcast(wspulse::Frame::new("joined").with_payload(name));
+    /// })
+    /// # }
+    /// ```
+    pub fn on_join<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection, Room) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.join = Some(Box::new(move |conn, room| outcome(callback(conn, room))));
+        self
+    }
+
+    /// Called when a connection is in a room no more: it has [left](Connection::leave) it, or has
+    /// ended. At an end it is called for each room that the connection was in, before
+    /// [`on_disconnect`](Self::on_disconnect). It makes a pair with [`on_join`](Self::on_join), but
+    /// for a callback that a closing server has given up: then `on_disconnect` alone follows.
+    pub fn on_leave<F, R, Kind>(mut self, callback: F) -> Self
+    where
+        F: Fn(Connection, Room) -> R + Send + Sync + 'static,
+        R: CallbackOutput<Kind>,
+    {
+        self.callbacks.leave = Some(Box::new(move |conn, room| outcome(callback(conn, room))));
+        self
     }
 
     /// Called once when a connection has ended, with the reason, after every other callback of that
@@ -269,6 +309,18 @@ impl ServerBuilder {
     /// What happens to a second connection with one id. Default: [`DuplicatePolicy::Replace`].
     pub const fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
         self.options.returns.duplicates = policy;
+        self
+    }
+
+    /// The close code for a client whose connection, or whose transport, was replaced by a newer one
+    /// with its id, by which it can tell that from a close. Default 1000, as in the Go library; else
+    /// 4000 to 4999 but not 4410. With another one, clients would come back and replace each other
+    /// for ever. The reason is `duplicate connection id` in any case.
+    ///
+    /// A transport that is [overtaken](DuplicatePolicy) by a newer handshake of its own client is
+    /// closed with 1001 as before.
+    pub const fn duplicate_close_code(mut self, code: CloseCode) -> Self {
+        self.options.returns.duplicate_close = code;
         self
     }
 

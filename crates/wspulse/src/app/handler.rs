@@ -126,6 +126,8 @@ pub(crate) struct Callbacks {
     pub(crate) undecodable: Option<Callback<DecodeError>>,
     pub(crate) transport_drop: Option<Callback<TransportLost>>,
     pub(crate) transport_restore: Option<Callback<Restored>>,
+    pub(crate) join: Option<Callback<Room>>,
+    pub(crate) leave: Option<Callback<Room>>,
     pub(crate) expiring: Option<Box<dyn Fn(Connection) -> Outcome + Send + Sync>>,
     pub(crate) reauthorize: Option<ReauthorizeFn>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
@@ -133,6 +135,11 @@ pub(crate) struct Callbacks {
 }
 
 impl Callbacks {
+    /// Whether anybody wants to hear of rooms.
+    pub(crate) const fn hear_of_rooms(&self) -> bool {
+        self.join.is_some() || self.leave.is_some()
+    }
+
     /// # Errors
     ///
     /// [`ConfigError`] for a callback that would never be called.

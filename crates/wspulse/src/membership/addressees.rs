@@ -11,6 +11,8 @@ use crate::settings::representations::Representations;
 pub(crate) struct Addressees {
     /// In the order in which they were named, each once.
     pub(crate) groups: Vec<Arc<Group>>,
+    /// The room that it is, if it is one alone.
+    pub(crate) room: Option<Arc<str>>,
     pub(crate) excluded: Vec<Arc<Group>>,
     pub(crate) excluded_connections: Vec<Arc<ConnectionShared>>,
 }

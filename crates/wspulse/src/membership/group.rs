@@ -198,7 +198,7 @@ impl Group {
     /// Removes a member; tells whether it was one.
     pub(crate) fn leave(self: &Arc<Self>, connection: &ConnectionShared) -> bool {
         let mut inner = self.inner.lock();
-        let Some(slot) = connection.exit(self) else { return false };
+        let Some(slot) = connection.place_in(self) else { return false };
         inner.list.swap_remove(slot);
         inner.present.leave(connection.mailbox.codec());
         if let Some(moved) = inner.list.get(slot) {
@@ -218,6 +218,8 @@ impl Group {
         }
         self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
+        // At last: who sees it in no group any more finds it in none.
+        connection.exit(self);
         true
     }
 

@@ -18,7 +18,7 @@ use std::task::Waker;
 use tokio::time::Instant;
 use wspulse_core::outbound::{Batch, OutboundQueue};
 use wspulse_core::protocol::SessionKind;
-use wspulse_core::{Disconnect, OutboundStats};
+use wspulse_core::{Disconnect, OutboundStats, SessionEvent};
 
 use crate::ground::begun::Begun;
 use crate::ground::queued_bytes::QueuedBytes;
@@ -73,6 +73,9 @@ struct Inner {
 pub(crate) struct Mail {
     /// The newest transport on its way.
     pub(crate) upgrade: Option<Upgrade>,
+    /// Which rooms it has joined and left before its end, folded: of each room there is one event
+    /// at the most. Only where a callback wants to hear of them.
+    pub(crate) rooms: Vec<SessionEvent>,
     /// The connection's one end.
     pub(crate) end: Option<End>,
     /// The connection that had this id before has finished its last callback.
@@ -172,7 +175,20 @@ impl Mailbox {
         self.inner.lock().state
     }
 
-    /// Looks at, or changes, which groups it is in.
+    /// As [`memberships`](Self::memberships), and tells the task what that returns beside.
+    pub(crate) fn change_memberships<R>(
+        &self,
+        change: impl FnOnce(ConnectionState, &mut Further) -> (R, Option<SessionEvent>),
+    ) -> R {
+        let inner = &mut *self.inner.lock();
+        let (changed, event) = change(inner.state, &mut inner.memberships);
+        if let Some(event) = event.filter(|_| inner.state != ConnectionState::Closed) {
+            inner.post(|mail| mail.add_room(event));
+        }
+        changed
+    }
+
+    /// Looks at which groups it is in, or notes another place in one.
     pub(crate) fn memberships<R>(
         &self,
         with: impl FnOnce(ConnectionState, &mut Further) -> R,
@@ -197,12 +213,22 @@ impl Mailbox {
 
     /// Ends the connection, unless it has ended already, and returns what it was before. To be
     /// called under the locks of the registry and of the id's shard, so that a connection that has
-    /// ended is never found.
-    pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
-        self.post_end(&mut self.inner.lock(), end)
+    /// ended is never found. It leaves its rooms with that; those of which the task is to hear are
+    /// `told`.
+    pub(crate) fn end(
+        &self,
+        end: End,
+        told: impl FnOnce(&Further) -> Vec<SessionEvent>,
+    ) -> Result<ConnectionState, HasEnded> {
+        self.post_end(&mut self.inner.lock(), end, told)
     }
 
-    fn post_end(&self, inner: &mut Inner, end: End) -> Result<ConnectionState, HasEnded> {
+    fn post_end(
+        &self,
+        inner: &mut Inner,
+        end: End,
+        told: impl FnOnce(&Further) -> Vec<SessionEvent>,
+    ) -> Result<ConnectionState, HasEnded> {
         let before = inner.state;
         if before == ConnectionState::Closed {
             return Err(HasEnded);
@@ -211,7 +237,13 @@ impl Mailbox {
         if !end.disconnect.delivers_received() {
             self.discards_received.store(true, Ordering::Relaxed);
         }
-        inner.post(|mail| mail.end = Some(end));
+        let left = told(&inner.memberships);
+        inner.post(|mail| {
+            for event in left {
+                mail.add_room(event);
+            }
+            mail.end = Some(end);
+        });
         Ok(before)
     }
 
@@ -286,6 +318,17 @@ impl Mailbox {
         }
         inner.close_receipts();
         inner.queue.discard()
+    }
+}
+
+impl Mail {
+    fn add_room(&mut self, event: SessionEvent) {
+        match self.rooms.iter().rposition(|untold| event.undoes(untold)) {
+            Some(place) => {
+                self.rooms.remove(place);
+            }
+            None => self.rooms.push(event),
+        }
     }
 }
 

@@ -4,8 +4,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use wspulse_core::SessionEvent;
+
 use super::group::{Group, Kind};
 use crate::ground::sync::AtomicU32;
+use crate::membership::mailbox::{End, HasEnded};
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 
@@ -84,39 +87,77 @@ impl Further {
         memberships.push(Membership { group: Arc::clone(group), slot });
     }
 
-    fn remove(&mut self, group: &Arc<Group>) -> Option<Slot> {
-        let memberships = self.0.as_mut()?;
-        let place = memberships.iter().position(|it| Arc::ptr_eq(&it.group, group))?;
-        let removed = memberships.swap_remove(place);
+    fn remove(&mut self, group: &Arc<Group>) {
+        let Some(memberships) = &mut self.0 else { return };
+        if let Some(place) = memberships.iter().position(|it| Arc::ptr_eq(&it.group, group)) {
+            memberships.swap_remove(place);
+        }
         if memberships.is_empty() {
             self.0 = None;
         }
-        Some(removed.slot)
     }
 }
 
 impl ConnectionShared {
     /// Notes that it is at this place of a group's list.
     pub(super) fn enter(&self, group: &Arc<Group>, place: usize) -> Result<(), NotJoined> {
-        let rooms_max = self.server.options().rooms_max;
-        self.mailbox.memberships(|state, further| {
-            if state == ConnectionState::Closed {
-                return Err(NotJoined::HasEnded);
-            }
-            if self.is_in_home(group) || further.find_mut(group).is_some() {
-                return Err(NotJoined::IsMember);
-            }
-            let rooms = usize::from(self.home_slot.get().is_some()) + further.rooms().count();
-            if group.kind() == Kind::Room && rooms >= rooms_max {
-                return Err(NotJoined::TooManyRooms { rooms_max });
-            }
-            if self.is_home(group) {
-                self.home_slot.set(Some(slot(place)));
-            } else {
-                further.add(group, slot(place));
-            }
-            Ok(())
+        self.mailbox.change_memberships(|state, further| {
+            let entered = self.enter_of(group, place, state, further);
+            let event = self.told_of(group, SessionEvent::Joined).filter(|_| entered.is_ok());
+            (entered, event)
         })
+    }
+
+    fn enter_of(
+        &self,
+        group: &Arc<Group>,
+        place: usize,
+        state: ConnectionState,
+        further: &mut Further,
+    ) -> Result<(), NotJoined> {
+        if state == ConnectionState::Closed {
+            return Err(NotJoined::HasEnded);
+        }
+        if self.is_in_home(group) || further.find_mut(group).is_some() {
+            return Err(NotJoined::IsMember);
+        }
+        let rooms_max = self.server.options().rooms_max;
+        let rooms = usize::from(self.home_slot.get().is_some()) + further.rooms().count();
+        if group.kind() == Kind::Room && rooms >= rooms_max {
+            return Err(NotJoined::TooManyRooms { rooms_max });
+        }
+        if self.is_home(group) {
+            self.home_slot.set(Some(slot(place)));
+        } else {
+            further.add(group, slot(place));
+        }
+        Ok(())
+    }
+
+    /// What the application is told, if it wants to hear of rooms and this is one.
+    fn told_of(
+        &self,
+        group: &Group,
+        event: impl Fn(Arc<str>) -> SessionEvent,
+    ) -> Option<SessionEvent> {
+        let is_told = group.kind() == Kind::Room && self.server.callbacks().hear_of_rooms();
+        is_told.then(|| event(Arc::clone(group.name())))
+    }
+
+    /// Ends it, unless it has ended already. It is in its groups until it is taken out of them.
+    pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
+        self.mailbox.end(end, |further| self.told_at_end(further))
+    }
+
+    /// As [`end`](Self::end), if it has expired and was not renewed.
+    pub(crate) fn end_expired(&self, end: End) -> Result<ConnectionState, HasEnded> {
+        self.mailbox.end_expired(end, |further| self.told_at_end(further)).ok_or(HasEnded)
+    }
+
+    fn told_at_end(&self, further: &Further) -> Vec<SessionEvent> {
+        let home = self.home.iter().filter(|_| self.home_slot.get().is_some());
+        let rooms = further.rooms().chain(home);
+        rooms.filter_map(|room| self.told_of(room, SessionEvent::Left)).collect()
     }
 
     /// Notes that its place in a group's list is another one.
@@ -130,18 +171,28 @@ impl ConnectionShared {
         });
     }
 
-    /// Notes that it is in this group no more, and tells where it was.
-    pub(super) fn exit(&self, group: &Arc<Group>) -> Option<usize> {
+    /// Where it is in a group's list.
+    pub(super) fn place_in(&self, group: &Arc<Group>) -> Option<usize> {
         self.mailbox.memberships(|_, further| {
-            let left = if self.is_home(group) {
-                let left = self.home_slot.get();
-                self.home_slot.set(None);
-                left
+            let slot = if self.is_home(group) {
+                self.home_slot.get()
             } else {
-                further.remove(group)
+                further.find_mut(group).map(|membership| membership.slot)
             };
-            left.map(place)
+            slot.map(place)
         })
+    }
+
+    /// Notes that it is in this group no more, which it was until now.
+    pub(super) fn exit(&self, group: &Arc<Group>) {
+        self.mailbox.change_memberships(|_, further| {
+            if self.is_home(group) {
+                self.home_slot.set(None);
+            } else {
+                further.remove(group);
+            }
+            ((), self.told_of(group, SessionEvent::Left))
+        });
     }
 
     pub(crate) fn is_in(&self, group: &Arc<Group>) -> bool {

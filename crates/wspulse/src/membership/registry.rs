@@ -1,8 +1,10 @@
 //! Who is connected, and in which room: the one place where ids and rooms are decided.
 
+mod arrival;
 mod directory;
 mod farewells;
 mod groups;
+mod per_user;
 mod phase;
 mod places;
 mod speaks;
@@ -14,22 +16,23 @@ use std::sync::Arc;
 use slab::Slab;
 use tokio::time::Instant;
 use wspulse_core::session::Predecessor;
-use wspulse_core::{Disconnect, DisconnectReason};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect, DisconnectReason};
 
 use crate::ground::address::AddressGroup;
 use crate::ground::sync::Mutex;
+use crate::membership::Kind;
 use crate::membership::mailbox::{End, HasEnded};
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
-use crate::membership::{Group, Kind};
 use crate::observe::meter::{LifecycleEvent, Meter};
 use crate::settings::options::ReturnRules;
 use crate::settings::options::admission::AdmissionOptions;
 use crate::settings::room_options::RoomSettings;
-use crate::wire::transport::Upgrade;
+pub(crate) use arrival::{Arrival, Refused, Registered};
 use directory::{Directory, Named};
 use farewells::Farewells;
 pub(crate) use groups::{Entrance, Groups};
+use per_user::UserPlaces;
 use phase::{CurrentPhase, Phase};
 use places::{ENDING_PER_PLACE_MAX, Place, Places};
 pub(crate) use speaks::Speaks;
@@ -57,6 +60,7 @@ struct Inner {
     tasks: Slab<Arc<ConnectionShared>>,
     /// What those that have not ended count as, where their number is limited.
     places: Places,
+    users: UserPlaces,
 }
 
 /// The connections of one id that have ended and still flush or run callbacks.
@@ -64,65 +68,6 @@ struct Ending {
     /// Its callbacks come before those of the next connection with that id.
     last: Arc<ConnectionShared>,
     tasks: usize,
-}
-
-/// A client that was admitted.
-pub(crate) struct Arrival<'a> {
-    pub(crate) id: &'a Arc<str>,
-    /// The application has given the id: it is not a random one.
-    pub(crate) is_named: bool,
-    /// The room that it was admitted to, if it was to one.
-    pub(crate) home: Option<&'a Arc<Group>>,
-    /// Whose it is.
-    pub(crate) user: Option<&'a str>,
-    /// What the client speaks, which its session must be of as well.
-    pub(crate) speaks: Speaks,
-    /// The transport on its way.
-    pub(crate) upgrade: Upgrade,
-    /// The connection that the application lets it come to, if it was asked.
-    pub(crate) asked_about: Option<&'a Arc<ConnectionShared>>,
-}
-
-/// Why a client is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    ServerClosed,
-    /// The clients that are there are leaving, one after the other.
-    Draining,
-    /// All connections that `max_connections` allows are there.
-    TooManyConnections,
-    /// There is a limit by address, and it cannot be told which one this client's is.
-    UnknownAddress,
-    /// All that `max_connections_per_addr` allows are there.
-    TooManyFromAddress,
-    /// Too many with this id, of this address or in all have ended and are not done yet.
-    TooManyEnding,
-    /// It was admitted to more rooms than a connection may be in.
-    TooManyRooms,
-    /// The session of this id is another user's.
-    OtherUser,
-    /// Its session has another room than it was admitted to, and is to stay there.
-    OtherRoom,
-    /// What it was admitted with has run out by now.
-    Expired,
-    /// Its id has gone over to another connection than the one that the application was asked about.
-    SessionChanged,
-}
-
-/// What became of an admission.
-pub(crate) enum Registered {
-    /// A new connection, whose task is to be started.
-    New {
-        connection: Arc<ConnectionShared>,
-        predecessor: Predecessor,
-        upgrade: Upgrade,
-        /// Another one had its id, and has ended; its places in its rooms are to be given up.
-        replaced: Option<Arc<ConnectionShared>>,
-    },
-    /// An existing connection gets another transport. One that was on its way to it is displaced.
-    Attached { connection: Arc<ConnectionShared>, displaced: Option<Upgrade> },
-    /// None: this connection, which has the id, has a transport whose handshake began later.
-    Overtaken { connection: Arc<ConnectionShared>, upgrade: Upgrade },
 }
 
 /// What an end gives way to that has just come.
@@ -142,6 +87,7 @@ impl Registry {
                 ending: HashMap::new(),
                 tasks: Slab::new(),
                 places: Places::new(options),
+                users: UserPlaces::new(options.per_user),
             }),
             phase: CurrentPhase::new(),
             connections: Directory::new(),
@@ -157,7 +103,9 @@ impl Registry {
 
     /// Whether a client of this group will be refused whatever its id turns out to be.
     pub(crate) fn check_places(&self, group: Option<AddressGroup>) -> Result<(), Refused> {
-        self.inner.lock().places.check_unnamed(group)
+        let inner = self.inner.lock();
+        // One who has a place may make way for a newcomer.
+        if inner.users.ends_oldest() { Ok(()) } else { inner.places.check_unnamed(group) }
     }
 
     /// Registers a transport on its way: for the connection with this id if that can be resumed,
@@ -183,7 +131,7 @@ impl Registry {
         if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
             return Err(Refused::OtherUser);
         }
-        let Arrival { id, is_named, home, user: _, speaks, upgrade, asked_about: _ } = arrival;
+        let Arrival { id, is_named, home, user, speaks, upgrade, asked_about: _ } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
             && speaks.may_resume(connection, rules.duplicates)
@@ -200,20 +148,22 @@ impl Registry {
             return Err(Refused::TooManyEnding);
         }
         inner.places.check_ending(group)?;
+        let oldest = if replaced.is_none() { inner.users.check(user)? } else { None };
         if replaced.is_none() {
-            inner.places.check(group)?;
+            inner.places.check(group, oldest.map(|(task_key, _)| task_key))?;
         }
         let entry = inner.tasks.vacant_entry();
         let connection =
             Arc::new(create(u32::try_from(entry.key()).expect("4 billion tasks fit in no memory")));
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
+        inner.users.take(user, connection.task_key);
         if let Speaks::Exchange { .. } = speaks {
             connection.mailbox.begin_exchange();
         }
         // The id leads to the old one until it ends, and to the new one from then on.
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
-        let ended = self.connections.put(&connection, |old| old.mailbox.end(end));
+        let ended = self.connections.put(&connection, |old| old.end(end));
         if let (Some(old), Some(Ok(before))) = (&replaced, ended) {
             Self::settle_end(inner, old, before, Disconnect::Duplicate.reason(), meter);
         }
@@ -221,6 +171,14 @@ impl Registry {
             Some(ending) => ending.last.mailbox.succeed(&connection),
             None => Predecessor::None,
         };
+        let oldest = oldest.map(|(task_key, code)| {
+            self.end_oldest(
+                inner,
+                task_key,
+                End { disconnect: user_limit(code), deadline: end_deadline },
+                meter,
+            )
+        });
         // It joins the room once this lock is free.
         if let Some(home) = home {
             home.tell(meter);
@@ -229,7 +187,8 @@ impl Registry {
             room: connection.room_name(),
             id: Arc::clone(&connection.id),
         });
-        Ok(Registered::New { connection, predecessor, upgrade, replaced })
+        let made_way = replaced.or(oldest);
+        Ok(Registered::New { connection, predecessor, upgrade, made_way })
     }
 
     /// Ends a connection, once: it is gone from its room and its id is free when this returns. One
@@ -247,13 +206,23 @@ impl Registry {
         }
         let reason = end.disconnect.reason();
         let before = self.connections.take_out(connection, || match rule {
-            EndRule::Always | EndRule::UnlessAttaching => connection.mailbox.end(end),
-            EndRule::UnlessRenewed => connection.mailbox.end_expired(end).ok_or(HasEnded),
+            EndRule::Always | EndRule::UnlessAttaching => connection.end(end),
+            EndRule::UnlessRenewed => connection.end_expired(end),
         })?;
         Self::settle_end(&mut inner, connection, before, reason, meter);
         drop(inner);
         self.groups.leave_all(connection, meter);
         Ok(())
+    }
+
+    /// Takes a connection that has ended out of its groups, as far as who has ended it is not done
+    /// with that.
+    pub(crate) fn leave_all(&self, connection: &ConnectionShared, meter: &Meter) {
+        if connection.any_group().is_some() {
+            // Its end is noted before that of its rooms.
+            drop(self.inner.lock());
+            self.groups.leave_all(connection, meter);
+        }
     }
 
     /// Ends all connections and takes no more; each task learns until when callbacks may run.
@@ -265,6 +234,7 @@ impl Registry {
         }
         self.phase.enter(Phase::Closed);
         inner.places.clear();
+        inner.users.clear();
         self.connections.clear();
         // Nobody comes any more who would have to wait for them.
         inner.ending = HashMap::new();
@@ -272,7 +242,7 @@ impl Registry {
         // fault would show twice.
         for (_, connection) in &inner.tasks {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
-            if let Ok(before) = connection.mailbox.end(end) {
+            if let Ok(before) = connection.end(end) {
                 let reason = Disconnect::ServerClosed.reason();
                 meter.note(|| closed(connection, before, reason));
             }
@@ -292,6 +262,7 @@ impl Registry {
         let mut inner = self.inner.lock();
         inner.tasks.remove(connection.task_key as usize);
         inner.places.forget(connection.task_key);
+        inner.users.forget(connection.user_id());
         if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
             entry.get_mut().tasks -= 1;
             if entry.get().tasks == 0 {
@@ -314,9 +285,12 @@ impl Registry {
         &self.groups
     }
 
+    /// In the order of the tasks: that of the directory is another in each process.
     pub(crate) fn all(&self) -> Vec<Arc<ConnectionShared>> {
-        let _unchanged = self.inner.lock();
-        self.connections.all()
+        let inner = self.inner.lock();
+        let tasks = inner.tasks.iter().map(|(_, connection)| connection);
+        let here = tasks.filter(|it| it.mailbox.state() != ConnectionState::Closed);
+        here.cloned().collect()
     }
 
     pub(crate) fn connection_count(&self) -> usize {
@@ -328,6 +302,22 @@ impl Registry {
         self.groups.count(Kind::Room)
     }
 
+    /// Ends a user's oldest connection, for one more.
+    fn end_oldest(
+        &self,
+        inner: &mut Inner,
+        task_key: u32,
+        end: End,
+        meter: &Meter,
+    ) -> Arc<ConnectionShared> {
+        let oldest = Arc::clone(&inner.tasks[task_key as usize]);
+        let reason = end.disconnect.reason();
+        if let Ok(before) = self.connections.take_out(&oldest, || oldest.end(end)) {
+            Self::settle_end(inner, &oldest, before, reason, meter);
+        }
+        oldest
+    }
+
     /// Settles what is left of a connection that has just ended, and led somewhere `before`.
     fn settle_end(
         inner: &mut Inner,
@@ -337,6 +327,7 @@ impl Registry {
         meter: &Meter,
     ) {
         inner.places.free(connection.task_key);
+        inner.users.free(connection.user_id(), connection.task_key);
         let last = Arc::clone(connection);
         match inner.ending.entry(Arc::clone(&connection.id)) {
             Entry::Occupied(mut entry) => {
@@ -349,6 +340,10 @@ impl Registry {
         }
         meter.note(|| closed(connection, before, reason));
     }
+}
+
+fn user_limit(code: CloseCode) -> Disconnect {
+    Disconnect::UserLimit(CloseFrame::new(code, "too many connections"))
 }
 
 impl Named for ConnectionShared {

@@ -209,6 +209,10 @@ pub enum CallbackKind {
     TransportDrop,
     /// `on_transport_restore`.
     TransportRestore,
+    /// `on_join`.
+    Join,
+    /// `on_leave`.
+    Leave,
     /// `on_expiring`.
     Expiring,
     /// `on_disconnect`.
@@ -225,6 +229,8 @@ impl CallbackKind {
             Self::Undecodable => "on_undecodable",
             Self::TransportDrop => "on_transport_drop",
             Self::TransportRestore => "on_transport_restore",
+            Self::Join => "on_join",
+            Self::Leave => "on_leave",
             Self::Expiring => "on_expiring",
             Self::Disconnect => "on_disconnect",
         }

@@ -14,8 +14,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wspulse_core::HeartbeatConfig;
 use wspulse_core::session::SessionConfig;
+use wspulse_core::{CloseCode, HeartbeatConfig};
 
 use crate::observe::metrics::MetricsCollector;
 use crate::settings::announcement::Announcements;
@@ -24,6 +24,7 @@ use crate::settings::connect::ConnectRequest;
 use crate::settings::error::ConfigError;
 use crate::settings::room_options::RoomSettings;
 use admission::AdmissionOptions;
+pub use admission::UserLimit;
 use auth::AuthOptions;
 pub use delivery::Delivery;
 pub(crate) use delivery::DeliveryOptions;
@@ -53,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) write_bytes_max: usize,
     /// How many rooms a connection may be in.
     pub(crate) rooms_max: usize,
+    /// Whether frames of rooms say of which.
+    pub(crate) names_rooms: bool,
     pub(crate) admission: AdmissionOptions,
     pub(crate) session_limits: SessionLimits,
     pub(crate) delivery: DeliveryOptions,
@@ -108,6 +111,7 @@ impl Default for Options {
             peer_addr: None,
             returns: ReturnRules {
                 duplicates: DuplicatePolicy::default(),
+                duplicate_close: CloseCode::NORMAL,
                 room_changes: RoomChange::default(),
                 reauthorizes: false,
             },
@@ -126,6 +130,7 @@ impl Default for Options {
             read_bytes_max: 64 * 1024,
             write_bytes_max: 64 * 1024,
             rooms_max: 128,
+            names_rooms: false,
             admission: AdmissionOptions::default(),
             session_limits: SessionLimits::default(),
             delivery: DeliveryOptions::default(),
@@ -150,6 +155,7 @@ impl Options {
             inbound_rate: self.session_limits.inbound_rate,
             message_timeout: self.session_limits.message_timeout,
             ask: self.delivery.ask(),
+            duplicate_close: self.returns.duplicate_close,
             expiry_notice,
             suspension_limit: self.session_limits.suspension_limit(),
         }
@@ -172,6 +178,11 @@ impl Options {
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));
+        }
+        let code = self.returns.duplicate_close;
+        if code != CloseCode::NORMAL && !admission::keeps_away(code) {
+            let rule = "must be 1000, or 4000 to 4999 but not 4410";
+            return Err(ConfigError::new("duplicate_close_code", code, rule));
         }
         Ok(())
     }
@@ -242,6 +253,7 @@ impl fmt::Debug for Options {
         let mut debug = f.debug_struct("Options");
         debug
             .field("duplicates", &self.returns.duplicates)
+            .field("duplicate_close_code", &self.returns.duplicate_close)
             .field("room_changes", &self.returns.room_changes)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)
@@ -253,6 +265,7 @@ impl fmt::Debug for Options {
             .field("max_message_size", &self.message_bytes_max)
             .field("send_buffer_size", &self.send_buffer_frames)
             .field("max_rooms_per_connection", &self.rooms_max)
+            .field("name_rooms", &self.names_rooms)
             .field("upgrader_buffer_size", &(self.read_bytes_max, self.write_bytes_max))
             .field("admission", &self.admission)
             .field("delivery", &self.delivery)

@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
-use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, TransportLost};
+use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, SessionEvent, TransportLost, duplicate};
 
 use crate::ground::running_time::heard;
 use crate::membership::mailbox::{Collected, End, Mail};
@@ -156,7 +156,7 @@ impl Driver {
         if comes_back.is_some_and(|it| self.connection.mailbox.overtake(it.token)) {
             Dismissal::Close(OVERTAKEN)
         } else {
-            TransportLost::Superseded.dismissal()
+            Dismissal::Close(duplicate(self.connection.server.options().returns.duplicate_close))
         }
     }
 
@@ -192,7 +192,8 @@ impl Driver {
     }
 
     fn obey(&mut self, mail: Mail) {
-        let Mail { upgrade, end, predecessor_finished, callback_deadline, expires_at } = mail;
+        let Mail { upgrade, rooms, end, predecessor_finished, callback_deadline, expires_at } =
+            mail;
         if let Some(expires_at) = expires_at {
             self.session.handle_expiry(expires_at.into_std());
         }
@@ -205,7 +206,10 @@ impl Driver {
                 self.turn_away(displaced);
             }
         }
+        self.hear_of_rooms(rooms);
         if let Some(End { disconnect, deadline }) = end {
+            // Whoever has ended it may not be done with that, and `on_disconnect` finds it in none.
+            self.connection.server.leave_all(&self.connection);
             let Options { write_wait, drain_timeout, .. } = self.connection.server.options();
             let deadline = heard(deadline, *write_wait.max(drain_timeout));
             self.session.handle_end(disconnect, deadline.into_std());
@@ -219,6 +223,12 @@ impl Driver {
             self.session.handle_drain_limited(deadline.into_std());
         }
         self.settle();
+    }
+
+    pub(super) fn hear_of_rooms(&mut self, rooms: Vec<SessionEvent>) {
+        for event in rooms {
+            self.session.handle_room(event);
+        }
     }
 
     fn turn_away(&self, upgrade: Upgrade) {

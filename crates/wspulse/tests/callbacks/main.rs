@@ -9,6 +9,7 @@ mod order;
 mod order_under_flapping;
 mod panicking;
 mod panicking_streams;
+mod rooms;
 mod slow;
 mod spent_budgets;
 #[path = "../support/mod.rs"]

@@ -4,6 +4,7 @@ mod backpressure;
 mod bad_input;
 mod connections;
 mod connections_in_the_log;
+mod connections_per_user;
 mod ending_places;
 mod floods_of_undecodable_messages;
 mod inbound_rate;

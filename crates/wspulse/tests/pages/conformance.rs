@@ -3,7 +3,7 @@
 use crate::support::pages::{missing, page, tests_in};
 
 /// The sections, with the number of behaviours in each.
-const SECTIONS: [(&str, usize); 14] = [
+const SECTIONS: [(&str, usize); 15] = [
     ("W", 14),
     ("H", 16),
     ("S", 29),
@@ -17,6 +17,7 @@ const SECTIONS: [(&str, usize); 14] = [
     ("K", 8),
     ("KC", 11),
     ("KS", 13),
+    ("G", 13),
     ("D", 25),
 ];
 

@@ -6,6 +6,7 @@ mod fair_turns;
 mod history;
 mod large_rooms;
 mod memberships;
+mod named_rooms;
 mod presence;
 mod several_codecs;
 #[path = "../support/mod.rs"]

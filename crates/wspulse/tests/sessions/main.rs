@@ -11,6 +11,7 @@ mod late_first_handshakes;
 mod late_handshakes;
 mod races;
 mod reauthorize;
+mod replaced_close_codes;
 mod requests;
 mod restored;
 mod resumes;

@@ -11,10 +11,11 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use tokio::time::sleep;
 use wspulse::{
-    Admission, ConnectRequest, Connection, Frame, Outgoing, Rejection, RequestError, SendError,
-    Server,
+    Admission, ConnectRequest, Connection, Frame, Outgoing, Rejection, RequestError, Room,
+    SendError, Server,
 };
 
+use super::crowd::{self, Memberships, Whom, any_room, user_of};
 use super::hooks::{Counting, Totals};
 use super::journal::{Life, Said, Told, life};
 use super::moods::{Act, Manner, Mood};
@@ -86,6 +87,14 @@ impl App {
             .on_transport_restore(move |connection, _| {
                 Arc::clone(&restoring).call(connection, Some(Told::Restore))
             })
+            .on_join(|connection: Connection, room: Room| {
+                life(&connection).enter_shortly();
+                life(&connection).memberships.told_in(room.id());
+            })
+            .on_leave(|connection: Connection, room: Room| {
+                life(&connection).enter_shortly();
+                life(&connection).memberships.told_out(room.id());
+            })
             .on_disconnect(move |connection, end| {
                 let number = life(&connection).number;
                 leaving.trace.note(Who::Connection(number), end.to_string(), 0);
@@ -97,10 +106,11 @@ impl App {
 
     async fn admit(self: Arc<Self>, request: ConnectRequest) -> Result<Admission, Rejection> {
         let (room, id) = (request.query("room").unwrap(), request.query("id").unwrap());
-        let (is_odd, is_refused, manner) = {
+        let (is_odd, is_refused, manner, also_in) = {
             let mut rng = self.rng.lock().unwrap();
             let is_odd = rng.random_range(0..1_000) < self.plan.odd_admissions;
-            (is_odd, rng.random_bool(0.3), Manner::draw(&self.plan, &mut rng))
+            let also_in = rng.random_bool(0.3).then(|| any_room(&self.plan, &mut rng));
+            (is_odd, rng.random_bool(0.3), Manner::draw(&self.plan, &mut rng), also_in)
         };
         if is_odd && is_refused {
             return Err(Rejection::unauthorized());
@@ -109,7 +119,10 @@ impl App {
             finish(manner).await;
         }
         let number = self.admissions.fetch_add(1, Ordering::Relaxed);
-        Ok(Admission::room(&*room).id(&*id).data(Life::new(number)))
+        let (home, user) = (room.parse().unwrap(), user_of(&id));
+        let memberships = Memberships::new([home].into_iter().chain(also_in), user);
+        let admission = Admission::room(&*room).also_in(also_in.map(|room| room.to_string()));
+        Ok(admission.user(user.to_string()).id(&*id).data(Life::new(number, memberships)))
     }
 
     async fn call(self: Arc<Self>, connection: Connection, told: Option<Told>) {
@@ -136,11 +149,13 @@ impl App {
                     self.send(&other);
                 }
             }
-            Act::Broadcast => self.broadcast(server, connection.room_id(), None),
+            Act::Broadcast => self.broadcast(server, &home(connection), None),
             Act::BroadcastToOthers => {
-                self.broadcast(server, connection.room_id(), Some(connection));
+                self.broadcast(server, &home(connection), Some(connection));
             }
             Act::Ask(time) => self.ask(connection, time).await,
+            Act::Join(room) => crowd::join(connection, room),
+            Act::Leave(room) => crowd::leave(connection, room),
             Act::CloseItself => connection.close(),
             Act::Kick(id) => drop(server.kick(&id.to_string())),
             Act::List => {
@@ -185,14 +200,12 @@ impl App {
         self.trace.note(Who::Connection(life(connection).number), told, number);
     }
 
-    /// To a room's members, all or all but one.
-    pub(crate) fn broadcast(&self, server: &Server, room: &str, excluded: Option<&Connection>) {
-        let members = server.connections(room);
+    /// To all of these, or to all but one.
+    pub(crate) fn broadcast(&self, server: &Server, whom: &Whom, excluded: Option<&Connection>) {
+        let excluded = excluded.filter(|_| whom.can_exclude());
+        let members = whom.members(server);
         let (number, frame) = self.next_frame();
-        let result = match excluded {
-            Some(excluded) => server.broadcast_except(room, excluded, frame),
-            None => server.broadcast(room, frame),
-        };
+        let result = whom.broadcast(server, excluded, frame);
         if let Ok(fan_out) = result {
             self.offered.fetch_add(fan_out.reached, Ordering::Relaxed);
             for member in members.iter().filter(|member| excluded != Some(member)) {
@@ -214,6 +227,10 @@ impl App {
         };
         (number, outgoing)
     }
+}
+
+fn home(connection: &Connection) -> Whom {
+    Whom::Room(connection.room_id().parse().unwrap())
 }
 
 async fn finish(manner: Manner) {

@@ -33,6 +33,7 @@ pub(crate) fn request_id(payload: &[u8]) -> Option<&str> {
 /// A server that has closed holds nothing and takes nothing.
 pub(crate) fn check_closed(app: &App, server: &Server) {
     assert_eq!((server.connection_count(), server.room_count()), (0, 0));
+    assert_eq!(server.user_count(), 0);
     assert!(server.all_connections().is_empty());
     assert!(server.handshake(request_parts("/ws?room=0&id=0")).is_err());
     let frame = Frame::new("late");
@@ -56,6 +57,11 @@ pub(crate) async fn check_life(app: &App, seen: Vec<Seen>) {
     let connections = app.connections.lock().unwrap().clone();
     for connection in &connections {
         life(connection).check();
+        assert!(
+            app.plan.hangs > 0
+                || app.plan.slow_callbacks > 0
+                || life(connection).memberships.was_told_of_all()
+        );
         let transports = by_connection.remove(&life(connection).number);
         let mut transports = transports.expect("a client for each connection");
         transports.sort_by_key(|seen| seen.transport);

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use wspulse::{Connection, Disconnect};
 
+use super::crowd::Memberships;
+
 /// One call of a callback.
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
@@ -41,6 +43,7 @@ impl Told {
 pub(crate) struct Life {
     /// Its place among all admissions.
     pub(crate) number: usize,
+    pub(crate) memberships: Memberships,
     told: Mutex<Vec<Told>>,
     /// The numbers of the frames that were accepted for it.
     accepted: Mutex<Vec<usize>>,
@@ -56,9 +59,10 @@ pub(crate) fn life(connection: &Connection) -> &Life {
 }
 
 impl Life {
-    pub(crate) const fn new(number: usize) -> Self {
+    pub(crate) const fn new(number: usize, memberships: Memberships) -> Self {
         Self {
             number,
+            memberships,
             told: Mutex::new(Vec::new()),
             accepted: Mutex::new(Vec::new()),
             inside: AtomicBool::new(false),
@@ -72,6 +76,13 @@ impl Life {
         }
         self.told.lock().unwrap().push(told);
         Inside(self)
+    }
+
+    /// A callback that is over when it returns must not run beside another one.
+    pub(crate) fn enter_shortly(&self) {
+        if self.inside.load(Ordering::Relaxed) {
+            self.overlapped.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn accept(&self, frame: usize) {

@@ -9,6 +9,7 @@
 mod app;
 mod checks;
 mod client;
+mod crowd;
 mod hooks;
 mod journal;
 mod link;

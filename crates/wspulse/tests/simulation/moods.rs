@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
+use super::crowd::any_room;
 use super::plan::Plan;
 
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) enum Act {
     BroadcastToOthers,
     /// Asks the connection's own client, and waits so long.
     Ask(Duration),
+    Join(usize),
+    Leave(usize),
     CloseItself,
     Kick(usize),
     List,
@@ -67,6 +70,7 @@ impl Manner {
 impl Act {
     fn draw(plan: &Plan, rng: &mut SmallRng) -> Self {
         let other = rng.random_range(0..plan.ids);
+        let room = any_room(plan, rng);
         match rng.random_range(0..1_000) {
             0..300 => Self::Send,
             300..350 => Self::SendTo(other),
@@ -75,7 +79,9 @@ impl Act {
             370..375 => Self::CloseItself,
             375..380 => Self::Kick(other),
             380..390 => Self::List,
-            400..440 => Self::Ask(Duration::from_millis(other as u64 * 40)),
+            450..490 => Self::Ask(Duration::from_millis(other as u64 * 40)),
+            400..430 => Self::Join(room),
+            430..450 => Self::Leave(room),
             390..400 if plan.is_closed_by_callback => Self::CloseServer,
             _ => Self::Nothing,
         }

@@ -14,6 +14,7 @@ use wspulse::Server;
 use super::app::{App, closing_time_max};
 use super::checks::{check_closed, check_life};
 use super::client::{Break, Dialer, Order, Seen};
+use super::crowd::{self, Whom, any_room};
 use super::plan::{Character, Plan, Size};
 use super::trace::{Event, Trace, Who};
 
@@ -89,7 +90,8 @@ impl World {
         self.app.trace.note(Who::World, "step", kind);
         match kind {
             0..250 => self.dial(id, Duration::ZERO),
-            250..420 => self.order(|rng| Order::Say(rng.random_range(1..50))),
+            250..290 => self.change_rooms(id),
+            290..420 => self.order(|rng| Order::Say(rng.random_range(1..50))),
             420..440 => self.order(|rng| Order::Flood(rng.random_range(50..400))),
             440..470 => self.order(|_| Order::Misbehave),
             470..550 => self.order(|rng| Order::Break(draw_break(rng))),
@@ -126,12 +128,25 @@ impl World {
         }
     }
 
+    fn change_rooms(&mut self, id: usize) {
+        let Some(connection) = self.server.connection(&id.to_string()) else { return };
+        for _ in 0..self.rng.random_range(1..6) {
+            let room = any_room(&self.app.plan, &mut self.rng);
+            if self.rng.random_bool(0.6) {
+                crowd::join(&connection, room);
+            } else {
+                crowd::leave(&connection, room);
+            }
+        }
+        crowd::check(&self.server, &self.app.plan);
+    }
+
     fn broadcast(&mut self, id: usize) {
-        let room = self.rng.random_range(0..self.app.plan.rooms).to_string();
+        let whom = Whom::draw(&self.app.plan, &mut self.rng);
         let excluded = self.server.connection(&id.to_string());
         let excluded = excluded.filter(|_| self.rng.random_bool(0.3));
         for _ in 0..self.rng.random_range(1..10) {
-            self.app.broadcast(&self.server, &room, excluded.as_ref());
+            self.app.broadcast(&self.server, &whom, excluded.as_ref());
         }
     }
 

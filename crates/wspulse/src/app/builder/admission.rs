@@ -3,6 +3,8 @@
 use http::StatusCode;
 
 use super::ServerBuilder;
+use crate::settings::options::UserLimit;
+use crate::settings::options::admission::PerUser;
 
 impl ServerBuilder {
     /// How many connections there may be, suspended ones included. Default: no limit; at least 1.
@@ -39,6 +41,27 @@ impl ServerBuilder {
     /// proxy's address otherwise.
     pub const fn max_connections_per_addr(mut self, connections: usize) -> Self {
         self.options.admission.connections_per_addr_max = Some(connections);
+        self
+    }
+
+    /// How many connections one [user](crate::Admission::user) may have, suspended ones included,
+    /// and what happens to one more. Default: no limit; at least 1, at most 4,096. Connections of no
+    /// user are not counted.
+    ///
+    /// A client that comes back to its own session, or replaces one of its user, takes no further
+    /// place. As with [`max_connections`](Self::max_connections), those that have ended and are not
+    /// done yet have places of their own, four for each of these; beyond them a new connection is
+    /// answered 503 with `Retry-After`.
+    ///
+    /// ```
+    /// use wspulse::{CloseCode, ServerBuilder, UserLimit};
+    ///
+    /// fn at_most_five_tabs(builder: ServerBuilder) -> ServerBuilder {
+    ///     builder.max_connections_per_user(5, UserLimit::EndOldest(CloseCode::USER_LIMIT))
+    /// }
+    /// ```
+    pub const fn max_connections_per_user(mut self, connections: usize, limit: UserLimit) -> Self {
+        self.options.admission.per_user = Some(PerUser { connections_max: connections, limit });
         self
     }
 

@@ -5,6 +5,19 @@ use bytestring::ByteString;
 use super::ServerBuilder;
 
 impl ServerBuilder {
+    /// Whether a frame that is broadcast to a room says to which, for clients that are in several.
+    /// Default: `false`, so that it is the same frame as one that is sent directly, to the byte.
+    ///
+    /// With JSON it is a fourth member, `"room":"lobby"`, with MessagePack a fourth entry; other
+    /// codecs [may have a place for it](crate::codec::Codec::encode_in_room). Clients that do not know
+    /// of it ignore it, as those of the Go library do. Home rooms are named like any other, since a
+    /// frame is encoded once for all members. What goes to a user, to everybody, or to an audience of
+    /// several rooms and users names none.
+    pub const fn name_rooms(mut self, names: bool) -> Self {
+        self.options.names_rooms = names;
+        self
+    }
+
     /// Has the first frame on each transport tell its client whether it has a new session or its old
     /// one, and how many frames follow that were sent before. Default: `false`.
     ///

@@ -78,6 +78,10 @@ impl Audience {
     fn addressees(&self) -> Addressees {
         Addressees {
             groups: self.find(&self.included),
+            room: match &self.included[..] {
+                [(Kind::Room, room)] => Some(Arc::clone(room)),
+                [] | [(Kind::User, _)] | [_, _, ..] => None,
+            },
             excluded: self.find(&self.excluded),
             excluded_connections: self.excluded_connections.clone(),
         }

@@ -112,8 +112,10 @@ impl Server {
         excluded: Option<&Arc<ConnectionShared>>,
     ) -> Result<FanOut, BroadcastError> {
         let (frame, marks) = outgoing.into_parts();
+        let (frame, queueing) = self.queueing(frame, marks.as_deref())?;
+        let room = group.as_ref().filter(|group| group.kind() == Kind::Room);
+        let marks = self.named(marks, room.map(|room| room.name()));
         let marks = marks.as_deref();
-        let (frame, queueing) = self.queueing(frame, marks)?;
         let addressed = Addressed { excluded, queueing };
         let mut fan_out = FanOut::default();
         let (payload_bytes, pushed) = if self.codecs().are_several() {
@@ -144,8 +146,9 @@ impl Server {
         outgoing: Outgoing,
     ) -> Result<FanOut, BroadcastError> {
         let (frame, marks) = outgoing.into_parts();
+        let (frame, queueing) = self.queueing(frame, marks.as_deref())?;
+        let marks = self.named(marks, to.room.as_ref());
         let marks = marks.as_deref();
-        let (frame, queueing) = self.queueing(frame, marks)?;
         let (payload_bytes, pushed) =
             self.push_in_codecs(frame, marks, |frames| push_to_all(to, frames, queueing))?;
         let mut fan_out = FanOut::default();
@@ -153,6 +156,14 @@ impl Server {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
         }
         Ok(fan_out)
+    }
+
+    /// The marks of a frame that is of this room, if its clients are to be told.
+    fn named(&self, marks: Option<Box<Marks>>, room: Option<&Arc<str>>) -> Option<Box<Marks>> {
+        let Some(room) = room.filter(|_| self.options().names_rooms) else { return marks };
+        let mut marks = marks.unwrap_or_default();
+        marks.room = Some(Arc::clone(room));
+        Some(marks)
     }
 
     /// Makes all encodings before `push` gives anybody one, and returns how large they are.

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wspulse_core::protocol::ResumeOffer;
-use wspulse_core::{CloseFrame, Disconnect, OVERTAKEN};
+use wspulse_core::{CloseFrame, Disconnect, OVERTAKEN, duplicate};
 
 use super::Server;
 use crate::ground::address::AddressGroup;
@@ -212,7 +212,7 @@ impl Server {
     /// Has a transport go where it was registered.
     fn settle_registered(&self, registered: Registered, to_join: ToJoin<'_>) {
         match registered {
-            Registered::New { connection, predecessor, mut upgrade, replaced } => {
+            Registered::New { connection, predecessor, mut upgrade, made_way } => {
                 let waves = [to_join.home, to_join.user].map(|entrance| {
                     // Who has ended meanwhile is a member of nothing, and its task says so.
                     entrance.and_then(|entrance| entrance.join(&connection).ok().flatten())
@@ -220,8 +220,8 @@ impl Server {
                 for room in &to_join.also_in {
                     let _ = self.join(&connection, Kind::Room, room);
                 }
-                if let Some(replaced) = replaced {
-                    self.inner.registry.groups().leave_all(&replaced, &self.inner.meter);
+                if let Some(made_way) = made_way {
+                    self.inner.registry.groups().leave_all(&made_way, &self.inner.meter);
                 }
                 // The hooks hear of it before its callbacks run.
                 self.deliver_lifecycle();
@@ -275,6 +275,13 @@ impl Server {
         let was_member = group.is_some_and(|it| groups.leave(&it, connection, &self.inner.meter));
         self.deliver_lifecycle();
         was_member
+    }
+
+    /// Takes a connection that has ended out of its groups, as far as nobody else has.
+    pub(crate) fn leave_all(&self, connection: &ConnectionShared) {
+        let _pending = self.inner.tasks.token();
+        self.inner.registry.leave_all(connection, &self.inner.meter);
+        self.deliver_lifecycle();
     }
 
     /// The session whose token a client offers; if the application has admitted it under an id, the
@@ -337,7 +344,7 @@ impl Server {
         let close = if upgrade.comes_back.is_some() && connection.mailbox.overtake(0) {
             OVERTAKEN
         } else {
-            Disconnect::Duplicate.close_frame()
+            duplicate(self.options().returns.duplicate_close)
         };
         self.say_no(connection, upgrade, close);
     }

@@ -49,6 +49,9 @@ impl Refused {
             Self::TooManyFromAddress => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
             }
+            Self::TooManyOfUser => {
+                (StatusCode::TOO_MANY_REQUESTS, "too many connections of this user")
+            }
             Self::UnknownAddress => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the client's address is unknown")
             }

@@ -1,8 +1,10 @@
 //! Until when a connection may go on. Renewals and the expiry are decided here, under one lock.
 
 use tokio::time::Instant;
+use wspulse_core::SessionEvent;
 
 use super::{End, HasEnded, Inner, Mailbox};
+use crate::membership::Further;
 use crate::membership::shared::ConnectionState;
 
 impl Mailbox {
@@ -32,12 +34,16 @@ impl Mailbox {
     }
 
     /// As [`end`](Self::end), if the time has come: `None` also if it was renewed meanwhile.
-    pub(crate) fn end_expired(&self, end: End) -> Option<ConnectionState> {
+    pub(crate) fn end_expired(
+        &self,
+        end: End,
+        told: impl FnOnce(&Further) -> Vec<SessionEvent>,
+    ) -> Option<ConnectionState> {
         let mut inner = self.inner.lock();
         if inner.expires_at().is_none_or(|at| at > Instant::now()) {
             return None;
         }
-        self.post_end(&mut inner, end).ok()
+        self.post_end(&mut inner, end, told).ok()
     }
 }
 

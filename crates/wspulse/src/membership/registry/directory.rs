@@ -101,7 +101,7 @@ impl<T: Named> Directory<T> {
         }
     }
 
-    /// Of connections under the registry's lock, for them to be those of one instant.
+    /// In an order that is another in each process.
     pub(super) fn all(&self) -> Vec<Arc<T>> {
         self.shards
             .iter()
@@ -113,7 +113,7 @@ impl<T: Named> Directory<T> {
         self.shards.iter().map(|shard| shard.lock().iter().filter(|it| counts(it)).count()).sum()
     }
 
-    /// As [`all`](Self::all).
+    /// Of connections under the registry's lock, for it to be that of one instant.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }

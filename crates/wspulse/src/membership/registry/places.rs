@@ -49,12 +49,20 @@ impl Places {
         }
     }
 
-    /// Whether one more connection of this group, which replaces none, has a place.
-    pub(super) fn check(&self, group: Option<AddressGroup>) -> Result<(), Refused> {
-        if self.limits.connections_max.is_some_and(|max| self.taken.len() >= max) {
+    /// Whether one more connection of this group, which replaces none with its id, has a place; the
+    /// one of this task's key makes way for it, if one does.
+    pub(super) fn check(
+        &self,
+        group: Option<AddressGroup>,
+        makes_way: Option<u32>,
+    ) -> Result<(), Refused> {
+        let free = makes_way.and_then(|task_key| self.taken.get(&task_key));
+        let all = self.taken.len() - usize::from(free.is_some());
+        if self.limits.connections_max.is_some_and(|max| all >= max) {
             return Err(Refused::TooManyConnections);
         }
         let taken = group.and_then(|group| self.by_group.get(&group)).copied().unwrap_or(0);
+        let taken = taken.saturating_sub(usize::from(free.is_some_and(|free| free.group == group)));
         if self.limits.connections_per_addr_max.is_some_and(|max| taken >= max) {
             return Err(Refused::TooManyFromAddress);
         }
@@ -68,7 +76,7 @@ impl Places {
             return Ok(());
         }
         self.check_ending(group)?;
-        self.check(group)
+        self.check(group, None)
     }
 
     /// Whether few enough have ended and are not done yet for one more connection of this group.

@@ -1,5 +1,7 @@
 //! What a client may change when it comes back to its session.
 
+use wspulse_core::CloseCode;
+
 use super::DuplicatePolicy;
 
 /// What happens when a client comes back to its session with another room than the session has.
@@ -23,6 +25,8 @@ pub enum RoomChange {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReturnRules {
     pub(crate) duplicates: DuplicatePolicy,
+    /// What a client is told whose session or transport is replaced.
+    pub(crate) duplicate_close: CloseCode,
     pub(crate) room_changes: RoomChange,
     /// The application is asked about who comes to a connection.
     pub(crate) reauthorizes: bool,

@@ -14,6 +14,7 @@ use super::watch::{self, EventName, Watch};
 use super::{Driver, now};
 use crate::app::connection::Connection;
 use crate::app::handler::Outcome;
+use crate::app::room::Room;
 use crate::ground::BoxFuture;
 use crate::ground::panics::{self, Catching};
 use crate::ground::reentrancy::InCallback;
@@ -87,6 +88,16 @@ impl<'a> Turn<'a> {
                 let callback = callbacks.transport_restore.as_ref();
                 let called = self.call(callback, |call, own| call(own, restored));
                 (CallbackKind::TransportRestore, called)
+            }
+            SessionEvent::Joined(room) => {
+                let room = Room::new(self.connection.server.clone(), room);
+                let called = self.call(callbacks.join.as_ref(), |call, own| call(own, room));
+                (CallbackKind::Join, called)
+            }
+            SessionEvent::Left(room) => {
+                let room = Room::new(self.connection.server.clone(), room);
+                let called = self.call(callbacks.leave.as_ref(), |call, own| call(own, room));
+                (CallbackKind::Leave, called)
             }
             SessionEvent::Expiring => (
                 CallbackKind::Expiring,
@@ -195,6 +206,8 @@ impl<'a> Turn<'a> {
             | CallbackKind::Connect
             | CallbackKind::TransportDrop
             | CallbackKind::TransportRestore
+            | CallbackKind::Join
+            | CallbackKind::Leave
             | CallbackKind::Expiring
             | CallbackKind::Disconnect => {}
         }

@@ -68,6 +68,7 @@ impl Driver {
         let mail = self.connection.mailbox.collect().mail.map(|mail| *mail).unwrap_or_default();
         let Mail {
             upgrade: next_upgrade,
+            rooms,
             end,
             predecessor_finished,
             callback_deadline,
@@ -85,6 +86,7 @@ impl Driver {
         if callback_deadline.is_some() {
             self.callback_deadline = callback_deadline;
         }
+        self.hear_of_rooms(rooms);
         if let Some(end) = end {
             self.session.handle_end(end.disconnect, end.deadline.into_std());
         }
