@@ -34,6 +34,7 @@ pub(crate) fn all(report: &Report) -> Vec<Bar> {
         absolute("suspended-memory-10000", "total_mib", 64.0),
         absolute("reconnect-storm-10000", "ratio", 1.5),
         absolute("slow-consumers-1000", "p99_ratio", 1.1),
+        absolute("presence-1000", "frames_max", 40.0),
         Bar::growth(
             report,
             ("fanout-saturated-100", "fanout-saturated-10000"),

@@ -10,6 +10,7 @@ mod inbound;
 mod memory;
 mod moving;
 mod paced;
+mod presence;
 mod replay;
 mod requests;
 mod returning;
@@ -152,6 +153,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
     all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
     all.extend([catch_up::scenario(1000), drain::scenario(10_000)]);
+    all.push(presence::scenario(1000));
     all
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Subject {
 pub(crate) enum Mode {
     Echo,
     Room,
+    /// As `Room`, and the members of the first room are told who is there.
+    Presence,
     Count,
     Moving,
     Audience,
@@ -166,6 +168,7 @@ impl Subject {
         let mode = match mode {
             Mode::Echo => "echo",
             Mode::Room => "room",
+            Mode::Presence => "presence",
             Mode::Count => "count",
             Mode::Moving => "moving",
             Mode::Audience => "audience",

@@ -129,7 +129,12 @@ impl Limit {
             let message = &input[consumed..][payload.clone()];
             consumed += payload.end;
             match self.mode {
-                Mode::Echo | Mode::Room | Mode::Answer | Mode::Moving | Mode::Audience => {
+                Mode::Echo
+                | Mode::Room
+                | Mode::Presence
+                | Mode::Answer
+                | Mode::Moving
+                | Mode::Audience => {
                     text_frame(message, &mut wire);
                 }
                 Mode::Count => self.count(index, message, &mut wire),
@@ -138,13 +143,14 @@ impl Limit {
         match self.mode {
             Mode::Echo
             | Mode::Room
+            | Mode::Presence
             | Mode::Count
             | Mode::Answer
             | Mode::Moving
             | Mode::Audience
                 if wire.is_empty() => {}
             Mode::Echo | Mode::Count | Mode::Answer => self.write(index, &wire),
-            Mode::Room | Mode::Moving | Mode::Audience => {
+            Mode::Room | Mode::Presence | Mode::Moving | Mode::Audience => {
                 let room = self.peers[index].as_ref().map_or(0, |peer| peer.room);
                 for member in &self.members[room] {
                     if let Some(peer) = &mut self.peers[*member] {

@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
 use wspulse::router::{Json, Router};
 use wspulse::{
-    Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, Server,
+    Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, RoomOptions,
+    Server, ServerBuilder,
 };
 
 use super::{DRAIN_WINDOW, MetricsChoice, announce, listen};
@@ -84,8 +85,10 @@ fn server(
             // A benchmark that overruns its own send buffer has no figure to give.
             connection.send(frame).expect("echoes fit into the send buffer");
         }),
-        Mode::Room => builder.on_message(|connection: Connection, frame| {
-            connection.room().broadcast(frame).expect("the server is open");
+        Mode::Room => with_broadcasts(builder),
+        Mode::Presence => with_broadcasts(builder).room_options(|room| match room {
+            "room0" => RoomOptions::new().tell_presence(),
+            _ => RoomOptions::new(),
         }),
         Mode::Count => {
             builder.on_message(|connection: Connection, frame| count(&connection, &frame))
@@ -109,7 +112,7 @@ fn server(
         (CodecChoice::Raw, Mode::Count) => builder.codec(Counting),
         (
             CodecChoice::Raw,
-            Mode::Echo | Mode::Room | Mode::Moving | Mode::Audience | Mode::Answer,
+            Mode::Echo | Mode::Room | Mode::Presence | Mode::Moving | Mode::Audience | Mode::Answer,
         ) => builder.codec(Verbatim),
     };
     let builder = match delivery {
@@ -121,6 +124,12 @@ fn server(
         DeliveryChoice::ExactlyOnce => builder.delivery(Delivery::ExactlyOnce),
     };
     Ok(metrics.add_to(builder)?.build()?)
+}
+
+fn with_broadcasts(builder: ServerBuilder) -> ServerBuilder {
+    builder.on_message(|connection: Connection, frame| {
+        connection.room().broadcast(frame).expect("the server is open");
+    })
 }
 
 fn count(connection: &Connection, frame: &Frame) {

@@ -35,7 +35,7 @@ enum Told<'a> {
 }
 
 impl Room {
-    /// Who is in the room, as it was told last: up to 50 ms ago. [Changes](PresenceChanges) with a
+    /// Who is in the room, as it was told last: up to 50 ms ago. [Changes](crate::PresenceChanges) with a
     /// higher sequence come on top of it.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ impl Server {
     /// Closes the server: takes no more clients (they get 503), ends every connection with close
     /// code 1001, and waits until what was accepted is written, the clients have answered and all
     /// callbacks have returned. What is not done within the
-    /// [drain timeout](ServerBuilder::drain_timeout) is given up. When it returns, no task of this
+    /// [drain timeout](crate::ServerBuilder::drain_timeout) is given up. When it returns, no task of this
     /// server is left. Every caller waits for the same end.
     ///
     /// Each `on_disconnect` may take one drain timeout from its start, whatever was given up before
