@@ -205,6 +205,7 @@ impl CallbackQueue {
         is_free
     }
 
+    #[inline]
     pub(crate) fn finished(&mut self) {
         self.phase = match self.phase {
             Phase::Running | Phase::RunningMessage => Phase::Ready,
@@ -214,10 +215,13 @@ impl CallbackQueue {
                 self.phase
             }
         };
-        self.pass_taken();
+        if !self.waiting.is_empty() {
+            self.pass_taken();
+        }
     }
 
     /// The turn has come of messages for which nothing is called.
+    #[cold]
     fn pass_taken(&mut self) {
         while let Some(Waiting::Taken) = self.waiting.front() {
             self.waiting.pop_front();

@@ -268,6 +268,7 @@ impl Session {
     }
 
     /// The callback that [`Action::Call`] started has returned.
+    #[inline]
     pub fn handle_callback_finished(&mut self, now: Instant) {
         let was_paused = !self.has_room();
         self.callbacks.finished();

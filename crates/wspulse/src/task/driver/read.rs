@@ -261,9 +261,9 @@ impl Inbound<'_> {
     #[inline]
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
         let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
-        let room = self.turn.connection.room();
         let payload_bytes = message.as_bytes().len();
         server.metrics().record(|hooks| {
+            let room = self.turn.connection.room();
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
         });
         if server.requests().look_closer() {

@@ -295,9 +295,9 @@ fn record_sent(
     waiting: usize,
 ) {
     let ConnectionShared { server, id, .. } = connection;
-    let room = connection.room();
     let capacity = server.options().send_buffer_frames;
     server.metrics().record(|hooks| {
+        let room = connection.room();
         let sent = MessagesSent { room, id, messages, payload_bytes, waiting, capacity };
         hooks.messages_sent(&sent);
     });
