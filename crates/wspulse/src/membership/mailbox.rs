@@ -214,11 +214,11 @@ impl Mailbox {
     /// Ends the connection, unless it has ended already, and returns what it was before. To be
     /// called under the locks of the registry and of the id's shard, so that a connection that has
     /// ended is never found. It leaves its rooms with that; those of which the task is to hear are
-    /// `told`.
+    /// `told`, in the same moment: whoever sees that it has ended may take it out of them.
     pub(crate) fn end(
         &self,
         end: End,
-        told: impl FnOnce(&Further) -> Vec<SessionEvent>,
+        told: impl FnOnce(ConnectionState, &Further) -> Vec<SessionEvent>,
     ) -> Result<ConnectionState, HasEnded> {
         self.post_end(&mut self.inner.lock(), end, told)
     }
@@ -227,7 +227,7 @@ impl Mailbox {
         &self,
         inner: &mut Inner,
         end: End,
-        told: impl FnOnce(&Further) -> Vec<SessionEvent>,
+        told: impl FnOnce(ConnectionState, &Further) -> Vec<SessionEvent>,
     ) -> Result<ConnectionState, HasEnded> {
         let before = inner.state;
         if before == ConnectionState::Closed {
@@ -237,7 +237,7 @@ impl Mailbox {
         if !end.disconnect.delivers_received() {
             self.discards_received.store(true, Ordering::Relaxed);
         }
-        let left = told(&inner.memberships);
+        let left = told(before, &inner.memberships);
         inner.post(|mail| {
             for event in left {
                 mail.add_room(event);

@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wspulse_core::SessionEvent;
+use wspulse_core::{DisconnectReason, SessionEvent};
 
 use super::group::{Group, Kind};
 use crate::ground::sync::AtomicU32;
 use crate::membership::mailbox::{End, HasEnded};
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
+use crate::observe::meter::LifecycleEvent;
 
 /// A connection's memberships beside its home room, in its mailbox. They change under the lock of
 /// their group and then under that of the mailbox, where its end is decided: who has ended joins
@@ -145,16 +146,33 @@ impl ConnectionShared {
     }
 
     /// Ends it, unless it has ended already. It is in its groups until it is taken out of them.
-    pub(crate) fn end(&self, end: End) -> Result<ConnectionState, HasEnded> {
-        self.mailbox.end(end, |further| self.told_at_end(further))
+    pub(crate) fn end(&self, end: End) -> Result<(), HasEnded> {
+        let reason = end.disconnect.reason();
+        self.mailbox.end(end, |before, further| self.tell_end(before, reason, further)).map(drop)
     }
 
     /// As [`end`](Self::end), if it has expired and was not renewed.
-    pub(crate) fn end_expired(&self, end: End) -> Result<ConnectionState, HasEnded> {
-        self.mailbox.end_expired(end, |further| self.told_at_end(further)).ok_or(HasEnded)
+    pub(crate) fn end_expired(&self, end: End) -> Result<(), HasEnded> {
+        let reason = end.disconnect.reason();
+        let told = |before, further: &_| self.tell_end(before, reason, further);
+        self.mailbox.end_expired(end, told).map(drop).ok_or(HasEnded)
     }
 
-    fn told_at_end(&self, further: &Further) -> Vec<SessionEvent> {
+    /// Notes for the hooks that it has ended, before anybody may find its rooms without it, and says
+    /// what the application is told.
+    fn tell_end(
+        &self,
+        before: ConnectionState,
+        reason: DisconnectReason,
+        further: &Further,
+    ) -> Vec<SessionEvent> {
+        self.server.metrics().note(|| LifecycleEvent::Closed {
+            room: self.room_name(),
+            id: Arc::clone(&self.id),
+            duration: self.age(),
+            reason,
+            was_suspended: before == ConnectionState::Suspended,
+        });
         let home = self.home.iter().filter(|_| self.home_slot.get().is_some());
         let rooms = further.rooms().chain(home);
         rooms.filter_map(|room| self.told_of(room, SessionEvent::Left)).collect()

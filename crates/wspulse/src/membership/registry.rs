@@ -16,7 +16,7 @@ use std::sync::Arc;
 use slab::Slab;
 use tokio::time::Instant;
 use wspulse_core::session::Predecessor;
-use wspulse_core::{CloseCode, CloseFrame, Disconnect, DisconnectReason};
+use wspulse_core::{CloseCode, CloseFrame, Disconnect};
 
 use crate::ground::address::AddressGroup;
 use crate::ground::sync::Mutex;
@@ -164,8 +164,8 @@ impl Registry {
         // The id leads to the old one until it ends, and to the new one from then on.
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
         let ended = self.connections.put(&connection, |old| old.end(end));
-        if let (Some(old), Some(Ok(before))) = (&replaced, ended) {
-            Self::settle_end(inner, old, before, Disconnect::Duplicate.reason(), meter);
+        if let (Some(old), Some(Ok(()))) = (&replaced, ended) {
+            Self::settle_end(inner, old);
         }
         let predecessor = match inner.ending.get(id) {
             Some(ending) => ending.last.mailbox.succeed(&connection),
@@ -176,7 +176,6 @@ impl Registry {
                 inner,
                 task_key,
                 End { disconnect: user_limit(code), deadline: end_deadline },
-                meter,
             )
         });
         // It joins the room once this lock is free.
@@ -204,12 +203,11 @@ impl Registry {
         if rule == EndRule::UnlessAttaching && connection.mailbox.has_upgrade() {
             return Ok(());
         }
-        let reason = end.disconnect.reason();
-        let before = self.connections.take_out(connection, || match rule {
+        self.connections.take_out(connection, || match rule {
             EndRule::Always | EndRule::UnlessAttaching => connection.end(end),
             EndRule::UnlessRenewed => connection.end_expired(end),
         })?;
-        Self::settle_end(&mut inner, connection, before, reason, meter);
+        Self::settle_end(&mut inner, connection);
         drop(inner);
         self.groups.leave_all(connection, meter);
         Ok(())
@@ -242,10 +240,7 @@ impl Registry {
         // fault would show twice.
         for (_, connection) in &inner.tasks {
             let end = End { disconnect: Disconnect::ServerClosed, deadline };
-            if let Ok(before) = connection.end(end) {
-                let reason = Disconnect::ServerClosed.reason();
-                meter.note(|| closed(connection, before, reason));
-            }
+            let _ = connection.end(end);
             connection.mailbox.limit_callbacks(deadline);
         }
         let all: Vec<_> =
@@ -303,29 +298,16 @@ impl Registry {
     }
 
     /// Ends a user's oldest connection, for one more.
-    fn end_oldest(
-        &self,
-        inner: &mut Inner,
-        task_key: u32,
-        end: End,
-        meter: &Meter,
-    ) -> Arc<ConnectionShared> {
+    fn end_oldest(&self, inner: &mut Inner, task_key: u32, end: End) -> Arc<ConnectionShared> {
         let oldest = Arc::clone(&inner.tasks[task_key as usize]);
-        let reason = end.disconnect.reason();
-        if let Ok(before) = self.connections.take_out(&oldest, || oldest.end(end)) {
-            Self::settle_end(inner, &oldest, before, reason, meter);
+        if self.connections.take_out(&oldest, || oldest.end(end)).is_ok() {
+            Self::settle_end(inner, &oldest);
         }
         oldest
     }
 
-    /// Settles what is left of a connection that has just ended, and led somewhere `before`.
-    fn settle_end(
-        inner: &mut Inner,
-        connection: &Arc<ConnectionShared>,
-        before: ConnectionState,
-        reason: DisconnectReason,
-        meter: &Meter,
-    ) {
+    /// Settles what is left of a connection that has just ended.
+    fn settle_end(inner: &mut Inner, connection: &Arc<ConnectionShared>) {
         inner.places.free(connection.task_key);
         inner.users.free(connection.user_id(), connection.task_key);
         let last = Arc::clone(connection);
@@ -338,7 +320,6 @@ impl Registry {
                 entry.insert(Ending { last, tasks: 1 });
             }
         }
-        meter.note(|| closed(connection, before, reason));
     }
 }
 
@@ -349,19 +330,5 @@ fn user_limit(code: CloseCode) -> Disconnect {
 impl Named for ConnectionShared {
     fn name(&self) -> &Arc<str> {
         &self.id
-    }
-}
-
-fn closed(
-    connection: &ConnectionShared,
-    before: ConnectionState,
-    reason: DisconnectReason,
-) -> LifecycleEvent {
-    LifecycleEvent::Closed {
-        room: connection.room_name(),
-        id: Arc::clone(&connection.id),
-        duration: connection.age(),
-        reason,
-        was_suspended: before == ConnectionState::Suspended,
     }
 }

@@ -37,7 +37,7 @@ impl Mailbox {
     pub(crate) fn end_expired(
         &self,
         end: End,
-        told: impl FnOnce(&Further) -> Vec<SessionEvent>,
+        told: impl FnOnce(ConnectionState, &Further) -> Vec<SessionEvent>,
     ) -> Option<ConnectionState> {
         let mut inner = self.inner.lock();
         if inner.expires_at().is_none_or(|at| at > Instant::now()) {
