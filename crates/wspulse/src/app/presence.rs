@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::app::connection::Connection;
 use crate::app::room::Room;
 use crate::app::server::{FanOut, Server};
+use crate::ground::panics;
 use crate::ground::reentrancy::InCallback;
-use crate::ground::{panics, sync};
 use crate::membership::presence::person::{Meta, Person, PresenceSnapshot};
 use crate::membership::presence::{Folded, Lacking, NotSet, Telling};
 use crate::membership::{Group, Kind};
@@ -103,8 +103,9 @@ impl Server {
     pub(crate) fn fold_presence(&self) {
         if self.folding().begin() {
             let folder = Folder { server: self.clone(), runtimes: None, is_over: false };
-            // On a thread without a runtime it is dropped, and goes to one that has connections.
-            if sync::has_runtime() {
+            // Elsewhere it is dropped, and goes to a runtime that has connections: nobody may drive
+            // the current one for long.
+            if self.runtimes().has_current() {
                 self.spawn_stealable(folder.run());
             }
         }
@@ -238,7 +239,8 @@ impl Drop for Folder {
             return;
         }
         let server = self.server.clone();
-        let mut runtimes = self.runtimes.take().unwrap_or_else(|| server.runtimes().known());
+        let mut runtimes =
+            self.runtimes.take().unwrap_or_else(|| server.runtimes().known_or_current());
         let Some(runtime) = runtimes.pop() else {
             server.folding().abandon();
             return;

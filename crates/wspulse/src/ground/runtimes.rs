@@ -36,6 +36,23 @@ impl Runtimes {
         known.push(current);
     }
 
+    /// Whether connections have come on the current one. Another one may be one that nobody drives,
+    /// but now and then.
+    pub(crate) fn has_current(&self) -> bool {
+        if cfg!(all(test, shuttle)) {
+            return true;
+        }
+        let Ok(current) = Handle::try_current() else { return false };
+        self.0.lock().iter().any(|known| known.id() == current.id())
+    }
+
+    /// The known ones, the newest last; the current one before them, for want of any.
+    pub(crate) fn known_or_current(&self) -> Vec<Handle> {
+        let mut runtimes: Vec<_> = Handle::try_current().into_iter().collect();
+        runtimes.extend(self.known());
+        runtimes
+    }
+
     pub(crate) fn known(&self) -> Vec<Handle> {
         self.0.lock().clone()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::group::{Group, Pushed, Queueing};
 use crate::membership::shared::ConnectionShared;
-use crate::settings::codecs::CodecSet;
+use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::representations::Representations;
 
 /// The groups and connections of an audience, found.
@@ -46,6 +46,13 @@ pub(crate) fn push_to_all(
         needed = needed.union(inner.expected());
         let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, *place));
         needed = addressed.fold(needed, |needed, member| needed.with(member.mailbox.codec()));
+    }
+    // With one codec a history keeps the encoding alone, also of what nobody there gets.
+    if needed.is_empty()
+        && frames.source().is_none()
+        && locked.iter_mut().any(|(_, inner)| inner.live_history().is_some())
+    {
+        needed = needed.with(CodecId::DEFAULT);
     }
     let missing = needed.without(frames.made());
     if !missing.is_empty() {

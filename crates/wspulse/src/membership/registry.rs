@@ -11,6 +11,7 @@ mod speaks;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ptr;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -66,7 +67,8 @@ struct Inner {
 /// The connections of one id that have ended and still flush or run callbacks.
 struct Ending {
     /// Its callbacks come before those of the next connection with that id.
-    last: Arc<ConnectionShared>,
+    /// `None` once its task has returned: they are over, and nobody goes with the registry's lock held.
+    last: Option<Arc<ConnectionShared>>,
     tasks: usize,
 }
 
@@ -167,8 +169,8 @@ impl Registry {
         if let (Some(old), Some(Ok(()))) = (&replaced, ended) {
             Self::settle_end(inner, old);
         }
-        let predecessor = match inner.ending.get(id) {
-            Some(ending) => ending.last.mailbox.succeed(&connection),
+        let predecessor = match inner.ending.get(id).and_then(|ending| ending.last.as_ref()) {
+            Some(last) => last.mailbox.succeed(&connection),
             None => Predecessor::None,
         };
         let oldest = oldest.map(|(task_key, code)| {
@@ -259,7 +261,9 @@ impl Registry {
         inner.places.forget(connection.task_key);
         inner.users.forget(connection.user_id());
         if let Entry::Occupied(mut entry) = inner.ending.entry(Arc::clone(&connection.id)) {
-            entry.get_mut().tasks -= 1;
+            let ending = entry.get_mut();
+            ending.tasks -= 1;
+            ending.last.take_if(|last| ptr::eq(Arc::as_ptr(last), connection));
             if entry.get().tasks == 0 {
                 entry.remove();
             }
@@ -310,7 +314,7 @@ impl Registry {
     fn settle_end(inner: &mut Inner, connection: &Arc<ConnectionShared>) {
         inner.places.free(connection.task_key);
         inner.users.free(connection.user_id(), connection.task_key);
-        let last = Arc::clone(connection);
+        let last = Some(Arc::clone(connection));
         match inner.ending.entry(Arc::clone(&connection.id)) {
             Entry::Occupied(mut entry) => {
                 let tasks = entry.get().tasks + 1;

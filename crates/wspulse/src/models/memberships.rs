@@ -202,3 +202,29 @@ fn who_is_told_of_its_end_is_in_no_room() {
         assert!(place("bob closed: kick") < place("home destroyed"), "{told:?}");
     });
 }
+
+/// Whose end is told to everybody, as applications do it.
+struct Farewell(Server);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.broadcast_all(frame("gone"));
+    }
+}
+
+#[test]
+fn the_data_of_who_has_ended_may_broadcast_to_all_when_they_are_dropped() {
+    explore(|| {
+        let server = server(|builder| builder);
+        let admission = Admission::room("room").id("ann").data(Farewell(server.clone()));
+        let client = admit(&server, admission).expect("the server is open");
+        let speaker = {
+            let server = server.clone();
+            thread::spawn(move || drop(server.broadcast_all(frame("a1"))))
+        };
+        server.kick("ann").expect("it is there");
+        client.wait_for_end();
+        speaker.join().expect("no panic");
+        close(&server);
+    });
+}

@@ -112,3 +112,22 @@ fn a_member_that_ends_while_its_server_closes_is_no_ghost() {
         assert!(!server.folding().is_busy());
     });
 }
+
+#[test]
+fn a_room_that_begins_anew_while_somebody_enters_it_keeps_who_is_there() {
+    explore(|| {
+        let server = server(|builder| hearing(builder).0);
+        let ann = join(&server, "room", "ann").expect("the server is open");
+        let leaver = {
+            let server = server.clone();
+            thread::spawn(move || connection(&server, "ann").leave("room"))
+        };
+        let bob = join(&server, "room", "bob").expect("the server is open");
+        leaver.join().expect("no panic");
+        server.room("room").presence().expect("the rule says so");
+        fold(&server);
+        close(&server);
+        ann.wait_for_end();
+        bob.wait_for_end();
+    });
+}

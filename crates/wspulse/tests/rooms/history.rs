@@ -240,3 +240,12 @@ async fn what_the_only_member_says_to_the_others_is_kept_for_who_comes() {
     let (mut bob, _) = Member::join(&server, MSGPACK, "bob").await;
     assert_eq!(bob.heard().await, ("n".to_owned(), json!(1)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_audience_was_told_without_the_only_member_is_kept() {
+    let mut stage = Stage::new(keeping(3));
+    let (_ann, connection) = stage.join("ann").await;
+    stage.server.to(["lobby"]).except(&connection).broadcast(numbered(1)).unwrap();
+    let (mut bob, _) = stage.join("bob").await;
+    assert_eq!(numbers(&mut bob, 1).await, [1]);
+}

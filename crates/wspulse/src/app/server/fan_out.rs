@@ -97,8 +97,11 @@ impl Server {
         let marks = marks.as_deref();
         let (frame, queueing) = self.queueing(frame, marks)?;
         let (payload_bytes, pushed) = self.push_in_codecs(frame, marks, |frames| {
+            // It goes after the lock: with the last of a connection goes the application's data.
+            let all;
             let _one_order = self.inner.everybody.lock();
-            push_to_each(&self.inner.registry.all(), frames, queueing)
+            all = self.inner.registry.all();
+            push_to_each(&all, frames, queueing)
         })?;
         let mut fan_out = FanOut::default();
         self.account((GroupKind::Everybody, ""), payload_bytes, pushed, &mut fan_out);

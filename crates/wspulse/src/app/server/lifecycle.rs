@@ -97,7 +97,10 @@ impl Server {
         }
     }
 
-    fn tell_of_too_many_rooms(&self, rooms: usize) {
+    fn check_rooms(&self, rooms: usize) -> Result<(), Refused> {
+        if rooms <= self.options().rooms_max {
+            return Ok(());
+        }
         if let Some(not_logged) = self.inner.too_many_rooms.lock().due() {
             let rooms_max = self.options().rooms_max;
             tracing::error!(
@@ -108,6 +111,7 @@ impl Server {
                  max_rooms_per_connection allows"
             );
         }
+        Err(Refused::TooManyRooms)
     }
 
     /// A line in a while, since clients can cause it at will where they name their room themselves.
@@ -138,11 +142,7 @@ impl Server {
         let options = self.options();
         let Admission { room, also_in, user, id, data, protocol: _, expires_at } = admission;
         upgrade.expires_at = to_come(expires_at)?;
-        let rooms = also_in.len() + usize::from(room.is_some());
-        if rooms > options.rooms_max {
-            self.tell_of_too_many_rooms(rooms);
-            return Err(Refused::TooManyRooms);
-        }
+        self.check_rooms(also_in.len() + usize::from(room.is_some()))?;
         if self.callbacks().transport_restore.is_some() {
             upgrade.asked =
                 Some(Asked { room: room.clone().unwrap_or_default(), data: data.clone() });
@@ -160,6 +160,8 @@ impl Server {
                 let offered = resume.and_then(|offer| self.find_offered(&offer, id.as_deref()));
                 if let Some((session, _, Token::Worthless)) = &offered {
                     self.turn_away_outdated(session, upgrade);
+                    drop((home, user));
+                    self.deliver_lifecycle();
                     return Ok(());
                 }
                 // What a session holds is encoded, and would be read by another codec.
@@ -260,8 +262,9 @@ impl Server {
         let joined =
             self.inner.registry.groups().enter(kind, name, &self.inner.meter).join(connection);
         self.deliver_lifecycle();
-        // On a thread without a runtime they are dropped, and broadcasts wake the members.
-        if let Some(waves) = joined?.filter(|_| sync::has_runtime()) {
+        // Elsewhere they are dropped, and broadcasts wake the members: nobody may drive the current
+        // runtime for long.
+        if let Some(waves) = joined?.filter(|_| self.inner.runtimes.has_current()) {
             self.spawn_stealable(waves.run());
         }
         Ok(())

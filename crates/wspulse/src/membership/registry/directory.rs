@@ -54,19 +54,22 @@ impl<T: Named> Directory<T> {
         }
     }
 
-    /// What has this name, made if there is nothing; it is visited in the same moment.
+    /// What has this name, made if there is nothing and `make` can; it is visited in the same moment.
     pub(super) fn visit_or_insert(
         &self,
         name: &str,
-        make: impl FnOnce() -> Arc<T>,
+        make: impl FnOnce() -> Option<Arc<T>>,
         visit: impl FnOnce(&T),
-    ) -> Arc<T> {
+    ) -> Option<Arc<T>> {
         let hash = self.hash(name);
         let mut shard = self.shard(hash).lock();
         let entry = shard.entry(hash, |it| **it.name() == *name, |it| self.hash(it.name()));
-        let named = Arc::clone(entry.or_insert_with(make).get());
+        let named = match entry {
+            Entry::Occupied(entry) => Arc::clone(entry.get()),
+            Entry::Vacant(entry) => Arc::clone(entry.insert(make()?).get()),
+        };
         visit(&named);
-        named
+        Some(named)
     }
 
     /// Removes this one, if it is there and `decide`, in the same moment, says so.

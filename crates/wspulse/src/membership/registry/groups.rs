@@ -62,25 +62,21 @@ impl Groups {
     /// The group of this name, which is made if there is none. Events may be noted when what is
     /// returned is dropped: they are to be delivered after that.
     pub(crate) fn enter<'a>(&'a self, kind: Kind, name: &str, meter: &'a Meter) -> Entrance<'a> {
-        // Before the shard's lock, as the application says it.
-        let options = self.options_of_new(kind, name);
-        let group = self.of(kind).visit_or_insert(
-            name,
-            || Arc::new(Group::new(kind, name, self.outfit.extras(options))),
-            |group| {
-                group.listing.entering.fetch_add(1, Ordering::Relaxed);
-            },
-        );
-        Entrance { groups: self, meter, group }
-    }
-
-    /// What a room of this name has if it begins now.
-    fn options_of_new(&self, kind: Kind, name: &str) -> RoomOptions {
-        match kind {
-            Kind::Room if self.outfit.has_rule() && self.find(kind, name).is_none() => {
-                self.outfit.options(name)
+        let asks_application = kind == Kind::Room && self.outfit.has_rule();
+        let mut options = (!asks_application).then(RoomOptions::new);
+        loop {
+            let group = self.of(kind).visit_or_insert(
+                name,
+                || Some(Arc::new(Group::new(kind, name, self.outfit.extras(options?)))),
+                |group| {
+                    group.listing.entering.fetch_add(1, Ordering::Relaxed);
+                },
+            );
+            if let Some(group) = group {
+                return Entrance { groups: self, meter, group };
             }
-            Kind::Room | Kind::User => RoomOptions::new(),
+            // Not under the shard's lock, as the application says it.
+            options = Some(self.outfit.options(name));
         }
     }
 
