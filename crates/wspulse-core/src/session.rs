@@ -116,6 +116,7 @@ impl Session {
         self.enter(State::Connected(Link { heartbeat, writing: Writing::Flowing }));
         self.begin_asking(resumed.replayed);
         self.forget_client_asked();
+        self.check_awaited();
     }
 
     /// The transport that was being upgraded did not come about. That takes back no more than it
@@ -283,12 +284,12 @@ impl Session {
         self.answer_if_due();
         if was_paused {
             self.forget_awaited();
-            self.resume_reading(now);
+            self.resume_behind_callbacks(now);
         }
     }
 
     /// While reading was paused nothing could be heard: the peer gets its whole time again.
-    fn resume_reading(&mut self, now: Instant) {
+    pub(super) fn resume_reading(&mut self, now: Instant) {
         self.renew_question(now);
         if let State::Connected(link) = &mut self.state {
             link.heartbeat.handle_activity(now);

@@ -27,6 +27,8 @@ mod actions;
 mod arrival;
 #[path = "../../../crates/wspulse-core/tests/session_model/asking.rs"]
 mod asking;
+#[path = "../../../crates/wspulse-core/tests/session_model/awaited.rs"]
+mod awaited;
 #[path = "../../../crates/wspulse-core/tests/session_model/client.rs"]
 mod client;
 #[path = "../../../crates/wspulse-core/tests/session_model/coverage.rs"]

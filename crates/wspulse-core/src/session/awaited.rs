@@ -45,7 +45,7 @@ impl Session {
         awaited.phase = Phase::Reading;
         self.check_awaited();
         if was_paused && self.has_room() {
-            self.resume_reading(now);
+            self.resume_behind_callbacks(now);
         }
     }
 
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// What is awaited cannot be heard if too much is in front of it.
-    fn check_awaited(&mut self) {
+    pub(super) fn check_awaited(&mut self) {
         if self.is_awaiting() && !self.has_room() {
             if let Some(awaited) = self.awaited_mut() {
                 awaited.phase = Phase::Over;

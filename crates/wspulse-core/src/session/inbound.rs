@@ -106,15 +106,17 @@ impl Session {
         }
     }
 
-    /// When the message that has begun must be complete.
+    /// When the message that has begun must be complete. There is no such time while nothing is
+    /// read: its rest may have come already.
     pub(super) fn message_deadline(&self) -> Option<Instant> {
-        self.inbound.as_ref()?.message_deadline()
+        let watch = self.inbound.as_ref()?;
+        watch.message_deadline.filter(|_| !watch.is_paused() && self.has_room())
     }
 
     /// When reading goes on, or else when the message that has begun must be complete.
     pub(super) fn inbound_timeout(&self) -> Option<Instant> {
         let watch = self.inbound.as_ref()?;
-        watch.pause_ends_at().or(watch.message_deadline())
+        watch.pause_ends_at().or_else(|| self.message_deadline())
     }
 
     pub(super) fn is_rate_paused(&self) -> bool {
@@ -126,6 +128,16 @@ impl Session {
         if self.inbound.as_mut().is_some_and(|watch| watch.end_pause(now)) {
             self.resume_reading(now);
         }
+    }
+
+    /// Fewer messages wait for their callback again: a message that was read in part has its whole
+    /// time once more.
+    pub(super) fn resume_behind_callbacks(&mut self, now: Instant) {
+        let deadline = after(now, self.config.message_timeout);
+        if let Some(watch) = &mut self.inbound {
+            watch.renew_message(deadline);
+        }
+        self.resume_reading(now);
     }
 
     fn watch_message(&mut self, progress: Progress, now: Instant) {
@@ -203,10 +215,11 @@ impl InboundWatch {
         self.message_deadline = None;
     }
 
-    /// When the message that has begun must be complete. There is no such time while reading is
-    /// paused: its rest may have come already.
-    pub(super) const fn message_deadline(&self) -> Option<Instant> {
-        if self.is_paused() { None } else { self.message_deadline }
+    /// Reading goes on after a time that nobody has measured.
+    pub(super) const fn renew_message(&mut self, deadline: Instant) {
+        if self.message_deadline.is_some() {
+            self.message_deadline = Some(deadline);
+        }
     }
 
     /// Nothing could be read for the time that was missed, nor perhaps for one ping interval before

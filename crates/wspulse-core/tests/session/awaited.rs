@@ -1,7 +1,7 @@
 //! What a session reads while a callback awaits what its own client must say.
 
-use wspulse_core::session::Action;
-use wspulse_core::websocket::Flow;
+use wspulse_core::session::{Action, SessionConfig};
+use wspulse_core::websocket::{Flow, Progress};
 use wspulse_core::{Frame, TransportLost};
 
 use crate::rig::{MOMENT, PONG, Rig, config, just_before};
@@ -9,7 +9,11 @@ use crate::rig::{MOMENT, PONG, Rig, config, just_before};
 impl Rig {
     /// Connected, a callback runs, and as many messages wait as may: three.
     fn full() -> Self {
-        let mut rig = Self::connected();
+        Self::full_with(config())
+    }
+
+    fn full_with(config: SessionConfig) -> Self {
+        let mut rig = Self::connected_with(config);
         for _ in 0..4 {
             rig.take(Frame::new("a"));
         }
@@ -108,12 +112,48 @@ fn a_peer_that_is_read_again_has_its_whole_time() {
 }
 
 #[test]
+fn a_message_that_is_read_in_part_has_its_whole_time_once_reading_goes_on() {
+    let timeout = 3 * MOMENT;
+    let mut rig = Rig::full_with(SessionConfig { message_timeout: timeout, ..config() });
+    rig.await_client();
+    rig.take(Frame::new("a"));
+    rig.progress(Progress::Begun);
+    rig.session.handle_awaited_over();
+    assert!(!rig.session.wants_inbound(), "four wait");
+    rig.pass(2 * timeout);
+    rig.finish();
+    rig.finish();
+    assert!(rig.session.wants_inbound());
+    rig.pass(just_before(timeout));
+    assert!(rig.session.is_connected());
+    rig.pass(MOMENT);
+    assert!(rig.session.is_suspended(), "it is read, and its rest does not come");
+}
+
+#[test]
 fn what_is_awaited_is_awaited_of_the_next_transport_as_well() {
     let mut rig = Rig::full();
     rig.await_client();
     rig.lose(TransportLost::EndOfStream);
     rig.attach();
     assert_eq!(rig.take(Frame::new("a")), Flow::Continue);
+}
+
+#[test]
+fn what_the_next_transport_cannot_bring_is_not_awaited_of_it() {
+    let mut rig = Rig::full();
+    rig.await_client();
+    for _ in 4..9 {
+        rig.take(Frame::new("a"));
+    }
+    rig.lose(TransportLost::EndOfStream);
+    rig.actions.clear();
+    rig.await_client();
+    assert!(rig.session.is_awaiting(), "nothing is in front of it but what the callbacks get");
+    rig.attach();
+    assert!(!rig.session.wants_inbound());
+    assert!(rig.is_overloaded());
+    assert!(!rig.session.is_awaiting());
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Rig {
         self.session.admit_bytes(bytes, self.now)
     }
 
-    fn progress(&mut self, progress: Progress) {
+    pub(crate) fn progress(&mut self, progress: Progress) {
         self.session.handle_progress(progress, self.now);
     }
 }

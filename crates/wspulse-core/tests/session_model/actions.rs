@@ -21,7 +21,7 @@ impl Driver {
                 Action::Ping => self.send_ping(env),
                 Action::Presume { number, is_news } => self.presume_unanswered(number, is_news),
                 Action::Answer(count) => self.answer_client(count),
-                Action::Overloaded => unreachable!("nothing is awaited"),
+                Action::Overloaded => self.check_overload(),
                 // Only to be counted; the loss that follows is checked like any other.
                 Action::PongTimeout | Action::MessageTimeout => {}
                 Action::Dismiss(dismissal, deadline) => self.dismiss(dismissal, deadline, env),
@@ -151,6 +151,7 @@ impl Driver {
             }
             (None, Dismissal::Fail(close)) => {
                 assert_eq!((close.code().as_u16(), close.reason()), (1008, "message timeout"));
+                assert!(!was_paused, "what is not read cannot be completed");
                 assert!(env.now >= link.message_deadline.expect("an incomplete message"));
                 Scene::MessageTimeout.seen();
             }

@@ -45,6 +45,7 @@ impl Driver {
         self.woken = true;
         self.transports += 1;
         self.current = Some(self.link(upgrade.socket_takes, upgrade.attempt, env));
+        self.expect_overload();
         self.begin_to_ask(may_go_on, (!was_opening).then_some(missed));
         if !may_go_on {
             self.leave_gap();

@@ -25,6 +25,8 @@ pub(crate) enum Scene {
     PanicDuringFlush,
     MessagesDiscarded,
     ReadingPaused,
+    PausedBehindAwaited,
+    Overloaded,
     SilentWhilePaused,
     TakenOver,
     AttachedAfterLoss,
@@ -82,7 +84,7 @@ pub(crate) enum Scene {
 static SEEN: [AtomicU64; Scene::ALL.len()] = [const { AtomicU64::new(0) }; Scene::ALL.len()];
 
 impl Scene {
-    const ALL: [Self; 73] = [
+    const ALL: [Self; 75] = [
         Self::Refused,
         Self::RefusedForBytes,
         Self::Evicted,
@@ -104,6 +106,8 @@ impl Scene {
         Self::PanicDuringFlush,
         Self::MessagesDiscarded,
         Self::ReadingPaused,
+        Self::PausedBehindAwaited,
+        Self::Overloaded,
         Self::SilentWhilePaused,
         Self::TakenOver,
         Self::AttachedAfterLoss,

@@ -172,7 +172,8 @@ impl Driver {
             let heard_out_at = link.heard_at + heartbeat.pong_timeout;
             let blocked = link.blocked_since.map(|since| since + self.config.write_wait);
             let silent = (!is_paused).then_some(heard_out_at);
-            let before = [blocked, silent, link.message_deadline, Some(link.ping_at)];
+            let incomplete = link.message_deadline.filter(|_| !is_paused);
+            let before = [blocked, silent, incomplete, Some(link.ping_at)];
             let is_before = before.into_iter().flatten().any(|at| at <= env.now);
             if is_before || !asking.is_asking() || !asking.is_due(is_paused, env.now) {
                 return;
@@ -299,10 +300,18 @@ impl Driver {
 
     /// A place becomes free: what the peer may have said meanwhile is read from now on.
     pub(crate) fn hear_again_if_paused(&mut self, env: &Env) {
-        if self.is_paused()
-            && let Some(link) = &mut self.current
-        {
+        if self.is_paused() {
+            self.hear_again(env);
+        }
+    }
+
+    /// Reading goes on: nothing that the peer did not say meanwhile counts against it.
+    pub(crate) fn hear_again(&mut self, env: &Env) {
+        if let Some(link) = &mut self.current {
             link.heard_at = env.now;
+            if let Some(deadline) = &mut link.message_deadline {
+                *deadline = env.now + self.config.message_timeout;
+            }
             if let Some(asking) = &mut self.asking {
                 asking.heard_again(env.now);
             }

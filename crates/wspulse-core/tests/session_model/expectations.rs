@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use wspulse_core::session::SessionConfig;
+
 use crate::coverage::Scene;
 use crate::driver::Driver;
 use crate::env::Env;
@@ -18,7 +20,9 @@ impl Driver {
         assert_eq!(self.session.is_suspended(), told.suspended_until.is_some());
         assert_eq!(self.session.wants_inbound(), !self.is_paused());
         assert_eq!(self.session.callbacks_are_over(), self.journal.is_over());
-        assert!(self.journal.waiting() <= self.config.inbound_frames_max);
+        assert!(self.journal.waiting() <= self.config.awaited.messages_max);
+        assert_eq!(self.session.is_awaiting(), told.awaits_client);
+        assert!(!told.awaits_client || !self.is_paused(), "what is awaited is heard, or cannot be");
         if self.client.exchanges() {
             assert_eq!(self.session.received(), u64::from(told.received));
             assert_eq!(self.session.handled(), u64::from(self.journal.handled()));
@@ -71,7 +75,12 @@ impl Driver {
     pub(crate) fn is_paused(&self) -> bool {
         self.told.end.is_none()
             && self.current.is_some()
-            && self.journal.waiting() >= self.config.inbound_frames_max
+            && self.journal.waiting() >= self.waiting_max()
+    }
+
+    fn waiting_max(&self) -> usize {
+        let SessionConfig { inbound_frames_max, awaited, .. } = &*self.config;
+        if self.told.awaits_client { awaited.messages_max } else { *inbound_frames_max }
     }
 
     /// Whether a session without a transport may wait for the next one.
@@ -89,8 +98,9 @@ impl Driver {
                 let silent = link.heard_at + heartbeat.pong_timeout;
                 let blocked = link.blocked_since.map(|since| since + self.config.write_wait);
                 let silent = (!self.is_paused()).then_some(silent);
+                let incomplete = link.message_deadline.filter(|_| !self.is_paused());
                 let asking = self.asking.and_then(|asking| asking.deadline(self.is_paused()));
-                let deadlines = [silent, blocked, link.message_deadline, asking];
+                let deadlines = [silent, blocked, incomplete, asking];
                 deadlines.into_iter().flatten().chain([link.ping_at]).min()
             }
             (None, None, Some(deadline)) => upgrade.is_none().then_some(deadline),

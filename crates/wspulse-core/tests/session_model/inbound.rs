@@ -126,6 +126,7 @@ impl Driver {
         if self.session.start_message() {
             self.start_callback(&SessionEvent::Message(frame), env);
         } else {
+            self.expect_overload();
             let flow = self.session.handle_frame(frame);
             assert_eq!(flow == Flow::Pause, self.is_paused());
         }

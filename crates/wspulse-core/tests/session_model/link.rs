@@ -93,6 +93,10 @@ pub(crate) struct Expected {
     pub(crate) notice_at: Option<Instant>,
     /// The application is about to hear of it.
     pub(crate) notice_waits: bool,
+    /// Something is awaited of the client, and is to be heard.
+    pub(crate) awaits_client: bool,
+    /// It cannot be heard any more, and that is to be said.
+    pub(crate) overloaded: bool,
     /// A frame of a promise is lost: the end is asked for.
     pub(crate) gap: bool,
 }

@@ -7,6 +7,7 @@
 mod actions;
 mod arrival;
 mod asking;
+mod awaited;
 mod client;
 mod coverage;
 mod driver;

@@ -14,6 +14,7 @@ pub(crate) enum Operation {
     Answer,
     ReceivePing,
     Progress,
+    Await,
     Lose,
     Writable,
     Renew,
@@ -23,7 +24,7 @@ pub(crate) enum Operation {
 }
 
 /// How often each comes without a promise, and with one.
-const WEIGHTS: [(Operation, usize, usize); 15] = [
+const WEIGHTS: [(Operation, usize, usize); 16] = [
     (Operation::Connect, 12, 8),
     (Operation::Send, 14, 10),
     (Operation::Broadcast, 14, 3),
@@ -33,6 +34,7 @@ const WEIGHTS: [(Operation, usize, usize); 15] = [
     (Operation::Answer, 0, 5),
     (Operation::ReceivePing, 4, 2),
     (Operation::Progress, 6, 1),
+    (Operation::Await, 3, 2),
     (Operation::Lose, 7, 3),
     (Operation::Writable, 12, 16),
     (Operation::Renew, 4, 2),

@@ -48,6 +48,9 @@ impl World {
         let places = if has_places { usize::MAX } else { 0 };
         let suspensions = Arc::new(SuspensionLimit::new(places));
         let ping_interval = env.millis(200, 3_000);
+        let inbound_frames_max = 1 + env.up_to(3);
+        let messages_max = inbound_frames_max + env.up_to(4);
+        let awaited = AwaitedConfig { messages_max, bytes_max: usize::MAX };
         let config = SessionConfig {
             heartbeat: HeartbeatConfig {
                 ping_interval,
@@ -57,8 +60,8 @@ impl World {
             // Whole frames alone renew the time: no socket takes so much within it.
             write_rate_min: u32::MAX,
             resume_window: promise.resume_window(&mut env),
-            inbound_frames_max: 1 + env.up_to(3),
-            awaited: AwaitedConfig { messages_max: 0, bytes_max: 0 },
+            inbound_frames_max,
+            awaited,
             inbound_rate: None,
             message_timeout: env.millis(10, 3_000),
             ask: promise.ask(&mut env),
@@ -132,6 +135,7 @@ impl World {
             Operation::Answer => self.with_any(|driver, _| driver.answer()),
             Operation::ReceivePing => self.with_any(Driver::receive_ping),
             Operation::Progress => self.with_any(Driver::progress),
+            Operation::Await => self.with_any(Driver::await_or_not),
             Operation::Lose => {
                 let cause = self.any_cause();
                 self.with_any(|driver, env| driver.lose(cause, env));

@@ -51,8 +51,9 @@ impl ServerBuilder {
     /// How long a message may take from its first byte to its last; for a control frame between two
     /// messages it is the same. Default 1 min, at most 1 h. Beyond, the transport is lost with
     /// close code 1008 (policy violation: being slow is no protocol error) and the reason `message
-    /// timeout`. Times in which the server did not read, by an [`inbound_rate`](Self::inbound_rate),
-    /// do not count. A client on a slow line should send smaller messages.
+    /// timeout`. Times in which the server did not read, by an [`inbound_rate`](Self::inbound_rate)
+    /// or since callbacks are behind, do not count. A client on a slow line should send smaller
+    /// messages.
     pub const fn message_timeout(mut self, timeout: Duration) -> Self {
         self.options.session_limits.message_timeout = timeout;
         self
