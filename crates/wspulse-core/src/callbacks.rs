@@ -174,7 +174,7 @@ impl CallbackQueue {
 
     /// The next event whose callback may start now. [`finished`](Self::finished) must follow.
     pub(crate) fn start_next(&mut self) -> Option<SessionEvent> {
-        if self.phase != Phase::Ready {
+        if self.phase != Phase::Ready || self.waiting.is_empty() {
             return None;
         }
         self.pass_taken();
@@ -203,6 +203,11 @@ impl CallbackQueue {
             self.phase = Phase::RunningMessage;
         }
         is_free
+    }
+
+    #[inline]
+    pub(crate) const fn nothing_waits(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     #[inline]

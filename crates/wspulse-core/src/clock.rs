@@ -24,3 +24,14 @@ pub fn after(instant: Instant, time: Duration) -> Instant {
     // The last resort is for an instant that is itself at the end of the clock.
     instant.checked_add(time).or_else(|| instant.checked_add(CENTURY)).unwrap_or(instant)
 }
+
+/// The earlier of two deadlines that may not be there. It takes fewer instructions than the `min` of
+/// an iterator, and is asked each time that a task is about to sleep.
+#[inline]
+pub fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, None) => one,
+        (None, other) => other,
+    }
+}

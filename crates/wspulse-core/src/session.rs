@@ -271,16 +271,18 @@ impl Session {
     /// The callback that [`Action::Call`] started has returned.
     #[inline]
     pub fn handle_callback_finished(&mut self, now: Instant) {
-        let was_paused = !self.has_room();
-        self.callbacks.finished();
-        if was_paused || self.acks.is_some() {
-            self.handle_room_and_answers(was_paused, now);
+        if self.callbacks.nothing_waits() && self.acks.is_none() {
+            self.callbacks.finished();
+        } else {
+            self.handle_callback_finished_before_others(now);
         }
     }
 
     /// What few callbacks bring about by their return.
-    #[cold]
-    fn handle_room_and_answers(&mut self, was_paused: bool, now: Instant) {
+    #[inline(never)]
+    fn handle_callback_finished_before_others(&mut self, now: Instant) {
+        let was_paused = !self.has_room();
+        self.callbacks.finished();
         self.answer_if_due();
         if was_paused {
             self.forget_awaited();

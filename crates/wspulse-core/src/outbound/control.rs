@@ -72,9 +72,14 @@ impl ControlLane {
         pongs.push(payload.to_vec());
     }
 
-    /// Owes a Ping with this payload, instead of one that is owed already.
+    /// Owes a Ping with this payload, instead of one that is owed already; one that carries nothing
+    /// gives way to a question.
     pub fn queue_ping(&mut self, payload: PingPayload) {
-        self.lane().ping = Some(payload);
+        let owed = &mut self.lane().ping;
+        match payload {
+            PingPayload::Empty => owed.get_or_insert(payload),
+            PingPayload::Question(_) => owed.insert(payload),
+        };
     }
 
     /// Owes the first message of a transport of `wspulse.1`: this text, ahead of everything else.

@@ -52,6 +52,10 @@ impl RareDeadlines {
         }
     }
 
+    pub(super) const fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     fn expiry(&self) -> Option<Expiry> {
         self.0.as_ref()?.expiry
     }

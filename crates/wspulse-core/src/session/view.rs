@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Session;
 use super::state::State;
+use crate::clock::earlier;
 
 /// When a session wants to be told the time, and how exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +44,9 @@ impl Session {
                 let is_reading = self.wants_inbound();
                 let pong = is_reading.then(|| link.heartbeat.pong_deadline(&self.config.heartbeat));
                 let write = link.writing.deadline(is_reading);
-                let deadlines = [pong, write, self.inbound_timeout()];
-                let earliest = deadlines.into_iter().flatten().min();
+                let earliest = earlier(earlier(pong, write), self.inbound_timeout());
                 match &self.acks {
-                    Some(acks) => earliest.into_iter().chain(acks.deadline(is_reading)).min(),
+                    Some(acks) => earlier(earliest, acks.deadline(is_reading)),
                     None => earliest,
                 }
             }
@@ -58,8 +58,10 @@ impl Session {
             }
             State::Opening | State::Lost { .. } | State::Closed => None,
         };
-        let rare = self.rare.upgrade().into_iter().chain(self.expiry_deadline());
-        state.into_iter().chain(rare).min()
+        if self.rare.are_none() {
+            return state;
+        }
+        earlier(earlier(state, self.rare.upgrade()), self.expiry_deadline())
     }
 
     /// Whether received frames are welcome: reading stops while too many wait for their callback,

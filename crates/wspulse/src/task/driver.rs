@@ -17,7 +17,7 @@ mod write;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
@@ -225,6 +225,12 @@ impl Driver {
         self.settle();
     }
 
+    /// Tells whether nothing has come since the task looked, so that it may sleep.
+    fn sleep(&self, waker: &Waker, is_writable: bool) -> bool {
+        let awaits = self.session.is_awaiting();
+        self.connection.mailbox.sleep(waker, is_writable, awaits)
+    }
+
     pub(super) fn hear_of_rooms(&mut self, rooms: Vec<SessionEvent>) {
         for event in rooms {
             self.session.handle_room(event);
@@ -331,9 +337,7 @@ impl Future for Driver {
                 this.connection.server.forget_task(&this.connection);
                 return Poll::Ready(());
             }
-            let is_writable = written == Written::All;
-            let awaits = this.session.is_awaiting();
-            if !progress && this.connection.mailbox.sleep(cx.waker(), is_writable, awaits) {
+            if !progress && this.sleep(cx.waker(), written == Written::All) {
                 return Poll::Pending;
             }
         }

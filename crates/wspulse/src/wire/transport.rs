@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wspulse_core::outbound::ControlLane;
+use wspulse_core::outbound::{ControlLane, PingPayload};
 use wspulse_core::websocket::Decoder;
 
 use crate::ground::BoxFuture;
@@ -30,6 +30,7 @@ pub(crate) use farewell::{Farewell, turn_away};
 pub(crate) use upgraded::{FromHyper, Unwrap};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.
+#[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
 pub(crate) struct Transport {
     pub(crate) stream: Stream,
     pub(crate) decoder: Decoder,
@@ -39,6 +40,9 @@ pub(crate) struct Transport {
     /// How many bytes the stream has taken since it was last flushed to the end: it may still hold
     /// them back. It stops at the highest number.
     pub(crate) bytes_unflushed: u32,
+    /// A Ping is owed that carries nothing, and nothing else in the lane: what idle connections
+    /// write needs no lane.
+    pub(crate) is_ping_owed: bool,
     /// An undecodable message has come, and was logged at WARN.
     pub(crate) undecodable_seen: bool,
     /// Something has come on it: the client has the token that it began with.
@@ -160,6 +164,7 @@ impl Transport {
             lane: ControlLane::default(),
             unread: upgradable.unread,
             bytes_unflushed: 0,
+            is_ping_owed: false,
             undecodable_seen: false,
             is_confirmed: false,
             is_greeted: false,
@@ -169,7 +174,23 @@ impl Transport {
 
     /// Whether nothing is left to be written or flushed but what waits in the queue.
     pub(crate) const fn is_flushed(&self) -> bool {
-        self.lane.is_empty() && self.bytes_unflushed == 0
+        self.lane.is_empty() && !self.is_ping_owed && self.bytes_unflushed == 0
+    }
+
+    /// Owes the peer a Ping that carries nothing.
+    pub(crate) fn queue_ping(&mut self) {
+        if self.lane.is_empty() {
+            self.is_ping_owed = true;
+        } else {
+            self.lane.queue_ping(PingPayload::Empty);
+        }
+    }
+
+    /// The Ping is not alone any more, or is written in part: it goes with what else is in the lane.
+    pub(crate) fn put_ping_in_lane(&mut self) {
+        if std::mem::take(&mut self.is_ping_owed) {
+            self.lane.queue_ping(PingPayload::Empty);
+        }
     }
 
     /// The stream has taken so many bytes.

@@ -233,6 +233,18 @@ async fn a_peer_that_reads_nothing_is_lost_after_the_write_wait_and_its_frames_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ping_that_is_taken_byte_by_byte_arrives_whole_and_in_front_of_what_follows() {
+    let mut stage = Stage::plain();
+    // It takes one byte, and the next once that was read.
+    let (mut ann, connection) = stage.join_narrow("ann", 1).await;
+    sleep(PING + PING / 2).await;
+    connection.send(numbered(1)).unwrap();
+    settle().await;
+    assert_eq!(ann.receive().await.unwrap(), ping());
+    assert_eq!(number(&ann.frame().await.unwrap()), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_wait_passes_without_a_pong_timeout_even_for_a_ping() {
     let write_wait = Duration::from_secs(3);
     let mut stage = Stage::new(|builder| builder.write_wait(write_wait));

@@ -76,7 +76,13 @@ impl Connection {
         self.finish_send(frame, offered)
     }
 
+    #[inline]
     fn finish_send(&self, frame: Frame, offered: Offered) -> Result<(), SendError> {
+        if offered.has_overflowed() { self.finish_overflowed(frame, offered) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn finish_overflowed(&self, frame: Frame, offered: Offered) -> Result<(), SendError> {
         self.shared.count_dropped(offered.evicted, DropReason::Evicted);
         match offered.outcome {
             Outcome::Queued => Ok(()),

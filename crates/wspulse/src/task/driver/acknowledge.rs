@@ -62,13 +62,14 @@ pub(super) fn queue_question(
 impl Driver {
     /// Owes the peer a Ping, which asks how far it has got if anything is kept.
     pub(super) fn queue_ping(&mut self, now: Instant) {
-        let Some(Transport { lane, .. }) = &mut self.transport else { return };
+        let Some(transport) = &mut self.transport else { return };
         // With a client of `wspulse.1` the question is a message of its own.
         let is_question = self.session.questions_nonce().is_some() && !self.session.exchanges();
         if !is_question {
-            lane.queue_ping(PingPayload::Empty);
+            transport.queue_ping();
         }
         if is_question || self.session.may_ask() {
+            let Transport { lane, .. } = transport;
             queue_question(&mut self.session, lane, &self.connection.mailbox, now);
         }
     }

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use wspulse_core::clock::earlier;
 use wspulse_core::session::Deadlines;
 
 use super::{Driver, now};
@@ -37,7 +38,7 @@ impl Driver {
         let schedule = self.connection.server.ping_schedule();
         let latest_ping = ping.map(|at| schedule.latest(at.into()));
         let strict = strict.map(Instant::from);
-        let Some(latest) = latest_ping.into_iter().chain(strict).chain(callback).min() else {
+        let Some(latest) = earlier(earlier(latest_ping, strict), callback) else {
             self.timer = None;
             return Poll::Pending;
         };

@@ -138,6 +138,9 @@ fn poll_write_batch(
 ) -> Poll<io::Result<()>> {
     let write_bytes_max = connection.server.options().write_bytes_max;
     let codec = connection.mailbox.codec();
+    if transport.is_ping_owed {
+        ready!(poll_write_ping(transport, batch, bytes_taken, cx))?;
+    }
     while !(batch.is_empty() && transport.lane.is_empty()) {
         let Poll::Ready(written) = poll_write_some(transport, batch, codec, write_bytes_max, cx)
         else {
@@ -156,6 +159,40 @@ fn poll_write_batch(
         }
     }
     poll_flush(transport, cx)
+}
+
+/// A Ping that carries nothing (RFC 6455 §5.5.2).
+const EMPTY_PING: [u8; 2] = [0x89, 0];
+
+/// Writes a Ping, if it is alone; else it is written with the rest.
+fn poll_write_ping(
+    transport: &mut Transport,
+    batch: &Batch,
+    bytes_taken: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if batch.is_empty() && transport.lane.is_empty() {
+        let Poll::Ready(written) = Pin::new(&mut transport.stream).poll_write(cx, &EMPTY_PING)
+        else {
+            let _ = poll_flush(transport, cx)?;
+            return Poll::Pending;
+        };
+        let bytes = written?;
+        if bytes == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        *bytes_taken += bytes;
+        transport.note_taken(bytes);
+        if bytes == EMPTY_PING.len() {
+            transport.is_ping_owed = false;
+            return Poll::Ready(Ok(()));
+        }
+        transport.put_ping_in_lane();
+        transport.lane.stage();
+        transport.lane.advance(bytes);
+    }
+    transport.put_ping_in_lane();
+    Poll::Ready(Ok(()))
 }
 
 fn poll_flush(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
