@@ -92,6 +92,7 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
     };
     let before = before.map(|program| Subject {
         command: [&*program.to_string_lossy(), "serve", "wspulse"].map(ToOwned::to_owned).to_vec(),
+        if_named: true,
         ..built_in("wspulse-before", &[], true, "as wspulse, of another commit")
     });
     let now = vec![
