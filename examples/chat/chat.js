@@ -177,10 +177,9 @@ byId("compose").onsubmit = (event) => {
   byId("text").value = "";
 };
 
-let typedAt = 0;
 byId("text").oninput = () => {
-  if (client.state !== "live" || Date.now() - typedAt < 1_000) return;
-  typedAt = Date.now();
+  if (client.state !== "live" || Date.now() - (current.typedAt ?? 0) < 1_000) return;
+  current.typedAt = Date.now();
   client.post({ event: "typing", payload: { to: current.to } });
 };
 

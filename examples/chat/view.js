@@ -68,24 +68,28 @@ export function show(talk) {
   text.focus();
 }
 
-export function showTalks(talks, current, onShow) {
-  const focused = document.activeElement?.dataset.to;
-  byId("talks").replaceChildren(...[...talks.values()].map((talk) => {
+/** A talk's button stays the same, lest one vanish under the pointer of who presses it. */
+function entryOf(talk, onShow) {
+  if (!talk.entry) {
     const sign = talk.isDirect ? avatar(talk.title) : element("span", "sign", "#");
-    const made = button("", "", () => onShow(talk));
-    made.append(sign, element("span", "to", talk.title));
-    made.removeAttribute("aria-label");
+    const made = element("button", "", sign, element("span", "to", talk.title), element("span", "unread"));
+    made.type = "button";
     made.dataset.to = talk.to;
-    if (talk === current) made.setAttribute("aria-current", "true");
-    if (talk.unread) {
-      const unread = element("span", "unread", String(talk.unread));
-      unread.setAttribute("aria-label", `${talk.unread} unread`);
-      unread.role = "img";
-      made.append(unread);
-    }
-    return element("li", "", made);
-  }));
-  if (focused) document.querySelector(`[data-to="${CSS.escape(focused)}"]`)?.focus();
+    made.onclick = () => onShow(talk);
+    talk.entry = element("li", "", made);
+  }
+  return talk.entry;
+}
+
+export function showTalks(talks, current, onShow) {
+  const list = byId("talks");
+  const entries = [...talks.values()].map((talk) => entryOf(talk, onShow));
+  for (const entry of [...list.children]) if (!entries.includes(entry)) entry.remove();
+  for (const entry of entries) if (!entry.isConnected) list.append(entry);
+  for (const { entry, unread } of talks.values()) {
+    entry.firstChild.ariaCurrent = entry === current.entry ? "true" : null;
+    entry.querySelector(".unread").textContent = unread ? String(unread) : "";
+  }
   const unread = [...talks.values()].reduce((sum, talk) => sum + talk.unread, 0);
   document.title = `${unread ? `(${unread}) ` : ""}${current.title} · wspulse chat`;
 }
@@ -207,7 +211,7 @@ export function showPeople(talk, on) {
     const item = element("li", state ?? "gone", avatar(name), who);
     if (name !== me) {
       if (!talk.isDirect) item.append(button("Write", `Write to ${name}`, () => on.write(name)));
-      item.append(button("Kick", `Kick ${name}`, () => on.kick(name)));
+      item.append(button("✕", `Kick ${name}`, () => on.kick(name)));
     }
     return item;
   }));
