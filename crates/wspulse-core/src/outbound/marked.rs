@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::OverflowPolicy;
 use super::backlog::Backlog;
-use super::queue::{OutboundQueue, PushedMarked, QueueFull, Writing};
+use super::queue::{OutboundQueue, Pushed, PushedMarked, QueueFull, Writing};
 use super::room::Load;
 use crate::encoded::EncodedFrame;
 
@@ -47,18 +47,34 @@ impl OutboundQueue {
         policy: OverflowPolicy,
     ) -> Result<PushedMarked, QueueFull> {
         let older = if frame.is_keyed() { self.find_older(&frame) } else { None };
+        let Some(older) = older else {
+            let Pushed { evicted, .. } = self.push_beside(frame, policy)?;
+            return Ok(PushedMarked { evicted, conflated: false });
+        };
+        let fades_anew = frame.is_volatile() && !older.is_volatile;
+        let pushed = self.conflate(older, frame, policy)?;
+        self.rare.get_or_insert_default().volatile_max += usize::from(fades_anew);
+        Ok(pushed)
+    }
+
+    /// As [`push`](Self::push), for a frame that may be marked and takes no other's place, since
+    /// those that wait may be newer. A newer one takes its own.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] if a bound is reached and `policy` refuses new frames.
+    pub fn push_beside(
+        &mut self,
+        frame: EncodedFrame,
+        policy: OverflowPolicy,
+    ) -> Result<Pushed, QueueFull> {
         let (is_keyed, is_volatile) = (frame.is_keyed(), frame.is_volatile());
-        let pushed = match older {
-            None => {
-                let evicted = self.push(frame, policy)?.evicted;
-                Ok(PushedMarked { evicted, conflated: false })
-            }
-            Some(older) => self.conflate(older, frame, policy),
-        }?;
-        let rare = self.rare.get_or_insert_default();
-        rare.keyed_max += usize::from(is_keyed && older.is_none());
-        let was_volatile = older.is_some_and(|older| older.is_volatile);
-        rare.volatile_max += usize::from(is_volatile && !was_volatile);
+        let pushed = self.push(frame, policy)?;
+        if is_keyed || is_volatile {
+            let rare = self.rare.get_or_insert_default();
+            rare.keyed_max += usize::from(is_keyed);
+            rare.volatile_max += usize::from(is_volatile);
+        }
         Ok(pushed)
     }
 

@@ -231,6 +231,23 @@ async fn of_frames_with_one_key_the_newest_is_kept_and_none_that_is_volatile() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_newer_frame_takes_the_place_of_the_one_that_a_history_brought() {
+    let mut stage = Stage::new(keeping(10));
+    let (_ann, first) = stage.join("ann").await;
+    first.join("attic").unwrap();
+    let attic = stage.server.room("attic");
+    attic.broadcast(numbered(1).conflate("cursor")).unwrap();
+    attic.broadcast(numbered(2).conflate("price")).unwrap();
+    let (mut bob, second) = stage.join("bob").await;
+    second.join("attic").unwrap();
+    attic.broadcast(numbered(3).conflate("cursor")).unwrap();
+    assert_eq!(numbers(&mut bob, 2).await, [3, 2]);
+    let stats = second.outbound_stats();
+    assert_eq!((stats.accepted, stats.sent, stats.conflated), (3, 2, 1));
+    hears_nothing(&mut bob).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_only_member_says_to_the_others_is_kept_for_who_comes() {
     let encoded = Encoded::default();
     let server = encoded.server(keeping(3)(open_house())).build().unwrap();
