@@ -7,6 +7,8 @@ export interface Frame<P = unknown> {
   id?: string;
   event?: string;
   payload?: P;
+  /** Which room it was broadcast to, if the server names rooms; it is not sent. */
+  room?: string;
 }
 
 /** How frames are written. The protocol offered is `wspulse.1+<name>`. */

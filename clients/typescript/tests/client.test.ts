@@ -120,6 +120,19 @@ describe("sending", () => {
 });
 
 describe("receiving", () => {
+  test("a frame of a server that names rooms has its room, and takes it nowhere", async () => {
+    const { client, newest } = await live();
+    const rooms: unknown[] = [];
+    client.on("a", (_, frame) => {
+      rooms.push(frame.room);
+      client.post(frame as { event: string });
+    });
+    newest().receive({ event: "a", payload: 1, room: "attic" });
+    newest().receive({ event: "a", payload: 2 });
+    expect(rooms).toEqual(["attic", undefined]);
+    expect(newest().taken()).toEqual([{ event: "a", payload: 1 }, { event: "a", payload: 2 }]);
+  });
+
   test("by event, by everything, and by loops", async () => {
     const { client, newest } = await live();
     const seen: unknown[] = [];
