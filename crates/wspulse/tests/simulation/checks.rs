@@ -13,22 +13,11 @@ use wspulse_core::OVERTAKEN;
 
 use super::app::App;
 use super::client::Seen;
+use super::heard::Heard;
 use super::hooks::value;
 use super::journal::life;
-
-/// The number in a frame that the application made.
-pub(crate) fn frame_number(payload: &[u8]) -> usize {
-    let text = str::from_utf8(payload).expect("JSON is text");
-    let behind = text.split_once("\"event\":\"");
-    let event = behind.and_then(|(_, rest)| rest.split('"').next());
-    event.and_then(|event| event.parse().ok()).expect("the event is a number")
-}
-
-/// The id of a frame that is a request.
-pub(crate) fn request_id(payload: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(payload).expect("JSON is text");
-    text.strip_prefix("{\"id\":\"")?.split('"').next()
-}
+use super::ledger::Reading;
+use super::people::{self, Hearing};
 
 /// A server that has closed holds nothing and takes nothing.
 pub(crate) fn check_closed(app: &App, server: &Server) {
@@ -50,6 +39,7 @@ pub(crate) fn check_closed(app: &App, server: &Server) {
 /// Checks what was told, counted, written and read.
 pub(crate) async fn check_life(app: &App, seen: Vec<Seen>) {
     check_totals(app);
+    app.truth.check();
     let mut by_connection: BTreeMap<usize, Vec<Seen>> = BTreeMap::new();
     for seen in seen {
         by_connection.entry(life(&seen.connection).number).or_default().push(seen);
@@ -65,7 +55,7 @@ pub(crate) async fn check_life(app: &App, seen: Vec<Seen>) {
         let transports = by_connection.remove(&life(connection).number);
         let mut transports = transports.expect("a client for each connection");
         transports.sort_by_key(|seen| seen.transport);
-        check_outbound(connection, &transports).await;
+        check_outbound(app, connection, &transports).await;
         check_close(app, connection, &transports);
     }
     assert!(by_connection.is_empty(), "on_connect was not called for all");
@@ -95,36 +85,33 @@ fn check_totals(app: &App) {
 
 /// Every accepted frame was written, in order, or was dropped and counted; and a client reads what
 /// was written on its transport, as far as that carried it.
-async fn check_outbound(connection: &Connection, transports: &[Seen]) {
+async fn check_outbound(app: &App, connection: &Connection, transports: &[Seen]) {
     let stats = connection.outbound_stats();
-    let accepted = life(connection).accepted();
+    let accepted = life(connection).ledger.entries();
     assert_eq!(stats.pending, 0);
     assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.conflated);
     assert_eq!(stats.accepted, accepted.len() as u64, "{accepted:?}");
-    let mut last = None;
-    let mut unique = 0;
+    let mut reading = Reading::default();
     for seen in transports {
         let frames = frames_written(&seen.link.written_by_server()).await;
-        assert!(frames.is_sorted_by(|a, b| a < b), "out of order or twice: {frames:?}");
-        assert!(frames.iter().all(|frame| accepted.binary_search(frame).is_ok()), "{frames:?}");
-        // Only a frame that was in hand when a transport died is written again, to the next.
-        let first = frames.first().copied();
-        assert!(first.is_none() || last <= first, "{first:?} after {last:?}");
         assert!(frames.starts_with(&seen.frames), "read {:?} of {frames:?}", seen.frames);
         if seen.to_the_end && seen.link.carries() {
             assert_eq!(frames, seen.frames);
         }
-        unique += frames.len() as u64 - u64::from(first.is_some() && first == last);
-        last = frames.last().copied().or(last);
+        reading.follow(&accepted, &frames);
     }
     // A frame that was half written when its transport was parted with is finished there, and then
     // sent again or dropped.
     let finished = transports.len() as u64;
-    assert!((stats.sent..=stats.sent + finished).contains(&unique), "{unique}: {stats:?}");
+    let (least, most) = (reading.unique, reading.unique + reading.ambiguous);
+    assert!(least <= stats.sent + finished && stats.sent <= most, "{reading:?}: {stats:?}");
+    let lost = stats.dropped + stats.conflated;
+    let hearing = if lost == 0 { Hearing::Complete } else { Hearing::WithGaps };
+    people::check_heard(&app.truth.people, &reading.tellings, hearing);
 }
 
 /// The frames that were written whole; behind a close frame there is nothing.
-async fn frames_written(bytes: &[u8]) -> Vec<usize> {
+async fn frames_written(bytes: &[u8]) -> Vec<Heard> {
     let mut reader = TestClient::new(join(bytes, sink()));
     let mut frames = Vec::new();
     let mut is_closed = false;
@@ -135,7 +122,7 @@ async fn frames_written(bytes: &[u8]) -> Vec<usize> {
         }
         assert!(!is_closed, "{received:?} behind a close frame");
         match received {
-            Received::Message(_, payload) => frames.push(frame_number(&payload)),
+            Received::Message(_, payload) => frames.push(Heard::parse(&payload)),
             Received::Close(_) => is_closed = true,
             Received::Ping(_) | Received::Pong(_) | Received::End => {}
         }
@@ -157,6 +144,9 @@ fn check_close(app: &App, connection: &Connection, transports: &[Seen]) {
     };
     let end = life(connection).end().expect("it has ended");
     let close = newest.close.as_ref();
+    if close == Some(&end.close_frame()) && transports.len() == 1 {
+        app.truth.drained.check_end(connection, &end);
+    }
     let rate_closes = app.plan.rate.is_some_and(|rate| rate.over() == OverRate::Close);
     let is_told = close == Some(&end.close_frame())
         || close.is_some_and(|close| match close.code() {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
+use http::{Response, StatusCode};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -13,7 +15,8 @@ use wspulse::testing::{Received, TestClient, masked, request_parts};
 use wspulse::{CloseCode, CloseFrame, Connection, Server};
 
 use super::app::App;
-use super::checks::{frame_number, request_id};
+use super::heard::{Heard, request_id};
+use super::journal::life;
 use super::link::{End, Link};
 use super::mischief::{self, Aftermath};
 use super::plan::{Character, UpgradeDelay};
@@ -56,8 +59,8 @@ pub(crate) struct Seen {
     pub(crate) begun: Instant,
     pub(crate) connection: Connection,
     pub(crate) link: Link,
-    /// The numbers of the frames that came.
-    pub(crate) frames: Vec<usize>,
+    /// The frames that came.
+    pub(crate) frames: Vec<Heard>,
     /// The server's close frame.
     pub(crate) close: Option<CloseFrame>,
     /// It read up to the end of the stream.
@@ -73,6 +76,10 @@ pub(crate) struct Dialer {
     pub(crate) id: usize,
     pub(crate) room: usize,
     pub(crate) after: Duration,
+    /// How long it may stay.
+    pub(crate) time: Option<Duration>,
+    /// Its place among all clients.
+    pub(crate) number: usize,
     pub(crate) character: Character,
     pub(crate) orders: UnboundedReceiver<Order>,
     pub(crate) rng: SmallRng,
@@ -98,12 +105,18 @@ impl Dialer {
     /// Lives until its transport ends or nobody gives orders any more; `None` if it was not let in.
     pub(crate) async fn run(mut self) -> Option<Seen> {
         sleep(self.after).await;
-        let target = format!("/ws?room={}&id={}", self.room, self.id);
         let begun = Instant::now();
-        let handshake = self.server.handshake(request_parts(&target)).ok()?;
-        let accepted = handshake.connect().await.ok()?;
+        let handshake = match self.server.handshake(request_parts(&self.target())) {
+            Ok(handshake) => handshake,
+            Err(refusal) => return self.check_refusal(&refusal),
+        };
+        let accepted = match handshake.connect().await {
+            Ok(accepted) => accepted,
+            Err(refusal) => return self.check_refusal(&refusal),
+        };
         // Between the registration and this there is no await: it is still there.
         let connection = self.server.connection(&self.id.to_string()).expect("registered");
+        self.enter(&connection);
         let transport = self.app.transports.fetch_add(1, Ordering::Relaxed);
         let (link, ours, theirs) = Link::new(self.character.conditions, self.rng.fork());
         let mut client = Client {
@@ -144,6 +157,47 @@ impl Dialer {
             }
         }
         Some(client.run().await)
+    }
+
+    fn target(&self) -> String {
+        let target = format!("/ws?room={}&id={}", self.room, self.id);
+        match self.time {
+            Some(time) => format!("{target}&client={}&time={}", self.number, time.as_millis()),
+            None => target,
+        }
+    }
+
+    /// It was let in just now, and nothing has happened since.
+    fn enter(&self, connection: &Connection) {
+        let app = &self.app;
+        assert!(!self.server.is_draining(), "it takes nobody any more");
+        if life(connection).is_new() {
+            app.truth.here.enter(connection);
+            app.give_first_histories(connection);
+        }
+        if self.time.is_some() {
+            let until = app.admitted_until.lock().unwrap().remove(&self.number);
+            app.truth.deadlines.set(connection.id(), until.expect("it was admitted so"));
+        }
+    }
+
+    /// Nobody is refused without a reason.
+    fn check_refusal<T>(&self, refusal: &Response<impl Sized>) -> Option<T> {
+        let may_come_back = refusal.headers().contains_key(RETRY_AFTER);
+        match refusal.status() {
+            StatusCode::TOO_MANY_REQUESTS => {
+                assert!(self.app.truth.here.is_full_for(&self.id.to_string()), "there is a place");
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                // The connect function outlasts its time now and then.
+                let is_slow = self.app.plan.odd_admissions > 0;
+                assert!(self.server.is_draining() || may_come_back || is_slow, "it may come in");
+            }
+            // The application does so, or takes too long.
+            StatusCode::UNAUTHORIZED | StatusCode::INTERNAL_SERVER_ERROR => {}
+            status => panic!("refused with {status}"),
+        }
+        None
     }
 }
 
@@ -249,9 +303,10 @@ impl Client {
     async fn take(&mut self, received: Received) -> bool {
         match received {
             Received::Message(_, payload) => {
-                let number = frame_number(&payload);
-                self.note("frame", number);
-                self.seen.frames.push(number);
+                let heard = Heard::parse(&payload);
+                let (what, number) = heard.traced();
+                self.note(what, number);
+                self.seen.frames.push(heard);
                 if let Some(id) = request_id(&payload) {
                     self.answer(id).await;
                 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wspulse::{Connection, Disconnect};
 
 use super::crowd::Memberships;
+use super::ledger::Ledger;
 
 /// One call of a callback.
 #[derive(Debug, Clone)]
@@ -45,8 +46,10 @@ pub(crate) struct Life {
     pub(crate) number: usize,
     pub(crate) memberships: Memberships,
     told: Mutex<Vec<Told>>,
-    /// The numbers of the frames that were accepted for it.
-    accepted: Mutex<Vec<usize>>,
+    /// What was accepted for it.
+    pub(crate) ledger: Ledger,
+    /// Its first transport was registered.
+    was_seen: AtomicBool,
     inside: AtomicBool,
     overlapped: AtomicBool,
 }
@@ -59,12 +62,13 @@ pub(crate) fn life(connection: &Connection) -> &Life {
 }
 
 impl Life {
-    pub(crate) const fn new(number: usize, memberships: Memberships) -> Self {
+    pub(crate) fn new(number: usize, memberships: Memberships) -> Self {
         Self {
             number,
             memberships,
             told: Mutex::new(Vec::new()),
-            accepted: Mutex::new(Vec::new()),
+            ledger: Ledger::default(),
+            was_seen: AtomicBool::new(false),
             inside: AtomicBool::new(false),
             overlapped: AtomicBool::new(false),
         }
@@ -85,12 +89,9 @@ impl Life {
         }
     }
 
-    pub(crate) fn accept(&self, frame: usize) {
-        self.accepted.lock().unwrap().push(frame);
-    }
-
-    pub(crate) fn accepted(&self) -> Vec<usize> {
-        self.accepted.lock().unwrap().clone()
+    /// Whether nobody has asked this before: then the connection is new.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.was_seen.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn told(&self) -> Vec<Told> {

@@ -1,0 +1,95 @@
+//! What was accepted for a connection, in order: what its client must hear, but for what was dropped.
+
+use std::sync::Mutex;
+
+use wspulse::Connection;
+
+use super::heard::{Heard, Numbered, Telling};
+use super::journal::life;
+
+/// Something that a connection has accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Frame(Numbered),
+    /// Who is in this room, in this one of its epochs; what exactly, the room's people know.
+    Presence {
+        room: usize,
+        epoch: usize,
+    },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(Mutex<Vec<Entry>>);
+
+/// What was written over all transports of a connection, beside what it had accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// Where the next one is looked for.
+    next: usize,
+    last: Option<Heard>,
+    /// How many were heard, without those that were written again.
+    pub(crate) unique: u64,
+    /// How many might as well be another one like the last.
+    pub(crate) ambiguous: u64,
+    /// What was told of people, with the epoch of its room: with gaps, that one or a later one.
+    pub(crate) tellings: Vec<(usize, Telling)>,
+}
+
+impl Ledger {
+    pub(crate) fn accept(&self, entry: Entry) {
+        self.0.lock().unwrap().push(entry);
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.lock().unwrap().len() as u64
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Reading {
+    /// Follows what was written to one more transport. Only a frame that was in hand when a
+    /// transport died is written again, to the next: its first.
+    pub(crate) fn follow(&mut self, accepted: &[Entry], written: &[Heard]) {
+        let is_again = written.first().is_some_and(|first| self.last.as_ref() == Some(first));
+        let new = &written[usize::from(is_again)..];
+        if is_again {
+            let is_there = accepted[self.next..].iter().any(|entry| entry.is(&written[0]));
+            self.ambiguous += u64::from(is_there);
+        }
+        for heard in new {
+            let place = accepted[self.next..].iter().position(|entry| entry.is(heard));
+            let place = place.unwrap_or_else(|| {
+                panic!("{heard:?} was never accepted, or before, or is here twice: {accepted:?}")
+            });
+            if let (Entry::Presence { epoch, .. }, Heard::Presence(telling)) =
+                (accepted[self.next + place], heard)
+            {
+                self.tellings.push((epoch, telling.clone()));
+            }
+            self.next += place + 1;
+            self.unique += 1;
+        }
+        self.last = written.last().cloned().or(self.last.take());
+    }
+}
+
+impl Entry {
+    fn is(&self, heard: &Heard) -> bool {
+        match (self, heard) {
+            (Self::Frame(accepted), Heard::Frame(frame)) => accepted == frame,
+            (Self::Presence { room, .. }, Heard::Presence(telling)) => *room == telling.room,
+            (Self::Frame(_), Heard::Presence(_)) | (Self::Presence { .. }, Heard::Frame(_)) => {
+                false
+            }
+        }
+    }
+}
+
+/// How many of what it has accepted are not in its ledger.
+pub(crate) fn unlisted(connection: &Connection) -> usize {
+    let unlisted = connection.outbound_stats().accepted - life(connection).ledger.len();
+    usize::try_from(unlisted).unwrap()
+}
