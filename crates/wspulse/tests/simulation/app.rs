@@ -17,6 +17,7 @@ use wspulse::{
 };
 
 use super::crowd::{self, Memberships, Whom, any_room, user_of};
+use super::exchange::Clients;
 use super::heard::Numbered;
 use super::histories::Mark;
 use super::hooks::{Counting, Totals};
@@ -33,6 +34,7 @@ pub(crate) struct App {
     pub(crate) totals: Arc<Totals>,
     pub(crate) trace: Arc<Trace>,
     pub(crate) truth: Arc<Truth>,
+    pub(crate) clients: Clients,
     rng: Mutex<SmallRng>,
     /// Every connection that `on_connect` has seen.
     pub(crate) connections: Mutex<Vec<Connection>>,
@@ -57,6 +59,7 @@ impl App {
         Self {
             truth: Arc::new(Truth::new(&plan)),
             plan,
+            clients: Clients::default(),
             totals: Arc::default(),
             trace: Arc::new(Trace::begin()),
             rng: Mutex::new(rng),
@@ -260,7 +263,12 @@ impl App {
             let room = whom.named().filter(|_| self.plan.names_rooms);
             let frame = Numbered { number, room };
             for member in members.iter().filter(|member| excluded != Some(member)) {
-                life(member).ledger.accept(Entry::Frame(frame));
+                // Who lacks a frame that was promised gets no more, and ends.
+                if self.plan.is_promised() && unlisted(member) == 0 {
+                    life(member).lack();
+                } else {
+                    life(member).ledger.accept(Entry::Frame(frame));
+                }
             }
             self.truth.record(whom.rooms(), frame, mark);
         }

@@ -68,6 +68,16 @@ impl Heard {
         Self::Frame(Numbered { number, room: message.room.map(room_number) })
     }
 
+    /// Whether a message is none, but one of `wspulse.1`.
+    pub(crate) fn is_control(payload: &[u8]) -> bool {
+        payload.first() == Some(&b'[')
+    }
+
+    /// Whether it may be gone although its delivery is promised: it has a key, or is volatile.
+    pub(crate) const fn may_be_replaced(number: usize) -> bool {
+        matches!(number % 8, 1 | 3 | 6)
+    }
+
     /// What a trace says of it.
     pub(crate) const fn traced(&self) -> (&'static str, usize) {
         match self {

@@ -48,6 +48,8 @@ pub(crate) struct Life {
     told: Mutex<Vec<Told>>,
     /// What was accepted for it.
     pub(crate) ledger: Ledger,
+    /// It did not get a frame that it was promised.
+    lacks: AtomicBool,
     /// Its first transport was registered.
     was_seen: AtomicBool,
     inside: AtomicBool,
@@ -68,6 +70,7 @@ impl Life {
             memberships,
             told: Mutex::new(Vec::new()),
             ledger: Ledger::default(),
+            lacks: AtomicBool::new(false),
             was_seen: AtomicBool::new(false),
             inside: AtomicBool::new(false),
             overlapped: AtomicBool::new(false),
@@ -89,6 +92,10 @@ impl Life {
         }
     }
 
+    pub(crate) fn lack(&self) {
+        self.lacks.store(true, Ordering::Relaxed);
+    }
+
     /// Whether nobody has asked this before: then the connection is new.
     pub(crate) fn is_new(&self) -> bool {
         !self.was_seen.swap(true, Ordering::Relaxed)
@@ -96,6 +103,13 @@ impl Life {
 
     pub(crate) fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
+    }
+
+    /// How many messages came from one transport, or one session of a client's.
+    pub(crate) fn messages_of(&self, key: usize) -> usize {
+        let told = self.told();
+        let is_of = |told: &&Told| matches!(told, Told::Message(said) if said.transport == key);
+        told.iter().filter(is_of).count()
     }
 
     pub(crate) fn messages(&self) -> u64 {
@@ -137,6 +151,10 @@ impl Life {
             };
         }
         assert_eq!(state, "over", "no on_disconnect: {told:?}");
+        if self.lacks.load(Ordering::Relaxed) {
+            let end = self.end().expect("it is over");
+            assert!(!matches!(end, Disconnect::GraceExpired(_)), "it went on with a hole: {end:?}");
+        }
     }
 }
 

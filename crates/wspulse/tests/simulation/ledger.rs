@@ -27,6 +27,10 @@ pub(crate) struct Reading {
     /// Where the next one is looked for.
     next: usize,
     last: Option<Heard>,
+    /// All of it, where some of it may come again.
+    all: Vec<Heard>,
+    /// What was accepted and not heard, before something that was.
+    passed: Vec<Entry>,
     /// How many were heard, without those that were written again.
     pub(crate) unique: u64,
     /// How many might as well be another one like the last.
@@ -59,20 +63,62 @@ impl Reading {
             let is_there = accepted[self.next..].iter().any(|entry| entry.is(&written[0]));
             self.ambiguous += u64::from(is_there);
         }
+        self.follow_new(accepted, new);
+        self.last = written.last().cloned().or(self.last.take());
+    }
+
+    /// The same where delivery is promised: the last of what was written comes again, all of it up to
+    /// the newest, before anything new.
+    pub(crate) fn follow_promised(&mut self, accepted: &[Entry], written: &[Heard]) {
+        let is_from = |from: &usize| {
+            let again = &self.all[*from..];
+            written.starts_with(again) || again.starts_with(written)
+        };
+        let from = (0..self.all.len()).find(is_from).unwrap_or(self.all.len());
+        let again = written.len().min(self.all.len() - from);
+        let news = self.next;
+        if written[..again].iter().any(|heard| accepted[news..].iter().any(|it| it.is(heard))) {
+            self.ambiguous += again as u64;
+        }
+        self.follow_new(accepted, &written[again..]);
+        self.all.extend_from_slice(&written[again..]);
+    }
+
+    fn follow_new(&mut self, accepted: &[Entry], new: &[Heard]) {
         for heard in new {
             let place = accepted[self.next..].iter().position(|entry| entry.is(heard));
-            let place = place.unwrap_or_else(|| {
-                panic!("{heard:?} was never accepted, or before, or is here twice: {accepted:?}")
-            });
+            let place = self.next
+                + place.unwrap_or_else(|| {
+                    panic!("{heard:?} was never accepted, or is here again: {accepted:?}")
+                });
             if let (Entry::Presence { epoch, .. }, Heard::Presence(telling)) =
-                (accepted[self.next + place], heard)
+                (accepted[place], heard)
             {
                 self.tellings.push((epoch, telling.clone()));
             }
-            self.next += place + 1;
+            self.passed.extend(&accepted[self.next..place]);
+            self.next = place + 1;
             self.unique += 1;
         }
-        self.last = written.last().cloned().or(self.last.take());
+    }
+
+    /// Nothing that was promised is missing before the last that was heard, unless it is what was
+    /// taken for another one like it.
+    pub(crate) fn check_holes(&self, accepted: &[Entry]) {
+        if self.ambiguous > 0 {
+            return;
+        }
+        for passed in &self.passed {
+            let may_be_gone = match passed {
+                Entry::Frame(frame) => Heard::may_be_replaced(frame.number),
+                Entry::Presence { .. } => false,
+            };
+            assert!(
+                may_be_gone,
+                "{passed:?} is missing before entry {} of {accepted:?}",
+                self.next
+            );
+        }
     }
 }
 

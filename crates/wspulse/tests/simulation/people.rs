@@ -65,17 +65,35 @@ impl Epoch {
 }
 
 impl People {
-    /// The application hears of changes, while these are the room's members. Tells whether the room is
-    /// still there.
-    pub(crate) fn change(&self, changes: &PresenceChanges, members: &[Connection]) -> bool {
+    /// The members of the room that is there now are told of it; returns its epoch.
+    pub(crate) fn tell(&self) -> usize {
+        let mut epochs = self.0.lock().unwrap();
+        if epochs.last().is_none_or(|last| last.is_over) {
+            epochs.push(Epoch::new());
+        }
+        epochs.len() - 1
+    }
+
+    /// The application hears of changes, while these are in the room, or were when its members were
+    /// told, in this epoch, if there are any. Tells whether the room is still there.
+    pub(crate) fn change(
+        &self,
+        changes: &PresenceChanges,
+        here: &[Names],
+        told_in: Option<usize>,
+    ) -> bool {
         let mut epochs = self.0.lock().unwrap();
         let before = usize::try_from(changes.sequence - 1).unwrap();
         let goes_on = |epoch: &Epoch| before > 0 && epoch.changes.len() == before;
-        let place = epochs.iter().rposition(goes_on).unwrap_or_else(|| {
-            assert_eq!(before, 0, "changes are missing before {changes:?}: {epochs:?}");
+        let has_people = |epoch: &Epoch| epoch.names.last().is_some_and(|last| !last.is_empty());
+        let ends = |epoch: &Epoch| goes_on(epoch) && epoch.is_over && has_people(epoch);
+        let told_in = told_in.filter(|epoch| epochs[*epoch].changes.len() == before);
+        let place = told_in.or_else(|| epochs.iter().rposition(ends));
+        let place = place.or_else(|| epochs.iter().rposition(goes_on)).unwrap_or_else(|| {
             epochs.push(Epoch::new());
             epochs.len() - 1
         });
+        assert_eq!(epochs[place].changes.len(), before, "changes are missing: {epochs:?}");
         let epoch = &mut epochs[place];
         let mut names = epoch.names.last().expect("it begins with none").clone();
         let told: Vec<_> = changes.people.iter().map(|it| (name_of(&it.id), it.state)).collect();
@@ -87,10 +105,10 @@ impl People {
             };
             assert_ne!(known.unwrap_or(PresenceState::Gone), *state, "{name:?} is so already");
         }
-        if epoch.is_over {
+        if epoch.is_over && told_in.is_none() {
             assert!(names.is_empty(), "of a room that is over: {names:?}");
         } else {
-            assert_eq!(names, names_of(members), "after {changes:?}");
+            assert!(here.contains(&names), "{here:?} after {changes:?}");
         }
         epoch.changes.push(told);
         epoch.names.push(names);
@@ -100,12 +118,6 @@ impl People {
     /// The room is over, and what becomes of those who were there is still to be told.
     pub(crate) fn end(&self) {
         self.0.lock().unwrap().iter_mut().for_each(|epoch| epoch.is_over = true);
-    }
-
-    /// That of a room which is there now.
-    pub(crate) fn epoch(&self) -> usize {
-        let epochs = self.0.lock().unwrap();
-        epochs.len() - usize::from(epochs.last().is_some_and(|last| !last.is_over))
     }
 
     /// Everybody has gone and that was told.

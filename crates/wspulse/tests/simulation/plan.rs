@@ -7,8 +7,8 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use wspulse::{
-    CloseCode, Connection, DuplicatePolicy, InboundRate, OverRate, RoomOptions, ServerBuilder,
-    UserLimit,
+    CloseCode, Connection, Delivery, DuplicatePolicy, InboundRate, OverRate, RoomOptions,
+    ServerBuilder, UserLimit,
 };
 
 use super::drains::RETRY;
@@ -33,6 +33,9 @@ pub(crate) struct Plan {
     /// By room.
     pub(crate) rooms_have: Vec<RoomPlan>,
     pub(crate) names_rooms: bool,
+    pub(crate) delivery: Delivery,
+    /// How many frames and bytes may be on their way, where delivery is promised.
+    delivery_window: (usize, usize),
     pub(crate) per_user: Option<(usize, UserLimit)>,
     /// Some clients may stay for a time only.
     pub(crate) expires: bool,
@@ -109,6 +112,10 @@ impl Plan {
             requests_max: *[1, 3, 64].choose(rng).unwrap(),
             rooms_have,
             names_rooms: rng.random_bool(0.3),
+            delivery: draw_delivery(resume_window, rng),
+            delivery_window: *[(1, 64), (4, 1 << 20), (64, 400), (1_024, 1 << 20)]
+                .choose(rng)
+                .unwrap(),
             per_user: *[
                 None,
                 None,
@@ -150,6 +157,8 @@ impl Plan {
             None => builder,
         };
         builder
+            .delivery(self.delivery)
+            .delivery_window(self.delivery_window.0, self.delivery_window.1)
             .name_rooms(self.names_rooms)
             .drain_retry(RETRY)
             .read_ahead(self.read_ahead.0, self.read_ahead.1)
@@ -164,6 +173,16 @@ impl Plan {
             .connect_timeout(ms(400))
             .upgrader_buffer_size(64, self.write_bytes)
             .heartbeat(ms(200), ms(600))
+    }
+}
+
+/// A promise is kept in a resume window.
+fn draw_delivery(resume_window_ms: u64, rng: &mut SmallRng) -> Delivery {
+    let is_promised = resume_window_ms > 0 && rng.random_bool(0.6);
+    match rng.random_range(0..3) {
+        _ if !is_promised => Delivery::AtMostOnce,
+        0 => Delivery::AtLeastOnce,
+        _ => Delivery::ExactlyOnce,
     }
 }
 
@@ -182,6 +201,16 @@ impl Plan {
         self.rooms_have.iter().any(|room| room.presence != Presence::None)
     }
 
+    /// Whether what was accepted is delivered or its session ends.
+    pub(crate) fn is_promised(&self) -> bool {
+        self.delivery != Delivery::AtMostOnce
+    }
+
+    /// Whether a client speaks `wspulse.1`: most do, where that is of use.
+    pub(crate) fn draw_exchange(&self, rng: &mut SmallRng) -> bool {
+        self.delivery == Delivery::ExactlyOnce && rng.random_bool(0.8)
+    }
+
     /// Whether a send buffer is full by frames and not by bytes.
     pub(crate) const fn counts_frames(&self) -> bool {
         self.send_buffer_bytes > 1 << 20 && self.queued_bytes.is_none()
@@ -190,7 +219,8 @@ impl Plan {
     /// How many more frames there is room for, if that is known.
     pub(crate) fn fits_now(&self, connection: &Connection) -> Option<usize> {
         let pending = usize::try_from(connection.outbound_stats().pending).unwrap();
-        self.counts_frames().then(|| self.send_buffer.saturating_sub(pending))
+        let is_known = self.counts_frames() && !self.is_promised();
+        is_known.then(|| self.send_buffer.saturating_sub(pending))
     }
 }
 

@@ -1,9 +1,11 @@
 //! What is so, as the application knows it by itself: the server must agree.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wspulse::{Connection, DisconnectReason, PresenceChanges};
 
 use super::deadlines::Deadlines;
@@ -26,14 +28,27 @@ pub(crate) struct Truth {
     pub(crate) histories: Vec<History>,
     pub(crate) people: Vec<People>,
     presence: Vec<Presence>,
+    is_promised: bool,
     /// The application is at it; else what a room is told comes from the server.
     is_broadcasting: AtomicBool,
-    /// How many members were told last who is in a room.
-    told: AtomicUsize,
+    told: Mutex<Option<Told>>,
     /// Something of it was found to be wrong, in a callback or a hook, whose panics the server catches.
     is_refuted: AtomicBool,
     /// How often somebody came or went, in whatever way.
     changes: AtomicUsize,
+}
+
+/// Members were told who is in a room, or what has changed there.
+#[derive(Debug)]
+struct Told {
+    room: usize,
+    epoch: usize,
+    at: Instant,
+    /// How many of so many.
+    count: usize,
+    members: usize,
+    /// Who was there; it may have ended with this.
+    names: Names,
 }
 
 impl Truth {
@@ -45,8 +60,9 @@ impl Truth {
             histories: plan.rooms_have.iter().map(|room| History::new(room.history)).collect(),
             people: plan.rooms_have.iter().map(|_| People::default()).collect(),
             presence: plan.rooms_have.iter().map(|room| room.presence).collect(),
+            is_promised: plan.is_promised(),
             is_broadcasting: AtomicBool::new(false),
-            told: AtomicUsize::new(0),
+            told: Mutex::default(),
             is_refuted: AtomicBool::new(false),
             changes: AtomicUsize::new(0),
         }
@@ -85,12 +101,20 @@ impl Truth {
         let told: Vec<_> = members.iter().filter(|member| unlisted(member) > 0).collect();
         // A frame for which there is no room counts as accepted and dropped.
         assert!(reached <= told.len(), "those who are told are members");
-        self.told.store(told.len(), Ordering::Relaxed);
+        let (count, epoch) = (told.len(), self.people[room].tell());
         for member in told {
             assert_eq!(unlisted(member), 1, "told more than once");
-            let epoch = self.people[room].epoch();
             life(member).ledger.accept(Entry::Presence { room, epoch });
         }
+        let told = Told {
+            room,
+            epoch,
+            at: Instant::now(),
+            count,
+            members: members.len(),
+            names: names_of(&members),
+        };
+        *self.told.lock().unwrap() = Some(told);
         false
     }
 
@@ -98,11 +122,20 @@ impl Truth {
     pub(crate) fn presence_changed(&self, room: &str, changes: &PresenceChanges) {
         let _watch = Watch(&self.is_refuted);
         let room = number(room);
-        let members = self.here.members(room);
-        let is_current = self.people[room].change(changes, &members);
-        let told = self.told.swap(0, Ordering::Relaxed);
-        if is_current && self.presence[room] == Presence::Told {
-            assert_eq!(told, members.len(), "not all members of room {room} were told");
+        let told = self.told.lock().unwrap().take();
+        let told = told.filter(|told| told.room == room && told.at == Instant::now());
+        // Somebody may have ended by what it was told: it lacks a frame.
+        let before = told.as_ref().map(|told| told.names.clone());
+        let now = names_of(&self.here.members(room));
+        let are_told = !now.is_empty();
+        let names: Vec<_> = before.into_iter().chain([now]).collect();
+        let is_current =
+            self.people[room].change(changes, &names, told.as_ref().map(|told| told.epoch));
+        if is_current && self.presence[room] == Presence::Told && are_told {
+            let told = told.expect("the members are told before");
+            // Who lacks a frame that was promised is told no more.
+            let may_be_fewer = self.is_promised && told.count < told.members;
+            assert!(told.count == told.members || may_be_fewer, "not all were told: {told:?}");
         }
     }
 

@@ -13,8 +13,9 @@ use wspulse::Server;
 
 use super::app::{App, closing_time_max};
 use super::checks::{check_closed, check_life};
-use super::client::{Break, Dialer, Order, Seen};
+use super::client::{Break, Order, Seen};
 use super::crowd::{self, Whom, any_room};
+use super::dialer::Dialer;
 use super::people::name_of;
 use super::plan::{Character, Plan, Size};
 use super::trace::{Event, Trace, Who};
@@ -193,6 +194,7 @@ impl World {
             after,
             time: self.app.plan.draw_time(&mut self.rng),
             number: self.lines.len(),
+            exchanges: self.app.plan.draw_exchange(&mut self.rng),
             character: Character::draw(&self.app.plan, &mut self.rng),
             orders: received,
             rng: self.rng.fork(),
