@@ -95,7 +95,8 @@ impl App {
                 Arc::clone(&opening).call(connection, Some(Told::Connect))
             })
             .on_message(move |connection, frame: Frame| {
-                let told = parse(frame.event()).map(Told::Message);
+                let told = Said::parse(frame.event()).map(Told::Message);
+                messaging.reply(&connection, &frame);
                 Arc::clone(&messaging).call(connection, told)
             })
             .on_transport_drop(move |connection, cause| {
@@ -227,6 +228,16 @@ impl App {
         }
     }
 
+    /// Answers a message that asks.
+    fn reply(&self, connection: &Connection, asked: &Frame) {
+        let Some(said) = Said::parse(asked.id()) else { return };
+        match connection.reply(asked, Frame::default()) {
+            Ok(()) => life(connection).ledger.accept(Entry::Reply(said)),
+            Err(SendError::Full { .. }) => drop(self.rejected.fetch_add(1, Ordering::Relaxed)),
+            Err(_) => {}
+        }
+    }
+
     /// Asks the client, and waits for its answer, whatever that comes to.
     pub(crate) async fn ask(&self, connection: &Connection, time: Duration) {
         let (number, frame, _) = self.next_frame();
@@ -304,12 +315,6 @@ async fn finish(manner: Manner) {
         Manner::Never => pending::<()>().await,
         Manner::Panicking => panic!("{PANIC}"),
     }
-}
-
-/// The event of a client's message, unless it is a stray.
-fn parse(event: &str) -> Option<Said> {
-    let (transport, number) = event.split_once(' ')?;
-    Some(Said { transport: transport.parse().ok()?, number: number.parse().ok()? })
 }
 
 /// The connection of an id, and those that have ended before it and still run callbacks.

@@ -275,7 +275,10 @@ impl Client {
     pub(crate) fn next_message(&mut self) -> Vec<u8> {
         let alone = (self.seen.transport, self.said);
         let (key, number) = self.exchange.as_ref().map_or(alone, Exchange::next_number);
-        let text = format!("{{\"event\":\"{key} {number}\"}}");
+        // Some ask.
+        let asks = self.rng.random_bool(0.2);
+        let id = if asks { format!("\"id\":\"{key} {number}\",") } else { String::new() };
+        let text = format!("{{{id}\"event\":\"{key} {number}\"}}");
         self.said += 1;
         if self.rng.random_bool(0.9) {
             return self.say(masked(0x81, text.as_bytes()).to_vec(), Kind::Numbered);

@@ -1,5 +1,5 @@
 //! A client that speaks `wspulse.1`: it counts what it hears, keeps what it says until the server has
-//! it, and comes back to its session with both.
+//! handled it, and comes back to its session with both.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -25,7 +25,7 @@ pub(crate) struct Known {
     pub(crate) heard: Vec<Heard>,
     /// Which of all that it has said are numbered messages; the others are replies.
     said: Vec<Kind>,
-    /// What the server does not have, as far as it knows: the last of it.
+    /// What the server has not handled, as far as it knows: the last of it.
     outbox: VecDeque<Vec<u8>>,
     /// How many of all that it has said the server has handled.
     handled: usize,
@@ -83,14 +83,11 @@ impl Known {
         self.said[..self.handled].iter().filter(|kind| **kind == Kind::Numbered).count()
     }
 
-    fn forget(&mut self, received: usize) {
-        let forgotten = self.said.len() - self.outbox.len();
-        assert!(
-            (forgotten..=self.said.len()).contains(&received),
-            "{received} received, after {forgotten} of {}",
-            self.said.len()
-        );
-        self.outbox.drain(..received - forgotten);
+    /// What the server does not have: it may have thrown away what it had.
+    fn beyond(&self, received: usize) -> Vec<u8> {
+        let known = self.handled..=self.said.len();
+        assert!(known.contains(&received), "{received} received, of {known:?}");
+        self.outbox.iter().skip(received - self.handled).flatten().copied().collect()
     }
 
     fn handle(&mut self, handled: usize) {
@@ -100,6 +97,7 @@ impl Known {
             self.handled,
             self.said.len()
         );
+        self.outbox.drain(..handled - self.handled);
         self.handled = handled;
     }
 }
@@ -121,10 +119,7 @@ impl Exchange {
                 text(&Control::Ack(self.known.heard.len() as u64))
             }
             Control::Ack(count) => {
-                let count = usize::try_from(count).unwrap();
-                self.known.handle(count);
-                let forgotten = self.known.said.len() - self.known.outbox.len();
-                self.known.forget(count.max(forgotten));
+                self.known.handle(usize::try_from(count).unwrap());
                 Vec::new()
             }
             Control::Unknown | _ => panic!("a message of a later version"),
@@ -143,12 +138,11 @@ impl Exchange {
                 assert_eq!(known.session, Some(session), "it is another's");
             }
         }
-        known.forget(usize::try_from(hello.received).unwrap());
         known.handle(usize::try_from(hello.handled).unwrap());
         known.token = Some(hello.token);
         known.session = Some(session);
         self.is_greeted = true;
-        known.outbox.iter().flatten().copied().collect()
+        known.beyond(usize::try_from(hello.received).unwrap())
     }
 
     pub(crate) fn hear(&mut self, heard: Heard) {

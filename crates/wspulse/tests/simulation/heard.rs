@@ -3,12 +3,15 @@
 use serde::Deserialize;
 use wspulse::PresenceState;
 
+use super::journal::Said;
 use super::people::Name;
 
 /// A message of the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Frame(Numbered),
+    /// To what the client has asked.
+    Reply(Said),
     Presence(Telling),
 }
 
@@ -64,6 +67,10 @@ impl Heard {
         if message.event == "presence" {
             return Self::Presence(Telling::parse(message.payload.expect("it tells").get()));
         }
+        if message.event == "reply" {
+            let asked = message.id.and_then(Said::parse);
+            return Self::Reply(asked.expect("the id of a message that asks"));
+        }
         let number = message.event.parse().expect("the event is a number");
         Self::Frame(Numbered { number, room: message.room.map(room_number) })
     }
@@ -82,6 +89,7 @@ impl Heard {
     pub(crate) const fn traced(&self) -> (&'static str, usize) {
         match self {
             Self::Frame(frame) => ("frame", frame.number),
+            Self::Reply(said) => ("reply", said.number),
             Self::Presence(telling) => ("presence", telling.room),
         }
     }
@@ -89,7 +97,8 @@ impl Heard {
 
 /// The id of a frame that is a request.
 pub(crate) fn request_id(payload: &[u8]) -> Option<&str> {
-    Message::parse(payload).id
+    let message = Message::parse(payload);
+    message.id.filter(|_| message.event != "reply")
 }
 
 impl<'a> Message<'a> {

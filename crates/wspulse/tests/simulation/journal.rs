@@ -27,6 +27,14 @@ pub(crate) struct Said {
     pub(crate) number: usize,
 }
 
+impl Said {
+    /// It is the event of a message, and the id of one that asks.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (transport, number) = text.split_once(' ')?;
+        Some(Self { transport: transport.parse().ok()?, number: number.parse().ok()? })
+    }
+}
+
 impl Told {
     pub(crate) const fn name(&self) -> &'static str {
         match self {

@@ -5,12 +5,14 @@ use std::sync::Mutex;
 use wspulse::Connection;
 
 use super::heard::{Heard, Numbered, Telling};
-use super::journal::life;
+use super::journal::{Said, life};
 
 /// Something that a connection has accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry {
     Frame(Numbered),
+    /// The answer to what the client has asked by this message.
+    Reply(Said),
     /// Who is in this room, in this one of its epochs; what exactly, the room's people know.
     Presence {
         room: usize,
@@ -111,7 +113,7 @@ impl Reading {
         for passed in &self.passed {
             let may_be_gone = match passed {
                 Entry::Frame(frame) => Heard::may_be_replaced(frame.number),
-                Entry::Presence { .. } => false,
+                Entry::Reply(_) | Entry::Presence { .. } => false,
             };
             assert!(
                 may_be_gone,
@@ -127,9 +129,8 @@ impl Entry {
         match (self, heard) {
             (Self::Frame(accepted), Heard::Frame(frame)) => accepted == frame,
             (Self::Presence { room, .. }, Heard::Presence(telling)) => *room == telling.room,
-            (Self::Frame(_), Heard::Presence(_)) | (Self::Presence { .. }, Heard::Frame(_)) => {
-                false
-            }
+            (Self::Reply(asked), Heard::Reply(said)) => asked == said,
+            (Self::Frame(_) | Self::Reply(_) | Self::Presence { .. }, _) => false,
         }
     }
 }
