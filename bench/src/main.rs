@@ -56,6 +56,9 @@ struct RunArgs {
     /// Only these servers; some take part only if they are named here.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     servers: Vec<String>,
+    /// This program, built of another commit: its wspulse takes part as wspulse-before.
+    #[arg(long, value_name = "PROGRAM")]
+    before: Option<PathBuf>,
     /// How long each measurement takes, in seconds.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
@@ -128,6 +131,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 rounds: run.rounds.unwrap_or(rounds),
                 only: run.only,
                 servers: run.servers,
+                before: run.before,
             };
             if run.list { rounds::list(&plan) } else { rounds::run(&plan, &run.out) }
         }

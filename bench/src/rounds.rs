@@ -15,6 +15,7 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) only: Vec<String>,
     pub(crate) servers: Vec<String>,
+    pub(crate) before: Option<PathBuf>,
 }
 
 /// The room of the paced fan-out, and the saturated one whose figures set its pace.
@@ -85,7 +86,7 @@ pub(crate) fn run(plan: &Plan, out: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn subjects(plan: &Plan) -> Result<(Vec<Subject>, Vec<Skipped>), Box<dyn Error>> {
-    let mut subjects = subject::built_in()?;
+    let mut subjects = subject::built_in(plan.before.as_deref())?;
     let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
     let (built, missing) = subject::peers(&peers)?;
     subjects.extend(built);

@@ -67,8 +67,9 @@ struct Peers {
     peer: Vec<Subject>,
 }
 
-/// Our own server and the limit, which are parts of this program.
-pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
+/// Our own server and the limit, which are parts of this program, and our own as it was in the
+/// program of another commit, if there is one.
+pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
     let program = std::env::current_exe()?.to_string_lossy().into_owned();
     let serve = |arguments: &[&str]| {
         let head = [program.as_str(), "serve"];
@@ -89,7 +90,12 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
         if_named: true,
         ..built_in(name, &["wspulse", option, value], true, note)
     };
-    Ok(vec![
+    let before = before.map(|program| Subject {
+        command: [&*program.to_string_lossy(), "serve", "wspulse"].map(ToOwned::to_owned).to_vec(),
+        if_named: true,
+        ..built_in("wspulse-before", &[], true, "as wspulse, of another commit")
+    });
+    let now = vec![
         built_in(
             "wspulse",
             &["wspulse"],
@@ -130,7 +136,8 @@ pub(crate) fn built_in() -> io::Result<Vec<Subject>> {
             )
         },
         built_in("limit", &["limit"], false, "a bare epoll loop: no sessions, no safety"),
-    ])
+    ];
+    Ok(now.into_iter().chain(before).collect())
 }
 
 /// The peers of `bench/peers` that are built, and those that are not.

@@ -4,59 +4,60 @@
 //! cargo run --release --example chat [-- --port 3000]
 //! ```
 //!
-//! The page (`chat.js`) uses the client of `clients/typescript`, built into `client.js`. Its buttons
-//! cut the tab's connection in several ways: the session survives, and what was said meanwhile
-//! arrives once, in both directions. `/metrics` is for Prometheus.
+//! | file | what |
+//! |---|---|
+//! | `talk.rs` | what is said: the events, and who hears them |
+//! | `servers.rs` | the room servers: options, who is let in, deploys |
+//! | `chat.js`, `talks.js`, `view.js` | the page: what happens, what it knows, what is to be seen |
+//! | `client.js` | the client of `clients/typescript`, built |
+//! | `network.rs` | a proxy in this process that the page's buttons cut |
 //!
-//! So that it can be cut, the pages come to the server by a proxy in this process (`network.rs`).
+//! `/metrics` is for Prometheus.
 
 mod network;
-mod room;
+mod servers;
+mod talk;
 
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use wspulse::{Admission, ConfigError, ConnectRequest, Delivery, Rejection, Server, origin};
 use wspulse_prometheus::PrometheusCollector;
 
 use network::{Network, Order};
-use room::{Member, Rooms};
+use talk::Chat;
 
-/// A message's text is bounded by `room::TEXT_CHARS_MAX`; this leaves space for JSON around it.
-const MESSAGE_BYTES_MAX: usize = 4 * 1024;
-/// How long a tab may be away before its session ends.
-const RESUME_WINDOW: Duration = Duration::from_mins(1);
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
-const NAME_CHARS_MAX: usize = 24;
-const ROOM_CHARS_MAX: usize = 32;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // Standard output is for the address alone, so that scripts can read it.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let metrics = PrometheusCollector::builder().build()?;
-    let server = chat_server(metrics.clone())?;
+    let chat = Arc::new(Chat::default());
+    servers::deploy(&chat, &metrics)?;
     let network = Arc::new(Network::default());
     let app = Router::new()
         .route("/", get(asset("text/html; charset=utf-8", include_str!("index.html"))))
         .route("/chat.css", get(asset("text/css; charset=utf-8", include_str!("chat.css"))))
         .route("/chat.js", get(asset(JAVASCRIPT, include_str!("chat.js"))))
+        .route("/talks.js", get(asset(JAVASCRIPT, include_str!("talks.js"))))
         .route("/view.js", get(asset(JAVASCRIPT, include_str!("view.js"))))
         .route("/client.js", get(asset(JAVASCRIPT, include_str!("client.js"))))
         .route("/network/{cable}/{order}", post(operate))
         .with_state(Arc::clone(&network))
         // Open to all here, who are on this machine; elsewhere it belongs behind a login.
         .route_service("/metrics", metrics.handler())
-        .route_service("/ws", server.clone());
+        .route("/deploy", post(deploy).with_state((Arc::clone(&chat), metrics)))
+        // With one server for good it is `.route_service("/ws", server)`.
+        .route("/ws", get(enter).with_state(Arc::clone(&chat)));
     let pages = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
     println!("open http://{}/", pages.local_addr()?);
     // Without buttons that cut the network, that listener would be the server's.
@@ -66,7 +67,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // are not waited for: browsers keep them open without a request on them.
     let stopped = async {
         stop_signal().await?;
-        server.close().await;
+        for server in chat.servers.all() {
+            server.close().await;
+        }
         std::io::Result::Ok(())
     };
     tokio::select! {
@@ -77,58 +80,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn chat_server(metrics: PrometheusCollector) -> Result<Server, ConfigError> {
-    let rooms = Rooms::default();
-    Server::builder_sync(move |request| admit(&request, &rooms))
-        .metrics(metrics)
-        .on_connect(|conn| room::joined(&conn))
-        .on_message(|conn, frame| room::received(&conn, &frame))
-        .on_transport_drop(|conn, _cause| room::announce_members(&conn))
-        .on_transport_restore(|conn, _resumed| room::announce_members(&conn))
-        .on_disconnect(|conn, _reason| room::announce_members(&conn))
-        // Without this, any web page could open a connection with its visitor's cookies.
-        .check_origin(origin::same_origin())
-        .resume_window(RESUME_WINDOW)
-        // A session that was resumed has missed nothing and has nothing twice, in both directions.
-        .delivery(Delivery::ExactlyOnce)
-        // Short, so that one need not wait for long to see a silence noticed.
-        .heartbeat(Duration::from_secs(3), Duration::from_secs(8))
-        .max_message_size(MESSAGE_BYTES_MAX)
-        .build()
+async fn enter(State(chat): State<Arc<Chat>>, request: Request) -> Response {
+    match chat.servers.newest() {
+        Some(server) => server.serve(request).await.into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
-/// Decides who may connect: `/ws?id=…&name=…&room=…`.
-///
-/// The id is a random one that the tab made up and keeps to itself: a page that comes with it anew
-/// takes the place of the one before. An application with logins derives it from the login instead.
-fn admit(request: &ConnectRequest, rooms: &Rooms) -> Result<Admission, Rejection> {
-    let id = request.query("id").filter(|id| is_tab_id(id)).ok_or_else(|| bad_request("id"))?;
-    let name = label(request, "name", NAME_CHARS_MAX)?;
-    let room = label(request, "room", ROOM_CHARS_MAX)?;
-    let member = Member::new(name, rooms.enter(&room));
-    Ok(Admission::room(room).id(&*id).data(member))
-}
-
-fn is_tab_id(id: &str) -> bool {
-    (16..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// A query parameter that others will see: some visible text, not too long.
-fn label(
-    request: &ConnectRequest,
-    parameter: &'static str,
-    chars_max: usize,
-) -> Result<String, Rejection> {
-    request
-        .query(parameter)
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty() && !text.contains(char::is_control))
-        .filter(|text| text.chars().count() <= chars_max)
-        .ok_or_else(|| bad_request(parameter))
-}
-
-fn bad_request(parameter: &str) -> Rejection {
-    Rejection::with_status(StatusCode::BAD_REQUEST, format!("missing or invalid: {parameter}"))
+/// Anybody may deploy here.
+async fn deploy(State((chat, metrics)): State<(Arc<Chat>, PrometheusCollector)>) -> StatusCode {
+    match servers::deploy(&chat, &metrics) {
+        Ok(()) => StatusCode::ACCEPTED,
+        Err(error) => {
+            tracing::error!("{error}");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
 }
 
 /// The page's buttons: `/network/CABLE/ORDER`. A cable's name is a secret of its page.
@@ -158,7 +125,7 @@ fn asset(
 }
 
 /// The port from `--port`, else from the environment's `PORT`, else 3000; 0 takes a free one.
-fn port() -> Result<u16, Box<dyn Error>> {
+fn port() -> Result<u16, Box<dyn Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let port = match arguments.next().as_deref() {
         Some("--port") => arguments.next().ok_or("--port needs a number")?,

@@ -66,6 +66,8 @@ pub struct Account {
     pub sent: u64,
     /// That were dropped after they had entered.
     pub dropped: u64,
+    /// That a newer frame of their key has replaced.
+    pub conflated: u64,
     /// That wait.
     pub pending: u64,
     /// By how many the accounts of single connections are wrong; 0, unless there is a fault.
@@ -118,7 +120,7 @@ impl Counters {
     /// once nothing is being written any more; 0, unless there is a fault.
     pub fn untold(&self) -> u64 {
         let by_reason = |reason| self.dropped.get(reason).copied().unwrap_or(0);
-        let dropped = by_reason("evicted") + by_reason("ended");
+        let dropped = by_reason("evicted") + by_reason("ended") + by_reason("volatile");
         self.account.sent.abs_diff(self.sent) + self.account.dropped.abs_diff(dropped)
     }
 }

@@ -62,6 +62,14 @@ pub struct Tally {
     pub stalls: u64,
     /// Violations of the protocol.
     pub violations: u64,
+    /// Rooms entered and left.
+    pub moves: u64,
+    /// Replies of the server's.
+    pub replies: u64,
+    /// Requests of the server's, each of which is answered.
+    pub asked: u64,
+    /// Times that it was told who is there.
+    pub presence: u64,
 }
 
 impl AddAssign for Tally {
@@ -77,6 +85,10 @@ impl AddAssign for Tally {
         self.kicks += other.kicks;
         self.stalls += other.stalls;
         self.violations += other.violations;
+        self.moves += other.moves;
+        self.replies += other.replies;
+        self.asked += other.asked;
+        self.presence += other.presence;
     }
 }
 

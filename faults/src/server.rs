@@ -17,7 +17,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use wspulse::{Admission, ConfigError, Connection, DuplicatePolicy, Frame, Rejection, Server};
+use wspulse::{
+    Admission, ConfigError, Connection, DuplicatePolicy, Frame, Rejection, RoomOptions, Server,
+};
 
 use ledger::Ledger;
 
@@ -67,6 +69,9 @@ pub struct ServerOptions {
     /// A client that is back before its loss was noticed takes its session over.
     #[arg(long)]
     take_over: bool,
+    /// Every three ids are one person, and there are rooms to enter, with presence and a history.
+    #[arg(long)]
+    people: bool,
 }
 
 /// Serves until standard input ends or asks for the end. Prints `LISTENING port` first, then one
@@ -105,6 +110,7 @@ fn room_server(options: &ServerOptions, ledger: &Ledger) -> Result<Server, Confi
     let duplicates =
         if options.take_over { DuplicatePolicy::Resume } else { DuplicatePolicy::Replace };
     let connect_time = millis(options.connect_ms);
+    let has_people = options.people;
     Server::builder(move |request| {
         let admitting = admitting.clone();
         async move {
@@ -113,11 +119,19 @@ fn room_server(options: &ServerOptions, ledger: &Ledger) -> Result<Server, Confi
             if id.starts_with("late-") {
                 tokio::time::sleep(connect_time).await;
             }
-            Ok(Admission::room(room).id(id).data(admitting.next_serial()))
+            let admission = Admission::room(room).id(&*id).data(admitting.next_serial());
+            Ok(if has_people { admission.user(person_of(&id)) } else { admission })
         }
     })
     .on_connect(move |conn| connected.connected(conn))
-    .on_message(|conn, frame| received(&conn, frame))
+    .on_message(|conn, frame| async move { received(&conn, frame).await })
+    .room_options(|room| {
+        if is_kept(room) {
+            RoomOptions::new().history(HISTORY_FRAMES, HISTORY_AGE).tell_presence()
+        } else {
+            RoomOptions::new()
+        }
+    })
     .on_transport_drop(move |_, cause| dropped.transport_lost(&cause))
     .on_disconnect(move |conn, _| ended.ended(&conn))
     .check_origin(|_| true)
@@ -140,8 +154,25 @@ const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// Rooms that clients may enter begin so.
+const KEPT: &str = "kept-";
+const HISTORY_FRAMES: usize = 50;
+const HISTORY_AGE: Duration = Duration::from_secs(10);
+/// How long a client may take for its reply.
+const REPLY_WITHIN: Duration = Duration::from_secs(2);
+
+fn is_kept(room: &str) -> bool {
+    room.starts_with(KEPT)
+}
+
+/// Three neighbours are one person.
+fn person_of(id: &str) -> String {
+    let (load, number) = id.rsplit_once('-').unwrap_or(("", id));
+    format!("{load}/{}", number.parse().map_or(0, |number: u32| number / 3))
+}
+
 /// What clients can ask for. A full send buffer is their own affair, and counted.
-fn received(conn: &Connection, frame: Frame) {
+async fn received(conn: &Connection, frame: Frame) {
     match frame.event() {
         "echo" => drop(conn.send(frame)),
         "say" => drop(conn.room().broadcast(frame)),
@@ -152,6 +183,35 @@ fn received(conn: &Connection, frame: Frame) {
             }
         }
         "leave" => conn.close(),
+        "enter" => {
+            if let Ok(room) = frame.to_json::<String>()
+                && is_kept(&room)
+            {
+                // It may have ended, or be in too many rooms.
+                let _ = conn.join(&room);
+            }
+        }
+        "exit" => {
+            if let Ok(room) = frame.to_json::<String>() {
+                conn.leave(&room);
+            }
+        }
+        "note" => {
+            for room in conn.rooms().iter().filter(|room| is_kept(room.id())) {
+                let _ = room.broadcast(frame.clone());
+            }
+        }
+        "cursor" => {
+            let key = format!("cursor {}", conn.id());
+            drop(conn.room().broadcast_except(conn, frame.conflate(key).volatile()));
+        }
+        "question" => drop(conn.reply(&frame, frame.clone())),
+        "ask me" => drop(conn.request(Frame::new("asked")).within(REPLY_WITHIN).await),
+        "whisper" => {
+            if let Some(person) = conn.user_id() {
+                let _ = conn.server().user(person).send(frame);
+            }
+        }
         _ => {}
     }
 }

@@ -102,6 +102,10 @@ pub fn run(options: &SoakOptions) -> Result<(), SoakError> {
         (last.resumed > 0, "no session was resumed"),
         (tally.disordered == 0, "frames came out of order, or twice"),
         (tally.heard > 0, "no client has heard anything"),
+        (last.rooms == 0, "rooms are left behind"),
+        (last.account.conflated > 0, "nothing was conflated"),
+        (tally.replies > 0 && tally.asked > 0, "nobody was answered, or asked"),
+        (tally.presence > 0, "nobody was told who is there"),
     ])?;
     println!("passed: {} sessions resumed, 0 panics, 0 frames unaccounted for", last.resumed);
     Ok(())
@@ -113,7 +117,7 @@ fn this_program() -> io::Result<Command> {
 
 fn start_server(log: &File) -> io::Result<Attacked> {
     let mut command = this_program()?;
-    command.arg("server").args(["--resume-window-ms", RESUME_WINDOW, "--take-over"]);
+    command.arg("server").args(["--resume-window-ms", RESUME_WINDOW, "--take-over", "--people"]);
     command.args(["--ping-ms", "5000", "--pong-ms", "15000", "--write-wait-ms", "5000"]);
     command.args(["--message-bytes-max", "4096", "--send-buffer-frames", "128"]);
     command.stderr(log.try_clone()?);
@@ -190,7 +194,7 @@ fn is_accounted_for(counters: &Counters) -> bool {
     let account = counters.account;
     account.unaccounted == 0
         && account.pending == 0
-        && account.accepted == account.sent + account.dropped
+        && account.accepted == account.sent + account.dropped + account.conflated
         && counters.untold() == 0
 }
 

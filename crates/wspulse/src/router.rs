@@ -187,13 +187,14 @@ impl Table {
 /// Answers a request that has failed, if the client may hear of it. Tells whether that is all there
 /// is to do.
 fn tell_client(connection: &Connection, request: &Frame, error: &HandlerError) -> bool {
-    if request.id().is_empty() {
+    let requests = &connection.server().options().requests;
+    if request.id().is_empty() || requests.is_answer(request.event()) {
         return false;
     }
     let meant_for_client = error.downcast_ref::<ReplyError>();
     let told = match meant_for_client {
         Some(told) => told.clone(),
-        None if connection.server().options().requests.answers_failures => ReplyError::of(error),
+        None if requests.answers_failures => ReplyError::of(error),
         None => return false,
     };
     // A client that has gone, or reads nothing, is told nothing.

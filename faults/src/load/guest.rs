@@ -38,11 +38,18 @@ enum Step {
     Close,
     AskToBeClosed,
     Violate,
+    /// Enters or leaves a room beside its own.
+    Move(&'static str),
+    /// Anything else that a server is asked, by its event.
+    Ask(&'static str),
 }
 
 /// A mean of two seconds between two steps: thousands of clients then send about as much as a
 /// processor core can fan out beside all their coming and going.
 const STEP_MILLIS_MAX: u64 = 4000;
+
+/// So many that some fifty members are in each, most of the time.
+const KEPT_ROOMS: u32 = 60;
 
 /// More than a send buffer holds.
 const FLOOD_MESSAGES: usize = 400;
@@ -127,6 +134,16 @@ impl Guest {
                     self.tally.violations += 1;
                     peer.write_raw(&self.violation()).await?;
                 }
+                Step::Move(event) => {
+                    self.tally.moves += 1;
+                    let room = format!("kept-{}", self.random.random_range(0..KEPT_ROOMS));
+                    let asked = Frame::new(event).json(&room).map_err(io::Error::other)?;
+                    peer.send(&asked).await?;
+                }
+                Step::Ask(event) => {
+                    let asked = Frame::new(event).with_id(&*self.id).with_payload("0");
+                    peer.send(&asked).await?;
+                }
             }
         }
     }
@@ -141,6 +158,13 @@ impl Guest {
             80..90 => Step::Close,
             90..100 => Step::AskToBeClosed,
             100..110 => Step::Violate,
+            110..180 => Step::Move("enter"),
+            180..230 => Step::Move("exit"),
+            230..270 => Step::Ask("note"),
+            270..400 => Step::Ask("cursor"),
+            400..450 => Step::Ask("question"),
+            450..480 => Step::Ask("ask me"),
+            480..510 => Step::Ask("whisper"),
             _ => Step::Say,
         }
     }
@@ -175,7 +199,14 @@ impl Guest {
     ) -> io::Result<()> {
         while let Ok(received) = timeout_at(until, peer.receive()).await {
             match received? {
-                Received::Message(kind, payload) => self.hear(kind, payload, last_heard)?,
+                Received::Message(kind, payload) => {
+                    let frame = self.hear(kind, payload, last_heard)?;
+                    if frame.event() == "asked" {
+                        self.tally.asked += 1;
+                        let reply = Frame::new("reply").with_id(frame.id().to_owned());
+                        peer.send(&reply).await?;
+                    }
+                }
                 Received::Ping(payload) => peer.pong(&payload).await?,
                 Received::Pong(_) => {}
                 Received::Close(frame) => {
@@ -194,14 +225,22 @@ impl Guest {
         kind: MessageKind,
         payload: Bytes,
         last_heard: &mut HashMap<String, u64>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Frame> {
         let frame = JsonCodec.decode(InboundMessage::owned(kind, payload));
         let frame = frame.map_err(io::Error::other)?;
-        let number = frame.to_json::<u64>().map_err(io::Error::other)?;
         self.tally.heard += 1;
+        match frame.event() {
+            "reply" => self.tally.replies += 1,
+            "presence" => self.tally.presence += 1,
+            _ => {}
+        }
+        if frame.event() != "say" {
+            return Ok(frame);
+        }
+        let number = frame.to_json::<u64>().map_err(io::Error::other)?;
         if last_heard.insert(frame.id().to_owned(), number).is_some_and(|last| last >= number) {
             self.tally.disordered += 1;
         }
-        Ok(())
+        Ok(frame)
     }
 }

@@ -113,7 +113,9 @@ impl Account {
         self.sent += stats.sent;
         self.dropped += stats.dropped;
         self.pending += stats.pending;
-        self.unaccounted += stats.accepted.abs_diff(stats.sent + stats.dropped + stats.pending);
+        self.conflated += stats.conflated;
+        let known = stats.sent + stats.dropped + stats.conflated + stats.pending;
+        self.unaccounted += stats.accepted.abs_diff(known);
     }
 }
 

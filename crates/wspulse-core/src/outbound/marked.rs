@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::OverflowPolicy;
 use super::backlog::Backlog;
-use super::queue::{OutboundQueue, PushedMarked, QueueFull, Writing};
+use super::queue::{OutboundQueue, Pushed, PushedMarked, QueueFull, Writing};
 use super::room::Load;
 use crate::encoded::EncodedFrame;
 
@@ -47,18 +47,34 @@ impl OutboundQueue {
         policy: OverflowPolicy,
     ) -> Result<PushedMarked, QueueFull> {
         let older = if frame.is_keyed() { self.find_older(&frame) } else { None };
+        let Some(older) = older else {
+            let Pushed { evicted, .. } = self.push_beside(frame, policy)?;
+            return Ok(PushedMarked { evicted, conflated: false });
+        };
+        let fades_anew = frame.is_volatile() && !older.is_volatile;
+        let pushed = self.conflate(older, frame, policy)?;
+        self.rare.get_or_insert_default().volatile_max += usize::from(fades_anew);
+        Ok(pushed)
+    }
+
+    /// As [`push`](Self::push), for a frame that may be marked and takes no other's place, since
+    /// those that wait may be newer. A newer one takes its own.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] if a bound is reached and `policy` refuses new frames.
+    pub fn push_beside(
+        &mut self,
+        frame: EncodedFrame,
+        policy: OverflowPolicy,
+    ) -> Result<Pushed, QueueFull> {
         let (is_keyed, is_volatile) = (frame.is_keyed(), frame.is_volatile());
-        let pushed = match older {
-            None => {
-                let evicted = self.push(frame, policy)?.evicted;
-                Ok(PushedMarked { evicted, conflated: false })
-            }
-            Some(older) => self.conflate(older, frame, policy),
-        }?;
-        let rare = self.rare.get_or_insert_default();
-        rare.keyed_max += usize::from(is_keyed && older.is_none());
-        let was_volatile = older.is_some_and(|older| older.is_volatile);
-        rare.volatile_max += usize::from(is_volatile && !was_volatile);
+        let pushed = self.push(frame, policy)?;
+        if is_keyed || is_volatile {
+            let rare = self.rare.get_or_insert_default();
+            rare.keyed_max += usize::from(is_keyed);
+            rare.volatile_max += usize::from(is_volatile);
+        }
         Ok(pushed)
     }
 
@@ -100,34 +116,52 @@ impl OutboundQueue {
     /// Drops volatile frames, oldest first, to make room for another, and tells how many: none if
     /// the other is refused nevertheless.
     pub(super) fn shed_volatile(&mut self, frame_bytes: usize, policy: OverflowPolicy) -> usize {
-        if self.volatile_max() == 0 {
-            return 0;
-        }
-        let (load, volatile) = (self.load_under(policy), self.volatile_load());
-        let left =
-            Load { frames: load.frames - volatile.frames, bytes: load.bytes - volatile.bytes };
-        if policy != OverflowPolicy::DropOldest && !self.has_room_beside(left, frame_bytes) {
+        if self.giving_way(frame_bytes, policy).frames == 0 {
             return 0;
         }
         let mut shed = 0;
-        while !self.has_room_beside(self.load_under(policy), frame_bytes) && self.evict_volatile() {
+        while !self.has_room_beside(self.load_under(policy), frame_bytes)
+            && self.evict_volatile().is_some()
+        {
             shed += 1;
         }
         shed
     }
 
-    /// Drops the oldest volatile frame that waits, if there is one.
-    pub(super) fn evict_volatile(&mut self) -> bool {
+    /// How many bytes [`evict_volatile`](Self::evict_volatile) can free for a frame: none if that
+    /// would be refused here nevertheless.
+    pub fn bytes_giving_way(&mut self, frame_bytes: usize, policy: OverflowPolicy) -> usize {
+        self.giving_way(frame_bytes, policy).bytes
+    }
+
+    fn giving_way(&mut self, frame_bytes: usize, policy: OverflowPolicy) -> Load {
         if self.volatile_max() == 0 {
-            return false;
+            return Load::NONE;
+        }
+        match policy {
+            OverflowPolicy::GiveWay => Load::NONE,
+            OverflowPolicy::DropOldest => self.volatile_load(),
+            OverflowPolicy::RejectNewest | OverflowPolicy::RejectBeyondWaiting => {
+                let (load, volatile) = (self.load_under(policy), self.volatile_load());
+                let (frames, bytes) = (load.frames - volatile.frames, load.bytes - volatile.bytes);
+                let has_room = self.has_room_beside(Load { frames, bytes }, frame_bytes);
+                if has_room { volatile } else { Load::NONE }
+            }
+        }
+    }
+
+    /// Drops the oldest volatile frame that waits, and tells how many bytes it had; `None` if there
+    /// is no such frame.
+    pub fn evict_volatile(&mut self) -> Option<usize> {
+        if self.volatile_max() == 0 {
+            return None;
         }
         let mut places = self.settled_in_front()..self.waiting.len();
         let oldest =
             places.find(|place| self.waiting.get(*place).is_some_and(EncodedFrame::is_volatile));
-        let Some(place) = oldest else { return false };
-        self.remove_waiting(place);
+        let bytes = self.remove_waiting(oldest?)?.wire_bytes();
         self.count_dropped(1);
-        true
+        Some(bytes)
     }
 
     /// The frames of a batch that has come back meet those that have come meanwhile: where the two

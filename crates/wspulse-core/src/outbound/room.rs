@@ -60,7 +60,7 @@ impl OutboundQueue {
     pub(super) fn evict_excess(&mut self) -> u32 {
         let mut evicted = 0;
         while self.exceeds(self.waiting_load())
-            && (self.evict_volatile() || self.evict_oldest().is_some())
+            && self.evict_volatile().or_else(|| self.evict_oldest()).is_some()
         {
             evicted += 1;
         }

@@ -118,6 +118,28 @@ fn what_a_writer_holds_is_not_replaced_unless_it_comes_back() {
 }
 
 #[test]
+fn a_frame_that_takes_no_place_gives_its_own_to_a_newer_one() {
+    let mut queue = queue_of(&["a2"]);
+    let beside = queue.push_beside(frame("a1"), OverflowPolicy::RejectNewest);
+    assert_eq!(beside.expect("there is room").evicted, 0);
+    queue.push_beside(frame("b1"), OverflowPolicy::RejectNewest).expect("there is room");
+    assert_eq!(account(&queue), [3, 0, 0, 0, 3]);
+    for newer in ["b2", "a3"] {
+        assert!(push(&mut queue, newer).expect("it needs no room").conflated, "{newer}");
+    }
+    assert_eq!(account(&queue), [5, 0, 0, 2, 3]);
+    assert_eq!(drain(&mut queue), "a2 a3 b2");
+}
+
+#[test]
+fn a_volatile_frame_beside_others_fades_as_they_do() {
+    let mut queue = queue_of(&["-1"]);
+    queue.push_beside(frame("~1"), OverflowPolicy::GiveWay).expect("there is room");
+    assert_eq!(queue.drop_volatile(), 1);
+    assert_eq!(drain(&mut queue), "-1");
+}
+
+#[test]
 fn a_half_written_frame_is_written_to_its_end() {
     let mut queue = queue_of(&["a1", "b1"]);
     let mut batch = queue.take();

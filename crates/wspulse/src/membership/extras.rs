@@ -78,8 +78,8 @@ impl Group {
         if codecs.are_several() {
             let lacking = self.inner.lock().history().map(|history| history.expect(codec));
             if let Some(lacking) = lacking {
-                prepared = Prepared::expected(&lacking, |frame| {
-                    panics::catch(|| codecs.encode(codec, frame).ok()).unwrap_or_default()
+                prepared = Prepared::expected(&lacking, |source| {
+                    panics::catch(|| source.encode(codecs, codec).ok()).unwrap_or_default()
                 });
             }
         }

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::EncodedFrame;
 
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionShared;
 use crate::settings::codecs::{CODECS_MAX, CodecId, CodecSet};
-use crate::settings::representations::Representations;
+use crate::settings::representations::{Representations, Source};
 use crate::settings::room_options::HistoryBounds;
 
 /// The last frames of a room, oldest first. It changes under the group's lock, which decides where
@@ -33,7 +33,7 @@ struct Entry {
     bytes: usize,
     made: Vec<(CodecId, EncodedFrame)>,
     /// To encode it for those of another codec, on a server that has several.
-    source: Option<Frame>,
+    source: Option<Arc<Source>>,
 }
 
 /// What is there for somebody who is about to join.
@@ -50,10 +50,11 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Encodes what is lacking. No lock may be held.
     pub(crate) fn expected(
-        lacking: &[(u64, Frame)],
-        encode: impl Fn(&Frame) -> Option<EncodedFrame>,
+        lacking: &[(u64, Arc<Source>)],
+        encode: impl Fn(&Source) -> Option<EncodedFrame>,
     ) -> Self {
-        let encoded = lacking.iter().filter_map(|(number, frame)| Some((*number, encode(frame)?)));
+        let encoded =
+            lacking.iter().filter_map(|(number, source)| Some((*number, encode(source)?)));
         Self { is_expected: true, encoded: encoded.collect(), marks: None }
     }
 }
@@ -69,7 +70,7 @@ impl History {
         if frame.is_volatile() {
             return;
         }
-        self.conflate(frame);
+        self.conflate(frame.key());
         self.keep(vec![(CodecId::DEFAULT, frame.clone())], None);
     }
 
@@ -77,35 +78,30 @@ impl History {
         if frames.is_volatile() {
             return;
         }
-        if let Some((_, any)) = frames.each().next() {
-            self.conflate(any);
-        }
+        self.conflate(frames.key());
         // Nobody else may be there, but somebody may come.
         let made: Vec<_> = frames.each().map(|(codec, frame)| (codec, frame.clone())).collect();
-        let source = frames.source().cloned();
+        let source = frames.source().map(Arc::new);
         if source.is_some() || !made.is_empty() {
             self.keep(made, source);
         }
     }
 
     /// A newer frame takes the place of an older one with its key.
-    fn conflate(&mut self, newer: &EncodedFrame) {
-        if !newer.is_keyed() {
+    fn conflate(&mut self, key: Option<&[u8]>) {
+        if key.is_none() {
             return;
         }
-        let is_older = |entry: &Entry| entry.made.iter().any(|(_, older)| older.has_key_of(newer));
-        let place = self.entries.iter().position(is_older);
+        let place = self.entries.iter().position(|older| older.key() == key);
         if let Some(older) = place.and_then(|place| self.entries.remove(place)) {
             self.held.release(older.bytes);
         }
     }
 
-    fn keep(&mut self, made: Vec<(CodecId, EncodedFrame)>, source: Option<Frame>) {
+    fn keep(&mut self, made: Vec<(CodecId, EncodedFrame)>, source: Option<Arc<Source>>) {
         let recorded_at = Instant::now();
         self.forget_old(recorded_at);
-        let source_bytes = source
-            .as_ref()
-            .map_or(0, |frame| frame.id().len() + frame.event().len() + frame.payload().len());
+        let source_bytes = source.as_ref().map_or(0, |source| source.bytes());
         let bytes = source_bytes + made.iter().map(|(_, frame)| frame.wire_bytes()).sum::<usize>();
         if self.bounds.frames == 0 || !self.charge(bytes) {
             return;
@@ -150,7 +146,7 @@ impl History {
 
     /// Somebody of this codec is about to join: what comes from now on will be there in it. Returns
     /// what is not.
-    pub(super) fn expect(&mut self, codec: CodecId) -> Vec<(u64, Frame)> {
+    pub(super) fn expect(&mut self, codec: CodecId) -> Vec<(u64, Arc<Source>)> {
         self.expected[codec.place()] += 1;
         let lacking = self.entries.iter().filter(|entry| entry.in_codec(codec).is_none());
         lacking.filter_map(|entry| Some((entry.number, entry.source.clone()?))).collect()
@@ -202,6 +198,13 @@ impl Drop for History {
 }
 
 impl Entry {
+    fn key(&self) -> Option<&[u8]> {
+        match &self.source {
+            Some(source) => source.key(),
+            None => self.made.first().and_then(|(_, frame)| frame.key()),
+        }
+    }
+
     fn in_codec(&self, codec: CodecId) -> Option<&EncodedFrame> {
         self.made.iter().find(|(known, _)| *known == codec).map(|(_, frame)| frame)
     }

@@ -31,7 +31,7 @@ use crate::wire::transport::Upgrade;
 use acknowledge::Rare;
 pub(crate) use awaited::Waiter;
 pub(crate) use offer::{Offered, Outcome};
-pub(crate) use requests::{Answer, NoPlace, Unanswered};
+pub(crate) use requests::{Answer, Answered, NoPlace, Unanswered};
 use succession::Succession;
 
 /// Shared between a connection's task, which alone takes things out, and everybody else.

@@ -16,6 +16,8 @@ use super::reply::ReplyError;
 use super::{Router, Table};
 use crate::app::connection::Connection;
 use crate::app::handler::{CallbackOutput, Outcome, outcome};
+use crate::ground::sync::Mutex;
+use crate::ground::throttle::Throttle;
 
 /// Builds a [`Router`]. Mistakes are told by [`build`](Self::build).
 #[must_use = "a builder does nothing until it is built"]
@@ -39,18 +41,22 @@ struct Registered {
     missing_state: fn(&Extensions) -> Option<&'static str>,
 }
 
+/// What clients bring about is a line in a while, and the others are at DEBUG.
+type Log = Mutex<Throttle>;
+
 pub(super) type ErrorHandler =
     Box<dyn Fn(Connection, Frame, HandlerError) -> Outcome + Send + Sync>;
 
 impl RouterBuilder {
     pub(super) fn new() -> Self {
+        let (unmatched_log, failed_log) = (Log::default(), Log::default());
         Self {
             layers: Vec::new(),
             routes: Vec::new(),
             state: Extensions::new(),
-            fallback: registered(|context: Context| unmatched(&context)),
-            on_error: Box::new(|connection, frame, error| {
-                warn_failed(&connection, &frame, &error);
+            fallback: registered(move |context: Context| unmatched(&context, &unmatched_log)),
+            on_error: Box::new(move |connection, frame, error| {
+                tell_failed(&connection, &frame, &error, &failed_log);
                 Outcome::Done
             }),
         }
@@ -210,30 +216,36 @@ fn registered<Args, H: Handler<Args>>(handler: H) -> Registered {
 }
 
 /// A client that may hear of it makes no line in the log.
-fn unmatched(context: &Context) -> Result<(), ReplyError> {
-    let answers = context.connection().server().options().requests.answers_failures;
-    if answers && !context.frame().id().is_empty() {
+fn unmatched(context: &Context, log: &Log) -> Result<(), ReplyError> {
+    if context.connection().server().options().requests.answers_failure_of(context.frame()) {
         let text = "there is no handler for this event";
         return Err(ReplyError::new(ReplyError::UNKNOWN_EVENT, text));
     }
-    warn_unmatched(context);
+    let (event, id) = (Escaped::new(context.event()), Escaped::new(context.connection().id()));
+    let (event, id) = (event.as_str(), id.as_str());
+    let due = log.lock().due();
+    if let Some(before) = due {
+        let not_logged = (before > 0).then_some(before);
+        tracing::warn!(event, id, not_logged, "router: unmatched event");
+    } else {
+        tracing::debug!(event, id, "router: unmatched event");
+    }
     Ok(())
 }
 
-fn warn_unmatched(context: &Context) {
-    let (event, id) = (Escaped::new(context.event()), Escaped::new(context.connection().id()));
-    tracing::warn!(event = event.as_str(), id = id.as_str(), "router: unmatched event");
-}
-
-fn warn_failed(connection: &Connection, frame: &Frame, error: &HandlerError) {
+fn tell_failed(connection: &Connection, frame: &Frame, error: &HandlerError, log: &Log) {
     match error {
-        HandlerError::Extract(_) | HandlerError::Application(_) => tracing::warn!(
-            event = Escaped::new(frame.event()).as_str(),
-            id = Escaped::new(connection.id()).as_str(),
-            error = %Escaped::error(error.as_error()),
-            "router: handler failed"
-        ),
+        HandlerError::Extract(_) | HandlerError::Application(_) => {}
         // Whoever caught it has logged it.
-        HandlerError::Panicked(_) => {}
+        HandlerError::Panicked(_) => return,
+    }
+    let (event, id) = (Escaped::new(frame.event()), Escaped::new(connection.id()));
+    let (event, id, error) = (event.as_str(), id.as_str(), Escaped::error(error.as_error()));
+    let due = log.lock().due();
+    if let Some(before) = due {
+        let not_logged = (before > 0).then_some(before);
+        tracing::warn!(event, id, %error, not_logged, "router: handler failed");
+    } else {
+        tracing::debug!(event, id, %error, "router: handler failed");
     }
 }

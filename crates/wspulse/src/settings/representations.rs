@@ -18,6 +18,12 @@ pub(crate) struct Representations<'a> {
     made: [Option<EncodedFrame>; CODECS_MAX],
 }
 
+/// What a frame can be made of later, in any codec, as it would have been made at once.
+pub(crate) struct Source {
+    frame: Frame,
+    marks: Option<Marks>,
+}
+
 /// A codec cannot express the frame.
 pub(crate) struct NotExpressed {
     /// The codec's name, if it has one.
@@ -33,11 +39,7 @@ impl<'a> Representations<'a> {
     /// Makes those that are missing. It calls the application's codecs: hold no lock.
     pub(crate) fn make(&mut self, missing: CodecSet) -> Result<(), NotExpressed> {
         for id in missing.iter() {
-            let encoded = match self.marks {
-                None => self.codecs.encode(id, self.frame),
-                Some(marks) => self.codecs.encode_marked(id, self.frame, marks),
-            };
-            let encoded = encoded.map_err(|source| {
+            let encoded = encode(self.codecs, id, self.frame, self.marks).map_err(|source| {
                 let codec = self.codecs.of(id).name().map(str::to_owned);
                 NotExpressed { codec, source }
             })?;
@@ -69,12 +71,48 @@ impl<'a> Representations<'a> {
     }
 
     /// What it was made of, on a server on which it may have to be made in another codec.
-    pub(crate) fn source(&self) -> Option<&Frame> {
-        self.codecs.are_several().then_some(self.frame)
+    pub(crate) fn source(&self) -> Option<Source> {
+        let is_needed = self.codecs.are_several();
+        is_needed.then(|| Source { frame: self.frame.clone(), marks: self.marks.cloned() })
+    }
+
+    /// By what a newer frame takes its place.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        Some(self.marks?.key.as_ref()?.as_bytes())
     }
 
     /// The payloads of all that were made, in bytes.
     pub(crate) fn payload_bytes(&self) -> usize {
         self.made.iter().flatten().map(EncodedFrame::payload_bytes).sum()
+    }
+}
+
+impl Source {
+    /// It calls the application's codecs: hold no lock.
+    pub(crate) fn encode(&self, codecs: &Codecs, id: CodecId) -> Result<EncodedFrame, EncodeError> {
+        encode(codecs, id, &self.frame, self.marks.as_ref())
+    }
+
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        Some(self.marks.as_ref()?.key.as_ref()?.as_bytes())
+    }
+
+    /// What it holds of its own; a room's name is shared.
+    pub(crate) fn bytes(&self) -> usize {
+        let frame = &self.frame;
+        let key_bytes = self.key().map_or(0, <[u8]>::len);
+        frame.id().len() + frame.event().len() + frame.payload().len() + key_bytes
+    }
+}
+
+fn encode(
+    codecs: &Codecs,
+    id: CodecId,
+    frame: &Frame,
+    marks: Option<&Marks>,
+) -> Result<EncodedFrame, EncodeError> {
+    match marks {
+        None => codecs.encode(id, frame),
+        Some(marks) => codecs.encode_marked(id, frame, marks),
     }
 }

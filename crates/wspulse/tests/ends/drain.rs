@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, timeout};
 use wspulse::http::header::RETRY_AFTER;
 use wspulse::metrics::DrainStarted;
-use wspulse::testing::TestClient;
+use wspulse::testing::{TestClient, request_parts};
 use wspulse::{ConnectionState, Disconnect, Frame, MetricsCollector, Server, ServerBuilder};
 
 use crate::support::clients::Client;
@@ -296,4 +297,42 @@ fn a_retry_of_no_time_or_more_than_half_a_minute_is_refused() {
         let error = build(beyond).expect_err("out of bounds").to_string();
         assert!(error.starts_with("wspulse: drain_retry: must be at least 1 ms"), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_on_the_way_back_when_it_began_is_told_when_to_come_back() {
+    let mut stage = Stage::new(|builder| builder.resume_window(5 * WINDOW));
+    drop(stage.dial("ann").await);
+    settle().await;
+    let ann = stage.server.connection("ann").expect("it waits for its client");
+    assert_eq!(ann.state(), ConnectionState::Suspended);
+    let handshake = stage.server.handshake(request_parts("/ws?id=ann")).expect("a good request");
+    let accepted = handshake.connect().await.expect("admitted");
+    let drained = stage.drain(WINDOW);
+    settle().await;
+    let (ours, theirs) = tokio::io::duplex(1024);
+    accepted.attach(theirs, &[]);
+    let (code, reason) = close_of(&mut Client::new(ours)).await;
+    assert_eq!(code, 1012);
+    assert!(reason.starts_with("retry="), "{reason}");
+    drained.await.unwrap();
+}
+
+#[test]
+fn if_the_runtime_of_a_drain_ends_the_rest_is_closed_at_once() {
+    let runtime = || Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let (lasting, ending) = (runtime(), runtime());
+    let server = open_house().build().unwrap();
+    let mut ann = lasting.block_on(TestClient::connect(&server, "/ws?id=ann")).expect("admitted");
+    ending.block_on(async {
+        let drained = server.clone();
+        tokio::spawn(async move { drained.drain(WINDOW).await });
+        settle().await;
+    });
+    drop(ending);
+    lasting.block_on(async {
+        let told = timeout(SECOND, close_of(&mut ann)).await.expect("it is told at once");
+        assert_eq!(told.0, 1001);
+        timeout(WINDOW, server.drain(WINDOW)).await.expect("the server has closed");
+    });
 }

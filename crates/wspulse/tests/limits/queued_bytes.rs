@@ -252,3 +252,24 @@ async fn the_limit_holds_and_all_accounts_balance_while_many_threads_send() {
         reader.await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_volatile_frame_makes_room_for_any_other() {
+    let mut stage = limited_to(100);
+    let (_ann, connection) = stuck(&mut stage, "ann").await;
+    send(&connection, 30).unwrap();
+    settle().await;
+    send(&connection, 25).unwrap();
+    connection.send(sized(20).volatile()).unwrap();
+    // Not for one that is refused all the same.
+    send(&connection, 50).unwrap_err();
+    assert_eq!(account(&connection), (0, 75));
+    send(&connection, 30).unwrap();
+    assert_eq!(account(&connection), (1, 85));
+    connection.send(sized(15).volatile()).unwrap();
+    connection.room().broadcast(sized(15)).unwrap();
+    assert_eq!(account(&connection), (2, 100));
+    // And it makes none for itself.
+    connection.send(sized(15).volatile()).unwrap();
+    assert_eq!(account(&connection), (3, 100));
+}

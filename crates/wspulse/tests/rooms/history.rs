@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::advance;
+use wspulse::codec::MessagePackCodec;
+use wspulse::testing::Received;
 use wspulse::{Connection, RoomOptions, ServerBuilder};
 
 use crate::support::clients::{dial, hears_nothing, numbered, numbers};
 use crate::support::clock::WINDOW;
 use crate::support::codecs::{Encoded, MSGPACK, Member};
 use crate::support::house::open_house;
-use crate::support::speaker::JSON;
+use crate::support::speaker::{JSON, configured};
 use crate::support::stage::Stage;
 
 const AGE: Duration = Duration::from_mins(5);
@@ -228,6 +230,49 @@ async fn of_frames_with_one_key_the_newest_is_kept_and_none_that_is_volatile() {
     let (mut bob, _) = stage.join("bob").await;
     assert_eq!(numbers(&mut bob, 2).await, [2, 4]);
     hears_nothing(&mut bob).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_frame_takes_the_place_of_the_one_that_a_history_brought() {
+    let mut stage = Stage::new(keeping(10));
+    let (_ann, first) = stage.join("ann").await;
+    first.join("attic").unwrap();
+    let attic = stage.server.room("attic");
+    attic.broadcast(numbered(1).conflate("cursor")).unwrap();
+    attic.broadcast(numbered(2).conflate("price")).unwrap();
+    let (mut bob, second) = stage.join("bob").await;
+    second.join("attic").unwrap();
+    attic.broadcast(numbered(3).conflate("cursor")).unwrap();
+    assert_eq!(numbers(&mut bob, 2).await, [3, 2]);
+    let stats = second.outbound_stats();
+    assert_eq!((stats.accepted, stats.sent, stats.conflated), (3, 2, 1));
+    hears_nothing(&mut bob).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_is_encoded_late_is_marked_as_when_it_was_told() {
+    let builder = configured(keeping(10)(open_house())).name_rooms(true);
+    let server = builder.also_codec(MessagePackCodec).build().unwrap();
+    let (_ann, _) = Member::join(&server, MSGPACK, "ann").await;
+    let ann = server.connection("ann").unwrap();
+    ann.join("attic").unwrap();
+    let attic = server.room("attic");
+    // Nobody gets the first two, so nobody has encoded them.
+    for number in 1..=2 {
+        let cursor = numbered(number).conflate("cursor");
+        server.broadcast_except("attic", &ann, cursor).unwrap();
+    }
+    attic.broadcast(numbered(3).conflate("price")).unwrap();
+    let (mut bob, _) = Member::join(&server, JSON, "bob").await;
+    server.connection("bob").unwrap().join("attic").unwrap();
+    attic.broadcast(numbered(4).conflate("price")).unwrap();
+    for number in [2, 4] {
+        let received = bob.speaker.client.receive().await.unwrap();
+        let Received::Message(_, text) = received else { panic!("{received:?} came") };
+        let told: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(told, json!({"event": "n", "payload": number, "room": "attic"}));
+    }
+    hears_nothing(&mut bob.speaker.client).await;
 }
 
 #[tokio::test(start_paused = true)]

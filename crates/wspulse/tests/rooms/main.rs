@@ -4,6 +4,7 @@ mod audiences;
 mod broadcasts;
 mod fair_turns;
 mod history;
+mod idle_runtimes;
 mod large_rooms;
 mod memberships;
 mod named_rooms;

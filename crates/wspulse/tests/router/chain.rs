@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Barrier;
 use wspulse::Frame;
@@ -174,6 +175,23 @@ async fn an_unmatched_event_is_logged_unless_there_is_a_fallback() {
         log.of("wspulse::router"),
         [r#"WARN router: unmatched event event="unknown" id="c""#]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_unmatched_events_is_a_line_in_a_while() {
+    let client = Client::alone().await;
+    let router = Router::builder().build().unwrap();
+    let log = Logs::capture();
+
+    for _ in 0..1_000 {
+        client.dispatch(&router, Frame::new("unknown")).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    client.dispatch(&router, Frame::new("unknown")).await;
+    let lines = log.of("wspulse::router");
+    let warnings: Vec<_> = lines.iter().filter(|line| line.starts_with("WARN")).collect();
+    assert_eq!(warnings.len(), 2, "the others are at DEBUG");
+    assert!(warnings[1].contains("not_logged=999"), "{warnings:?}");
 }
 
 #[tokio::test]

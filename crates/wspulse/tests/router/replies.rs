@@ -165,3 +165,14 @@ async fn who_asks_by_no_frame_hears_so_if_its_id_can_be_read() {
     }
     assert_eq!(ask(&mut ann, "double", "21").await, frame("reply", "42"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_waits_for_is_not_answered() {
+    let router = Router::builder().on("double", double).build().unwrap();
+    let mut ann = answering(router).await;
+    for answer in ["reply", "error"] {
+        ann.send(&frame(answer, "1")).await.unwrap();
+    }
+    // Two ends that both answered failures would answer each other for ever.
+    assert_eq!(ask(&mut ann, "double", "21").await, frame("reply", "42"));
+}

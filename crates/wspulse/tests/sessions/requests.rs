@@ -231,16 +231,20 @@ async fn a_room_is_asked_and_each_member_answers_for_itself() {
     assert!(matches!(eve, Err(RequestError::Closed { frame: None })), "{eve:?}");
 }
 
+/// Whose, how, and after which time.
+type Finished = (String, RequestOutcome, Duration);
+
 #[derive(Clone, Default)]
 struct Told {
-    finished: Arc<Mutex<Vec<(RequestOutcome, Duration)>>>,
+    finished: Arc<Mutex<Vec<Finished>>>,
     unmatched: Arc<AtomicUsize>,
 }
 
 impl MetricsCollector for Told {
     fn request_finished(&self, finished: &RequestFinished<'_>) {
-        assert_eq!((finished.room, finished.id), ("lobby", "ann"));
-        self.finished.lock().push((finished.outcome, finished.duration));
+        let &RequestFinished { room, id, outcome, duration, .. } = finished;
+        assert_eq!(room, "lobby");
+        self.finished.lock().push((id.to_owned(), outcome, duration));
     }
 
     fn reply_unmatched(&self, unmatched: &ReplyUnmatched<'_>) {
@@ -270,10 +274,31 @@ async fn each_request_that_was_sent_is_counted_with_its_outcome() {
     asking.await.unwrap().unwrap_err();
     ask(&connection, Frame::new("who")).await.unwrap().unwrap_err();
     let finished = told.finished.lock();
-    let outcomes: Vec<_> = finished.iter().map(|(outcome, _)| *outcome).collect();
+    let outcomes: Vec<_> = finished.iter().map(|(_, outcome, _)| *outcome).collect();
     let [replied, timed_out] = [RequestOutcome::Replied, RequestOutcome::TimedOut];
     assert_eq!(outcomes, [replied, timed_out, RequestOutcome::Abandoned, RequestOutcome::Closed]);
-    assert_eq!(finished[0].1, Duration::from_secs(1));
+    assert_eq!((&*finished[0].0, finished[0].2), ("ann", Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_member_took_to_reply_does_not_depend_on_who_is_silent() {
+    let told = Told::default();
+    let mut stage = Stage::new(|builder| builder.metrics(told.clone()));
+    let (_silent, connection) = stage.join("silent").await;
+    let (mut quick, _) = stage.join("quick").await;
+    let room = connection.room();
+    let asking = tokio::spawn(async move { room.request(Frame::new("who")).within(TIME).await });
+    let question = quick.frame().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    reply(&mut quick, &question, "quick").await;
+    asking.await.unwrap().unwrap();
+    let mut finished = told.finished.lock().clone();
+    finished.sort_by_key(|(.., duration)| *duration);
+    let [(first, RequestOutcome::Replied, took), (_, RequestOutcome::TimedOut, _)] = &finished[..]
+    else {
+        panic!("{finished:?}")
+    };
+    assert_eq!((&**first, *took), ("quick", Duration::from_secs(1)));
 }
 
 #[tokio::test(start_paused = true)]

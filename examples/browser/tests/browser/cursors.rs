@@ -71,6 +71,20 @@ pub(crate) async fn the_board_fits_on_a_phone(browser: Browser) {
     .await;
 }
 
+/// Not so much a test as the maker of the picture in the docs.
+pub(crate) async fn screenshot_of_the_board(browser: Browser) {
+    perform_in(Example::Cursors, browser, DESKTOP, async |stage| {
+        let page = board(stage).await;
+        let is_lively = "Number(document.getElementById('rate').textContent) > 1000";
+        page.waits_until("all move", is_lively).await;
+        turn_dial(&page, SLOW).await;
+        let is_slow = "Number(document.getElementById('rate').textContent) < 1000";
+        page.waits_until("the link is slow", is_slow).await;
+        page.screenshot("cursors.png").await;
+    })
+    .await;
+}
+
 const COMES_BACK: &str = "document.getElementById('seen').textContent !== '–'";
 
 /// The page, once its own cursor has come back.

@@ -6,13 +6,14 @@
 //! ```
 //!
 //! Needs `chromium` with `chromedriver` (Debian: `chromium-driver`) and `firefox-esr` with
-//! `geckodriver` in the PATH. With `UPDATE_SCREENSHOT=1` it also writes `docs/chat.png`.
+//! `geckodriver` in the PATH. With `UPDATE_SCREENSHOT=1` it also writes the pictures in `docs`.
 #![cfg(unix)] // The end of the server is a signal.
 
 mod cursors;
 mod links;
 mod page;
 mod stage;
+mod talks;
 
 use stage::{Browser, Viewport};
 
@@ -54,9 +55,18 @@ in_browsers! {
         page::every_field_and_region_has_a_name,
         page::ctrl_c_says_goodbye_and_ends_the_process,
         page::screenshot,
+        talks::what_is_said_in_another_room_is_counted_until_it_is_seen,
+        talks::two_windows_under_one_name_are_one_person,
+        talks::who_writes_is_seen_typing,
+        talks::a_message_to_a_person_reaches_their_windows_and_nobody_else,
+        talks::a_message_tells_how_many_have_read_it,
+        talks::who_comes_later_sees_what_was_said,
+        talks::a_deploy_brings_all_back_and_loses_nothing,
+        talks::a_phone_reaches_everything,
         cursors::a_slow_link_shows_where_cursors_are_and_not_where_they_were,
         cursors::without_conflation_a_slow_link_shows_an_ever_older_board,
         cursors::the_board_fits_on_a_phone,
+        cursors::screenshot_of_the_board,
     }
     // What is left out is about the page's looks, or done by Chromium's own protocol: Firefox has no
     // command that freezes a page.
@@ -74,5 +84,13 @@ in_browsers! {
         page::a_tab_that_leaves_is_gone_at_once,
         page::every_field_and_region_has_a_name,
         page::ctrl_c_says_goodbye_and_ends_the_process,
+        talks::what_is_said_in_another_room_is_counted_until_it_is_seen,
+        talks::two_windows_under_one_name_are_one_person,
+        talks::who_writes_is_seen_typing,
+        talks::a_message_to_a_person_reaches_their_windows_and_nobody_else,
+        talks::a_message_tells_how_many_have_read_it,
+        talks::a_deploy_brings_all_back_and_loses_nothing,
+        cursors::a_slow_link_shows_where_cursors_are_and_not_where_they_were,
+        cursors::without_conflation_a_slow_link_shows_an_ever_older_board,
     }
 }

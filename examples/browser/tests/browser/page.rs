@@ -89,7 +89,7 @@ pub(crate) async fn the_keyboard_is_enough(browser: Browser) {
         ada.waits_for_messages(&["no mouse"]).await;
         assert_eq!(ada.focused().await, "text");
 
-        for expected in ["Send", "network", "silence", "close", "reset", "kick-me", "leave"] {
+        for expected in ["Send", "network", "silence", "close", "reset", "kick-me", "deploy"] {
             ada.press(Key::Tab).await;
             assert_eq!(ada.focused().await, expected);
         }
@@ -158,11 +158,13 @@ pub(crate) async fn screenshot(browser: Browser) {
     .await;
 }
 
-/// Ada has been away and is back, then Grace has gone away.
+/// Ada has been away and is back, then Grace has gone away. Others have written elsewhere.
 async fn conversation(stage: &mut Stage) -> Tab {
     let ada = stage.join("Ada", "engine-room").await;
+    ada.enters("tea").await;
+    ada.turns_to("engine-room").await;
     let grace = stage.join("Grace", "engine-room").await;
-    let linus = stage.join("Margaret", "engine-room").await;
+    let margaret = stage.join("Margaret", "engine-room").await;
     grace.say("The train is about to enter the tunnel, isn't it?").await;
     ada.waits_for_messages(&["The train is about to enter the tunnel, isn't it?"]).await;
     ada.say("Any moment now. Just keep writing!").await;
@@ -172,14 +174,28 @@ async fn conversation(stage: &mut Stage) -> Tab {
     ada.has_shown("Connection lost").await;
     ada.say("Is anybody there?").await;
     grace.say("And there she goes.").await;
-    linus.say("The server keeps her session for her.").await;
+    margaret.say("The server keeps her session for her.").await;
     grace.say("In order, and once each.").await;
     ada.network(true).await;
     ada.waits_for_status("live", "Live again").await;
     ada.say("Out of the tunnel, and I have not missed a word.").await;
-    linus.waits_until("all is there", "document.querySelectorAll('[data-seq]').length == 7").await;
+    let all = "document.querySelectorAll('[data-seq]').length == 7";
+    for tab in [&margaret, &grace] {
+        tab.waits_until("all is there", all).await;
+    }
     grace.network(false).await;
     grace.click("#reset").await;
     ada.waits_for_members(&["Ada you", "Grace away", "Margaret"]).await;
+    margaret.enters("tea").await;
+    for text in ["The kettle is on.", "Who wants a cup?"] {
+        margaret.say(text).await;
+    }
+    margaret.turns_to("engine-room").await;
+    margaret.click("[aria-label='Write to Ada']").await;
+    margaret.say("Tea in five minutes?").await;
+    ada.waits_for_unread("@Margaret", 1).await;
+    margaret.turns_to("engine-room").await;
+    margaret.fill("#text", "Welcome b").await;
+    ada.waits_until("Margaret types", "typing.textContent.includes('Margaret')").await;
     ada
 }

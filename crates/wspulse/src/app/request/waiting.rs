@@ -12,7 +12,7 @@ use wspulse_core::{EncodedFrame, Frame};
 
 use crate::app::connection::Connection;
 use crate::ground::running_time::RunningTimer;
-use crate::membership::mailbox::{Answer, NoPlace, Unanswered};
+use crate::membership::mailbox::{Answer, Answered, NoPlace, Unanswered};
 use crate::observe::metrics::{RequestFinished, RequestOutcome};
 use crate::settings::error::{RequestError, RequestLimit, SendError};
 use crate::settings::options::RequestOptions;
@@ -24,6 +24,8 @@ pub(super) struct Waiting {
     /// `None` once the place was given up.
     answer: Option<Answer>,
     sent_at: Instant,
+    /// `None` while nothing has come of it.
+    answered_at: Option<Instant>,
     outcome: RequestOutcome,
 }
 
@@ -64,7 +66,14 @@ impl Waiting {
             return Err(error.into());
         }
         let outcome = RequestOutcome::Abandoned;
-        Ok(Self { connection, id, answer: Some(answer), sent_at: Instant::now(), outcome })
+        Ok(Self {
+            connection,
+            id,
+            answer: Some(answer),
+            sent_at: Instant::now(),
+            answered_at: None,
+            outcome,
+        })
     }
 
     pub(super) async fn reply(mut self, time: Duration) -> Result<Frame, RequestError> {
@@ -83,7 +92,7 @@ impl Waiting {
                 && let Poll::Ready(answer) = Pin::new(answer).poll(cx)
             {
                 // Whoever takes requests away tells them why.
-                return Poll::Ready(Some(answer.unwrap_or(Err(Unanswered::Closed))));
+                return Poll::Ready(Some(answer));
             }
             match timer {
                 Some(timer) => timer.poll_elapsed(Duration::ZERO, cx).map(|()| None),
@@ -92,6 +101,13 @@ impl Waiting {
         });
         let answer = answered.await;
         timer.take_if(|_| answer.is_none());
+        let answer = answer.map(|answered| match answered {
+            Ok(Answered { reply, at }) => {
+                self.answered_at = Some(at);
+                reply
+            }
+            Err(_) => Err(Unanswered::Closed),
+        });
         let options = &self.connection.server().options().requests;
         let (outcome, result) = judge(answer, time, options);
         self.outcome = outcome;
@@ -129,11 +145,13 @@ impl Drop for Waiting {
         if let Some(answer) = self.answer.take() {
             shared.mailbox.forget_request(&self.id, answer);
         }
+        let finished_at = self.answered_at.unwrap_or_else(Instant::now);
         let finished = RequestFinished {
             room: shared.room(),
             id: &shared.id,
             outcome: self.outcome,
-            duration: self.sent_at.elapsed(),
+            // The reply may be quicker than the look at the clock behind the send.
+            duration: finished_at.saturating_duration_since(self.sent_at),
         };
         shared.server.metrics().record(|hooks| hooks.request_finished(&finished));
     }

@@ -80,8 +80,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Once polled, draining goes on without the future; another call waits for it. It ends with the
-    /// runtime on which it was polled first.
+    /// Once polled, draining goes on without the future; another call waits for it. If the runtime
+    /// ends on which it was polled first, the server closes at once.
     ///
     /// # Panics
     ///
@@ -163,7 +163,11 @@ impl Drain {
         if self.server.connection_count() > 0 {
             self.wait_for(self.pace.ticks).await;
         }
-        self.server.start_close();
+        // Those that were on their way back to their sessions when it began.
+        self.connected = self.server.inner.registry.connected();
+        while !self.connected.is_empty() {
+            self.close_next();
+        }
     }
 
     fn close_next(&mut self) {
@@ -194,6 +198,13 @@ impl Drain {
             self.started_at += late;
         }
         is_closed
+    }
+}
+
+impl Drop for Drain {
+    /// It is over, or its runtime is: whoever waits for it on another one waits for the close.
+    fn drop(&mut self) {
+        self.server.start_close();
     }
 }
 

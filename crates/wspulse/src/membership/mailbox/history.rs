@@ -35,7 +35,7 @@ impl Mailbox {
         };
         let given = frames[frames.len() - fitting..].iter().map(|frame| (*frame).clone());
         for frame in before.into_iter().chain(given).chain(behind) {
-            let pushed = queue.push(frame, OverflowPolicy::RejectNewest);
+            let pushed = queue.push_beside(frame, OverflowPolicy::RejectNewest);
             debug_assert!(pushed.is_ok(), "there is room for it");
         }
         inner.wake_for_frames();

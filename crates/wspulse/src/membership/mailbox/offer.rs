@@ -133,8 +133,8 @@ fn offer_within(
     Offered { evicted: made_room.evicted + pushed.evicted, outcome, ..pushed }
 }
 
-/// Charges a frame to what all queues hold, and drops this queue's oldest frames for it where they
-/// may go and that is enough.
+/// Charges a frame to what all queues hold, and drops this queue's volatile frames for it, then its
+/// oldest, where they may go and that is enough.
 fn make_room(
     queue: &mut OutboundQueue,
     frame_bytes: usize,
@@ -146,7 +146,7 @@ fn make_room(
         let evictable_bytes = match policy {
             OverflowPolicy::RejectNewest
             | OverflowPolicy::RejectBeyondWaiting
-            | OverflowPolicy::GiveWay => 0,
+            | OverflowPolicy::GiveWay => queue.bytes_giving_way(frame_bytes, policy),
             OverflowPolicy::DropOldest => queue.evictable_bytes(),
         };
         if missing.bytes > evictable_bytes {
@@ -155,7 +155,8 @@ fn make_room(
             let outcome = Outcome::Refused(BufferLimit::ServerBytes { capacity_bytes });
             return queued(evicted, 0, outcome);
         }
-        freed_bytes += queue.evict_oldest().unwrap_or_default();
+        let evicted_bytes = queue.evict_volatile().or_else(|| queue.evict_oldest());
+        freed_bytes += evicted_bytes.unwrap_or_default();
         evicted += 1;
     }
     let outcome = if evicted == 0 { Outcome::Queued } else { Outcome::QueuedAtServerLimit };

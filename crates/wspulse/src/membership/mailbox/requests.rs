@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytestring::ByteString;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wspulse_core::Frame;
 
 use super::Mailbox;
@@ -11,10 +12,17 @@ use crate::membership::shared::ConnectionState;
 
 /// Those of one connection, by their ids.
 #[derive(Default)]
-pub(super) struct Requests(BTreeMap<ByteString, oneshot::Sender<Result<Frame, Unanswered>>>);
+pub(super) struct Requests(BTreeMap<ByteString, oneshot::Sender<Answered>>);
 
 /// The reply to a request, or why there is none.
-pub(crate) type Answer = oneshot::Receiver<Result<Frame, Unanswered>>;
+pub(crate) type Answer = oneshot::Receiver<Answered>;
+
+/// It has come, or will not.
+pub(crate) struct Answered {
+    pub(crate) reply: Result<Frame, Unanswered>,
+    /// Who waits may look much later, as one does who waits for several.
+    pub(crate) at: Instant,
+}
 
 /// Why no reply comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +97,10 @@ impl Mailbox {
         });
         match found {
             // Who has given up in this moment has heard nothing.
-            Some(request) => request.send(Ok(frame)).err().and_then(Result::ok),
+            Some(request) => {
+                let answered = Answered { reply: Ok(frame), at: Instant::now() };
+                request.send(answered).err().and_then(|unheard| unheard.reply.ok())
+            }
             None => Some(frame),
         }
     }
@@ -113,9 +124,10 @@ impl Requests {
 
     /// None of them is answered. It wakes who waits: hold no lock.
     pub(super) fn fail(self, cause: Unanswered) {
+        let at = Instant::now();
         for request in self.0.into_values() {
             // Nobody is there to hear it, if this fails.
-            let _ = request.send(Err(cause));
+            let _ = request.send(Answered { reply: Err(cause), at });
         }
     }
 }

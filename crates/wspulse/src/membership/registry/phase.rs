@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Refused, Registry};
+use super::{Inner, Refused, Registry};
 use crate::ground::sync::AtomicUsize;
 use crate::membership::shared::{ConnectionShared, ConnectionState};
 
@@ -65,9 +65,20 @@ impl Registry {
             return None;
         }
         self.phase.enter(Phase::Draining);
-        let connections = inner.tasks.iter().map(|(_, connection)| connection);
+        Some(inner.connected())
+    }
+
+    /// Those that are connected, in the order of their tasks.
+    pub(crate) fn connected(&self) -> VecDeque<Arc<ConnectionShared>> {
+        self.inner.lock().connected()
+    }
+}
+
+impl Inner {
+    fn connected(&self) -> VecDeque<Arc<ConnectionShared>> {
+        let connections = self.tasks.iter().map(|(_, connection)| connection);
         let is_connected =
             |it: &&Arc<ConnectionShared>| it.mailbox.state() == ConnectionState::Connected;
-        Some(connections.filter(is_connected).cloned().collect())
+        connections.filter(is_connected).cloned().collect()
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use bytestring::ByteString;
+use wspulse_core::Frame;
 use wspulse_core::session::AwaitedConfig;
 
 use super::INBOUND_FRAMES_MAX;
@@ -63,6 +64,12 @@ impl RequestOptions {
     /// Whether a frame with this event may answer a request.
     pub(crate) fn is_answer(&self, event: &str) -> bool {
         *event == *self.reply_event || *event == *self.error_event
+    }
+
+    /// Whether a frame that cannot be handled is answered: an answer is not, or two ends would answer
+    /// each other for ever.
+    pub(crate) fn answers_failure_of(&self, frame: &Frame) -> bool {
+        self.answers_failures && !frame.id().is_empty() && !self.is_answer(frame.event())
     }
 
     /// Names the options.

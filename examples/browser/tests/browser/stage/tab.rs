@@ -59,6 +59,27 @@ impl Tab {
         self.press(Key::Enter).await;
     }
 
+    /// Joins another room, and turns to it.
+    pub(crate) async fn enters(&self, room: &str) {
+        self.fill("#new-room", room).await;
+        self.click("#enter button").await;
+        self.waits_until("it is entered", &is_current(room)).await;
+    }
+
+    /// Shows a talk, by what the page calls it: a room's name, or `@` and a person's.
+    pub(crate) async fn turns_to(&self, talk: &str) {
+        self.click(&format!("[data-to='{talk}']")).await;
+        self.waits_until("it is shown", &is_current(talk)).await;
+    }
+
+    pub(crate) async fn waits_for_unread(&self, talk: &str, count: usize) {
+        let condition = format!(
+            "document.querySelector(`[data-to='{talk}'] .unread`)?.textContent
+                === '{count}'.replace(/^0$/, '')"
+        );
+        self.waits_until(&format!("{count} are unread in {talk}"), &condition).await;
+    }
+
     /// Turns the page's network off or on.
     pub(crate) async fn network(&self, is_on: bool) {
         let turned = format!("document.getElementById('network').checked === {is_on}");
@@ -218,13 +239,15 @@ impl Tab {
         self.client().await.execute(script, Vec::new()).await.expect(script)
     }
 
-    /// Writes a picture to cargo's directory for tests, and on demand where the README shows it.
+    /// Writes a picture to cargo's directory for tests, and on demand where the docs show it.
     pub(crate) async fn screenshot(&self, name: &str) {
         let png = self.client().await.screenshot().await.expect("a picture");
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, &png).expect("it can be written");
         println!("wrote {}", path.display());
-        if std::env::var_os("UPDATE_SCREENSHOT").is_some() && name == "chat.png" {
+        if std::env::var_os("UPDATE_SCREENSHOT").is_some()
+            && ["chat.png", "cursors.png"].contains(&name)
+        {
             let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
             std::fs::create_dir_all(&docs).expect("it can be made");
             std::fs::write(docs.join(name), &png).expect("it can be written");
@@ -243,6 +266,10 @@ impl Tab {
         self.client.switch_to_window(self.window.clone()).await.expect("the tab is open");
         &self.client
     }
+}
+
+fn is_current(talk: &str) -> String {
+    format!("document.querySelector(`[data-to='{talk}'][aria-current]`) !== null")
 }
 
 fn press(key: Key) -> KeyAction {
