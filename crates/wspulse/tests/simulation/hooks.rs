@@ -118,12 +118,14 @@ impl MetricsCollector for Counting {
         self.note(reason.as_str(), id);
         match reason {
             DropReason::Rejected => add(&self.totals.rejected, 1),
+            DropReason::NoRoom | DropReason::Undeliverable => {
+                add(&self.totals.dropped, 1);
+                self.truth.frame_lacks(id);
+            }
             DropReason::Evicted
-            | DropReason::NoRoom
             | DropReason::Ended
             | DropReason::Volatile
-            | DropReason::SlowConsumer
-            | DropReason::Undeliverable => {
+            | DropReason::SlowConsumer => {
                 add(&self.totals.dropped, 1);
             }
             _ => panic!("a reason that this test does not know: {reason}"),

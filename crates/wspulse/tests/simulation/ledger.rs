@@ -130,7 +130,10 @@ impl Entry {
             (Self::Frame(accepted), Heard::Frame(frame)) => accepted == frame,
             (Self::Presence { room, .. }, Heard::Presence(telling)) => *room == telling.room,
             (Self::Reply(asked), Heard::Reply(said)) => asked == said,
-            (Self::Frame(_) | Self::Reply(_) | Self::Presence { .. }, _) => false,
+            (
+                Self::Frame(_) | Self::Reply(_) | Self::Presence { .. },
+                Heard::Frame(_) | Heard::Reply(_) | Heard::Presence(_),
+            ) => false,
         }
     }
 }

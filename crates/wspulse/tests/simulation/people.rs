@@ -162,7 +162,9 @@ impl Place {
             return telling.kind == TellingKind::Snapshot || hearing == Hearing::WithGaps;
         };
         match (telling.kind, hearing) {
-            (TellingKind::Snapshot, _) => telling.sequence >= last,
+            (TellingKind::Snapshot, Hearing::Complete | Hearing::WithGaps) => {
+                telling.sequence >= last
+            }
             (TellingKind::Changes, Hearing::Complete) => telling.sequence == last + 1,
             (TellingKind::Changes, Hearing::WithGaps) => telling.sequence > last,
         }

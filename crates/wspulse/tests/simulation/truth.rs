@@ -1,5 +1,6 @@
 //! What is so, as the application knows it by itself: the server must agree.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -29,6 +30,8 @@ pub(crate) struct Truth {
     pub(crate) people: Vec<People>,
     presence: Vec<Presence>,
     is_promised: bool,
+    /// The ids of those who lack a frame, for which there was no room or no transport.
+    lacking: Mutex<BTreeSet<String>>,
     /// The application is at it; else what a room is told comes from the server.
     is_broadcasting: AtomicBool,
     told: Mutex<Option<Told>>,
@@ -61,6 +64,7 @@ impl Truth {
             people: plan.rooms_have.iter().map(|_| People::default()).collect(),
             presence: plan.rooms_have.iter().map(|room| room.presence).collect(),
             is_promised: plan.is_promised(),
+            lacking: Mutex::default(),
             is_broadcasting: AtomicBool::new(false),
             told: Mutex::default(),
             is_refuted: AtomicBool::new(false),
@@ -144,9 +148,16 @@ impl Truth {
         self.changed();
         self.here.leave(id, reason);
         self.deadlines.leave(id, reason);
+        let lacked = self.lacking.lock().unwrap().remove(id);
+        assert!(lacked || reason != DisconnectReason::FramesLost, "{id} has lacked nothing");
         if reason == DisconnectReason::Drained {
             self.drained.count();
         }
+    }
+
+    /// A frame was dropped, since there was no room for it or no transport.
+    pub(crate) fn frame_lacks(&self, id: &str) {
+        self.lacking.lock().unwrap().insert(id.to_owned());
     }
 
     pub(crate) fn drain_started(&self, connections: usize, window: Duration) {
