@@ -23,6 +23,8 @@ pub use statistics::{Paired, Spread};
 
 /// The subject that all others are compared with.
 pub const OURS: &str = "wspulse";
+/// The same server as it was at another commit.
+pub const BEFORE: &str = "wspulse-before";
 
 /// The subject that is no server to compare with, but what the machine and the load allow.
 pub const LIMIT: &str = "limit";

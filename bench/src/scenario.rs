@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::report::{Better, Column, Latency, OURS, Unit, human};
+use crate::report::{BEFORE, Better, Column, Latency, OURS, Unit, human};
 use crate::subject::Subject;
 
 /// How much time a run may take.
@@ -105,17 +105,22 @@ const MANY_ROOMS: [&str; 3] = [OURS, "socketioxide", "socketio"];
 /// Our own with a promise of delivery.
 pub(crate) const PROMISING: [&str; 2] = ["wspulse+at-least-once", "wspulse+exactly-once"];
 
+/// As it is, or was at another commit.
+fn is_ours(name: &str) -> bool {
+    [OURS, BEFORE].contains(&name)
+}
+
 impl Scenario {
     /// Whether a server takes part.
     pub(crate) fn includes(&self, subject: &Subject) -> bool {
         match self.field {
             Field::All => subject.name != "wspulse-raw",
-            Field::Ours => subject.name == OURS,
-            Field::Resuming => subject.name == OURS || PROMISING.contains(&&*subject.name),
+            Field::Ours => is_ours(&subject.name),
+            Field::Resuming => is_ours(&subject.name) || PROMISING.contains(&&*subject.name),
             Field::Promising => PROMISING.contains(&&*subject.name),
             Field::Inbound => true,
-            Field::ManyRooms => MANY_ROOMS.contains(&&*subject.name),
-            Field::Rivals => self.is_about(subject),
+            Field::ManyRooms => is_ours(&subject.name) || MANY_ROOMS.contains(&&*subject.name),
+            Field::Rivals => is_ours(&subject.name) || self.is_about(subject),
         }
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::affinity;
 use crate::load::{Dialect, Target};
 use crate::process::{self, Cpu};
-use crate::report;
+use crate::report::{self, BEFORE};
 
 /// A server that can be started.
 #[derive(Debug, Clone, Deserialize)]
@@ -93,7 +93,7 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
     let before = before.map(|program| Subject {
         command: [&*program.to_string_lossy(), "serve", "wspulse"].map(ToOwned::to_owned).to_vec(),
         if_named: true,
-        ..built_in("wspulse-before", &[], true, "as wspulse, of another commit")
+        ..built_in(BEFORE, &[], true, "as wspulse, of another commit")
     });
     let now = vec![
         built_in(

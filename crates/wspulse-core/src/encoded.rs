@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::{Codec, EncodeError};
 use crate::frame::Frame;
-use crate::outgoing::{KEY_BYTES_MAX, KeyTooLong, Marks};
+use crate::outgoing::Marks;
 
 /// The opcode of a data message: text or binary (RFC 6455 §5.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,17 +59,14 @@ impl EncodedFrame {
     ///
     /// # Errors
     ///
-    /// The codec's own error, unchanged; [`KeyTooLong`] if there is a key of more than
-    /// [`KEY_BYTES_MAX`] bytes.
+    /// The codec's own error, unchanged; [`KeyTooLong`](crate::KeyTooLong) if there is a key
+    /// of more than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX) bytes.
     pub fn encode_marked(
         codec: &dyn Codec,
         frame: &Frame,
         marks: &Marks,
     ) -> Result<Self, EncodeError> {
-        let key = marks.key.as_deref().unwrap_or_default();
-        if key.len() > KEY_BYTES_MAX {
-            return Err(EncodeError::new(KeyTooLong { bytes: key.len() }));
-        }
+        let key = marks.checked_key().map_err(EncodeError::new)?;
         let payload_at = key.len() + HEADER_BYTES_MAX;
         let mut buffer = Vec::with_capacity(payload_at + estimated_bytes(frame));
         buffer.extend_from_slice(key.as_bytes());

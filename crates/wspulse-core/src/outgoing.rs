@@ -69,6 +69,19 @@ pub struct KeyTooLong {
     pub bytes: usize,
 }
 
+impl Marks {
+    /// The key, empty if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyTooLong`] if it has more than [`KEY_BYTES_MAX`] bytes.
+    pub fn checked_key(&self) -> Result<&str, KeyTooLong> {
+        let key = self.key.as_deref().unwrap_or_default();
+        let bytes = key.len();
+        if bytes > KEY_BYTES_MAX { Err(KeyTooLong { bytes }) } else { Ok(key) }
+    }
+}
+
 impl Overflow {
     /// What a full queue makes of such a frame.
     pub const fn policy(self) -> OverflowPolicy {

@@ -287,6 +287,19 @@ async fn what_the_only_member_says_to_the_others_is_kept_for_who_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_too_long_is_refused_also_where_nobody_is_there_to_hear_the_frame() {
+    let encoded = Encoded::default();
+    let server = encoded.server(keeping(3)(open_house())).build().unwrap();
+    let (_ann, _) = Member::join(&server, JSON, "ann").await;
+    let ann = server.connection("ann").unwrap();
+    let long = || numbered(1).conflate("k".repeat(256));
+    let error = server.broadcast_except("lobby", &ann, long()).unwrap_err();
+    assert!(error.to_string().contains("256 bytes, but may have 255 at most"), "{error}");
+    let error = server.broadcast("nowhere", long()).unwrap_err();
+    assert_eq!(error.into_frame(), numbered(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_audience_was_told_without_the_only_member_is_kept() {
     let mut stage = Stage::new(keeping(3));
     let (_ann, connection) = stage.join("ann").await;

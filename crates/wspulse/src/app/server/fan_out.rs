@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wspulse_core::codec::EncodeError;
 use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
 use super::Server;
@@ -222,6 +223,11 @@ impl Server {
         let is_promised = options.delivery.is_promised();
         if let Some(overflow) = policy.filter(|_| is_promised && !disconnects) {
             return Err(BroadcastError::BreaksPromise { frame, overflow });
+        }
+        // It may be that nobody needs an encoding of it now, and somebody who comes later does.
+        if let Some(Err(too_long)) = marks.map(Marks::checked_key) {
+            let source = EncodeError::new(too_long);
+            return Err(BroadcastError::Encode { frame, codec: None, source });
         }
         // Somebody may have to hear of the members for whom there was no room.
         let is_told = is_promised || disconnects || self.metrics().is_heard();
