@@ -310,7 +310,7 @@ impl Session {
     /// As [`handle_message_skipped`](Self::handle_message_skipped), for a message that is no frame
     /// and was counted as that.
     pub fn handle_undecodable_skipped(&mut self, now: Instant) {
-        self.take_back(1);
+        self.take_back_for_good();
         self.handle_callback_finished(now);
     }
 

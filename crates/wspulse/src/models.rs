@@ -18,3 +18,4 @@ mod requests;
 mod rooms;
 mod shutdown;
 mod stage;
+mod users;

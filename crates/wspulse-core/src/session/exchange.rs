@@ -8,6 +8,8 @@ use super::{Action, Session};
 pub(super) struct Exchange {
     /// Data messages that were taken over from a transport.
     received: u64,
+    /// An end is on its way that has messages thrown away: none counts any more.
+    is_over: bool,
     /// The client has asked, and is to hear once so many are handled.
     answer: Option<Answer>,
 }
@@ -36,6 +38,7 @@ impl Session {
     pub fn count_received(&mut self) {
         if self.is_connected()
             && let Some(exchange) = self.exchange_mut()
+            && !exchange.is_over
         {
             exchange.received += 1;
         }
@@ -48,7 +51,9 @@ impl Session {
 
     /// Of how many of them the callback has returned.
     pub fn handled(&self) -> u64 {
-        self.received().saturating_sub(self.callbacks.unhandled().into())
+        let Some(exchange) = self.exchange() else { return 0 };
+        let unhandled = if exchange.is_over { 0 } else { self.callbacks.unhandled() };
+        exchange.received.saturating_sub(unhandled.into())
     }
 
     /// The client asks how far its messages have got.
@@ -94,13 +99,24 @@ impl Session {
     /// Messages that were taken over are thrown away, all from the first of them on: they are not
     /// handled, and the client is to send them again if there is a next transport.
     pub(super) fn take_back(&mut self, messages: usize) {
-        if let Some(exchange) = self.exchange_mut() {
+        if let Some(exchange) = self.exchange_mut()
+            && !exchange.is_over
+        {
             exchange.received -= messages as u64;
             // Who has asked about them hears of those before, once they are handled.
             if let Some(Answer { next_at, last_at }) = &mut exchange.answer {
                 *next_at = exchange.received.min(*next_at);
                 *last_at = exchange.received.min(*last_at);
             }
+        }
+    }
+
+    /// As [`take_back`](Self::take_back), of all that is not handled and all that is still to come: an
+    /// answer among it that somebody has got would else count for the first that is thrown away.
+    pub(super) fn take_back_for_good(&mut self) {
+        self.take_back(self.callbacks.unhandled() as usize);
+        if let Some(exchange) = self.exchange_mut() {
+            exchange.is_over = true;
         }
     }
 

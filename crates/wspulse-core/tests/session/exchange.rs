@@ -2,6 +2,7 @@
 
 use wspulse_core::TransportLost;
 use wspulse_core::session::{Action, SessionConfig};
+use wspulse_core::websocket::Flow;
 
 use crate::rig::{Rig, config, kicked};
 
@@ -77,6 +78,34 @@ fn a_message_that_is_skipped_for_an_end_on_its_way_is_not_told_as_handled() {
     message(&mut rig);
     rig.finish();
     rig.session.handle_message_skipped(rig.now);
+    ask(&mut rig);
+
+    assert_eq!(answers(&mut rig), [1]);
+}
+
+#[test]
+fn an_answer_behind_a_message_that_is_skipped_is_not_told_as_handled() {
+    let mut rig = exchanging();
+    message(&mut rig);
+    message(&mut rig);
+    rig.session.count_received();
+    assert_eq!(rig.session.handle_taken(), Flow::Continue);
+    rig.finish();
+    rig.session.handle_message_skipped(rig.now);
+    ask(&mut rig);
+
+    assert_eq!(answers(&mut rig), [1]);
+}
+
+#[test]
+fn an_answer_that_comes_after_a_message_was_skipped_is_not_told_as_handled() {
+    let mut rig = exchanging();
+    message(&mut rig);
+    message(&mut rig);
+    rig.finish();
+    rig.session.handle_message_skipped(rig.now);
+    rig.session.count_received();
+    assert_eq!(rig.session.handle_taken(), Flow::Continue);
     ask(&mut rig);
 
     assert_eq!(answers(&mut rig), [1]);

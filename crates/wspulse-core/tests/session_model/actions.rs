@@ -42,7 +42,9 @@ impl Driver {
             Scene::MessageSkipped.seen();
             self.journal.skip();
             self.hear_again_if_paused(env);
-            self.told.received -= 1;
+            let waiting = u32::try_from(self.journal.waiting()).unwrap();
+            self.told.take_back(1 + waiting);
+            self.told.counts_no_more = true;
             self.session.handle_message_skipped(env.now);
             return;
         }

@@ -254,7 +254,8 @@ impl Driver {
 
     fn end(&mut self, disconnect: Disconnect, deadline: Instant, env: &mut Env) {
         if !hands_on_received(&disconnect) {
-            self.told.received -= self.journal.give_up_waiting();
+            let waiting = self.journal.give_up_waiting();
+            self.told.take_back(waiting);
         }
         self.told.opening = false;
         self.told.notice_waits = false;
@@ -285,7 +286,8 @@ impl Driver {
             let error = PanicError::new(&"boom", None);
             if is_current && self.told.end.is_none() {
                 self.told.loss = Some(TransportLost::HandlerPanicked(error.clone()));
-                self.told.received -= self.journal.give_up_waiting();
+                let waiting = self.journal.give_up_waiting();
+                self.told.take_back(waiting);
                 Scene::PanicLostTransport.seen();
             }
             Scene::PanicDuringFlush.seen_if(is_current && self.told.end.is_some());

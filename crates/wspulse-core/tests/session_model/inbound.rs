@@ -117,7 +117,7 @@ impl Driver {
             self.session.count_received();
         }
         if self.told.end.is_none() {
-            self.told.received += 1;
+            self.told.received += u32::from(!self.told.counts_no_more);
             self.journal.wait(message, number);
         } else {
             self.journal.give_up(1);

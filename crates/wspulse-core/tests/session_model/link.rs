@@ -84,6 +84,8 @@ pub(crate) struct Expected {
     pub(crate) awaits_transport: bool,
     /// How many of the client's messages were taken over.
     pub(crate) received: u32,
+    /// One was skipped: none of those behind it counts.
+    pub(crate) counts_no_more: bool,
     /// The answer to a question is missing.
     pub(crate) unanswered: bool,
     /// What must be taken for arrived, and whether that is news.
@@ -99,4 +101,13 @@ pub(crate) struct Expected {
     pub(crate) overloaded: bool,
     /// A frame of a promise is lost: the end is asked for.
     pub(crate) gap: bool,
+}
+
+impl Expected {
+    /// So many messages that were taken over are thrown away.
+    pub(crate) const fn take_back(&mut self, messages: u32) {
+        if !self.counts_no_more {
+            self.received -= messages;
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use shuttle::sync::atomic::AtomicUsize;
+use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
 use shuttle::thread;
 
 use super::hooks::Hooks;
@@ -203,12 +203,45 @@ fn who_is_told_of_its_end_is_in_no_room() {
     });
 }
 
-/// Whose end is told to everybody, as applications do it.
-struct Farewell(Server);
+#[test]
+fn who_ends_while_it_joins_has_each_broadcast_that_has_reached_it() {
+    explore(|| {
+        let hooks = Hooks::default();
+        let server = server(|builder| builder.metrics(hooks.clone()));
+        let client = join(&server, "home", "bob").expect("the server is open");
+        let bob = connection(&server, "bob");
+        let joiner = {
+            let bob = bob.clone();
+            thread::spawn(move || bob.join("attic"))
+        };
+        let speaker = {
+            let server = server.clone();
+            thread::spawn(move || server.broadcast("attic", frame("a1")).expect("it is open"))
+        };
+        server.kick("bob").expect("it is there");
+        let joined = joiner.join().expect("no panic");
+        assert!(matches!(joined, Ok(true) | Err(JoinError::Closed { .. })), "{joined:?}");
+        let reached = speaker.join().expect("no panic").reached;
+        assert!(reached == 0 || joined.is_ok(), "it was never there");
+        client.wait_for_end();
+        assert_eq!(client.frames().len(), reached);
+        assert_eq!(bob.outbound_stats().sent, reached as u64);
+        assert_nothing_is_left(&server, &hooks);
+        close(&server);
+    });
+}
+
+/// Whose end is told to everybody, as applications do it. A panic in it is caught, as that of a lock
+/// which its thread holds already: so it says whether it is done.
+struct Farewell {
+    server: Server,
+    is_done: Arc<AtomicBool>,
+}
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        let _ = self.0.broadcast_all(frame("gone"));
+        let _ = self.server.broadcast_all(frame("gone"));
+        self.is_done.store(true, Ordering::SeqCst);
     }
 }
 
@@ -216,7 +249,9 @@ impl Drop for Farewell {
 fn the_data_of_who_has_ended_may_broadcast_to_all_when_they_are_dropped() {
     explore(|| {
         let server = server(|builder| builder);
-        let admission = Admission::room("room").id("ann").data(Farewell(server.clone()));
+        let is_done = Arc::new(AtomicBool::new(false));
+        let farewell = Farewell { server: server.clone(), is_done: Arc::clone(&is_done) };
+        let admission = Admission::room("room").id("ann").data(farewell);
         let client = admit(&server, admission).expect("the server is open");
         let speaker = {
             let server = server.clone();
@@ -226,5 +261,6 @@ fn the_data_of_who_has_ended_may_broadcast_to_all_when_they_are_dropped() {
         client.wait_for_end();
         speaker.join().expect("no panic");
         close(&server);
+        assert!(is_done.load(Ordering::SeqCst), "it waits for itself");
     });
 }

@@ -178,6 +178,8 @@ struct WireState {
     /// How many frames it had before this transport, if it acknowledges each at once.
     acknowledges_beyond: Option<u64>,
     acknowledged: u64,
+    /// How many requests it has answered, if it answers each at once.
+    answered: Option<usize>,
     has_hung_up: bool,
     is_dropped: bool,
     reader: Option<Waker>,
@@ -210,6 +212,13 @@ impl Client {
         let mut state = self.0.lock();
         state.acknowledges_beyond = Some(frames);
         state.acknowledge();
+    }
+
+    /// From now on it answers each request at once.
+    pub(super) fn answer_all(&self) {
+        let mut state = self.0.lock();
+        state.answered = Some(0);
+        state.answer();
     }
 
     /// Says something of `wspulse.1`.
@@ -283,6 +292,16 @@ impl WireState {
             self.acknowledged = count;
             self.say(&Control::Ack(count));
         }
+    }
+
+    fn answer(&mut self) {
+        let Some(answered) = self.answered else { return };
+        // Of a request the first text is the id.
+        let ids = self.frames();
+        for id in &ids[answered..] {
+            self.say_text(&format!(r#"{{"id":"{id}","event":"reply"}}"#));
+        }
+        self.answered = Some(ids.len());
     }
 
     fn hello(&self) -> Option<Hello> {
@@ -373,6 +392,7 @@ impl AsyncWrite for Stream {
         state.free -= taken;
         state.written.extend_from_slice(&bytes[..taken]);
         state.acknowledge();
+        state.answer();
         if matches!(state.received().last(), Some(Received::Close(_))) {
             state.hang_up();
         }

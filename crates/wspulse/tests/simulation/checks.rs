@@ -13,22 +13,12 @@ use wspulse_core::OVERTAKEN;
 
 use super::app::App;
 use super::client::Seen;
+use super::exchange::Known;
+use super::heard::Heard;
 use super::hooks::value;
 use super::journal::life;
-
-/// The number in a frame that the application made.
-pub(crate) fn frame_number(payload: &[u8]) -> usize {
-    let text = str::from_utf8(payload).expect("JSON is text");
-    let behind = text.split_once("\"event\":\"");
-    let event = behind.and_then(|(_, rest)| rest.split('"').next());
-    event.and_then(|event| event.parse().ok()).expect("the event is a number")
-}
-
-/// The id of a frame that is a request.
-pub(crate) fn request_id(payload: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(payload).expect("JSON is text");
-    text.strip_prefix("{\"id\":\"")?.split('"').next()
-}
+use super::ledger::{Entry, Reading};
+use super::people::{self, Hearing};
 
 /// A server that has closed holds nothing and takes nothing.
 pub(crate) fn check_closed(app: &App, server: &Server) {
@@ -50,6 +40,7 @@ pub(crate) fn check_closed(app: &App, server: &Server) {
 /// Checks what was told, counted, written and read.
 pub(crate) async fn check_life(app: &App, seen: Vec<Seen>) {
     check_totals(app);
+    app.truth.check();
     let mut by_connection: BTreeMap<usize, Vec<Seen>> = BTreeMap::new();
     for seen in seen {
         by_connection.entry(life(&seen.connection).number).or_default().push(seen);
@@ -65,7 +56,7 @@ pub(crate) async fn check_life(app: &App, seen: Vec<Seen>) {
         let transports = by_connection.remove(&life(connection).number);
         let mut transports = transports.expect("a client for each connection");
         transports.sort_by_key(|seen| seen.transport);
-        check_outbound(connection, &transports).await;
+        check_outbound(app, connection, &transports).await;
         check_close(app, connection, &transports);
     }
     assert!(by_connection.is_empty(), "on_connect was not called for all");
@@ -78,7 +69,9 @@ fn check_totals(app: &App) {
     let all = connections.len() as u64;
     assert_eq!((value(&totals.opened), value(&totals.closed), value(&totals.rooms)), (all, all, 0));
     assert_eq!(app.offered.load(Ordering::Relaxed) as u64, value(&totals.offered));
-    assert_eq!(sum(|connection| connection.outbound_stats().sent), value(&totals.sent));
+    let (sent, written) = (sum(|it| it.outbound_stats().sent), value(&totals.sent));
+    // What is promised is written again, and its messages beside it.
+    assert!(sent == written || app.plan.is_promised() && sent < written, "{sent} of {written}");
     assert_eq!(sum(|connection| connection.outbound_stats().dropped), value(&totals.dropped));
     assert_eq!(sum(|connection| connection.outbound_stats().conflated), value(&totals.conflated));
     assert_eq!(app.rejected.load(Ordering::Relaxed) as u64, value(&totals.rejected));
@@ -95,36 +88,54 @@ fn check_totals(app: &App) {
 
 /// Every accepted frame was written, in order, or was dropped and counted; and a client reads what
 /// was written on its transport, as far as that carried it.
-async fn check_outbound(connection: &Connection, transports: &[Seen]) {
+async fn check_outbound(app: &App, connection: &Connection, transports: &[Seen]) {
     let stats = connection.outbound_stats();
-    let accepted = life(connection).accepted();
+    let accepted = life(connection).ledger.entries();
     assert_eq!(stats.pending, 0);
     assert_eq!(stats.accepted, stats.sent + stats.dropped + stats.conflated);
     assert_eq!(stats.accepted, accepted.len() as u64, "{accepted:?}");
-    let mut last = None;
-    let mut unique = 0;
+    let mut reading = Reading::default();
     for seen in transports {
         let frames = frames_written(&seen.link.written_by_server()).await;
-        assert!(frames.is_sorted_by(|a, b| a < b), "out of order or twice: {frames:?}");
-        assert!(frames.iter().all(|frame| accepted.binary_search(frame).is_ok()), "{frames:?}");
-        // Only a frame that was in hand when a transport died is written again, to the next.
-        let first = frames.first().copied();
-        assert!(first.is_none() || last <= first, "{first:?} after {last:?}");
         assert!(frames.starts_with(&seen.frames), "read {:?} of {frames:?}", seen.frames);
         if seen.to_the_end && seen.link.carries() {
             assert_eq!(frames, seen.frames);
         }
-        unique += frames.len() as u64 - u64::from(first.is_some() && first == last);
-        last = frames.last().copied().or(last);
+        if app.plan.is_promised() {
+            reading.follow_promised(&accepted, &frames);
+        } else {
+            reading.follow(&accepted, &frames);
+        }
+        let number = Some(life(connection).number);
+        if let Some(known) = seen.exchanged.as_ref().filter(|known| known.session == number) {
+            check_exchanged(connection, &accepted, known);
+        }
+    }
+    if app.plan.is_promised() {
+        reading.check_holes(&accepted);
     }
     // A frame that was half written when its transport was parted with is finished there, and then
     // sent again or dropped.
     let finished = transports.len() as u64;
-    assert!((stats.sent..=stats.sent + finished).contains(&unique), "{unique}: {stats:?}");
+    let (least, most) = (reading.unique, reading.unique + reading.ambiguous);
+    assert!(least <= stats.sent + finished && stats.sent <= most, "{reading:?}: {stats:?}");
+    let lost = stats.dropped + stats.conflated;
+    let hearing = if lost == 0 { Hearing::Complete } else { Hearing::WithGaps };
+    people::check_heard(&app.truth.people, &reading.tellings, hearing);
+}
+
+/// What a client of `wspulse.1` has heard in its session, over all its transports, came exactly once,
+/// in order and without a hole; and what it was told is handled has been.
+fn check_exchanged(connection: &Connection, accepted: &[Entry], known: &Known) {
+    let mut reading = Reading::default();
+    reading.follow(accepted, &known.heard);
+    reading.check_holes(accepted);
+    let (told, handled) = (life(connection).messages_of(known.key), known.handled_messages());
+    assert!(handled <= told, "{handled} messages are handled, {told} have come: {known:?}");
 }
 
 /// The frames that were written whole; behind a close frame there is nothing.
-async fn frames_written(bytes: &[u8]) -> Vec<usize> {
+async fn frames_written(bytes: &[u8]) -> Vec<Heard> {
     let mut reader = TestClient::new(join(bytes, sink()));
     let mut frames = Vec::new();
     let mut is_closed = false;
@@ -135,7 +146,8 @@ async fn frames_written(bytes: &[u8]) -> Vec<usize> {
         }
         assert!(!is_closed, "{received:?} behind a close frame");
         match received {
-            Received::Message(_, payload) => frames.push(frame_number(&payload)),
+            Received::Message(_, payload) if Heard::is_control(&payload) => {}
+            Received::Message(_, payload) => frames.push(Heard::parse(&payload)),
             Received::Close(_) => is_closed = true,
             Received::Ping(_) | Received::Pong(_) | Received::End => {}
         }
@@ -150,13 +162,18 @@ fn check_close(app: &App, connection: &Connection, transports: &[Seen]) {
     let (overtaken, kept): (Vec<_>, Vec<_>) =
         transports.iter().partition(|seen| seen.close.as_ref() == Some(&OVERTAKEN));
     for late in overtaken {
-        assert!(kept.iter().any(|seen| seen.begun > late.begun), "nothing newer than {late:?}");
+        // Who has the token of a session, and the newest, need not be newer.
+        let is_newer = |seen: &&Seen| seen.begun > late.begun || seen.exchanged.is_some();
+        assert!(kept.iter().any(is_newer), "nothing newer than {late:?}");
     }
     let Some(newest) = kept.last().filter(|seen| seen.well_behaved) else {
         return;
     };
     let end = life(connection).end().expect("it has ended");
     let close = newest.close.as_ref();
+    if close == Some(&end.close_frame()) && transports.len() == 1 {
+        app.truth.drained.check_end(connection, &end);
+    }
     let rate_closes = app.plan.rate.is_some_and(|rate| rate.over() == OverRate::Close);
     let is_told = close == Some(&end.close_frame())
         || close.is_some_and(|close| match close.code() {

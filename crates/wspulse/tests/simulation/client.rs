@@ -2,21 +2,22 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rand::RngExt;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, timeout};
-use wspulse::testing::{Received, TestClient, masked, request_parts};
-use wspulse::{CloseCode, CloseFrame, Connection, Server};
+use wspulse::testing::{Received, TestClient, masked};
+use wspulse::{CloseCode, CloseFrame, Connection};
 
 use super::app::App;
-use super::checks::{frame_number, request_id};
+use super::exchange::{Exchange, Kind, Known};
+use super::heard::{Heard, request_id};
+use super::journal::life;
 use super::link::{End, Link};
 use super::mischief::{self, Aftermath};
-use super::plan::{Character, UpgradeDelay};
+use super::plan::Character;
 use super::trace::Who;
 
 /// What the scenario tells a client.
@@ -56,8 +57,10 @@ pub(crate) struct Seen {
     pub(crate) begun: Instant,
     pub(crate) connection: Connection,
     pub(crate) link: Link,
-    /// The numbers of the frames that came.
-    pub(crate) frames: Vec<usize>,
+    /// The frames that came.
+    pub(crate) frames: Vec<Heard>,
+    /// What it knows of its session, if it speaks `wspulse.1`.
+    pub(crate) exchanged: Option<Known>,
     /// The server's close frame.
     pub(crate) close: Option<CloseFrame>,
     /// It read up to the end of the stream.
@@ -66,89 +69,27 @@ pub(crate) struct Seen {
     pub(crate) well_behaved: bool,
 }
 
-/// A client that is yet to dial.
-pub(crate) struct Dialer {
+/// A client at its transport.
+pub(crate) struct Client {
     pub(crate) app: Arc<App>,
-    pub(crate) server: Server,
     pub(crate) id: usize,
-    pub(crate) room: usize,
-    pub(crate) after: Duration,
-    pub(crate) character: Character,
+    pub(crate) exchange: Option<Exchange>,
+    pub(crate) stream: TestClient<End>,
     pub(crate) orders: UnboundedReceiver<Order>,
+    pub(crate) has_orders: bool,
+    pub(crate) character: Character,
     pub(crate) rng: SmallRng,
-}
-
-struct Client {
-    app: Arc<App>,
-    stream: TestClient<End>,
-    orders: UnboundedReceiver<Order>,
-    has_orders: bool,
-    character: Character,
-    rng: SmallRng,
-    seen: Seen,
-    said: usize,
+    pub(crate) seen: Seen,
+    pub(crate) said: usize,
     /// What it has begun to write it could not finish, so that nothing more makes sense.
-    is_mute: bool,
+    pub(crate) is_mute: bool,
 }
 
 /// Longer than any server here keeps a transport that takes nothing.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-impl Dialer {
-    /// Lives until its transport ends or nobody gives orders any more; `None` if it was not let in.
-    pub(crate) async fn run(mut self) -> Option<Seen> {
-        sleep(self.after).await;
-        let target = format!("/ws?room={}&id={}", self.room, self.id);
-        let begun = Instant::now();
-        let handshake = self.server.handshake(request_parts(&target)).ok()?;
-        let accepted = handshake.connect().await.ok()?;
-        // Between the registration and this there is no await: it is still there.
-        let connection = self.server.connection(&self.id.to_string()).expect("registered");
-        let transport = self.app.transports.fetch_add(1, Ordering::Relaxed);
-        let (link, ours, theirs) = Link::new(self.character.conditions, self.rng.fork());
-        let mut client = Client {
-            app: self.app,
-            stream: TestClient::new(ours),
-            orders: self.orders,
-            has_orders: true,
-            character: self.character,
-            rng: self.rng,
-            seen: Seen {
-                transport,
-                begun,
-                connection,
-                link,
-                frames: Vec::new(),
-                close: None,
-                to_the_end: false,
-                well_behaved: self.character.is_prompt(),
-            },
-            said: 0,
-            is_mute: false,
-        };
-        // The client must not keep the server that it talks to.
-        drop(self.server);
-        match self.character.upgrade {
-            UpgradeDelay::None => {
-                // Some do not wait for the response to their request.
-                let early = client.rng.random_bool(0.2).then(|| client.next_message());
-                accepted.attach(theirs, &early.unwrap_or_default());
-            }
-            UpgradeDelay::Late(time) => {
-                sleep(time).await;
-                accepted.attach(theirs, &[]);
-            }
-            UpgradeDelay::Never(time) => {
-                sleep(time).await;
-                return Some(client.seen);
-            }
-        }
-        Some(client.run().await)
-    }
-}
-
 impl Client {
-    async fn run(mut self) -> Seen {
+    pub(crate) async fn run(mut self) -> Seen {
         loop {
             let goes_on = tokio::select! {
                 biased;
@@ -170,9 +111,18 @@ impl Client {
                 },
             };
             if !goes_on {
-                return self.seen;
+                return self.leave();
             }
         }
+    }
+
+    /// What it has seen; what it knows of its session is there for the next one of its id.
+    pub(crate) fn leave(mut self) -> Seen {
+        if let Some(Exchange { known, .. }) = self.exchange.take() {
+            self.seen.exchanged = Some(known.clone());
+            self.app.clients.put_back(self.id, known);
+        }
+        self.seen
     }
 
     fn note(&self, what: impl Into<Cow<'static, str>>, number: usize) {
@@ -186,6 +136,8 @@ impl Client {
                     let message = self.next_message();
                     self.write(&message).await;
                 }
+                let question = self.exchange.as_ref().map(Exchange::question);
+                self.write(&question.unwrap_or_default()).await;
                 true
             }
             Order::Flood(messages) => {
@@ -196,6 +148,8 @@ impl Client {
                 self.write(&flood).await;
                 true
             }
+            // Whoever counts says nothing that nobody can count.
+            Order::Misbehave if self.exchange.is_some() => true,
             Order::Misbehave => {
                 self.seen.well_behaved = false;
                 let (bytes, aftermath) = mischief::draw(&mut self.rng);
@@ -226,7 +180,7 @@ impl Client {
             Break::End => {
                 if self.rng.random_bool(0.3) {
                     let message = self.next_message();
-                    let half = self.rng.random_range(1..message.len());
+                    let half = self.rng.random_range(0..=message.len());
                     self.write(&message[..half]).await;
                 }
                 false
@@ -248,10 +202,21 @@ impl Client {
 
     async fn take(&mut self, received: Received) -> bool {
         match received {
+            Received::Message(_, payload) if Heard::is_control(&payload) => {
+                let session = life(&self.seen.connection).number;
+                let exchange = self.exchange.as_mut().expect("it speaks the protocol");
+                let answer = exchange.control(&payload, self.seen.transport, session);
+                self.write(&answer).await;
+                true
+            }
             Received::Message(_, payload) => {
-                let number = frame_number(&payload);
-                self.note("frame", number);
-                self.seen.frames.push(number);
+                let heard = Heard::parse(&payload);
+                let (what, number) = heard.traced();
+                self.note(what, number);
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.hear(heard.clone());
+                }
+                self.seen.frames.push(heard);
                 if let Some(id) = request_id(&payload) {
                     self.answer(id).await;
                 }
@@ -285,7 +250,17 @@ impl Client {
     async fn answer(&mut self, id: &str) {
         let text = format!("{{\"id\":\"{id}\",\"event\":\"reply\"}}");
         for _ in 0..[1, 1, 1, 1, 0, 2][self.rng.random_range(0..6)] {
-            self.write(&masked(0x81, text.as_bytes())).await;
+            let reply = masked(0x81, text.as_bytes()).to_vec();
+            let reply = self.say(reply, Kind::Reply);
+            self.write(&reply).await;
+        }
+    }
+
+    /// What of a message is to be written now.
+    fn say(&mut self, message: Vec<u8>, kind: Kind) -> Vec<u8> {
+        match &mut self.exchange {
+            Some(exchange) => exchange.say(message, kind),
+            None => message,
         }
     }
 
@@ -297,14 +272,20 @@ impl Client {
     }
 
     /// The next numbered message, at times in fragments with a Ping in between.
-    fn next_message(&mut self) -> Vec<u8> {
-        let text = format!("{{\"event\":\"{} {}\"}}", self.seen.transport, self.said);
+    pub(crate) fn next_message(&mut self) -> Vec<u8> {
+        let alone = (self.seen.transport, self.said);
+        let (key, number) = self.exchange.as_ref().map_or(alone, Exchange::next_number);
+        // Some ask.
+        let asks = self.rng.random_bool(0.2);
+        let id = if asks { format!("\"id\":\"{key} {number}\",") } else { String::new() };
+        let text = format!("{{{id}\"event\":\"{key} {number}\"}}");
         self.said += 1;
         if self.rng.random_bool(0.9) {
-            return masked(0x81, text.as_bytes()).to_vec();
+            return self.say(masked(0x81, text.as_bytes()).to_vec(), Kind::Numbered);
         }
         let (front, back) = text.as_bytes().split_at(self.rng.random_range(0..text.len()));
-        [masked(0x01, front), masked(0x89, b""), masked(0x80, back)].concat()
+        let pieces = [masked(0x01, front), masked(0x89, b""), masked(0x80, back)].concat();
+        self.say(pieces, Kind::Numbered)
     }
 
     async fn write(&mut self, bytes: &[u8]) {

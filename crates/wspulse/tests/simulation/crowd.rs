@@ -2,12 +2,14 @@
 //! agree with.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::Mutex;
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use wspulse::{BroadcastError, Connection, FanOut, JoinError, Outgoing, Server};
 
+use super::app::App;
 use super::journal::life;
 use super::plan::Plan;
 
@@ -20,7 +22,7 @@ pub(crate) struct Memberships {
     rooms: Mutex<BTreeSet<usize>>,
     /// Those that `on_join` has told of and `on_leave` has not.
     told: Mutex<BTreeSet<usize>>,
-    user: usize,
+    user: Option<usize>,
 }
 
 /// Whom a broadcast is for.
@@ -37,8 +39,10 @@ pub(crate) enum Whom {
     Everybody,
 }
 
-pub(crate) fn user_of(id: &str) -> usize {
-    id.parse::<usize>().expect("ids are numbers") % USERS
+/// Some are nobody's.
+pub(crate) fn user_of(id: &str) -> Option<usize> {
+    let id = id.parse::<usize>().expect("ids are numbers");
+    (id % 4 != 3).then_some(id % USERS)
 }
 
 /// Any of the home rooms, and two that nobody is at home in.
@@ -47,13 +51,19 @@ pub(crate) fn any_room(plan: &Plan, rng: &mut SmallRng) -> usize {
 }
 
 impl Memberships {
-    pub(crate) fn new(rooms: impl IntoIterator<Item = usize>, user: usize) -> Self {
+    pub(crate) fn new(rooms: impl IntoIterator<Item = usize>, user: Option<usize>) -> Self {
         let rooms = Mutex::new(rooms.into_iter().collect());
         Self { rooms, told: Mutex::default(), user }
     }
 
-    fn is_in(&self, room: usize) -> bool {
+    pub(crate) fn is_in(&self, room: usize) -> bool {
         self.rooms.lock().unwrap().contains(&room)
+    }
+
+    /// Those that it was admitted to, this one first.
+    pub(crate) fn first_rooms(&self, home: usize) -> Vec<usize> {
+        let rooms = self.rooms.lock().unwrap();
+        [home].into_iter().chain(rooms.iter().copied().filter(|room| *room != home)).collect()
     }
 
     pub(crate) fn told_in(&self, room: &str) {
@@ -91,9 +101,9 @@ impl Whom {
         let is_in = |room: &usize| life(connection).memberships.is_in(*room);
         match self {
             Self::Room(room) => is_in(room),
-            Self::User(user) => own == user,
+            Self::User(user) => *own == Some(*user),
             Self::Several { rooms, user, except } => {
-                (rooms.iter().any(is_in) || *user == Some(*own)) && !is_in(except)
+                (rooms.iter().any(is_in) || (user.is_some() && user == own)) && !is_in(except)
             }
             Self::Everybody => true,
         }
@@ -132,6 +142,24 @@ impl Whom {
         }
     }
 
+    /// The rooms that are told it, if they are there.
+    pub(crate) fn rooms(&self) -> &[usize] {
+        match self {
+            Self::Room(room) => slice::from_ref(room),
+            Self::Several { rooms, .. } => rooms,
+            Self::User(_) | Self::Everybody => &[],
+        }
+    }
+
+    /// The room that it names, if it does.
+    pub(crate) fn named(&self) -> Option<usize> {
+        match self {
+            Self::Room(room) => Some(*room),
+            Self::Several { rooms, user: None, .. } if rooms.len() == 1 => Some(rooms[0]),
+            Self::Several { .. } | Self::User(_) | Self::Everybody => None,
+        }
+    }
+
     /// Whether one who is excluded does not hear it.
     pub(crate) const fn can_exclude(&self) -> bool {
         match self {
@@ -141,16 +169,22 @@ impl Whom {
     }
 }
 
-pub(crate) fn join(connection: &Connection, room: usize) {
+pub(crate) fn join(app: &App, connection: &Connection, room: usize) {
+    let fits = app.plan.fits_now(connection);
+    app.truth.changed();
     let joined = connection.join(&room.to_string());
     if matches!(joined, Err(JoinError::Closed { .. })) {
         return assert!(connection.rooms().is_empty(), "it has ended");
     }
     let is_new = life(connection).memberships.rooms.lock().unwrap().insert(room);
     assert_eq!(joined, Ok(is_new));
+    if is_new {
+        app.truth.give_history(connection, room, fits);
+    }
 }
 
-pub(crate) fn leave(connection: &Connection, room: usize) {
+pub(crate) fn leave(app: &App, connection: &Connection, room: usize) {
+    app.truth.changed();
     let is_here = connection.server().connection(connection.id()).as_ref() == Some(connection);
     let was_member = life(connection).memberships.rooms.lock().unwrap().remove(&room);
     assert_eq!(connection.leave(&room.to_string()), is_here && was_member);

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wspulse::metrics::{
-    CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, FramesConflated,
-    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    PongTimeout, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
-    SessionResumed, UpgradeRefused,
+    CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted, FrameDropped,
+    FramesConflated, MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded,
+    MessagesSent, PongTimeout, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated,
+    RoomDestroyed, SessionResumed, UpgradeRefused,
 };
 use wspulse::{DropReason, MetricsCollector};
 
 use super::trace::{Trace, Who};
+use super::truth::Truth;
 
 /// What the hooks were told, in sums.
 #[derive(Debug, Default)]
@@ -45,6 +46,7 @@ pub(crate) fn value(total: &AtomicU64) -> u64 {
 pub(crate) struct Counting {
     pub(crate) totals: Arc<Totals>,
     pub(crate) trace: Arc<Trace>,
+    pub(crate) truth: Arc<Truth>,
 }
 
 impl Counting {
@@ -62,21 +64,25 @@ impl MetricsCollector for Counting {
     fn connection_opened(&self, event: &ConnectionOpened<'_>) {
         self.note("connection opened", event.id);
         add(&self.totals.opened, 1);
+        self.truth.changed();
     }
 
     fn session_resumed(&self, event: &SessionResumed<'_>) {
         self.note("session resumed", event.id);
+        self.truth.changed();
     }
 
     fn connection_closed(&self, event: &ConnectionClosed<'_>) {
         let &ConnectionClosed { id, reason, .. } = event;
         self.note(reason.as_str(), id);
         add(&self.totals.closed, 1);
+        self.truth.connection_closed(id, reason);
     }
 
     fn room_destroyed(&self, event: &RoomDestroyed<'_>) {
         self.note("room destroyed", event.room);
         self.totals.rooms.fetch_sub(1, Ordering::Relaxed);
+        self.truth.room_destroyed(event.room);
     }
 
     fn message_received(&self, event: &MessageReceived<'_>) {
@@ -97,7 +103,9 @@ impl MetricsCollector for Counting {
 
     fn message_broadcast(&self, event: &MessageBroadcast<'_>) {
         self.trace.note(Who::Hook, "message broadcast", event.fan_out);
-        add(&self.totals.offered, event.fan_out);
+        if self.truth.room_told(event.room, event.fan_out) {
+            add(&self.totals.offered, event.fan_out);
+        }
     }
 
     fn messages_sent(&self, event: &MessagesSent<'_>) {
@@ -110,12 +118,14 @@ impl MetricsCollector for Counting {
         self.note(reason.as_str(), id);
         match reason {
             DropReason::Rejected => add(&self.totals.rejected, 1),
+            DropReason::NoRoom | DropReason::Undeliverable => {
+                add(&self.totals.dropped, 1);
+                self.truth.frame_lacks(id);
+            }
             DropReason::Evicted
-            | DropReason::NoRoom
             | DropReason::Ended
             | DropReason::Volatile
-            | DropReason::SlowConsumer
-            | DropReason::Undeliverable => {
+            | DropReason::SlowConsumer => {
                 add(&self.totals.dropped, 1);
             }
             _ => panic!("a reason that this test does not know: {reason}"),
@@ -141,6 +151,11 @@ impl MetricsCollector for Counting {
     fn reply_unmatched(&self, event: &ReplyUnmatched<'_>) {
         self.note("reply unmatched", event.id);
         add(&self.totals.replies, 1);
+    }
+
+    fn drain_started(&self, event: &DrainStarted) {
+        self.trace.note(Who::Hook, "drain started", event.connections);
+        self.truth.drain_started(event.connections, event.window);
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wspulse::{Connection, Disconnect};
 
 use super::crowd::Memberships;
+use super::ledger::Ledger;
 
 /// One call of a callback.
 #[derive(Debug, Clone)]
@@ -24,6 +25,14 @@ pub(crate) struct Said {
     pub(crate) transport: usize,
     /// How many messages were sent there before.
     pub(crate) number: usize,
+}
+
+impl Said {
+    /// It is the event of a message, and the id of one that asks.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (transport, number) = text.split_once(' ')?;
+        Some(Self { transport: transport.parse().ok()?, number: number.parse().ok()? })
+    }
 }
 
 impl Told {
@@ -45,8 +54,12 @@ pub(crate) struct Life {
     pub(crate) number: usize,
     pub(crate) memberships: Memberships,
     told: Mutex<Vec<Told>>,
-    /// The numbers of the frames that were accepted for it.
-    accepted: Mutex<Vec<usize>>,
+    /// What was accepted for it.
+    pub(crate) ledger: Ledger,
+    /// It did not get a frame that it was promised.
+    lacks: AtomicBool,
+    /// Its first transport was registered.
+    was_seen: AtomicBool,
     inside: AtomicBool,
     overlapped: AtomicBool,
 }
@@ -59,12 +72,14 @@ pub(crate) fn life(connection: &Connection) -> &Life {
 }
 
 impl Life {
-    pub(crate) const fn new(number: usize, memberships: Memberships) -> Self {
+    pub(crate) fn new(number: usize, memberships: Memberships) -> Self {
         Self {
             number,
             memberships,
             told: Mutex::new(Vec::new()),
-            accepted: Mutex::new(Vec::new()),
+            ledger: Ledger::default(),
+            lacks: AtomicBool::new(false),
+            was_seen: AtomicBool::new(false),
             inside: AtomicBool::new(false),
             overlapped: AtomicBool::new(false),
         }
@@ -85,16 +100,24 @@ impl Life {
         }
     }
 
-    pub(crate) fn accept(&self, frame: usize) {
-        self.accepted.lock().unwrap().push(frame);
+    pub(crate) fn lack(&self) {
+        self.lacks.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn accepted(&self) -> Vec<usize> {
-        self.accepted.lock().unwrap().clone()
+    /// Whether nobody has asked this before: then the connection is new.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.was_seen.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
+    }
+
+    /// How many messages came from one transport, or one session of a client's.
+    pub(crate) fn messages_of(&self, key: usize) -> usize {
+        let told = self.told();
+        let is_of = |told: &&Told| matches!(told, Told::Message(said) if said.transport == key);
+        told.iter().filter(is_of).count()
     }
 
     pub(crate) fn messages(&self) -> u64 {
@@ -136,6 +159,10 @@ impl Life {
             };
         }
         assert_eq!(state, "over", "no on_disconnect: {told:?}");
+        if self.lacks.load(Ordering::Relaxed) {
+            let end = self.end().expect("it is over");
+            assert!(!matches!(end, Disconnect::GraceExpired(_)), "it went on with a hole: {end:?}");
+        }
     }
 }
 

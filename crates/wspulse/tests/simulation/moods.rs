@@ -38,6 +38,9 @@ pub(crate) enum Act {
     Ask(Duration),
     Join(usize),
     Leave(usize),
+    Renew(Duration),
+    /// Has it told once more who is in this room.
+    ResendPresence(usize),
     CloseItself,
     Kick(usize),
     List,
@@ -82,6 +85,10 @@ impl Act {
             450..490 => Self::Ask(Duration::from_millis(other as u64 * 40)),
             400..430 => Self::Join(room),
             430..450 => Self::Leave(room),
+            490..500 => Self::ResendPresence(room),
+            500..530 if plan.expires => {
+                Self::Renew(Duration::from_millis(rng.random_range(1..5_000)))
+            }
             390..400 if plan.is_closed_by_callback => Self::CloseServer,
             _ => Self::Nothing,
         }

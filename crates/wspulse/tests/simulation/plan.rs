@@ -6,9 +6,14 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
-use wspulse::{DuplicatePolicy, InboundRate, OverRate, ServerBuilder};
+use wspulse::{
+    CloseCode, Connection, Delivery, DuplicatePolicy, InboundRate, OverRate, RoomOptions,
+    ServerBuilder, UserLimit,
+};
 
+use super::drains::RETRY;
 use super::link::Conditions;
+use super::rooms::{Presence, RoomPlan};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -25,6 +30,17 @@ pub(crate) struct Plan {
     pub(crate) rate: Option<InboundRate>,
     pub(crate) read_ahead: (usize, usize),
     pub(crate) requests_max: usize,
+    /// By room.
+    pub(crate) rooms_have: Vec<RoomPlan>,
+    pub(crate) names_rooms: bool,
+    pub(crate) delivery: Delivery,
+    /// How many frames and bytes may be on their way, where delivery is promised.
+    delivery_window: (usize, usize),
+    pub(crate) per_user: Option<(usize, UserLimit)>,
+    /// Some clients may stay for a time only.
+    pub(crate) expires: bool,
+    /// How long the server takes its leave; zero if it closes at once.
+    pub(crate) drain_window: Duration,
     pub(crate) write_wait: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) write_bytes: usize,
@@ -62,16 +78,25 @@ impl Plan {
             Size::Large => (rng.random_range(100..=400), rng.random_range(30..=60)),
         };
         let closes_early = rng.random_bool(0.2);
+        let rooms = rng.random_range(1..=3);
+        let queued_bytes = *[None, None, Some(30), Some(2_000)].choose(rng).unwrap();
+        // What all queues have room for is not known to whoever joins.
+        let may_keep = queued_bytes.is_none() && rng.random_bool(0.6);
+        let mut rooms_have = vec![RoomPlan::NOTHING; rooms + 2];
+        if rng.random_bool(0.6) {
+            rooms_have.fill_with(|| RoomPlan::draw(may_keep, rng));
+        }
+        let per_user_max = rng.random_range(1..=4);
         Self {
             ids,
-            rooms: rng.random_range(1..=3),
+            rooms,
             steps,
             size,
             resume_window: ms(resume_window),
             duplicates: if moves { DuplicatePolicy::Resume } else { DuplicatePolicy::Replace },
             send_buffer: *[1, 4, 32, 256].choose(rng).unwrap(),
             send_buffer_bytes: *[1, 100, 16 * 1024 * 1024].choose(rng).unwrap(),
-            queued_bytes: *[None, None, Some(30), Some(2_000)].choose(rng).unwrap(),
+            queued_bytes,
             suspended: *[None, None, Some(1), Some(4)].choose(rng).unwrap(),
             rate: *[
                 None,
@@ -85,6 +110,22 @@ impl Plan {
                 .choose(rng)
                 .unwrap(),
             requests_max: *[1, 3, 64].choose(rng).unwrap(),
+            rooms_have,
+            names_rooms: rng.random_bool(0.3),
+            delivery: draw_delivery(resume_window, rng),
+            delivery_window: *[(1, 64), (4, 1 << 20), (64, 400), (1_024, 1 << 20)]
+                .choose(rng)
+                .unwrap(),
+            per_user: *[
+                None,
+                None,
+                Some((per_user_max, UserLimit::RefuseNew)),
+                Some((per_user_max, UserLimit::EndOldest(CloseCode::USER_LIMIT))),
+            ]
+            .choose(rng)
+            .unwrap(),
+            expires: rng.random_bool(0.3),
+            drain_window: ms(*[0, 0, 60, 1_000].choose(rng).unwrap()),
             write_wait: ms(*[100, 1_000].choose(rng).unwrap()),
             drain_timeout: ms(*[50, 500, 3_000].choose(rng).unwrap()),
             write_bytes: *[1, 64, 64 * 1024].choose(rng).unwrap(),
@@ -111,7 +152,15 @@ impl Plan {
             Some(rate) => builder.inbound_rate(rate),
             None => builder,
         };
+        let builder = match self.per_user {
+            Some((connections, limit)) => builder.max_connections_per_user(connections, limit),
+            None => builder,
+        };
         builder
+            .delivery(self.delivery)
+            .delivery_window(self.delivery_window.0, self.delivery_window.1)
+            .name_rooms(self.names_rooms)
+            .drain_retry(RETRY)
             .read_ahead(self.read_ahead.0, self.read_ahead.1)
             .max_requests(self.requests_max)
             .send_buffer_bytes(self.send_buffer_bytes)
@@ -124,6 +173,54 @@ impl Plan {
             .connect_timeout(ms(400))
             .upgrader_buffer_size(64, self.write_bytes)
             .heartbeat(ms(200), ms(600))
+    }
+}
+
+/// A promise is kept in a resume window.
+fn draw_delivery(resume_window_ms: u64, rng: &mut SmallRng) -> Delivery {
+    let is_promised = resume_window_ms > 0 && rng.random_bool(0.6);
+    match rng.random_range(0..3) {
+        _ if !is_promised => Delivery::AtMostOnce,
+        0 => Delivery::AtLeastOnce,
+        _ => Delivery::ExactlyOnce,
+    }
+}
+
+impl Plan {
+    pub(crate) fn room_options(&self, room: &str) -> RoomOptions {
+        self.rooms_have[room.parse::<usize>().expect("rooms are numbers")].options()
+    }
+
+    /// How long a client may stay, if not for ever.
+    pub(crate) fn draw_time(&self, rng: &mut SmallRng) -> Option<Duration> {
+        let expires = self.expires && rng.random_bool(0.5);
+        expires.then(|| ms(rng.random_range(1..3_000)))
+    }
+
+    pub(crate) fn hears_of_people(&self) -> bool {
+        self.rooms_have.iter().any(|room| room.presence != Presence::None)
+    }
+
+    /// Whether what was accepted is delivered or its session ends.
+    pub(crate) fn is_promised(&self) -> bool {
+        self.delivery != Delivery::AtMostOnce
+    }
+
+    /// Whether a client speaks `wspulse.1`: most do, where that is of use.
+    pub(crate) fn draw_exchange(&self, rng: &mut SmallRng) -> bool {
+        self.delivery == Delivery::ExactlyOnce && rng.random_bool(0.8)
+    }
+
+    /// Whether a send buffer is full by frames and not by bytes.
+    pub(crate) const fn counts_frames(&self) -> bool {
+        self.send_buffer_bytes > 1 << 20 && self.queued_bytes.is_none()
+    }
+
+    /// How many more frames there is room for, if that is known.
+    pub(crate) fn fits_now(&self, connection: &Connection) -> Option<usize> {
+        let pending = usize::try_from(connection.outbound_stats().pending).unwrap();
+        let is_known = self.counts_frames() && !self.is_promised();
+        is_known.then(|| self.send_buffer.saturating_sub(pending))
     }
 }
 

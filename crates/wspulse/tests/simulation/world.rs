@@ -13,8 +13,10 @@ use wspulse::Server;
 
 use super::app::{App, closing_time_max};
 use super::checks::{check_closed, check_life};
-use super::client::{Break, Dialer, Order, Seen};
+use super::client::{Break, Order, Seen};
 use super::crowd::{self, Whom, any_room};
+use super::dialer::Dialer;
+use super::people::name_of;
 use super::plan::{Character, Plan, Size};
 use super::trace::{Event, Trace, Who};
 
@@ -31,6 +33,9 @@ pub(crate) struct World {
     closers: Vec<JoinHandle<()>>,
     rng: SmallRng,
 }
+
+/// What is new about the people in a room is told by then.
+const FOLDED: Duration = Duration::from_millis(51);
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -57,6 +62,10 @@ impl World {
                 self.close_beside();
             }
             self.step();
+            self.app.truth.deadlines.check();
+            if self.app.plan.hears_of_people() && self.rng.random_bool(0.1) {
+                self.check_people().await;
+            }
             if self.rng.random_bool(0.4) {
                 let longest = if self.rng.random_bool(0.1) { 1_000 } else { 20 };
                 sleep(ms(self.rng.random_range(0..longest))).await;
@@ -84,13 +93,29 @@ impl World {
         self.app.trace.take()
     }
 
+    /// If nobody comes or goes for a while, what was told of the people is so.
+    async fn check_people(&self) {
+        let before = self.app.truth.people_now();
+        sleep(FOLDED).await;
+        if before != self.app.truth.people_now() || self.server.is_draining() {
+            return;
+        }
+        for (room, names) in before.0.iter().enumerate() {
+            if let Ok(snapshot) = self.server.room(room.to_string()).presence() {
+                let told = snapshot.people.iter().map(|it| (name_of(&it.id), it.state)).collect();
+                assert_eq!(*names, told, "in room {room}");
+            }
+        }
+    }
+
     fn step(&mut self) {
         let id = self.rng.random_range(0..self.app.plan.ids);
         let kind = self.rng.random_range(0..1_000);
         self.app.trace.note(Who::World, "step", kind);
         match kind {
             0..250 => self.dial(id, Duration::ZERO),
-            250..290 => self.change_rooms(id),
+            250..285 => self.change_rooms(id),
+            285..290 => self.renew(id),
             290..420 => self.order(|rng| Order::Say(rng.random_range(1..50))),
             420..440 => self.order(|rng| Order::Flood(rng.random_range(50..400))),
             440..470 => self.order(|_| Order::Misbehave),
@@ -133,12 +158,21 @@ impl World {
         for _ in 0..self.rng.random_range(1..6) {
             let room = any_room(&self.app.plan, &mut self.rng);
             if self.rng.random_bool(0.6) {
-                crowd::join(&connection, room);
+                crowd::join(&self.app, &connection, room);
             } else {
-                crowd::leave(&connection, room);
+                crowd::leave(&self.app, &connection, room);
             }
         }
         crowd::check(&self.server, &self.app.plan);
+    }
+
+    fn renew(&mut self, id: usize) {
+        if let Some(connection) =
+            self.server.connection(&id.to_string()).filter(|_| self.app.plan.expires)
+        {
+            let time = ms(self.rng.random_range(1..3_000));
+            self.app.truth.deadlines.renew(&connection, time);
+        }
     }
 
     fn broadcast(&mut self, id: usize) {
@@ -158,6 +192,9 @@ impl World {
             id,
             room: self.rng.random_range(0..self.app.plan.rooms),
             after,
+            time: self.app.plan.draw_time(&mut self.rng),
+            number: self.lines.len(),
+            exchanges: self.app.plan.draw_exchange(&mut self.rng),
             character: Character::draw(&self.app.plan, &mut self.rng),
             orders: received,
             rng: self.rng.fork(),
@@ -202,13 +239,22 @@ impl World {
         }
     }
 
-    /// Closes the server, once or twice at the same time, while everything else goes on.
+    /// Closes or drains the server, once or twice at the same time, while everything else goes on.
     fn close_beside(&mut self) {
         for _ in 0..self.rng.random_range(1..=2) {
             let (server, longest) = (self.server.clone(), closing_time_max(&self.app.plan));
+            let window = self.app.plan.drain_window;
+            let drains = !window.is_zero() && self.rng.random_bool(0.8);
+            if !drains {
+                self.app.truth.drained.cut_short();
+            }
             self.closers.push(tokio::spawn(async move {
                 let started = Instant::now();
-                server.close().await;
+                if drains {
+                    server.drain(window).await;
+                } else {
+                    server.close().await;
+                }
                 let took = started.elapsed();
                 assert!(took <= longest, "the shutdown took {took:?}");
             }));
