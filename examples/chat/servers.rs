@@ -17,7 +17,7 @@ const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 const RESUME_WINDOW: Duration = Duration::from_mins(1);
 /// How long a deploy takes. A real one is longer; see docs/deploys.md.
 const DRAIN_WINDOW: Duration = Duration::from_secs(2);
-const NAME_CHARS_MAX: usize = 24;
+pub(crate) const NAME_CHARS_MAX: usize = 24;
 pub(crate) const ROOM_CHARS_MAX: usize = 32;
 const ROOMS_MAX: usize = 16;
 const WINDOWS_MAX: usize = 8;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use wspulse::router::{Json, Recovery, Reply, ReplyError, Router, RouterError, State};
 use wspulse::{Audience, Connection, Frame, Outgoing, Server};
 
-use crate::servers::Servers;
+use crate::servers::{self, Servers};
 
 /// In characters; in JSON one may take six bytes.
 const TEXT_CHARS_MAX: usize = 500;
@@ -193,7 +193,13 @@ fn read(
         *newest = seq;
         let told = In { place: &place, what: Person { user, seq: Some(seq) } };
         let told = Frame::new("read").json(&told).map_err(|error| unexpected(&error))?;
-        chat.tell(&place, &told.conflate(format!("read {}", conn.id())), None);
+        // A mark of one place takes no mark of another away. No name holds an `@`.
+        let key = match &place {
+            Place::Room(room) => format!("read {user}@{room}"),
+            Place::Between([one, other]) if one == user => format!("read {user}@@{other}"),
+            Place::Between([one, _]) => format!("read {user}@@{one}"),
+        };
+        chat.tell(&place, &told.conflate(key), None);
     }
     Ok(())
 }
@@ -256,12 +262,15 @@ impl Chat {
 impl Place {
     fn of(conn: &Connection, to: &str) -> Result<Self, ReplyError> {
         let Some(other) = to.strip_prefix('@') else {
-            return match crate::servers::label(to, crate::servers::ROOM_CHARS_MAX) {
+            return match servers::label(to, servers::ROOM_CHARS_MAX) {
                 Some(room) => Ok(Self::Room(room)),
                 None => Err(ReplyError::new("room", "no room has this name")),
             };
         };
-        let mut both = [name_of(conn).to_owned(), other.to_owned()];
+        let Some(other) = servers::label(other, servers::NAME_CHARS_MAX) else {
+            return Err(ReplyError::new("person", "nobody has this name"));
+        };
+        let mut both = [name_of(conn).to_owned(), other];
         both.sort();
         Ok(Self::Between(both))
     }

@@ -115,6 +115,31 @@ pub(crate) async fn a_message_tells_how_many_have_read_it(browser: Browser) {
     .await;
 }
 
+pub(crate) async fn what_was_read_in_one_room_is_told_although_more_was_read_in_another(
+    browser: Browser,
+) {
+    perform(browser, DESKTOP, async |stage| {
+        let (ada, grace) = two_people(stage).await;
+        grace.enters("elsewhere").await;
+        ada.say("hello").await;
+        ada.enters("tea").await;
+        ada.say("tea?").await;
+        ada.waits_for_messages(&["tea?"]).await;
+        ada.network(false).await;
+        grace.turns_to("lobby").await;
+        grace.waits_for_members(&["Ada away", "Grace you"]).await;
+        // From here on, what Ada is to be told waits at the server.
+        ada.turns_to("lobby").await;
+        let mary = stage.join("Mary", "lobby").await;
+        mary.waits_for_messages(&["hello"]).await;
+        mary.enters("tea").await;
+        mary.waits_for_messages(&["tea?"]).await;
+        ada.network(true).await;
+        ada.waits_until("both have read it", &has_mark("read by 2")).await;
+    })
+    .await;
+}
+
 pub(crate) async fn who_comes_later_sees_what_was_said(browser: Browser) {
     perform(browser, DESKTOP, async |stage| {
         let ada = stage.join("Ada", "lobby").await;
