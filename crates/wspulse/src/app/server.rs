@@ -3,6 +3,7 @@
 mod drain;
 mod fan_out;
 mod lifecycle;
+mod tasks;
 
 use std::fmt;
 use std::sync::Arc;
