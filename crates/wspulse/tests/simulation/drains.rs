@@ -51,11 +51,15 @@ impl Drained {
         self.0.lock().unwrap().is_cut_short = true;
     }
 
-    /// One more was sent away. They go evenly: none has gone before its share of the window.
+    /// One more was sent away. They go evenly: none has gone before its share of the window. At its end
+    /// those go who were on their way back when it began.
     pub(crate) fn count(&self) {
         let state = &mut *self.0.lock().unwrap();
         let Begun { at, window, connections, .. } = state.begun.as_ref().expect("it has begun");
         state.count += 1;
+        if at.elapsed() >= *window {
+            return;
+        }
         let passed = at.elapsed() + STEP;
         let share = passed.as_secs_f64() / window.max(&STEP).as_secs_f64();
         #[allow(clippy::cast_precision_loss, reason = "hundreds")]
