@@ -246,3 +246,23 @@ async fn of_two_clients_whom_the_application_keeps_waiting_the_second_replaces_t
     server.send("ann", numbered(1)).unwrap();
     assert_eq!(numbers(&mut second, 1).await, [1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_handshake_with_a_token_left_behind_is_refused_by_a_server_that_drains() {
+    let server = promising();
+    let (ann, first) = Speaker::begin(&server, ANN).await;
+    drop(ann);
+    let (mut ann, _) = Speaker::resume(&server, ANN, &first.token, 0).await;
+    // It has the next token, and so the first is worth nothing.
+    ann.ask().await;
+    ann.hear().await;
+    let mut parts = request_parts(LATE_ANN);
+    let resume = ResumeOffer { token: first.token.clone(), count: 0 };
+    let offers = format!("{JSON}, {resume}").parse().unwrap();
+    parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, offers);
+    let handshake = server.handshake(parts).expect("it drains not yet");
+    let draining = server.clone();
+    tokio::spawn(async move { draining.drain(WINDOW).await });
+    let refusal = handshake.connect().await.expect_err("it takes nobody any more");
+    assert_eq!(refusal.status(), 503);
+}

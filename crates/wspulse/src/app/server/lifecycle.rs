@@ -133,6 +133,8 @@ impl Server {
     ) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
+        // The registry looks again; one that is only told to come back never gets there.
+        self.check_phase()?;
         let options = self.options();
         let Admission { room, also_in, user, id, data, protocol: _, expires_at } = admission;
         upgrade.expires_at = to_come(expires_at)?;
