@@ -72,11 +72,23 @@ impl Reading {
     /// The same where delivery is promised: the last of what was written comes again, all of it up to
     /// the newest, before anything new.
     pub(crate) fn follow_promised(&mut self, accepted: &[Entry], written: &[Heard]) {
-        let is_from = |from: &usize| {
-            let again = &self.all[*from..];
-            written.starts_with(again) || again.starts_with(written)
+        let from_in = |all: &[Heard]| {
+            (0..all.len()).find(|from| {
+                let again = &all[*from..];
+                written.starts_with(again) || again.starts_with(written)
+            })
         };
-        let from = (0..self.all.len()).find(is_from).unwrap_or(self.all.len());
+        let mut from = from_in(&self.all);
+        // One that was written in part when its transport was taken over is finished there. The next
+        // transport has it from its beginning, unless it is volatile and gone by then.
+        if from.is_none()
+            && let Some(Heard::Frame(last)) = self.all.last()
+            && Heard::may_be_replaced(last.number)
+        {
+            self.all.pop();
+            from = from_in(&self.all);
+        }
+        let from = from.unwrap_or(self.all.len());
         let again = written.len().min(self.all.len() - from);
         let news = self.next;
         if written[..again].iter().any(|heard| accepted[news..].iter().any(|it| it.is(heard))) {
