@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep};
 use wspulse::testing::{TestClient, request_parts};
-use wspulse::{Connection, ConnectionState, Server};
+use wspulse::{Connection, Server};
 
 use super::app::App;
 use super::client::{Client, Order, Seen};
@@ -131,9 +131,8 @@ impl Dialer {
         if self.time.is_some() {
             let until = app.admitted_until.lock().unwrap().remove(&self.number);
             let until = until.expect("it was admitted so");
-            // One that was overtaken by another handshake renews nothing.
-            let is_late = !is_new && connection.state() == ConnectionState::Connected;
-            if !is_late || connection.expires_in() == Some(until - Instant::now()) {
+            // One that was overtaken by another handshake, which may be on its way, renews nothing.
+            if is_new || connection.expires_in() == Some(until - Instant::now()) {
                 app.truth.deadlines.set(connection.id(), until);
             }
         }
