@@ -79,6 +79,7 @@ fn build(
     let server = Server::builder_sync(|request| admit(&request))
         .metrics(metrics.clone())
         .router(talk::router(Arc::clone(chat))?)
+        .answer_failures(true)
         // Who is here, and who is away: each member is told, and again when that changes.
         .room_options(|_| RoomOptions::new().tell_presence())
         // Without this, any web page could open a connection with its visitor's cookies.

@@ -155,16 +155,19 @@ fn say(
         let allowed = format!("a message has 1 to {TEXT_CHARS_MAX} characters");
         return Err(ReplyError::new("length", allowed));
     }
+    let (key, from) = (frame.id().to_string(), name_of(&conn).to_owned());
+    if key.is_empty() {
+        return Err(ReplyError::new("id", "a message has an id"));
+    }
     let place = Place::of(&conn, &say.to)?;
     place.check_member(&conn)?;
     let talk = chat.talk(&place)?;
     let mut talk = lock(&talk);
     // Its page does not know what became of it, since its session has ended.
-    if talk.messages.iter().any(|message| message.key == frame.id()) {
+    if talk.messages.iter().any(|message| message.key == key && message.from == from) {
         return Ok(());
     }
     talk.seq += 1;
-    let (key, from) = (frame.id().to_string(), name_of(&conn).to_owned());
     let message = Message { seq: talk.seq, key, from, text: text.to_owned(), at: now() };
     let told = Frame::new("said").json(&In { place: &place, what: &message });
     chat.tell(&place, &told.map_err(|error| unexpected(&error))?.into(), None);

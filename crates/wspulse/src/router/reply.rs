@@ -226,7 +226,7 @@ impl fmt::Debug for Caller {
 impl Connection {
     /// Answers a request of the client's: sends `payload`'s payload with the request's id and the
     /// event `reply` ([`reply_events`](crate::ServerBuilder::reply_events)). A frame without an id is
-    /// no request: then nothing is sent.
+    /// no request: then nothing is sent. Nothing is remembered of requests: a second reply is sent too.
     ///
     /// # Errors
     ///

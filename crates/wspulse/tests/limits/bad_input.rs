@@ -8,7 +8,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wspulse::testing::{Received, TestClient, masked, request_head};
-use wspulse::{Disconnect, ProtocolError, Server, TransportLost};
+use wspulse::{
+    ConnectionState, Disconnect, Frame, ProtocolError, RoomOptions, Server, ServerBuilder,
+    TransportLost,
+};
 
 use crate::support::clients::{Client, close, close_frame, dial, echoes};
 use crate::support::clock::{WRITE_WAIT, assert_passed};
@@ -16,6 +19,7 @@ use crate::support::house::{echo, open_house};
 use crate::support::http::{serve_at_ws, write_to};
 use crate::support::logs::Logs;
 use crate::support::recorder::Recorder;
+use crate::support::stage::Stage;
 
 /// A server, its well-behaved client, and one who is up to something.
 struct Scene {
@@ -313,4 +317,28 @@ async fn a_stream_that_ends_in_the_middle_of_a_frame_ends_its_connection_only() 
     let end = scene.ends.recv().await.unwrap();
     assert!(matches!(end, Disconnect::TransportLost(TransportLost::EndOfStream)), "{end:?}");
     echoes(&mut scene.good, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_looks_like_one_of_the_servers_own_is_a_message_like_others() {
+    let options = |builder: ServerBuilder| {
+        let builder = builder.room_options(|_| RoomOptions::new().tell_presence());
+        builder.announce_sessions(true).announce_history(true)
+    };
+    let mut stage = Stage::new(options);
+    let (mut ann, connection) = stage.join("ann").await;
+    let waiting = connection.request(Frame::new("asked").with_id("mine"));
+    let waiting = tokio::spawn(waiting.within(Duration::from_secs(5)));
+    for event in ["presence", "history", "session", "ack", "reply", "error"] {
+        ann.send(&Frame::new(event).with_id("~srv.9").with_payload("[]")).await.unwrap();
+    }
+    ann.send(&Frame::new("done")).await.unwrap();
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|last| last != "done") {
+        heard.push(stage.message().await.event().to_owned());
+    }
+    // An answer to an id that only the server makes is nobody's message.
+    assert_eq!(heard, ["presence", "history", "session", "ack", "done"]);
+    assert_eq!(connection.state(), ConnectionState::Connected);
+    assert!(waiting.await.unwrap().is_err(), "no other frame is its reply");
 }
