@@ -41,6 +41,8 @@ pub(crate) const LIMITS: &[&str] = &[
     "send_buffer_bytes",
     "max_queued_bytes",
     "max_suspended",
+    "max_rooms_per_connection",
+    "max_requests",
     OTHER,
 ];
 pub(crate) const GROUPS: &[&str] = &["room", "user", "everybody", OTHER];

@@ -284,14 +284,7 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
     for reason in DropReason::ALL {
         metrics.frame_dropped(&FrameDropped::new("lobby", "ann", reason));
     }
-    for limit in [
-        Limit::InboundRate,
-        Limit::MessageFragments,
-        Limit::MessageTimeout,
-        Limit::SendBufferBytes,
-        Limit::QueuedBytes,
-        Limit::Suspended,
-    ] {
+    for limit in Limit::ALL {
         metrics.limit_reached(&LimitReached::new(limit));
     }
     for callback in [

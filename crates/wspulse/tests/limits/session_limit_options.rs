@@ -115,6 +115,8 @@ fn the_labels_of_limits_are_their_options_names() {
             "send_buffer_bytes",
             "max_queued_bytes",
             "max_suspended",
+            "max_rooms_per_connection",
+            "max_requests",
         ]
     );
 }

@@ -5,6 +5,7 @@ use wspulse::{Admission, ConnectRequest, Connection, JoinError, Rejection, Serve
 
 use crate::support::clients::{Client, dial, hears_nothing, numbered, numbers};
 use crate::support::house::{admit, open_house};
+use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 /// Admits to the home room of the query's `room`, if it has one, and to those of `also`.
@@ -124,13 +125,16 @@ async fn nothing_is_left_in_any_room_of_who_has_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_in_as_many_rooms_as_it_may_and_no_more() {
-    let mut stage = Stage::new(|builder| builder.max_rooms_per_connection(3));
+    let recorder = Recorder::default();
+    let metrics = recorder.clone();
+    let mut stage = Stage::new(|builder| builder.max_rooms_per_connection(3).metrics(metrics));
     let (_ann, connection) = stage.join("ann").await;
     connection.join("attic").unwrap();
     connection.join("cellar").unwrap();
     let refused = connection.join("hall").unwrap_err();
     assert_eq!(refused, JoinError::TooManyRooms { room: "hall".into(), rooms_max: 3 });
     assert_eq!((stage.server.room("hall").len(), stage.server.room_count()), (0, 3));
+    assert_eq!(recorder.only("limit_reached"), ["limit_reached max_rooms_per_connection"]);
     connection.leave("attic");
     assert!(connection.join("hall").unwrap());
 }

@@ -13,6 +13,7 @@ use wspulse::{Connection, Frame, MetricsCollector, RequestError, RequestLimit};
 use crate::support::clients::{Client, dial, numbered};
 use crate::support::clock::WINDOW;
 use crate::support::house::open_house;
+use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 const TIME: Duration = Duration::from_secs(10);
@@ -132,7 +133,9 @@ async fn a_resumed_session_goes_on_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_wait_than_may() {
-    let mut stage = Stage::new(|builder| builder.max_requests(2));
+    let recorder = Recorder::default();
+    let metrics = recorder.clone();
+    let mut stage = Stage::new(|builder| builder.max_requests(2).metrics(metrics));
     let (_ann, connection) = stage.join("ann").await;
     let first = ask(&connection, Frame::new("a"));
     let _second = ask(&connection, Frame::new("b"));
@@ -141,6 +144,7 @@ async fn no_more_wait_than_may() {
     let RequestError::Overloaded { frame: Some(frame), limit } = error else { panic!("{error}") };
     assert_eq!(frame.payload().as_ref(), b"3", "it is given back");
     assert_eq!(limit, RequestLimit::Outstanding { requests_max: 2 });
+    assert_eq!(recorder.only("limit_reached"), ["limit_reached max_requests"]);
     first.abort();
     let _ = first.await;
     let answer = ask(&connection, Frame::new("d")).await.unwrap();

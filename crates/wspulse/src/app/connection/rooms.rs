@@ -4,6 +4,7 @@ use super::Connection;
 use crate::app::room::Room;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{Kind, NotJoined};
+use crate::observe::metrics::Limit;
 use crate::settings::error::JoinError;
 
 impl Connection {
@@ -33,6 +34,7 @@ impl Connection {
             Err(NotJoined::IsMember) => Ok(false),
             Err(NotJoined::HasEnded) => Err(JoinError::Closed { room: room.to_owned() }),
             Err(NotJoined::TooManyRooms { rooms_max }) => {
+                self.shared().report_limit(Limit::RoomsPerConnection);
                 Err(JoinError::TooManyRooms { room: room.to_owned(), rooms_max })
             }
         }

@@ -13,7 +13,7 @@ use wspulse_core::{EncodedFrame, Frame};
 use crate::app::connection::Connection;
 use crate::ground::running_time::RunningTimer;
 use crate::membership::mailbox::{Answer, Answered, NoPlace, Unanswered};
-use crate::observe::metrics::{RequestFinished, RequestOutcome};
+use crate::observe::metrics::{Limit, RequestFinished, RequestOutcome};
 use crate::settings::error::{RequestError, RequestLimit, SendError};
 use crate::settings::options::RequestOptions;
 
@@ -57,6 +57,7 @@ impl Waiting {
             Err(NoPlace::Closed) => return Err(RequestError::Closed { frame: Some(frame) }),
             Err(NoPlace::DuplicateId) => return Err(RequestError::DuplicateId { frame }),
             Err(NoPlace::Outstanding) => {
+                connection.shared().report_limit(Limit::Requests);
                 let limit = RequestLimit::Outstanding { requests_max };
                 return Err(RequestError::Overloaded { frame: Some(frame), limit });
             }

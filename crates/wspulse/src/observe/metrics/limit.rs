@@ -24,17 +24,25 @@ pub enum Limit {
     /// [`max_suspended`](crate::ServerBuilder::max_suspended): one more would be suspended, and ends
     /// instead.
     Suspended,
+    /// [`max_rooms_per_connection`](crate::ServerBuilder::max_rooms_per_connection): a connection was
+    /// to join one more.
+    RoomsPerConnection,
+    /// [`max_requests`](crate::ServerBuilder::max_requests): a client was to be asked once more while
+    /// as many requests wait.
+    Requests,
 }
 
 impl Limit {
     /// All limits.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::InboundRate,
         Self::MessageFragments,
         Self::MessageTimeout,
         Self::SendBufferBytes,
         Self::QueuedBytes,
         Self::Suspended,
+        Self::RoomsPerConnection,
+        Self::Requests,
     ];
 
     /// The option's name on the builder, as a label for metrics.
@@ -46,6 +54,8 @@ impl Limit {
             Self::SendBufferBytes => "send_buffer_bytes",
             Self::QueuedBytes => "max_queued_bytes",
             Self::Suspended => "max_suspended",
+            Self::RoomsPerConnection => "max_rooms_per_connection",
+            Self::Requests => "max_requests",
         }
     }
 }
