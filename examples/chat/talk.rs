@@ -159,8 +159,7 @@ fn say(
     if key.is_empty() {
         return Err(ReplyError::new("id", "a message has an id"));
     }
-    let place = Place::of(&conn, &say.to)?;
-    place.check_member(&conn)?;
+    let place = Place::of_member(&conn, &say.to)?;
     let talk = chat.talk(&place)?;
     let mut talk = lock(&talk);
     // Its page does not know what became of it, since its session has ended.
@@ -185,8 +184,7 @@ fn read(
     Json(read): Json<Read>,
     State(chat): State<Arc<Chat>>,
 ) -> Result<(), ReplyError> {
-    let place = Place::of(&conn, &read.to)?;
-    place.check_member(&conn)?;
+    let place = Place::of_member(&conn, &read.to)?;
     let talk = chat.talk(&place)?;
     let mut talk = lock(&talk);
     let user = name_of(&conn);
@@ -213,8 +211,7 @@ fn typing(
     Json(typing): Json<Typing>,
     State(chat): State<Arc<Chat>>,
 ) -> Result<(), ReplyError> {
-    let place = Place::of(&conn, &typing.to)?;
-    place.check_member(&conn)?;
+    let place = Place::of_member(&conn, &typing.to)?;
     let user = name_of(&conn);
     let told = Frame::new("typing").json(&In { place: &place, what: Person { user, seq: None } });
     let told = told.map_err(|error| unexpected(&error))?;
@@ -263,6 +260,7 @@ impl Chat {
 }
 
 impl Place {
+    /// A room, or `@` and a person, as this connection's person names it.
     fn of(conn: &Connection, to: &str) -> Result<Self, ReplyError> {
         let Some(other) = to.strip_prefix('@') else {
             return match servers::label(to, servers::ROOM_CHARS_MAX) {
@@ -278,12 +276,13 @@ impl Place {
         Ok(Self::Between(both))
     }
 
-    fn check_member(&self, conn: &Connection) -> Result<(), ReplyError> {
-        match self {
-            Self::Room(room) if !conn.is_in(room) => {
+    /// The same, for those who are in it.
+    fn of_member(conn: &Connection, to: &str) -> Result<Self, ReplyError> {
+        match Self::of(conn, to)? {
+            Self::Room(room) if !conn.is_in(&room) => {
                 Err(ReplyError::new("not_in_room", format!("you are not in {room}")))
             }
-            Self::Room(_) | Self::Between(_) => Ok(()),
+            place @ (Self::Room(_) | Self::Between(_)) => Ok(place),
         }
     }
 

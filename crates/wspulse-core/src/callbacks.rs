@@ -205,6 +205,7 @@ impl CallbackQueue {
         is_free
     }
 
+    /// Whether no event waits for its turn, nor the place of a message that was taken.
     #[inline]
     pub(crate) const fn nothing_waits(&self) -> bool {
         self.waiting.is_empty()

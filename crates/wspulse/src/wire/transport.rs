@@ -174,7 +174,12 @@ impl Transport {
 
     /// Whether nothing is left to be written or flushed but what waits in the queue.
     pub(crate) const fn is_flushed(&self) -> bool {
-        self.lane.is_empty() && !self.is_ping_owed && self.bytes_unflushed == 0
+        self.owes_nothing() && self.bytes_unflushed == 0
+    }
+
+    /// Whether no control frame is left to be written.
+    pub(crate) const fn owes_nothing(&self) -> bool {
+        self.lane.is_empty() && !self.is_ping_owed
     }
 
     /// Owes the peer a Ping that carries nothing.

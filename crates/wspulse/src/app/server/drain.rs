@@ -149,24 +149,26 @@ impl Drain {
             if self.wait_for(tick).await || self.server.connection_count() == 0 {
                 break;
             }
-            let left = connections - self.pace.due(tick);
-            for closed in 1_usize.. {
-                if self.connected.len() <= left {
-                    break;
-                }
-                self.close_next();
-                if closed.is_multiple_of(CLOSED_AT_ONCE_MAX) {
-                    yielding.give_way(Instant::now() + TICK / 50).await;
-                }
-            }
+            self.close_down_to(connections - self.pace.due(tick), &mut yielding).await;
         }
         if self.server.connection_count() > 0 {
             self.wait_for(self.pace.ticks).await;
         }
         // Those that were on their way back to their sessions when it began.
         self.connected = self.server.inner.registry.connected();
-        while !self.connected.is_empty() {
+        self.close_down_to(0, &mut yielding).await;
+    }
+
+    /// Closes as many as it takes for no more than these to be left.
+    async fn close_down_to(&mut self, left: usize, yielding: &mut Yielding) {
+        for closed in 1_usize.. {
+            if self.connected.len() <= left {
+                break;
+            }
             self.close_next();
+            if closed.is_multiple_of(CLOSED_AT_ONCE_MAX) {
+                yielding.give_way(Instant::now() + TICK / 50).await;
+            }
         }
     }
 
