@@ -1,5 +1,7 @@
 //! Frames as MessagePack binary messages.
 
+mod error;
+
 use std::error::Error;
 use std::ops::Range;
 
@@ -11,6 +13,7 @@ use smallvec::SmallVec;
 use super::{Codec, DecodeError, EncodeError, IdOnly, InboundMessage, transcode};
 use crate::encoded::MessageKind;
 use crate::frame::{Frame, PayloadFormat};
+pub use error::MessagePackError;
 
 /// How deep arrays and maps may nest: in a message with the map around it, in a payload to encode
 /// without. The JSON codec's limit.
@@ -45,59 +48,6 @@ const NESTING_MAX: usize = 10_000;
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MessagePackCodec;
-
-/// Why a payload is not MessagePack, or a message not a frame in MessagePack.
-///
-/// [`EncodeError`] and [`DecodeError`] hold it for those who want to tell the causes apart.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MessagePackError {
-    /// The bytes end before the value does.
-    #[error("ends in the middle of a value")]
-    Truncated,
-    /// A value starts with the byte `0xc1`, which MessagePack never uses.
-    #[error("a value starts with the reserved byte 0xc1")]
-    Reserved,
-    /// Something follows the value.
-    #[error("more than one value")]
-    TrailingData,
-    /// Arrays and maps nest deeper than 10,000 levels.
-    #[error("nested deeper than {NESTING_MAX} levels")]
-    TooDeep,
-    /// The message is not a map.
-    #[error("not a map")]
-    NotAMap,
-    /// The id or the event is neither a string nor `nil`.
-    #[error("member {member:?} is not a string")]
-    NotAString {
-        /// `id` or `event`.
-        member: &'static str,
-    },
-    /// The id or the event is not valid UTF-8.
-    #[error("member {member:?} is not valid UTF-8")]
-    NotUtf8 {
-        /// `id` or `event`.
-        member: &'static str,
-    },
-    /// The id, the event or the payload is there twice.
-    #[error("member {member:?} is repeated")]
-    RepeatedMember {
-        /// `id`, `event` or `payload`.
-        member: &'static str,
-    },
-    /// The id, the event or the room is longer than the 4 GiB that MessagePack can express.
-    #[error("member {member:?} is longer than 4 GiB")]
-    TooLong {
-        /// `id`, `event` or `room`.
-        member: &'static str,
-    },
-    /// The payload is known to be JSON, and has no form in MessagePack.
-    #[error("the payload cannot be written as MessagePack: {cause}")]
-    Untranslatable {
-        /// What is wrong with it.
-        cause: String,
-    },
-}
 
 impl Codec for MessagePackCodec {
     fn name(&self) -> Option<&str> {

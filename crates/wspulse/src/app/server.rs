@@ -4,6 +4,8 @@ mod drain;
 mod fan_out;
 mod lifecycle;
 mod tasks;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -366,55 +368,5 @@ impl fmt::Debug for Server {
             .field("rooms", &self.room_count())
             .field("options", &self.inner.options)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(all(test, not(shuttle)))]
-mod tests {
-    use std::sync::mpsc;
-    use std::thread;
-
-    use tokio::io::duplex;
-
-    use wspulse_core::Frame;
-
-    use super::*;
-    use crate::wire::transport::{Upgradable, Upgrade};
-
-    fn enter(server: &Server, room: &str, id: &str) {
-        let (stream, _) = duplex(64);
-        let upgrade = Upgrade::ready(Upgradable::new(stream, &[]));
-        server.register(Admission::room(room).id(id), None, upgrade, None).expect("let in");
-    }
-
-    #[tokio::test]
-    async fn a_room_that_is_busy_holds_up_only_who_enters_it() {
-        let server = Server::builder_without_connect().build().expect("valid options");
-        enter(&server, "busy", "ann");
-        enter(&server, "quiet", "ben");
-        let members = server.group(Kind::Room, "busy").expect("it has a member");
-        let (runtime, entering) = (tokio::runtime::Handle::current(), server.clone());
-        let (tell, told) = mpsc::channel();
-        let late = members.while_held(|| {
-            let late = thread::spawn(move || {
-                let _runtime = runtime.enter();
-                tell.send(()).expect("somebody listens");
-                enter(&entering, "busy", "late");
-            });
-            told.recv().expect("it has begun");
-            // Until it waits for the room.
-            while server.connection("late").is_none() {
-                thread::yield_now();
-            }
-            assert!(server.connection("ben").is_some() && server.room("busy").len() == 1);
-            enter(&server, "quiet", "eve");
-            server.kick("eve").expect("it is there");
-            let frame = || Frame::new("here");
-            assert!(server.send("ben", frame()).is_ok());
-            assert_eq!(server.broadcast("quiet", frame()).expect("it is open").reached, 1);
-            late
-        });
-        late.join().expect("no panic");
-        assert_eq!(server.room("busy").len(), 2);
     }
 }
