@@ -9,7 +9,7 @@ use crate::clock::after;
 use crate::disconnect::{PanicError, TransportLost};
 
 impl Session {
-    /// The callback that [`Action::Call`] started has returned.
+    /// The callback that [`Action::Call`](super::Action::Call) started has returned.
     #[inline]
     pub fn handle_callback_finished(&mut self, now: Instant) {
         if self.callbacks.nothing_waits() && self.acks.is_none() {

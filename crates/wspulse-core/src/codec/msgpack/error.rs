@@ -1,12 +1,10 @@
 //! What is wrong with MessagePack, or with a frame in it.
 
 use super::NESTING_MAX;
-#[cfg(doc)]
-use crate::codec::{DecodeError, EncodeError};
 
 /// Why a payload is not MessagePack, or a message not a frame in MessagePack.
 ///
-/// [`EncodeError`] and [`DecodeError`] hold it for those who want to tell the causes apart.
+/// [`EncodeError`](crate::codec::EncodeError) and [`DecodeError`](crate::codec::DecodeError) hold it for those who want to tell the causes apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessagePackError {
