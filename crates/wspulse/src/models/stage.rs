@@ -1,4 +1,7 @@
 //! Servers and clients whose every step shuttle may stop at.
+//!
+//! In one file, although long: a client, its wire and the stream that the server has of it are three
+//! views of one state under one lock, which nobody else reads.
 
 use std::env;
 use std::io;
