@@ -13,6 +13,7 @@ pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod turns;
 mod waves;
+pub(crate) mod writing;
 
 pub(crate) use addressees::{Addressees, push_to_all};
 pub(crate) use extras::Outfit;

@@ -5,12 +5,14 @@ mod acknowledge;
 mod awaited;
 mod expiry;
 mod history;
+mod lending;
 mod offer;
 mod requests;
 mod sending;
 mod succession;
 mod transports;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -27,7 +29,7 @@ use crate::ground::sync::{AtomicBool, Mutex};
 use crate::membership::Further;
 use crate::membership::shared::ConnectionState;
 use crate::settings::codecs::CodecId;
-use crate::wire::transport::Upgrade;
+use crate::wire::transport::{Transport, Upgrade};
 use acknowledge::Rare;
 pub(crate) use awaited::Waiter;
 pub(crate) use offer::{Offered, Outcome};
@@ -54,6 +56,8 @@ struct Inner {
     mail: Option<Box<Mail>>,
     waker: Option<Waker>,
     attention: Attention,
+    /// That of a task that sleeps and has nothing to write, so that others may write with it.
+    transport: Option<Box<Transport>>,
     peer_addr: Option<SocketAddr>,
     succession: Succession,
     /// A frame is lost that was promised to be delivered, or for which the connection is to end:
@@ -84,6 +88,8 @@ pub(crate) struct Mail {
     pub(crate) callback_deadline: Option<Instant>,
     /// The connection may go on until then, whatever was said before.
     pub(crate) expires_at: Option<Instant>,
+    /// Somebody else who wrote with the transport has found that it takes nothing any more.
+    pub(crate) write_error: Option<io::Error>,
 }
 
 /// What there was when a task looked.
@@ -92,6 +98,8 @@ pub(crate) struct Collected {
     pub(crate) has_frames: bool,
     /// Something is awaited that the client must say.
     pub(crate) awaits: bool,
+    /// That which the task has left.
+    pub(crate) transport: Option<Box<Transport>>,
 }
 
 /// What a connection's task must be woken for.
@@ -102,6 +110,9 @@ enum Attention {
     /// Commands: it has nowhere to write to, or the socket takes nothing and will say when it does.
     Mail,
     MailAndFrames,
+    /// Nothing until its transport is back, with which somebody else writes. Tells whether it must
+    /// be woken then whatever there is, as it has looked meanwhile.
+    Lent { was_missed: bool },
 }
 
 /// When a connection's task hears of a frame.
@@ -146,6 +157,7 @@ impl Mailbox {
                 mail: None,
                 waker: None,
                 attention: Attention::Awake,
+                transport: None,
                 peer_addr,
                 succession: Succession::Nobody,
                 has_gap: false,
@@ -255,18 +267,33 @@ impl Mailbox {
     // What follows is for the connection's task alone.
 
     /// Takes the commands that have come, and tells of frames. From now on the task is awake,
-    /// until it [sleeps](Self::sleep).
-    pub(crate) fn collect(&self) -> Collected {
+    /// until it [sleeps](Self::sleep). `None` while somebody else writes with its transport: it is
+    /// woken when that is back.
+    pub(crate) fn collect(&self) -> Option<Collected> {
         let mut inner = self.inner.lock();
-        inner.attention = Attention::Awake;
-        let (has_frames, awaits) = (inner.may_write(), inner.awaits());
-        Collected { mail: inner.mail.take(), has_frames, awaits }
+        if let Attention::Lent { was_missed } = &mut inner.attention {
+            *was_missed = true;
+            return None;
+        }
+        Some(inner.collect())
     }
 
-    /// Has `waker` called for the next command and, if the task `is_writable`, the next frame.
+    /// As [`collect`](Self::collect), for a task that is over. What is lent does not come back.
+    pub(crate) fn collect_last(&self) -> Collected {
+        self.inner.lock().collect()
+    }
+
+    /// Has `waker` called for the next command and, if the task `is_writable`, the next frame: then
+    /// it leaves its transport, for others to write with.
     /// Tells whether there is none already, nor anything awaited that was not when the task looked,
     /// so that it may sleep.
-    pub(crate) fn sleep(&self, waker: &Waker, is_writable: bool, awaits: bool) -> bool {
+    pub(crate) fn sleep(
+        &self,
+        waker: &Waker,
+        is_writable: bool,
+        awaits: bool,
+        transport: &mut Option<Box<Transport>>,
+    ) -> bool {
         let mut inner = self.inner.lock();
         let is_news = inner.mail.is_some() || (!awaits && inner.awaits());
         if is_news || (is_writable && inner.queue.is_writable()) {
@@ -276,7 +303,12 @@ impl Mailbox {
             Some(known) => known.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
-        inner.attention = if is_writable { Attention::MailAndFrames } else { Attention::Mail };
+        inner.attention = if is_writable {
+            inner.transport = transport.take();
+            Attention::MailAndFrames
+        } else {
+            Attention::Mail
+        };
         true
     }
 
@@ -294,20 +326,7 @@ impl Mailbox {
 
     /// Returns the frames that were not written.
     pub(crate) fn give_back(&self, batch: Batch, queued_bytes: Option<&QueuedBytes>) -> GivenBack {
-        let mut inner = self.inner.lock();
-        let bytes_before = inner.queue.held_bytes();
-        let returned = inner.queue.give_back(batch);
-        if returned.conflated > 0 {
-            inner.limit_receipts();
-        }
-        if let Some(queued_bytes) = queued_bytes {
-            queued_bytes.release(bytes_before - inner.queue.held_bytes());
-        }
-        GivenBack {
-            evicted: returned.evicted as usize,
-            conflated: returned.conflated as usize,
-            has_more: inner.may_write(),
-        }
+        self.inner.lock().give_back(batch, queued_bytes)
     }
 
     /// Drops the frames that still wait and tells how many they were.
@@ -348,7 +367,10 @@ impl Inner {
                 self.wake();
                 true
             }
-            Attention::MailAndFrames | Attention::Awake | Attention::Mail => false,
+            Attention::MailAndFrames
+            | Attention::Awake
+            | Attention::Mail
+            | Attention::Lent { .. } => false,
         }
     }
 
@@ -356,8 +378,31 @@ impl Inner {
         write(self.mail.get_or_insert_default());
         match self.attention {
             Attention::Mail | Attention::MailAndFrames => self.wake(),
-            Attention::Awake => {}
+            Attention::Awake | Attention::Lent { .. } => {}
         }
+    }
+
+    fn give_back(&mut self, batch: Batch, queued_bytes: Option<&QueuedBytes>) -> GivenBack {
+        let bytes_before = self.queue.held_bytes();
+        let returned = self.queue.give_back(batch);
+        if returned.conflated > 0 {
+            self.limit_receipts();
+        }
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(bytes_before - self.queue.held_bytes());
+        }
+        GivenBack {
+            evicted: returned.evicted as usize,
+            conflated: returned.conflated as usize,
+            has_more: self.may_write(),
+        }
+    }
+
+    fn collect(&mut self) -> Collected {
+        self.attention = Attention::Awake;
+        let (has_frames, awaits) = (self.may_write(), self.awaits());
+        let (mail, transport) = (self.mail.take(), self.transport.take());
+        Collected { mail, has_frames, awaits, transport }
     }
 
     fn set_state(&mut self, state: ConnectionState) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::group::{Group, Inner};
+use super::shared::ConnectionShared;
 use crate::ground::runtimes::Home;
 use crate::ground::yielding::Yielding;
 
@@ -99,8 +100,9 @@ impl RunningWaves {
     /// Wakes members in waves until the room is empty.
     pub(crate) async fn run(self) {
         let mut yielding = Yielding::default();
+        let mut members = Vec::with_capacity(WAVE_MEMBERS);
         while self.0.next_wave().await {
-            self.0.wake_wave();
+            self.0.write_wave(&mut members);
             yielding.give_way(Instant::now() + HELD_MAX).await;
         }
     }
@@ -123,8 +125,20 @@ impl Group {
         .await
     }
 
-    fn wake_wave(&self) {
-        self.inner.lock().wake_members(WAVE_MEMBERS);
+    /// Writes to the next members for whom something waits; or wakes those who must do it
+    /// themselves.
+    fn write_wave(&self, members: &mut Vec<Arc<ConnectionShared>>) {
+        let (mut served, mut visits) = (0, 0);
+        while served < WAVE_MEMBERS && visits < VISITS_MAX {
+            self.inner.lock().next_members(WAVE_MEMBERS - served, members);
+            if members.is_empty() {
+                return;
+            }
+            visits += members.len();
+            for member in members.drain(..) {
+                served += usize::from(member.write_or_wake());
+            }
+        }
     }
 }
 
@@ -140,6 +154,21 @@ impl Inner {
         {
             woken += usize::from(member.mailbox.wake_for_frames());
             visits += 1;
+            *remaining -= 1;
+            *cursor = if *cursor + 1 == self.list.len() { 0 } else { *cursor + 1 };
+        }
+    }
+}
+
+impl Inner {
+    /// Takes down the next members that are to be looked at, so many at the most.
+    fn next_members(&mut self, members_max: usize, members: &mut Vec<Arc<ConnectionShared>>) {
+        let Waves { cursor, remaining, .. } = &mut self.waves;
+        while *remaining > 0
+            && members.len() < members_max
+            && let Some(member) = self.list.get(*cursor)
+        {
+            members.push(Arc::clone(member));
             *remaining -= 1;
             *cursor = if *cursor + 1 == self.list.len() { 0 } else { *cursor + 1 };
         }

@@ -46,7 +46,8 @@ const ROUNDS_MAX: usize = 4;
 pub(crate) struct Driver {
     connection: Arc<ConnectionShared>,
     session: Session,
-    transport: Option<Transport>,
+    /// It lies in the mailbox while the task sleeps and has nothing to write.
+    transport: Option<Box<Transport>>,
     arrivals: Arrivals,
     callback: Option<Box<RunningCallback>>,
     /// Made when the first deadline is known; reused for every later one.
@@ -144,7 +145,7 @@ impl Driver {
         };
         self.tell_if_suspended();
         if dismissal != Dismissal::Abort {
-            let farewell = Farewell { transport, remainder, dismissal, deadline };
+            let farewell = Farewell { transport: *transport, remainder, dismissal, deadline };
             self.connection.server.part(&self.connection, farewell.say());
         }
     }
@@ -179,21 +180,36 @@ impl Driver {
     }
 
     /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
-    /// whether frames wait.
-    fn drive_mailbox(&mut self) -> bool {
-        let Collected { mail, has_frames, awaits } = self.connection.mailbox.collect();
+    /// whether frames wait; `None` while its transport is lent.
+    fn drive_mailbox(&mut self) -> Option<bool> {
+        let Collected { mail, has_frames, awaits, transport } =
+            self.connection.mailbox.collect()?;
+        if transport.is_some() {
+            self.transport = transport;
+        }
         if awaits != self.session.is_awaiting() {
             self.drive_awaited(awaits);
         }
         if let Some(mail) = mail {
             self.obey(*mail);
         }
-        has_frames
+        Some(has_frames)
     }
 
     fn obey(&mut self, mail: Mail) {
-        let Mail { upgrade, rooms, end, predecessor_finished, callback_deadline, expires_at } =
-            mail;
+        let Mail {
+            upgrade,
+            rooms,
+            end,
+            predecessor_finished,
+            callback_deadline,
+            expires_at,
+            write_error,
+        } = mail;
+        if let Some(error) = write_error {
+            self.session.handle_write_failed(Arc::new(error), now());
+            self.settle();
+        }
         if let Some(expires_at) = expires_at {
             self.session.handle_expiry(expires_at.into_std());
         }
@@ -226,9 +242,9 @@ impl Driver {
     }
 
     /// Tells whether nothing has come since the task looked, so that it may sleep.
-    fn sleep(&self, waker: &Waker, is_writable: bool) -> bool {
+    fn sleep(&mut self, waker: &Waker, is_writable: bool) -> bool {
         let awaits = self.session.is_awaiting();
-        self.connection.mailbox.sleep(waker, is_writable, awaits)
+        self.connection.mailbox.sleep(waker, is_writable, awaits, &mut self.transport)
     }
 
     pub(super) fn hear_of_rooms(&mut self, rooms: Vec<SessionEvent>) {
@@ -274,7 +290,7 @@ impl Driver {
                 let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
-                self.transport = Some(transport);
+                self.transport = Some(Box::new(transport));
                 let missed = self.connection.mailbox.resumed();
                 self.session.handle_attached(missed, now());
                 if self.session.is_connected() {
@@ -322,7 +338,7 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         for round in 1..=ROUNDS_MAX {
-            let had_frames = this.drive_mailbox();
+            let Some(had_frames) = this.drive_mailbox() else { return Poll::Pending };
             let may_be_frames = this.drive_upgrade(cx) || had_frames;
             let mut progress = this.drive_callback(cx);
             progress |= this.drive_read(cx);

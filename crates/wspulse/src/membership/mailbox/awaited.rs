@@ -74,9 +74,10 @@ impl Inner {
     /// Something is awaited from now on: its task may have to read on. It may be that of a callback,
     /// which is awake.
     pub(super) fn wake_for_awaited(&mut self) {
-        match self.attention {
+        match &mut self.attention {
             Attention::Mail | Attention::MailAndFrames => self.wake(),
             Attention::Awake => {}
+            Attention::Lent { was_missed } => *was_missed = true,
         }
     }
 

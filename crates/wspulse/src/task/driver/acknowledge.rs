@@ -69,7 +69,7 @@ impl Driver {
             transport.queue_ping();
         }
         if is_question || self.session.may_ask() {
-            let Transport { lane, .. } = transport;
+            let Transport { lane, .. } = &mut **transport;
             queue_question(&mut self.session, lane, &self.connection.mailbox, now);
         }
     }

@@ -64,8 +64,10 @@ impl Driver {
             }
         }
         self.timer = None;
-        let (transport, upgrade) = (self.transport.take(), self.arrivals.take_upgrade());
-        let mail = self.connection.mailbox.collect().mail.map(|mail| *mail).unwrap_or_default();
+        let last = self.connection.mailbox.collect_last();
+        let transport = self.transport.take().or(last.transport);
+        let upgrade = self.arrivals.take_upgrade();
+        let mail = last.mail.map(|mail| *mail).unwrap_or_default();
         let Mail {
             upgrade: next_upgrade,
             rooms,
@@ -73,6 +75,7 @@ impl Driver {
             predecessor_finished,
             callback_deadline,
             expires_at: _,
+            write_error: _,
         } = mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {
             tracing::error!(

@@ -1,33 +1,17 @@
 //! From the outbound queue to the transport.
 
-use std::cell::Cell;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncWrite;
-use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
+use wspulse_core::outbound::Batch;
 use wspulse_core::session::Taken;
 
 use super::acknowledge::queue_question;
 use super::{Driver, now};
 use crate::ground::budget::poll_unbudgeted;
 use crate::membership::mailbox::GivenBack;
-use crate::membership::shared::ConnectionShared;
-use crate::observe::metrics::{DropReason, MessagesSent};
-use crate::settings::codecs::{CODECS_MAX, CodecId};
+use crate::membership::writing::poll_write_batch;
 use crate::wire::transport::Transport;
-
-thread_local! {
-    /// What the connections of a thread have in common to write, by their codecs: a room may have
-    /// members of several, one after the other. It is taken out for the length of one write, so
-    /// that no borrow outlives it.
-    static JOINED: [Cell<JoinedFrames>; CODECS_MAX] = Default::default();
-}
-
-/// The most bytes that are joined: what a thread keeps between two bursts.
-const JOINED_BYTES_MAX: usize = 64 * 1024;
 
 /// How far writing got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +34,7 @@ impl Driver {
     pub(super) fn drive_write(&mut self, may_be_frames: bool, cx: &mut Context<'_>) -> Written {
         if !may_be_frames
             && self.session.is_at_rest()
-            && self.transport.as_ref().is_some_and(Transport::is_flushed)
+            && self.transport.as_ref().is_some_and(|transport| transport.is_flushed())
         {
             return Written::All;
         }
@@ -72,7 +56,7 @@ impl Driver {
                 return self.flushed();
             }
             if self.session.wants_to_ask() {
-                let Transport { lane, .. } = transport;
+                let Transport { lane, .. } = &mut **transport;
                 queue_question(&mut self.session, lane, &connection.mailbox, now());
             }
             let bytes_before = taken.bytes;
@@ -93,15 +77,11 @@ impl Driver {
             } else {
                 GivenBack { evicted: 0, conflated: 0, has_more: false }
             };
-            if given_back.evicted > 0 {
-                connection.count_dropped(given_back.evicted, DropReason::Evicted);
-            }
-            if given_back.conflated > 0 {
-                connection.count_conflated(given_back.conflated);
-            }
+            let has_more = given_back.has_more;
+            connection.count_given_back(given_back);
             match polled {
                 // More has come while that was written.
-                Poll::Ready(Ok(())) if given_back.has_more => {}
+                Poll::Ready(Ok(())) if has_more => {}
                 Poll::Ready(Ok(())) => return self.flushed(),
                 Poll::Ready(Err(error)) => {
                     self.session.handle_write_failed(Arc::new(error), now());
@@ -126,203 +106,4 @@ impl Driver {
         self.settle();
         if self.transport.is_some() { Written::All } else { Written::Lost }
     }
-}
-
-/// Writes control frames and the batch, as many of them in one system call as go.
-fn poll_write_batch(
-    transport: &mut Transport,
-    batch: &mut Batch,
-    bytes_taken: &mut usize,
-    connection: &ConnectionShared,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    let write_bytes_max = connection.server.options().write_bytes_max;
-    let codec = connection.mailbox.codec();
-    while !(batch.is_empty() && transport.owes_nothing()) {
-        let Poll::Ready(written) = poll_write_some(transport, batch, codec, write_bytes_max, cx)
-        else {
-            // One that holds nothing back says so at once; another says whether all has gone.
-            let _ = poll_flush(transport, cx)?;
-            return Poll::Pending;
-        };
-        let Sent { bytes, messages, payload_bytes } = written?;
-        if bytes == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        *bytes_taken += bytes;
-        transport.note_taken(bytes);
-        if messages > 0 {
-            record_sent(connection, messages, payload_bytes, batch.len());
-        }
-    }
-    poll_flush(transport, cx)
-}
-
-fn poll_flush(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    if transport.bytes_unflushed > 0 {
-        ready!(Pin::new(&mut transport.stream).poll_flush(cx))?;
-        transport.bytes_unflushed = 0;
-    }
-    Poll::Ready(Ok(()))
-}
-
-/// What one system call has taken.
-struct Sent {
-    bytes: usize,
-    /// Those that are whole by now.
-    messages: usize,
-    payload_bytes: usize,
-}
-
-/// One system call, after which the lane and the batch know what it took.
-fn poll_write_some(
-    transport: &mut Transport,
-    batch: &mut Batch,
-    codec: CodecId,
-    bytes_max: usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<Sent>> {
-    if transport.is_ping_owed {
-        if batch.is_empty() && transport.lane.is_empty() {
-            return poll_write_ping(transport, cx);
-        }
-        transport.put_ping_in_lane();
-    }
-    let joined = if batch.len() > 1 {
-        poll_write_joined(transport, batch, codec, bytes_max, cx)
-    } else {
-        None
-    };
-    let bytes = match joined {
-        Some(written) => match ready!(written)? {
-            Joined::Whole(sent) => return Poll::Ready(Ok(sent)),
-            Joined::InPart(bytes) => bytes,
-        },
-        None => ready!(poll_write_slices(transport, batch, bytes_max, cx))?,
-    };
-    let mut sent = Sent { bytes, messages: 0, payload_bytes: 0 };
-    advance(&mut transport.lane, batch, bytes, |frame| {
-        sent.messages += 1;
-        sent.payload_bytes += frame.payload_bytes();
-    });
-    Poll::Ready(Ok(sent))
-}
-
-/// A Ping that carries nothing (RFC 6455 §5.5.2).
-const EMPTY_PING: [u8; 2] = [0x89, 0];
-
-/// Writes a Ping that is alone. Not inlined: 45 of 1,615 instructions for each member of a broadcast.
-#[inline(never)]
-fn poll_write_ping(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<Sent>> {
-    let bytes = ready!(Pin::new(&mut transport.stream).poll_write(cx, &EMPTY_PING))?;
-    if bytes == EMPTY_PING.len() {
-        transport.is_ping_owed = false;
-    } else if bytes > 0 {
-        // Its rest goes the way of all that is written in part.
-        transport.put_ping_in_lane();
-        transport.lane.stage();
-        transport.lane.advance(bytes);
-    }
-    Poll::Ready(Ok(Sent { bytes, messages: 0, payload_bytes: 0 }))
-}
-
-/// How much is written of a batch that others have too.
-enum Joined {
-    /// All that was offered. The lane and the batch know of it.
-    Whole(Sent),
-    /// So many bytes.
-    InPart(usize),
-}
-
-/// With one slice for all data, as the kernel takes it in less time, for a batch that others have
-/// too.
-fn poll_write_joined(
-    transport: &mut Transport,
-    batch: &mut Batch,
-    codec: CodecId,
-    bytes_max: usize,
-    cx: &mut Context<'_>,
-) -> Option<Poll<io::Result<Joined>>> {
-    let mut joined = JOINED.with(|joined| joined[codec.place()].take());
-    let Transport { stream, lane, .. } = transport;
-    lane.stage();
-    let control = lane.bytes();
-    let data_bytes_max = bytes_max.saturating_sub(control.len()).min(JOINED_BYTES_MAX);
-    let polled = joined.join(batch, data_bytes_max).map(|data| {
-        let bytes_offered = control.len() + data.len();
-        let stream = Pin::new(stream);
-        let polled = if control.is_empty() {
-            stream.poll_write(cx, data)
-        } else {
-            stream.poll_write_vectored(cx, &[IoSlice::new(control), IoSlice::new(data)])
-        };
-        polled.map_ok(|bytes| (bytes, bytes_offered))
-    });
-    let polled = polled.map(|polled| {
-        polled.map_ok(|(bytes, bytes_offered)| {
-            if bytes < bytes_offered {
-                return Joined::InPart(bytes);
-            }
-            let control_bytes = transport.lane.bytes().len();
-            transport.lane.advance(control_bytes);
-            let run = joined.advance(batch);
-            let (messages, payload_bytes) = (run.len(), run.payload_bytes());
-            Joined::Whole(Sent { bytes, messages, payload_bytes })
-        })
-    });
-    JOINED.with(|place| place[codec.place()].set(joined));
-    polled
-}
-
-/// With one slice too where there is but one.
-fn poll_write_slices(
-    transport: &mut Transport,
-    batch: &Batch,
-    bytes_max: usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let Transport { stream, lane, .. } = transport;
-    let stream = Pin::new(stream);
-    if lane.is_empty() {
-        if batch.len() == 1
-            && let Some(only) = batch.chunks().next()
-        {
-            return stream.poll_write(cx, only);
-        }
-    } else if batch.is_empty() {
-        lane.stage();
-        return stream.poll_write(cx, lane.bytes());
-    }
-    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-    let filled = gather(lane, batch, &mut slices);
-    let stream = Pin::new(&mut transport.stream);
-    match bounded(&slices[..filled], bytes_max) {
-        [only] => stream.poll_write(cx, only),
-        slices => stream.poll_write_vectored(cx, slices),
-    }
-}
-
-/// As many of the slices as fit into `bytes_max`, but at least one.
-fn bounded<'a, 'b>(slices: &'a [IoSlice<'b>], bytes_max: usize) -> &'a [IoSlice<'b>] {
-    let mut bytes = 0;
-    let fitting = slices.iter().take_while(|slice| {
-        bytes += slice.len();
-        bytes <= bytes_max
-    });
-    &slices[..fitting.count().max(1)]
-}
-
-fn record_sent(
-    connection: &ConnectionShared,
-    messages: usize,
-    payload_bytes: usize,
-    waiting: usize,
-) {
-    let ConnectionShared { server, id, .. } = connection;
-    let capacity = server.options().send_buffer_frames;
-    server.metrics().record(|hooks| {
-        let room = connection.room();
-        let sent = MessagesSent { room, id, messages, payload_bytes, waiting, capacity };
-        hooks.messages_sent(&sent);
-    });
 }
