@@ -19,7 +19,7 @@ pub use control::{ControlLane, PingPayload};
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
 pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, PushedMarked, QueueFull, Returned};
-pub use retained::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt, Window};
+pub use retained::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt, Window, WrittenBeside};
 pub use run::Run;
 pub use stats::OutboundStats;
 

@@ -44,6 +44,19 @@ pub(super) struct Retained {
     /// The next frame waits for an acknowledgement.
     stalled: bool,
     doubt: Doubt,
+    /// Written by others than the session's task, which has not heard of it.
+    untold: WrittenBeside,
+    /// When it must.
+    tell_at: WrittenBeside,
+}
+
+/// What was written by others than the session's task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WrittenBeside {
+    /// So many frames, whole.
+    pub frames: usize,
+    /// So many bytes on the wire.
+    pub bytes: usize,
 }
 
 /// Whether frames were taken for arrived that nobody has acknowledged.
@@ -69,6 +82,8 @@ impl Retained {
             begun: false,
             stalled: false,
             doubt: Doubt::None,
+            untold: WrittenBeside::default(),
+            tell_at: WrittenBeside::default(),
         }
     }
 
@@ -192,6 +207,31 @@ impl OutboundQueue {
     pub fn resumed(&self) -> Resumed {
         let replayed = self.retained.as_ref().map_or(0, |retained| retained.unacknowledged());
         Resumed { replayed, waited: self.len() }
+    }
+
+    /// Takes note that others than the session's task have written, and tells whether that must be
+    /// told now.
+    pub fn note_written_beside(&mut self, written: WrittenBeside) -> bool {
+        let Some(Retained { untold, tell_at, .. }) = self.retained.as_deref_mut() else {
+            return false;
+        };
+        untold.frames += written.frames;
+        untold.bytes += written.bytes;
+        untold.frames > 0 && (untold.frames >= tell_at.frames || untold.bytes >= tell_at.bytes)
+    }
+
+    /// What others than the session's task have written, and it has not heard of. From now on it
+    /// has.
+    pub fn take_written_beside(&mut self) -> Option<WrittenBeside> {
+        let untold = mem::take(&mut self.retained.as_deref_mut()?.untold);
+        (untold.frames > 0).then_some(untold)
+    }
+
+    /// The session's task is to hear as soon as others have written so many frames, or bytes.
+    pub fn tell_written_beside_at(&mut self, tell_at: WrittenBeside) {
+        if let Some(retained) = self.retained.as_deref_mut() {
+            retained.tell_at = tell_at;
+        }
     }
 
     /// How many frames are held: they wait, are being written, or may have to be written again.

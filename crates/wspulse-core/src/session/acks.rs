@@ -12,6 +12,7 @@ use super::state::State;
 use super::{Action, Session};
 use crate::clock::{after, put_off};
 use crate::disconnect::TransportLost;
+use crate::outbound::WrittenBeside;
 
 /// When a peer is asked how far it has got: at whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,24 @@ impl Session {
                 acks.ask_at = Some(after(now, config.time));
                 acks.oldest_at.get_or_insert(now);
             }
+        }
+    }
+
+    /// How much others may write with this session's transport before it must hear of it: the first
+    /// frame, as there is a time by which to ask; then all until as much is written as is asked for.
+    pub fn written_beside_max(&self) -> WrittenBeside {
+        match (&self.config.ask, &self.acks) {
+            (Some(config), Some(acks)) if acks.question.is_none() && acks.ask_at.is_some() => {
+                WrittenBeside {
+                    frames: config.frames.saturating_sub(acks.unasked_frames),
+                    bytes: config.bytes.saturating_sub(acks.unasked_bytes),
+                }
+            }
+            // Nothing is asked before there is an answer.
+            (Some(_), Some(acks)) if acks.question.is_some() => {
+                WrittenBeside { frames: usize::MAX, bytes: usize::MAX }
+            }
+            (Some(_) | None, Some(_) | None) => WrittenBeside::default(),
         }
     }
 

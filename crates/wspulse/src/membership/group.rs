@@ -9,6 +9,7 @@ use super::extras::Extras;
 use super::history::Prepared;
 use super::memberships::NotJoined;
 use super::present::Present;
+use super::turn::Turn;
 use super::waves::{RunningWaves, Waves};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
@@ -100,6 +101,9 @@ impl Pushed {
     ) {
         self.members += 1;
         self.suspended += usize::from(offered.is_suspended);
+        if offered.is_left {
+            Turn::leave(member);
+        }
         if offered.has_overflowed() {
             self.count_overflow(member, offered, overflow);
         }
@@ -317,8 +321,9 @@ impl Inner {
             let Some(frame) = frame_of(member) else {
                 continue;
             };
+            let home = member.mailbox.home();
             let notice =
-                if waves_home == Some(member.mailbox.home()) { Notice::Later } else { Notice::Now };
+                if waves_home == Some(home) { Notice::Later } else { Turn::notice_for(home) };
             let offered = offer(&member.mailbox, frame.clone(), notice);
             let Ok(offered) = offered else {
                 continue;

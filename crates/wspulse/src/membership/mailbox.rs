@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use tokio::time::Instant;
-use wspulse_core::outbound::{Batch, OutboundQueue};
+use wspulse_core::outbound::{Batch, OutboundQueue, WrittenBeside};
 use wspulse_core::protocol::SessionKind;
 use wspulse_core::{Disconnect, OutboundStats, SessionEvent};
 
@@ -100,6 +100,19 @@ pub(crate) struct Collected {
     pub(crate) awaits: bool,
     /// That which the task has left.
     pub(crate) transport: Option<Box<Transport>>,
+    /// What others have written with it.
+    pub(crate) written: Option<WrittenBeside>,
+}
+
+/// What a task that goes to sleep has found.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    /// There is a transport, which takes what it is given, and nothing for it.
+    pub(crate) is_writable: bool,
+    /// Whether something is awaited that the client must say.
+    pub(crate) awaits: bool,
+    /// How much others may write with the transport before the task must hear of it.
+    pub(crate) written_beside_max: WrittenBeside,
 }
 
 /// What a connection's task must be woken for.
@@ -112,15 +125,20 @@ enum Attention {
     MailAndFrames,
     /// Nothing until its transport is back, with which somebody else writes. Tells whether it must
     /// be woken then whatever there is, as it has looked meanwhile.
-    Lent { was_missed: bool },
+    Lent {
+        was_missed: bool,
+    },
 }
 
 /// When a connection's task hears of a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
     Now,
-    /// [`wake_for_frames`](Mailbox::wake_for_frames) will follow.
+    /// Somebody will look at it without being told.
     Later,
+    /// Whoever queues it writes it, or wakes the task, if nobody else is going to:
+    /// [`Offered::is_left`] tells.
+    InTurn,
 }
 
 pub(crate) struct End {
@@ -130,6 +148,7 @@ pub(crate) struct End {
 }
 
 /// What a batch has come back to.
+#[derive(Clone, Copy)]
 pub(crate) struct GivenBack {
     /// How many frames were dropped for newer ones.
     pub(crate) evicted: usize,
@@ -283,17 +302,16 @@ impl Mailbox {
         self.inner.lock().collect()
     }
 
-    /// Has `waker` called for the next command and, if the task `is_writable`, the next frame: then
-    /// it leaves its transport, for others to write with.
-    /// Tells whether there is none already, nor anything awaited that was not when the task looked,
-    /// so that it may sleep.
+    /// Has `waker` called for the next command and, if the task is writable, the next frame: then it
+    /// leaves its transport, for others to write with. Tells whether there is none already, nor
+    /// anything awaited that was not when the task looked, so that it may sleep.
     pub(crate) fn sleep(
         &self,
         waker: &Waker,
-        is_writable: bool,
-        awaits: bool,
+        found: Found,
         transport: &mut Option<Box<Transport>>,
     ) -> bool {
+        let Found { is_writable, awaits, written_beside_max } = found;
         let mut inner = self.inner.lock();
         let is_news = inner.mail.is_some() || (!awaits && inner.awaits());
         if is_news || (is_writable && inner.queue.is_writable()) {
@@ -305,6 +323,7 @@ impl Mailbox {
         }
         inner.attention = if is_writable {
             inner.transport = transport.take();
+            inner.queue.tell_written_beside_at(written_beside_max);
             Attention::MailAndFrames
         } else {
             Attention::Mail
@@ -402,7 +421,8 @@ impl Inner {
         self.attention = Attention::Awake;
         let (has_frames, awaits) = (self.may_write(), self.awaits());
         let (mail, transport) = (self.mail.take(), self.transport.take());
-        Collected { mail, has_frames, awaits, transport }
+        let written = self.queue.take_written_beside();
+        Collected { mail, has_frames, awaits, transport, written }
     }
 
     fn set_state(&mut self, state: ConnectionState) {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncWrite;
-use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, advance, gather};
+use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather};
 
 use super::mailbox::GivenBack;
 use super::shared::ConnectionShared;
@@ -35,8 +35,10 @@ impl ConnectionShared {
         // Whatever it waits for, its own task will ask again.
         let mut cx = Context::from_waker(Waker::noop());
         let (transport, batch) = (&mut loan.transport, &mut loan.batch);
+        let waiting = batch.len();
         let polled = poll_write_batch(transport, batch, &mut bytes_taken, self, &mut cx);
-        let given_back = self.mailbox.end_loan(loan, polled, self.server.queued_bytes());
+        let written = WrittenBeside { frames: waiting - loan.batch.len(), bytes: bytes_taken };
+        let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
         self.count_given_back(given_back);
         true
     }

@@ -24,11 +24,12 @@ use wspulse_core::session::{Action, Predecessor, Session};
 use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, SessionEvent, TransportLost, duplicate};
 
 use crate::ground::running_time::heard;
-use crate::membership::mailbox::{Collected, End, Mail};
+use crate::membership::mailbox::{Collected, End, Found, Mail};
 use crate::membership::presence::Noted;
 use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
+use crate::membership::turn::Turn;
 use crate::observe::metrics::{
     DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
 };
@@ -182,10 +183,13 @@ impl Driver {
     /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
     /// whether frames wait; `None` while its transport is lent.
     fn drive_mailbox(&mut self) -> Option<bool> {
-        let Collected { mail, has_frames, awaits, transport } =
+        let Collected { mail, has_frames, awaits, transport, written } =
             self.connection.mailbox.collect()?;
         if transport.is_some() {
             self.transport = transport;
+        }
+        if let Some(written) = written {
+            self.hear_of_written(written);
         }
         if awaits != self.session.is_awaiting() {
             self.drive_awaited(awaits);
@@ -243,8 +247,12 @@ impl Driver {
 
     /// Tells whether nothing has come since the task looked, so that it may sleep.
     fn sleep(&mut self, waker: &Waker, is_writable: bool) -> bool {
-        let awaits = self.session.is_awaiting();
-        self.connection.mailbox.sleep(waker, is_writable, awaits, &mut self.transport)
+        let found = Found {
+            is_writable,
+            awaits: self.session.is_awaiting(),
+            written_beside_max: self.session.written_beside_max(),
+        };
+        self.connection.mailbox.sleep(waker, found, &mut self.transport)
     }
 
     pub(super) fn hear_of_rooms(&mut self, rooms: Vec<SessionEvent>) {
@@ -337,6 +345,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        let _turn = Turn::begin(this.connection.mailbox.home());
         for round in 1..=ROUNDS_MAX {
             let Some(had_frames) = this.drive_mailbox() else { return Poll::Pending };
             let may_be_frames = this.drive_upgrade(cx) || had_frames;
@@ -380,6 +389,6 @@ mod tests {
         // With what the runtime adds, 272 are the most that fit into 384 (it rounds up to 128).
         assert!(size_of::<Driver>() <= 272, "{}", size_of::<Driver>());
         // 16 of them for what is kept until it is acknowledged, and for who waits for that.
-        assert!(size_of::<ConnectionShared>() <= 336, "{}", size_of::<ConnectionShared>());
+        assert!(size_of::<ConnectionShared>() <= 344, "{}", size_of::<ConnectionShared>());
     }
 }

@@ -5,6 +5,7 @@ use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 use super::Connection;
 use crate::membership::mailbox::{Offered, Outcome, Waiter};
 use crate::membership::shared::ConnectionState;
+use crate::membership::turn::Turn;
 use crate::observe::metrics::{DropReason, Limit};
 use crate::settings::error::SendError;
 
@@ -43,7 +44,12 @@ impl Connection {
             Ok(encoded) => encoded,
             Err(source) => return Err(SendError::Encode { frame, source }),
         };
-        let offered = shared.mailbox.send_marked(encoded, marks.overflow, server.queued_bytes());
+        let offered = shared.mailbox.send_marked(
+            encoded,
+            marks.overflow,
+            Turn::notice_for(shared.mailbox.home()),
+            server.queued_bytes(),
+        );
         let Ok(offered) = offered else {
             return Err(SendError::Closed { frame });
         };
@@ -70,7 +76,9 @@ impl Connection {
         frame: Frame,
         encoded: EncodedFrame,
     ) -> Result<(), SendError> {
-        let Ok(offered) = self.shared.mailbox.send(encoded, self.server().queued_bytes()) else {
+        let mailbox = &self.shared.mailbox;
+        let notice = Turn::notice_for(mailbox.home());
+        let Ok(offered) = mailbox.send(encoded, notice, self.server().queued_bytes()) else {
             return Err(SendError::Closed { frame });
         };
         self.finish_send(frame, offered)
@@ -78,6 +86,9 @@ impl Connection {
 
     #[inline]
     fn finish_send(&self, frame: Frame, offered: Offered) -> Result<(), SendError> {
+        if offered.is_left {
+            Turn::leave(&self.shared);
+        }
         if offered.has_overflowed() { self.finish_overflowed(frame, offered) } else { Ok(()) }
     }
 

@@ -7,7 +7,7 @@
 use std::io;
 use std::task::Poll;
 
-use wspulse_core::outbound::Batch;
+use wspulse_core::outbound::{Batch, WrittenBeside};
 
 use super::{Attention, GivenBack, Mailbox};
 use crate::ground::queued_bytes::QueuedBytes;
@@ -27,14 +27,19 @@ impl Mailbox {
         let inner = &mut *self.inner.lock();
         let is_free = inner.attention == Attention::MailAndFrames
             && inner.state == ConnectionState::Connected
-            && inner.queue.is_writable()
-            && !inner.queue.keeps();
+            && inner.queue.is_writable();
         if !is_free {
+            return None;
+        }
+        let batch = inner.queue.take();
+        if batch.is_empty() {
+            // As much is on its way as may be: what follows from that is decided by its task.
+            inner.wake();
             return None;
         }
         let transport = inner.transport.take()?;
         inner.attention = Attention::Lent { was_missed: false };
-        Some(Loan { transport, batch: inner.queue.take() })
+        Some(Loan { transport, batch })
     }
 
     /// Gives back what was borrowed, and wakes the task if there is something that it must do
@@ -43,6 +48,7 @@ impl Mailbox {
         &self,
         loan: Loan,
         polled: Poll<io::Result<()>>,
+        written: WrittenBeside,
         queued_bytes: Option<&QueuedBytes>,
     ) -> GivenBack {
         let Loan { transport, batch } = loan;
@@ -58,7 +64,8 @@ impl Mailbox {
         if let Poll::Ready(Err(error)) = polled {
             inner.mail.get_or_insert_default().write_error = Some(error);
         }
-        if was_missed || !is_done || given_back.has_more || inner.mail.is_some() {
+        let must_hear = inner.queue.note_written_beside(written);
+        if must_hear || was_missed || !is_done || given_back.has_more || inner.mail.is_some() {
             inner.wake();
         }
         given_back

@@ -16,6 +16,8 @@ pub(crate) struct Offered {
     pub(crate) outcome: Outcome,
     /// Whether the connection waits for its client.
     pub(crate) is_suspended: bool,
+    /// Nobody was told of it, or is going to look: who queued it in a turn is to write it.
+    pub(crate) is_left: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -89,8 +91,8 @@ fn push_marked(queue: &mut OutboundQueue, frame: EncodedFrame, policy: OverflowP
 
 /// Whoever knows the connection's state adds it.
 #[inline]
-const fn queued(evicted: usize, conflated: usize, outcome: Outcome) -> Offered {
-    Offered { evicted, conflated, outcome, is_suspended: false }
+pub(super) const fn queued(evicted: usize, conflated: usize, outcome: Outcome) -> Offered {
+    Offered { evicted, conflated, outcome, is_suspended: false, is_left: false }
 }
 
 fn refused(full: QueueFull) -> Offered {

@@ -3,8 +3,8 @@
 use wspulse_core::outbound::OverflowPolicy;
 use wspulse_core::{EncodedFrame, Overflow};
 
-use super::offer::{offer, offer_marked};
-use super::{HasEnded, Inner, Mailbox, Notice, Offered, Outcome};
+use super::offer::{offer, offer_marked, queued};
+use super::{Attention, HasEnded, Inner, Mailbox, Notice, Offered, Outcome};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
 
@@ -13,6 +13,7 @@ impl Mailbox {
     pub(crate) fn send(
         &self,
         frame: EncodedFrame,
+        notice: Notice,
         queued_bytes: Option<&QueuedBytes>,
     ) -> Result<Offered, HasEnded> {
         let mut inner = self.inner.lock();
@@ -22,11 +23,12 @@ impl Mailbox {
             ConnectionState::Connected | ConnectionState::Suspended => OverflowPolicy::RejectNewest,
             ConnectionState::Closed => return Err(HasEnded),
         };
-        let offered = offer(&mut inner.queue, frame, policy, queued_bytes);
+        let was_empty = inner.queue.is_empty();
+        let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
         if offered.evicted > 0 {
             inner.limit_receipts();
         }
-        inner.wake_for_frames();
+        offered.is_left = inner.notify(notice, was_empty);
         Ok(offered)
     }
 
@@ -51,6 +53,7 @@ impl Mailbox {
         } else {
             OverflowPolicy::DropOldest
         };
+        let was_empty = inner.queue.is_empty();
         let mut offered = offer(&mut inner.queue, frame, policy, queued_bytes);
         offered.is_suspended = inner.state == ConnectionState::Suspended;
         if matches!(offered.outcome, Outcome::Refused(_)) {
@@ -60,12 +63,7 @@ impl Mailbox {
         if offered.evicted > 0 {
             inner.limit_receipts();
         }
-        match notice {
-            Notice::Now => {
-                inner.wake_for_frames();
-            }
-            Notice::Later => {}
-        }
+        offered.is_left = inner.notify(notice, was_empty);
         Ok(offered)
     }
 
@@ -74,6 +72,7 @@ impl Mailbox {
         &self,
         frame: EncodedFrame,
         overflow: Option<Overflow>,
+        notice: Notice,
         queued_bytes: Option<&QueuedBytes>,
     ) -> Result<Offered, HasEnded> {
         let mut inner = self.inner.lock();
@@ -88,6 +87,7 @@ impl Mailbox {
                 ConnectionState::Connected | ConnectionState::Suspended | ConnectionState::Closed,
             ) => OverflowPolicy::RejectNewest,
         };
+        let was_empty = inner.queue.is_empty();
         let mut offered = inner.offer_marked(frame, policy, queued_bytes);
         if let Outcome::Refused(limit) = offered.outcome
             && overflow.is_some_and(Overflow::disconnects)
@@ -95,7 +95,7 @@ impl Mailbox {
             offered.outcome = Outcome::TooSlow(limit);
             inner.has_gap = true;
         }
-        inner.wake_for_frames();
+        offered.is_left = inner.notify(notice, was_empty);
         Ok(offered)
     }
 
@@ -115,6 +115,7 @@ impl Mailbox {
         } else {
             overflow.map_or(OverflowPolicy::DropOldest, Overflow::policy)
         };
+        let was_empty = inner.queue.is_empty();
         let mut offered = inner.offer_marked(frame, policy, queued_bytes);
         if let Outcome::Refused(limit) = offered.outcome {
             inner.queue.drop_newest();
@@ -124,12 +125,7 @@ impl Mailbox {
                 offered.outcome = Outcome::TooSlow(limit);
             }
         }
-        match notice {
-            Notice::Now => {
-                inner.wake_for_frames();
-            }
-            Notice::Later => {}
-        }
+        offered.is_left = inner.notify(notice, was_empty);
         Ok(offered)
     }
 }
@@ -140,6 +136,22 @@ impl Inner {
             ConnectionState::Connected | ConnectionState::Suspended if !self.has_gap => Ok(()),
             ConnectionState::Connected | ConnectionState::Suspended | ConnectionState::Closed => {
                 Err(HasEnded)
+            }
+        }
+    }
+
+    /// Tells of a frame that was just queued, and returns whether it is left to who queued it. Where
+    /// others waited before it, somebody comes for those.
+    #[inline]
+    fn notify(&mut self, notice: Notice, was_empty: bool) -> bool {
+        match notice {
+            Notice::Now => {
+                self.wake_for_frames();
+                false
+            }
+            Notice::Later => false,
+            Notice::InTurn => {
+                was_empty && self.attention == Attention::MailAndFrames && self.queue.is_writable()
             }
         }
     }
@@ -155,7 +167,7 @@ impl Inner {
         let mut offered = if !is_volatile {
             offer_marked(&mut self.queue, frame, policy, queued_bytes)
         } else if self.state == ConnectionState::Suspended {
-            Offered { evicted: 0, conflated: 0, outcome: Outcome::Faded, is_suspended: true }
+            queued(0, 0, Outcome::Faded)
         } else {
             offer_marked(&mut self.queue, frame, OverflowPolicy::GiveWay, queued_bytes)
         };

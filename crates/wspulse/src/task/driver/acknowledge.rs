@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use wspulse_core::Escaped;
-use wspulse_core::outbound::{ControlLane, NotWritten, PingPayload};
+use wspulse_core::outbound::{ControlLane, NotWritten, PingPayload, WrittenBeside};
 use wspulse_core::session::Session;
 
-use super::Driver;
+use super::{Driver, now};
 use crate::membership::mailbox::Mailbox;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::FramesAcknowledged;
@@ -71,6 +71,18 @@ impl Driver {
         if is_question || self.session.may_ask() {
             let Transport { lane, .. } = &mut **transport;
             queue_question(&mut self.session, lane, &self.connection.mailbox, now);
+        }
+    }
+
+    /// Others have written with the transport. The peer is asked at once if that was as much as it is
+    /// asked for: nothing may be written next for which the question could wait.
+    pub(super) fn hear_of_written(&mut self, written: WrittenBeside) {
+        self.session.handle_written(written.frames, written.bytes, now);
+        if self.session.wants_to_ask()
+            && let Some(transport) = &mut self.transport
+        {
+            let Transport { lane, .. } = &mut **transport;
+            queue_question(&mut self.session, lane, &self.connection.mailbox, now());
         }
     }
 
