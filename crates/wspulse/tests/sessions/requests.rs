@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -303,6 +304,46 @@ async fn how_long_a_member_took_to_reply_does_not_depend_on_who_is_silent() {
         panic!("{finished:?}")
     };
     assert_eq!((&**first, *took), ("quick", Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_replied_by_the_time_that_a_room_is_asked_no_more_has_replied() {
+    let told = Told::default();
+    let mut stage = Stage::new(|builder| builder.metrics(told.clone()));
+    let (_silent, connection) = stage.join("silent").await;
+    let (mut quick, _) = stage.join("quick").await;
+    let (mut unwilling, _) = stage.join("unwilling").await;
+    let room = connection.room();
+    let asking = tokio::spawn(async move { room.request(Frame::new("who")).within(TIME).await });
+    let question = quick.frame().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    reply(&mut quick, &question, "quick").await;
+    unwilling.send(&Frame::new("error").with_id(question.id())).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    asking.abort();
+    let _ = asking.await;
+    let mut finished = told.finished.lock().clone();
+    finished.sort_by(|one, other| one.0.cmp(&other.0));
+    let [quick, silent, unwilling] = &finished[..] else { panic!("{finished:?}") };
+    assert_eq!((quick.1, quick.2), (RequestOutcome::Replied, Duration::from_secs(1)));
+    assert_eq!(silent.1, RequestOutcome::Abandoned);
+    assert_eq!((unwilling.1, unwilling.2), (RequestOutcome::Refused, Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_given_up_after_its_reply_has_come_was_replied_to() {
+    let told = Told::default();
+    let mut stage = Stage::new(|builder| builder.metrics(told.clone()));
+    let (mut ann, connection) = stage.join("ann").await;
+    let mut asking = Box::pin(connection.request(Frame::new("who")).within(TIME));
+    let first = std::future::poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_pending()));
+    assert!(first.await);
+    let question = ann.frame().await.unwrap();
+    reply(&mut ann, &question, "ann").await;
+    sleep(Duration::from_millis(1)).await;
+    drop(asking);
+    let outcomes: Vec<_> = told.finished.lock().iter().map(|(_, outcome, _)| *outcome).collect();
+    assert_eq!(outcomes, [RequestOutcome::Replied]);
 }
 
 #[tokio::test(start_paused = true)]
