@@ -88,6 +88,24 @@ async fn without_a_reply_it_times_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_may_wait_for_as_long_as_its_connection_lives() {
+    let mut stage = Stage::plain();
+    let (mut ann, connection) = stage.join("ann").await;
+    let asking = [(); 2].map(|()| {
+        let request = connection.request(Frame::new("who"));
+        tokio::spawn(request.within(Duration::MAX))
+    });
+    let question = ann.frame().await.unwrap();
+    sleep(Duration::from_secs(20)).await;
+    reply(&mut ann, &question, "ann").await;
+    sleep(Duration::from_millis(1)).await;
+    connection.close();
+    let [replied, closed] = asking.map(|asking| async { asking.await.unwrap() });
+    assert!(replied.await.is_ok());
+    assert!(matches!(closed.await, Err(RequestError::Closed { frame: None })));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_the_connection_is_told_at_once() {
     let mut stage = Stage::plain();
     let (_ann, connection) = stage.join("ann").await;
