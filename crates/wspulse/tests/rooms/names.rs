@@ -8,20 +8,22 @@ use wspulse::{Admission, Frame, Rejection, Server};
 
 use crate::support::clock::settle;
 
-fn server(room: &String, user: &String, id: &String) -> Server {
-    let (room, user, id) = (room.clone(), user.clone(), id.clone());
+fn server(names: &[String; 3]) -> Server {
+    let [room, user, id] = names.clone();
+    let protocol = "chat".to_owned();
     let admit = move |_| {
         let rooms = vec![format!("{room}-2"), format!("{room}-3")];
         let admission = Admission::room(&room).also_in(&rooms).user(&user).id(&id);
-        Ok::<_, Rejection>(admission.protocol(&"chat".to_owned()))
+        Ok::<_, Rejection>(admission.protocol(&protocol))
     };
     Server::builder_sync(admit).build().expect("valid options")
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_borrowed_string_names_whatever_has_a_name() {
-    let [room, user, id] = ["lobby", "ann", "ann/1"].map(str::to_owned);
-    let server = server(&room, &user, &id);
+    let names = ["lobby", "ann", "ann/1"].map(str::to_owned);
+    let server = server(&names);
+    let [room, user, id] = names;
     let mut client = TestClient::connect(&server, "/ws").await.expect("admitted");
     settle().await;
     let connection = server.connection(&id).expect("it is there");
@@ -38,12 +40,22 @@ async fn a_borrowed_string_names_whatever_has_a_name() {
 }
 
 #[test]
+fn an_event_that_the_server_sends_by_itself_is_named_by_a_borrowed_string_too() {
+    let names = ["session", "presence", "history", "answer", "failure"].map(str::to_owned);
+    let [session, presence, history, reply, error] = &names;
+    let builder = Server::builder_without_connect().session_event(session);
+    let builder = builder.presence_event(presence).history_event(history);
+    assert!(builder.reply_events(reply, error).build().is_ok());
+}
+
+#[test]
 fn so_does_text_of_any_other_kind() {
     let server = Server::builder_without_connect().build().expect("valid options");
-    let shared: Arc<str> = "lobby".into();
+    let (owned, shared) = ("lobby".to_owned(), Arc::<str>::from("lobby"));
     let rooms = [
         server.room("lobby"),
-        server.room("lobby".to_owned()),
+        server.room(&owned),
+        server.room(owned),
         server.room(Box::<str>::from("lobby")),
         server.room(Cow::Borrowed("lobby")),
         server.room(&shared),
