@@ -45,12 +45,25 @@ async fn a_reply_comes_to_whom_asked_and_to_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ids_are_counted_so_that_a_seed_replays() {
-    let mut stage = Stage::plain();
-    let (mut ann, connection) = stage.join("ann").await;
-    let _asking = [ask(&connection, Frame::new("a")), ask(&connection, Frame::new("a"))];
-    assert_eq!(ann.frame().await.unwrap().id(), "~srv.1");
-    assert_eq!(ann.frame().await.unwrap().id(), "~srv.2");
+async fn a_server_counts_its_requests_and_takes_no_reply_to_those_of_another() {
+    let (mut old, mut new) = (Stage::plain(), Stage::plain());
+    let (mut ann, connection) = old.join("ann").await;
+    let _asked = ask(&connection, Frame::new("name"));
+    let before = ann.frame().await.unwrap();
+    // The old server is gone, and what a client had to say to it is said to the new one.
+    let (mut ann, connection) = new.join("ann").await;
+    let asking = [ask(&connection, Frame::new("age")), ask(&connection, Frame::new("age"))];
+    let questions = [ann.frame().await.unwrap(), ann.frame().await.unwrap()];
+    let counts = questions.each_ref().map(|question| question.id().rsplit('.').next().unwrap());
+    assert_eq!(counts, ["1", "2"]);
+    reply(&mut ann, &before, "ann").await;
+    for question in &questions {
+        reply(&mut ann, question, "42").await;
+    }
+    for asking in asking {
+        assert_eq!(asking.await.unwrap().unwrap().to_json::<String>().unwrap(), "42");
+    }
+    new.is_silent().await;
 }
 
 #[tokio::test(start_paused = true)]
