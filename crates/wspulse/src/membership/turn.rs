@@ -1,26 +1,47 @@
 //! What a connection's task queues for others in its turn, it writes itself at the end of it.
 //!
 //! That costs half of what waking their tasks does, and whoever causes work does it: nobody else's
-//! turn comes later for it.
+//! turn comes later for it. Where a callback holds the thread, another one takes over what is left.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::mailbox::Notice;
 use super::shared::ConnectionShared;
+use crate::app::server::Server;
 use crate::ground::runtimes::Home;
-use crate::ground::sync::thread_local;
+use crate::ground::sync::{Mutex, thread_local};
 
 /// To how many connections one turn writes: as many as a wave of a large room does. The tasks of
 /// others are woken.
 const CONNECTIONS_MAX: usize = 32;
 
+/// How long others wait for a thread that a callback holds.
+const HELD_MAX: Duration = Duration::from_millis(20);
+
 thread_local! {
     /// On which runtime this thread runs a connection's task, while it does.
     static HOME: Cell<Option<Home>> = const { Cell::new(None) };
 
-    /// For whom that task has queued something. Kept from turn to turn for its memory.
-    static LEFT: Cell<Vec<Arc<ConnectionShared>>> = const { Cell::new(Vec::new()) };
+    static LEFT: Arc<Left> = Arc::default();
+}
+
+/// For whom the tasks of one thread have queued something in their turns.
+#[derive(Default)]
+struct Left {
+    /// How many turns have begun. A turn that goes on is one that holds the thread.
+    turns: AtomicU64,
+    connections: Mutex<Vec<Arc<ConnectionShared>>>,
+    /// A [`Watch`] looks after it.
+    is_watched: AtomicBool,
 }
 
 /// The turn of a connection's task, from its beginning to the end of its scope.
@@ -40,27 +61,94 @@ impl Turn {
 
     /// Something waits for this connection, and nobody is going to write it.
     pub(crate) fn leave(connection: &Arc<ConnectionShared>) {
-        let mut left = LEFT.take();
-        if left.len() < CONNECTIONS_MAX {
-            left.push(Arc::clone(connection));
-            LEFT.set(left);
-        } else {
-            LEFT.set(left);
-            connection.mailbox.wake_for_frames();
-        }
+        LEFT.with(|left| {
+            let mut connections = left.connections.lock();
+            if connections.len() < CONNECTIONS_MAX {
+                connections.push(Arc::clone(connection));
+                drop(connections);
+                left.watch(&connection.server);
+            } else {
+                drop(connections);
+                connection.mailbox.wake_for_frames();
+            }
+        });
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         HOME.set(None);
-        let mut left = LEFT.take();
-        for connection in left.drain(..) {
-            connection.write_or_wake();
+        LEFT.with(|left| {
+            let turns = left.turns.load(Ordering::Relaxed);
+            left.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
+            let mut connections = mem::take(&mut *left.connections.lock());
+            if connections.is_empty() {
+                return;
+            }
+            for connection in connections.drain(..) {
+                connection.write_or_wake();
+            }
+            // Kept for its memory. There is nothing new: no turn is taken in a turn.
+            *left.connections.lock() = connections;
+        });
+    }
+}
+
+impl Left {
+    /// Has somebody look after what is left, as long as that is now and then something.
+    fn watch(self: &Arc<Self>, server: &Server) {
+        // A model of threads has no clock.
+        let is_watched = self.is_watched.load(Ordering::Relaxed) || cfg!(all(test, shuttle));
+        if !is_watched && !self.is_watched.swap(true, Ordering::SeqCst) {
+            server.spawn_stealable(
+                Watch { left: Arc::clone(self), is_over: false }.run(server.clone()),
+            );
         }
-        // With the last of a connection goes the application's data, which may do anything.
-        let meanwhile = LEFT.replace(left);
-        debug_assert!(meanwhile.is_empty(), "no turn is taken in a turn");
-        drop(meanwhile);
+    }
+}
+
+/// Writes what is left on a thread that is held. It ends once there is nothing to look after.
+struct Watch {
+    left: Arc<Left>,
+    is_over: bool,
+}
+
+impl Watch {
+    async fn run(mut self, server: Server) {
+        let mut turns = None;
+        while !self.is_over {
+            let is_closing = {
+                let mut closing = pin!(server.closing());
+                let mut held = pin!(sleep(HELD_MAX));
+                poll_fn(|cx| match closing.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(true),
+                    Poll::Pending => held.as_mut().poll(cx).map(|()| false),
+                })
+                .await
+            };
+            let turns_before = turns.replace(self.left.turns.load(Ordering::Relaxed));
+            if is_closing || turns_before == turns {
+                let connections = mem::take(&mut *self.left.connections.lock());
+                self.is_over = is_closing || connections.is_empty();
+                for connection in connections {
+                    connection.write_or_wake();
+                }
+                if self.is_over {
+                    self.left.is_watched.store(false, Ordering::SeqCst);
+                    // What was left meanwhile has found it at work.
+                    self.is_over = self.left.connections.lock().is_empty()
+                        || self.left.is_watched.swap(true, Ordering::SeqCst);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// Its runtime may end before its work does.
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.left.is_watched.store(false, Ordering::SeqCst);
+        }
     }
 }

@@ -189,7 +189,7 @@ impl Drain {
     async fn wait_for(&mut self, tick: u64) -> bool {
         let due_at = Pace::at(self.started_at, tick);
         let is_closed = {
-            let mut closing = pin!(self.server.inner.drain_deadline.known());
+            let mut closing = pin!(self.server.closing());
             let mut due = pin!(sleep_until(due_at));
             poll_fn(|cx| match closing.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(true),

@@ -80,6 +80,11 @@ impl Server {
         sync::spawn(self.inner.tasks.track_future(task));
     }
 
+    /// Until it closes.
+    pub(crate) async fn closing(&self) {
+        self.inner.drain_deadline.known().await;
+    }
+
     /// As [`spawn`](Self::spawn), for a task that others rely on. A worker keeps the task that it
     /// has woken last to itself, and should the one that runs go on to hold it, no other takes it.
     pub(crate) fn spawn_stealable(&self, task: impl Future<Output = ()> + Send + 'static) {
