@@ -10,6 +10,7 @@ mod offer;
 mod requests;
 mod sending;
 mod succession;
+mod task;
 mod transports;
 
 use std::io;
@@ -18,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use tokio::time::Instant;
-use wspulse_core::outbound::{Batch, OutboundQueue, WrittenBeside};
+use wspulse_core::outbound::{Batch, OutboundQueue};
 use wspulse_core::protocol::SessionKind;
 use wspulse_core::{Disconnect, OutboundStats, SessionEvent};
 
@@ -35,6 +36,7 @@ pub(crate) use awaited::Waiter;
 pub(crate) use offer::{Offered, Outcome};
 pub(crate) use requests::{Answer, Answered, NoPlace, Unanswered};
 use succession::Succession;
+pub(crate) use task::{Collected, Found};
 
 /// Shared between a connection's task, which alone takes things out, and everybody else.
 pub(crate) struct Mailbox {
@@ -90,29 +92,6 @@ pub(crate) struct Mail {
     pub(crate) expires_at: Option<Instant>,
     /// Somebody else who wrote with the transport has found that it takes nothing any more.
     pub(crate) write_error: Option<io::Error>,
-}
-
-/// What there was when a task looked.
-pub(crate) struct Collected {
-    pub(crate) mail: Option<Box<Mail>>,
-    pub(crate) has_frames: bool,
-    /// Something is awaited that the client must say.
-    pub(crate) awaits: bool,
-    /// That which the task has left.
-    pub(crate) transport: Option<Box<Transport>>,
-    /// What others have written with it.
-    pub(crate) written: Option<WrittenBeside>,
-}
-
-/// What a task that goes to sleep has found.
-#[derive(Clone, Copy)]
-pub(crate) struct Found {
-    /// There is a transport, which takes what it is given, and nothing for it.
-    pub(crate) is_writable: bool,
-    /// Whether something is awaited that the client must say.
-    pub(crate) awaits: bool,
-    /// How much others may write with the transport before the task must hear of it.
-    pub(crate) written_beside_max: WrittenBeside,
 }
 
 /// What a connection's task must be woken for.
@@ -282,81 +261,6 @@ impl Mailbox {
     pub(crate) fn limit_callbacks(&self, deadline: Instant) {
         self.inner.lock().post(|mail| mail.callback_deadline = Some(deadline));
     }
-
-    // What follows is for the connection's task alone.
-
-    /// Takes the commands that have come, and tells of frames. From now on the task is awake,
-    /// until it [sleeps](Self::sleep). `None` while somebody else writes with its transport: it is
-    /// woken when that is back.
-    pub(crate) fn collect(&self) -> Option<Collected> {
-        let mut inner = self.inner.lock();
-        if let Attention::Lent { was_missed } = &mut inner.attention {
-            *was_missed = true;
-            return None;
-        }
-        Some(inner.collect())
-    }
-
-    /// As [`collect`](Self::collect), for a task that is over. What is lent does not come back.
-    pub(crate) fn collect_last(&self) -> Collected {
-        self.inner.lock().collect()
-    }
-
-    /// Has `waker` called for the next command and, if the task is writable, the next frame: then it
-    /// leaves its transport, for others to write with. Tells whether there is none already, nor
-    /// anything awaited that was not when the task looked, so that it may sleep.
-    pub(crate) fn sleep(
-        &self,
-        waker: &Waker,
-        found: Found,
-        transport: &mut Option<Box<Transport>>,
-    ) -> bool {
-        let Found { is_writable, awaits, written_beside_max } = found;
-        let mut inner = self.inner.lock();
-        let is_news = inner.mail.is_some() || (!awaits && inner.awaits());
-        if is_news || (is_writable && inner.queue.is_writable()) {
-            return false;
-        }
-        match &mut inner.waker {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-        inner.attention = if is_writable {
-            inner.transport = transport.take();
-            inner.queue.tell_written_beside_at(written_beside_max);
-            Attention::MailAndFrames
-        } else {
-            Attention::Mail
-        };
-        true
-    }
-
-    /// Whether an end was posted that keeps received messages from their handler, although the
-    /// task may not know of it yet. Who posted it orders that against what follows by other means,
-    /// if at all: a handler that ends its own connection sees its own store.
-    pub(crate) fn discards_received(&self) -> bool {
-        self.discards_received.load(Ordering::Relaxed)
-    }
-
-    /// Takes all frames that wait, for one write; [`give_back`](Self::give_back) must follow.
-    pub(crate) fn take_batch(&self) -> Batch {
-        self.inner.lock().queue.take()
-    }
-
-    /// Returns the frames that were not written.
-    pub(crate) fn give_back(&self, batch: Batch, queued_bytes: Option<&QueuedBytes>) -> GivenBack {
-        self.inner.lock().give_back(batch, queued_bytes)
-    }
-
-    /// Drops the frames that still wait and tells how many they were.
-    pub(crate) fn discard(&self, queued_bytes: Option<&QueuedBytes>) -> usize {
-        let mut inner = self.inner.lock();
-        if let Some(queued_bytes) = queued_bytes {
-            queued_bytes.release(inner.queue.held_bytes());
-        }
-        inner.close_receipts();
-        inner.queue.discard()
-    }
 }
 
 impl Mail {
@@ -415,14 +319,6 @@ impl Inner {
             conflated: returned.conflated as usize,
             has_more: self.may_write(),
         }
-    }
-
-    fn collect(&mut self) -> Collected {
-        self.attention = Attention::Awake;
-        let (has_frames, awaits) = (self.may_write(), self.awaits());
-        let (mail, transport) = (self.mail.take(), self.transport.take());
-        let written = self.queue.take_written_beside();
-        Collected { mail, has_frames, awaits, transport, written }
     }
 
     fn set_state(&mut self, state: ConnectionState) {

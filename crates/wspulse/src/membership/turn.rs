@@ -31,13 +31,16 @@ thread_local! {
     /// On which runtime this thread runs a connection's task, while it does.
     static HOME: Cell<Option<Home>> = const { Cell::new(None) };
 
+    /// That task has left something.
+    static HAS_LEFT: Cell<bool> = const { Cell::new(false) };
+
     static LEFT: Arc<Left> = Arc::default();
 }
 
 /// For whom the tasks of one thread have queued something in their turns.
 #[derive(Default)]
 struct Left {
-    /// How many turns have begun. A turn that goes on is one that holds the thread.
+    /// How many turns that left something are over. One that goes on holds the thread.
     turns: AtomicU64,
     connections: Mutex<Vec<Arc<ConnectionShared>>>,
     /// A [`Watch`] looks after it.
@@ -49,18 +52,19 @@ pub(crate) struct Turn(());
 
 impl Turn {
     pub(crate) fn begin(home: Home) -> Self {
-        HOME.set(Some(home));
+        HOME.with(|current| current.set(Some(home)));
         Self(())
     }
 
     /// How those are told of a frame whose tasks are there.
     #[inline]
     pub(crate) fn notice_for(home: Home) -> Notice {
-        if HOME.get() == Some(home) { Notice::InTurn } else { Notice::Now }
+        if HOME.with(Cell::get) == Some(home) { Notice::InTurn } else { Notice::Now }
     }
 
     /// Something waits for this connection, and nobody is going to write it.
     pub(crate) fn leave(connection: &Arc<ConnectionShared>) {
+        HAS_LEFT.with(|has_left| has_left.set(true));
         LEFT.with(|left| {
             let mut connections = left.connections.lock();
             if connections.len() < CONNECTIONS_MAX {
@@ -76,25 +80,28 @@ impl Turn {
 }
 
 impl Drop for Turn {
+    #[inline]
     fn drop(&mut self) {
-        HOME.set(None);
-        LEFT.with(|left| {
-            let turns = left.turns.load(Ordering::Relaxed);
-            left.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
-            let mut connections = mem::take(&mut *left.connections.lock());
-            if connections.is_empty() {
-                return;
-            }
-            for connection in connections.drain(..) {
-                connection.write_or_wake();
-            }
-            // Kept for its memory. There is nothing new: no turn is taken in a turn.
-            *left.connections.lock() = connections;
-        });
+        HOME.with(|current| current.set(None));
+        if HAS_LEFT.with(Cell::take) {
+            LEFT.with(|left| left.write());
+        }
     }
 }
 
 impl Left {
+    /// The turn is over.
+    fn write(&self) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        self.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
+        let mut connections = mem::take(&mut *self.connections.lock());
+        for connection in connections.drain(..) {
+            connection.write_or_wake();
+        }
+        // Kept for its memory. There is nothing new: no turn is taken in a turn.
+        *self.connections.lock() = connections;
+    }
+
     /// Has somebody look after what is left, as long as that is now and then something.
     fn watch(self: &Arc<Self>, server: &Server) {
         // A model of threads has no clock.

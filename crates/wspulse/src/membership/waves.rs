@@ -1,11 +1,11 @@
-//! Waking the members of a large room, some at a time.
+//! Writing for the members of a large room, some at a time.
 //!
-//! A task that was woken waits behind all that were woken before it. Were a broadcast to wake ten
-//! thousand members at once, then whatever else the server has to do would wait for ten thousand
-//! writes: a Pong, another room, and also the next message to this very room, which could have
-//! shared their writes. So a large room has a task that wakes a wave of members, lets everybody
-//! else have their turn, and goes on. Members that are still to be woken when the next broadcast
-//! comes write both in one system call.
+//! Were a broadcast to write to ten thousand members at once, then whatever else the server has to
+//! do would wait for ten thousand writes: a Pong, another room, and also the next message to this
+//! very room, which could have shared their writes. So a large room has a task that writes for a
+//! wave of members, lets everybody else have their turn, and goes on. Those whose turn is still to
+//! come when the next broadcast comes get both in one system call. Who is awake, or whose socket
+//! takes nothing, writes on its own.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use super::shared::ConnectionShared;
 use crate::ground::runtimes::Home;
 use crate::ground::yielding::Yielding;
 
-/// How many members one wave wakes; a room with no more has none. Half as many tasks as tokio runs
-/// (61) before it looks for what the network has brought. A model of threads has few of them.
+/// To how many members one wave writes; a room with no more has none. Half as many as the tasks that
+/// tokio runs (61) before it looks for what the network has brought. A model of threads has few of them.
 pub(super) const WAVE_MEMBERS: usize = if cfg!(all(test, shuttle)) { 1 } else { 32 };
 
-/// How many members one wave looks at, if most of them are awake already.
+/// How many members one wave looks at, if nothing waits for most of them.
 const VISITS_MAX: usize = 8 * WAVE_MEMBERS;
 
 /// How long the rest of a room waits for a thread on which its waves have given way to others.
 const HELD_MAX: Duration = Duration::from_millis(20);
 
-/// Which members are still to be woken.
+/// Which members are still to be looked after.
 #[derive(Default)]
 pub(super) struct Waves {
-    /// The runtime that they run on, if they do. They wake its members alone: others are not to
+    /// The runtime that they run on, if they do. They serve its members alone: others are not to
     /// wait for its threads.
     home: Option<Home>,
     /// Whom the next wave starts with.
@@ -54,12 +54,12 @@ impl Waves {
         must_start
     }
 
-    /// Whose members a broadcast does not wake itself.
+    /// Whose members a broadcast leaves to the waves.
     pub(super) const fn home(&self) -> Option<Home> {
         self.home
     }
 
-    /// All members are to be woken.
+    /// All members are to be looked after.
     pub(super) fn begin(&mut self, members: usize) {
         self.remaining = members;
         self.wake();
@@ -97,7 +97,7 @@ impl RunningWaves {
         Self(members)
     }
 
-    /// Wakes members in waves until the room is empty.
+    /// Serves members in waves until the room is empty.
     pub(crate) async fn run(self) {
         let mut yielding = Yielding::default();
         let mut members = Vec::with_capacity(WAVE_MEMBERS);
@@ -109,7 +109,7 @@ impl RunningWaves {
 }
 
 impl Group {
-    /// Waits for members to be woken; false if there are no members any more.
+    /// Waits for members to be looked after; false if there are no members any more.
     async fn next_wave(&self) -> bool {
         poll_fn(|cx| {
             let inner = &mut *self.inner.lock();

@@ -6,6 +6,7 @@ mod fair_turns;
 mod history;
 mod idle_runtimes;
 mod large_rooms;
+mod lent_transports;
 mod memberships;
 mod named_rooms;
 mod names;
