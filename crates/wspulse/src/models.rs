@@ -10,6 +10,7 @@ mod drain;
 mod expiry;
 mod histories;
 mod hooks;
+mod lending;
 mod mailbox;
 mod memberships;
 mod presence;
