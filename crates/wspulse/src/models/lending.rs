@@ -6,7 +6,7 @@ use shuttle::thread;
 
 use super::stage::server;
 use super::stage::{Client, Received, close, connection, explore, frame, join, join_with_capacity};
-use crate::{Delivery, DuplicatePolicy, Frame, Server};
+use crate::{Connection, Delivery, DuplicatePolicy, Frame, Server};
 
 /// Bob, who takes so many bytes at first, in a room that is large enough for others to write for
 /// him.
@@ -115,7 +115,7 @@ fn who_comes_back_while_its_transport_is_lent_misses_nothing() {
 fn what_a_callback_sends_to_others_comes_while_they_are_ended_or_written_to() {
     explore(|| {
         let server = server(|builder| {
-            builder.on_message(|conn: crate::Connection, frame: Frame| {
+            builder.on_message(|conn: Connection, frame: Frame| {
                 let _ = conn.server().send("bob", frame);
             })
         });
@@ -133,6 +133,21 @@ fn what_a_callback_sends_to_others_comes_while_they_are_ended_or_written_to() {
         sender.join().expect("no panic");
         server.kick("bob").expect("it is there");
         bob.wait_for_end();
+        close(&server);
+    });
+}
+
+#[test]
+fn what_comes_while_a_transport_is_lent_is_read_when_it_is_back() {
+    explore(|| {
+        let server = server(|builder| {
+            builder.on_message(|conn: Connection, frame: Frame| drop(conn.send(frame)))
+        });
+        let (bob, _others) = bob_in_a_large_room(&server, usize::MAX);
+        let broadcaster = broadcast(&server, &["a1"]);
+        bob.say_text(r#"{"event":"b1"}"#);
+        bob.wait_for_frames(2);
+        broadcaster.join().expect("no panic");
         close(&server);
     });
 }
