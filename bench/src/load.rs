@@ -119,9 +119,10 @@ impl Fleet {
     ) -> Result<(), LoadError> {
         let deadline = Instant::now() + within;
         let mut identities = identities.into_iter();
+        let connecting_max = self.target.dialect.connecting_max();
         let mut more = true;
         while more || self.ready < self.clients.len() {
-            while more && self.clients.len() - self.ready < CONNECTING_MAX {
+            while more && self.clients.len() - self.ready < connecting_max {
                 match identities.next() {
                     Some(identity) => self.begin(&identity, buffers)?,
                     None => more = false,
