@@ -19,7 +19,7 @@ pub(crate) use client::Buffers;
 use client::{Client, Fault};
 pub(crate) use dialect::{COUNT_REQUEST, Dialect, RAW_EXTRA_BYTES, RAW_PAYLOAD_AT};
 pub(crate) use exchange::Ticket;
-pub(crate) use wire::{text_frame, unmask_first};
+pub(crate) use wire::{is_pong, text_frame, unmask_first};
 
 /// Where a fleet connects to.
 #[derive(Debug, Clone, Copy)]

@@ -25,7 +25,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use scenario::Effort;
-use serve::{CodecChoice, DeliveryChoice, MetricsChoice};
+use serve::{CodecChoice, DeliveryChoice, MetricsChoice, Sending};
 use subject::Mode;
 
 /// Measures wspulse beside other WebSocket servers and writes a report.
@@ -97,6 +97,9 @@ enum Serve {
     Limit {
         #[command(flatten)]
         listen: ListenArgs,
+        /// When members get what is said.
+        #[arg(long, default_value = "at-once")]
+        sending: Sending,
     },
 }
 
@@ -116,8 +119,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(Command::Serve(Serve::Wspulse { listen, codec, metrics, delivery })) => {
             serve::serve_wspulse(listen.mode, codec, metrics, delivery, listen.port)
         }
-        Some(Command::Serve(Serve::Limit { listen })) => {
-            serve::serve_limit(listen.mode, listen.port)
+        Some(Command::Serve(Serve::Limit { listen, sending })) => {
+            serve::serve_limit(listen.mode, sending, listen.port)
         }
         None => {
             let (mut effort, rounds) =

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::report::{self, Report, Sample, ScenarioResult, Skipped};
+use crate::report::{self, LIMIT, LIMIT_BATCHED, Report, Sample, ScenarioResult, Skipped};
 use crate::scenario::{self, Effort, Scenario};
 use crate::subject::{self, Subject};
 use crate::{affinity, bars, machine};
@@ -138,11 +138,11 @@ fn measure(scenario: &Scenario, subjects: &[Subject], plan: &Plan) -> ScenarioRe
     result
 }
 
-/// What the weakest real server moves; the limit is none.
+/// What the weakest real server moves; a limit is none.
 fn weakest_capacity(report: &Report, subjects: &[Subject]) -> Option<f64> {
     subjects
         .iter()
-        .filter(|subject| subject.name != "limit")
+        .filter(|subject| ![LIMIT, LIMIT_BATCHED].contains(&&*subject.name))
         .filter_map(|subject| report.median(PACED_AFTER, &subject.name, "rate"))
         .min_by(f64::total_cmp)
 }

@@ -26,7 +26,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::report::{BEFORE, Better, Column, Latency, OURS, Unit, human};
+use crate::report::{
+    BEFORE, Better, Column, LIMIT, LIMIT_BATCHED, Latency, OURS, SERVER_CPU, Unit, human,
+};
 use crate::subject::Subject;
 
 /// How much time a run may take.
@@ -96,7 +98,7 @@ pub(crate) struct Scenario {
 }
 
 /// Whose figures the bars are about.
-const RIVALS: [&str; 3] = ["wspulse", "uwebsockets", "limit"];
+const RIVALS: [&str; 4] = [OURS, "uwebsockets", LIMIT_BATCHED, LIMIT];
 /// Whose else in the saturated fan-out, and in the inbound scenarios.
 const FANOUT_RIVALS: [&str; 3] = ["axum", "axum-each", "gws"];
 const INBOUND_RIVALS: [&str; 1] = ["wspulse-raw"];
@@ -176,7 +178,7 @@ fn headline(key: &str, heading: &str, unit: Unit, better: Better) -> Column {
 /// Processor time, where each operation's share of it is asked for.
 fn cost_columns(operation: &str) -> Vec<Column> {
     vec![
-        column("server_us", &format!("server CPU per {operation}"), Unit::Micros, Better::Lower),
+        column(SERVER_CPU, &format!("server CPU per {operation}"), Unit::Micros, Better::Lower),
         column("server_user", "user share of it", Unit::Percent, Better::Neither),
         column(
             "load_us",

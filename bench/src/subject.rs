@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::affinity;
 use crate::load::{Dialect, Target};
 use crate::process::{self, Cpu};
-use crate::report::{self, BEFORE};
+use crate::report::{self, BEFORE, LIMIT, LIMIT_BATCHED};
 
 /// A server that can be started.
 #[derive(Debug, Clone, Deserialize)]
@@ -135,9 +135,19 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
                 "as wspulse, with clients that speak wspulse.1",
             )
         },
-        built_in("limit", &["limit"], false, "a bare epoll loop: no sessions, no safety"),
     ];
-    Ok(now.into_iter().chain(before).collect())
+    Ok(now.into_iter().chain(limits(built_in)).chain(before).collect())
+}
+
+/// Bare loops.
+fn limits(built_in: impl Fn(&str, &[&str], bool, &str) -> Subject) -> [Subject; 2] {
+    let batched = "a bare epoll loop: all that waits for a member in one send, 32 sends, then a look \
+                   at the network; no sessions, no promises";
+    let at_once = "the same, but each read is forwarded at once; no Pings";
+    [
+        built_in(LIMIT_BATCHED, &["limit", "--sending", "waves"], false, batched),
+        built_in(LIMIT, &["limit"], false, at_once),
+    ]
 }
 
 /// The peers of `bench/peers` that are built, and those that are not.

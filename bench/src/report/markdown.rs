@@ -1,10 +1,13 @@
 //! The report as Markdown.
 
+mod comparisons;
+
 use super::bars;
 use super::model::{Better, Column, Failure, Machine, Report, ScenarioResult, Unit};
 use super::number::{count, human, human_with_spread};
 use super::plots::Plot;
-use super::{LIMIT, OURS};
+use super::{LIMIT, LIMIT_BATCHED, OURS};
+use comparisons::comparisons;
 
 /// From here on, other work took a whole core before the run began.
 const LOAD_BEFORE_MAX: f64 = 1.0;
@@ -94,7 +97,8 @@ impl Report {
         };
         format!(
             "{cells}The best comes first, by the column in bold. “× {OURS}” is that column's value \
-             divided by what {OURS} reached in the same round."
+             divided by what {OURS} reached in the same round; “× {LIMIT_BATCHED}” likewise, and \
+             “CPU × {LIMIT_BATCHED}” for the server's processor time."
         )
     }
 
@@ -145,12 +149,13 @@ fn table(scenario: &ScenarioResult, subjects: &[&str]) -> String {
         let heading = cell(&column.heading);
         if headline == Some(column) { format!("**{heading}**") } else { heading }
     }));
-    headings.extend(headline.map(|_| format!("× {OURS}")));
+    let comparisons = comparisons(scenario);
+    headings.extend(comparisons.iter().map(|comparison| comparison.heading.clone()));
     let mut lines = vec![row(&headings), format!("|---|{}", "---:|".repeat(headings.len() - 1))];
     for &subject in subjects {
         let mut cells = vec![name(subject) + &rounds_note(scenario, subject)];
         cells.extend(scenario.columns.iter().map(|column| value(scenario, subject, column)));
-        cells.extend(headline.map(|column| versus_ours(scenario, subject, column)));
+        cells.extend(comparisons.iter().map(|comparison| comparison.cell(scenario, subject)));
         lines.push(row(&cells));
     }
     lines.join("\n")
@@ -163,7 +168,7 @@ fn row(cells: &[String]) -> String {
 fn name(subject: &str) -> String {
     match subject {
         OURS => format!("**{subject}**"),
-        LIMIT => format!("*{subject}*"),
+        LIMIT | LIMIT_BATCHED => format!("*{subject}*"),
         _ => cell(subject),
     }
 }
@@ -183,13 +188,6 @@ fn value(scenario: &ScenarioResult, subject: &str, column: &Column) -> String {
         Some((median, _)) => human(median, column.unit),
         None => "–".into(),
     }
-}
-
-fn versus_ours(scenario: &ScenarioResult, subject: &str, column: &Column) -> String {
-    if subject == OURS {
-        return "1".into();
-    }
-    scenario.ratio(&column.key, subject, OURS).map_or_else(|| "–".into(), bars::ratio)
 }
 
 /// One line for each subject and error, with the rounds in which it came up.

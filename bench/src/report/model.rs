@@ -51,7 +51,7 @@ pub struct Machine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// Its name, by which samples refer to it. Plots know [`super::OURS`], its variants, whose names
-    /// add a word to it behind a hyphen or a plus, and [`super::LIMIT`]; all others are peers.
+    /// add a word to it behind a hyphen or a plus, and both limits; all others are peers.
     pub name: String,
     /// Its version.
     pub version: String,
