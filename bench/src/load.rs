@@ -83,6 +83,8 @@ pub(crate) struct Fleet {
     ready: usize,
     /// Where clients connect from, if the kernel is not to choose.
     source: Option<Ipv4Addr>,
+    /// How long to look for events before sleeping.
+    awake: Duration,
 }
 
 impl Fleet {
@@ -96,7 +98,13 @@ impl Fleet {
             scratch: vec![0; SCRATCH_BYTES],
             ready: 0,
             source: None,
+            awake: AWAKE,
         })
+    }
+
+    /// Has it sleep at once where nothing is to do: others want the core.
+    pub(crate) fn share_core(&mut self) {
+        self.awake = Duration::ZERO;
     }
 
     /// Connects a client for each identity and returns when all of them are in their rooms.
@@ -278,7 +286,7 @@ impl Fleet {
 
     /// Waits for events, at first without sleeping.
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        let awake_until = Instant::now() + AWAKE.min(timeout);
+        let awake_until = Instant::now() + self.awake.min(timeout);
         loop {
             self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
             if !self.events.is_empty() {
@@ -288,7 +296,7 @@ impl Fleet {
                 break;
             }
         }
-        if timeout > AWAKE { self.poll.poll(&mut self.events, Some(timeout)) } else { Ok(()) }
+        if timeout > self.awake { self.poll.poll(&mut self.events, Some(timeout)) } else { Ok(()) }
     }
 
     /// Has a client connect, and does not wait for it.

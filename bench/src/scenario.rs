@@ -15,6 +15,7 @@ mod replay;
 mod requests;
 mod returning;
 mod rooms;
+mod scaling;
 mod slow;
 mod stage;
 mod storm;
@@ -86,6 +87,8 @@ pub(crate) enum Field {
     ManyRooms,
     /// Only those whose figures a bar is about: the others would take minutes.
     Rivals,
+    /// Our own, and the limit as a process for each of the cores.
+    Scaling,
 }
 
 pub(crate) struct Scenario {
@@ -123,6 +126,11 @@ impl Scenario {
             Field::Inbound => true,
             Field::ManyRooms => is_ours(&subject.name) || MANY_ROOMS.contains(&&*subject.name),
             Field::Rivals => is_ours(&subject.name) || self.is_about(subject),
+            Field::Scaling => {
+                is_ours(&subject.name)
+                    || PROMISING.contains(&&*subject.name)
+                    || subject.name == LIMIT_BATCHED
+            }
         }
     }
 
@@ -153,7 +161,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([requests::scenario(1), requests::scenario(64)]);
     all.push(fanout::one_at_a_time(100));
     all.extend([(100, 16), (1000, 16), (10_000, 8)].map(|(n, w)| fanout::saturated(n, w)));
-    all.push(rooms::scenario(1000, 10));
+    all.extend([rooms::scenario(ROOMS, ROOM_MEMBERS), scaling::scenario(ROOMS, ROOM_MEMBERS)]);
     all.extend([moving::scenario(1000), fanout::to_an_audience(1000, 16)]);
     all.extend(inbound::Load::ALL.map(inbound::scenario));
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
@@ -163,6 +171,10 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.push(presence::scenario(1000));
     all
 }
+
+/// How many small rooms there are, and how small they are.
+const ROOMS: usize = 1000;
+const ROOM_MEMBERS: usize = 10;
 
 pub(crate) use moving::{EVERYBODY, MOVES, VISITED};
 pub(crate) use paced::scenario as paced;

@@ -1,6 +1,7 @@
 //! The servers that are measured, each a process of its own.
 
 use std::io::{self, BufRead, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -180,8 +181,13 @@ impl Subject {
         Self { dialect: Dialect::Request, ..self.clone() }
     }
 
-    /// Starts it on a free port and waits until it listens.
+    /// Starts it on a free port, with one core, and waits until it listens.
     pub(crate) fn start(&self, mode: Mode) -> io::Result<Running> {
+        self.start_on(&affinity::FIRST, mode)
+    }
+
+    /// As [`start`](Self::start), with these cores. Servers with many threads start as many.
+    pub(crate) fn start_on(&self, cores: &Range<usize>, mode: Mode) -> io::Result<Running> {
         let mode = match mode {
             Mode::Echo => "echo",
             Mode::Room => "room",
@@ -191,7 +197,7 @@ impl Subject {
             Mode::Audience => "audience",
             Mode::Answer => "answer",
         };
-        let mut command = affinity::command(&self.program());
+        let mut command = affinity::command(&self.program(), cores);
         command.args(&self.command[1..]).args(["--mode", mode, "--port", "0"]);
         if !self.dir.as_os_str().is_empty() {
             command.current_dir(&self.dir);
