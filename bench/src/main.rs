@@ -16,6 +16,7 @@ pub mod report;
 mod rounds;
 mod scenario;
 mod serve;
+mod steering;
 mod subject;
 
 use std::error::Error;
@@ -26,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use scenario::Effort;
 use serve::{CodecChoice, DeliveryChoice, MetricsChoice, Sending};
+use steering::Steering;
 use subject::Mode;
 
 /// Measures wspulse beside other WebSocket servers and writes a report.
@@ -59,6 +61,11 @@ struct RunArgs {
     /// This program, built of another commit: its wspulse takes part as wspulse-before.
     #[arg(long, value_name = "PROGRAM")]
     before: Option<PathBuf>,
+    /// Has the kernel do the clients' receive work on the load generator's core instead of the
+    /// server's, which pays for it on a loopback. The run gets a network namespace of its own, so that
+    /// nothing of the machine is changed; it takes root, unshare, ip and mount.
+    #[arg(long)]
+    receive_elsewhere: bool,
     /// How long each measurement takes, in seconds.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
@@ -128,6 +135,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             if let Some(seconds) = run.seconds {
                 effort.measured = Duration::try_from_secs_f64(seconds)?;
             }
+            let steering = if run.receive_elsewhere && !run.list {
+                Some(Steering::begin().inspect_err(|error| eprintln!("*** {error}"))?)
+            } else {
+                None
+            };
             let plan = rounds::Plan {
                 effort,
                 is_quick: run.quick,
@@ -135,6 +147,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 only: run.only,
                 servers: run.servers,
                 before: run.before,
+                steering,
             };
             if run.list { rounds::list(&plan) } else { rounds::run(&plan, &run.out) }
         }

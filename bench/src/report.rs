@@ -13,9 +13,10 @@ mod sample;
 mod statistics;
 
 pub use bars::{Bar, Direction, Verdict};
+pub(crate) use markdown::ELSEWHERE_PERCENT_MIN;
 pub use model::{
-    Better, Column, Failure, Latency, Machine, Report, Sample, ScenarioResult, Skipped, Subject,
-    Unit,
+    Better, Column, Elsewhere, Failure, Latency, Machine, Report, Sample, ScenarioResult, Skipped,
+    Subject, Unit,
 };
 pub use number::human;
 pub use plots::Plot;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::report::{self, LIMIT, LIMIT_BATCHED, Report, Sample, ScenarioResult, Skipped};
 use crate::scenario::{self, Effort, Scenario};
+use crate::steering::Steering;
 use crate::subject::{self, Subject};
 use crate::{affinity, bars, machine};
 
@@ -16,6 +17,7 @@ pub(crate) struct Plan {
     pub(crate) only: Vec<String>,
     pub(crate) servers: Vec<String>,
     pub(crate) before: Option<PathBuf>,
+    pub(crate) steering: Option<Steering>,
 }
 
 /// The room of the paced fan-out, and the saturated one whose figures set its pace.
@@ -63,6 +65,7 @@ pub(crate) fn run(plan: &Plan, out: &Path) -> Result<(), Box<dyn Error>> {
         rounds: plan.rounds,
         subjects: subjects.iter().map(Subject::for_report).collect(),
         skipped,
+        elsewhere: plan.steering.as_ref().map(Steering::outcome).transpose()?,
         scenarios: Vec::new(),
         bars: Vec::new(),
     };
@@ -80,6 +83,10 @@ pub(crate) fn run(plan: &Plan, out: &Path) -> Result<(), Box<dyn Error>> {
                 }
             }
         }
+    }
+    if let Some(steering) = &plan.steering {
+        steering.watch()?;
+        report.elsewhere = Some(steering.outcome()?);
     }
     report.bars = bars::all(&report);
     write(&report, out)

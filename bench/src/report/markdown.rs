@@ -3,11 +3,14 @@
 mod comparisons;
 
 use super::bars;
-use super::model::{Better, Column, Failure, Machine, Report, ScenarioResult, Unit};
+use super::model::{Better, Column, Elsewhere, Failure, Machine, Report, ScenarioResult, Unit};
 use super::number::{count, human, human_with_spread};
 use super::plots::Plot;
 use super::{LIMIT, LIMIT_BATCHED, OURS};
 use comparisons::comparisons;
+
+/// Below this, figures are not what the report calls them.
+pub(crate) const ELSEWHERE_PERCENT_MIN: f64 = 90.0;
 
 /// From here on, other work took a whole core before the run began.
 const LOAD_BEFORE_MAX: f64 = 1.0;
@@ -50,7 +53,11 @@ impl Report {
             ("load before", format!("{load_before:.2}")),
             ("run", format!("{}, {}, {}", cell(&self.started), cell(&self.mode), self.in_rounds())),
         ];
-        let rows = rows.map(|(name, value)| format!("| {name} | {value} |"));
+        let elsewhere = self.elsewhere.map(|Elsewhere { core, percent }| {
+            ("receive work", format!("on core {core}, the load's: {percent:.1} % of all packets"))
+        });
+        let rows = rows.into_iter().chain(elsewhere);
+        let rows: Vec<_> = rows.map(|(name, value)| format!("| {name} | {value} |")).collect();
         format!("# Benchmark results\n\n| machine | |\n|---|---|\n{}", rows.join("\n"))
     }
 
@@ -69,6 +76,19 @@ impl Report {
                  may have disturbed it.",
                 self.machine.load_before
             ));
+        }
+        if let Some(Elsewhere { percent, .. }) = self.elsewhere {
+            warnings.push(
+                "**RECEIVE WORK ELSEWHERE:** servers did not pay for what their clients received, \
+                 nor for receiving themselves. Compare no number with those of other runs."
+                    .into(),
+            );
+            if percent < ELSEWHERE_PERCENT_MIN {
+                warnings.push(format!(
+                    "**NOT STEERED:** only {percent:.1} % of all packets were received where they \
+                     should have been."
+                ));
+            }
         }
         warnings
     }
@@ -325,6 +345,21 @@ mod tests {
         let markdown = report.markdown(&[]);
 
         assert!(markdown.contains("**QUICK RUN:**") && markdown.contains("**BUSY MACHINE:**"));
+    }
+
+    #[test]
+    fn receive_work_that_was_done_elsewhere_is_told_and_so_is_what_was_not() {
+        let mut report = report();
+        let steered = |percent| Some(Elsewhere { core: 3, percent });
+        report.elsewhere = steered(99.25);
+        let markdown = report.markdown(&[]);
+        assert_has(&markdown, &["| receive work | on core 3, the load's: 99.2 % of all packets |"]);
+        assert!(markdown.contains("**RECEIVE WORK ELSEWHERE:**"));
+        assert!(!markdown.contains("**NOT STEERED:**"));
+
+        report.elsewhere = steered(50.0);
+
+        assert!(report.markdown(&[]).contains("**NOT STEERED:** only 50.0 %"));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct Report {
     pub mode: String,
     /// How often a scenario was measured for a subject, at most.
     pub rounds: usize,
+    /// Where receive work was done, if not on the core of who sent, as a loopback has it.
+    #[serde(default)]
+    pub elsewhere: Option<Elsewhere>,
     /// Who was measured, in the order in which the report names them.
     pub subjects: Vec<Subject>,
     /// Who should have been measured and was not.
@@ -45,6 +48,15 @@ pub struct Machine {
     pub rustc: String,
     /// The load average of the minute before the run. Other work on the machine spoils a run.
     pub load_before: f64,
+}
+
+/// Receive work that is kept off the servers' cores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The core that it is to be done on, which is the load generator's.
+    pub core: usize,
+    /// How many of all packets were received there, in percent.
+    pub percent: f64,
 }
 
 /// A server that was measured.
