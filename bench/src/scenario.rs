@@ -15,6 +15,7 @@ mod replay;
 mod requests;
 mod returning;
 mod rooms;
+mod rooms_paced;
 mod scaling;
 mod slow;
 mod stage;
@@ -102,8 +103,7 @@ pub(crate) struct Scenario {
 
 /// Whose figures the bars are about.
 const RIVALS: [&str; 4] = [OURS, "uwebsockets", LIMIT_BATCHED, LIMIT];
-/// Whose else in the saturated fan-out, and in the inbound scenarios.
-const FANOUT_RIVALS: [&str; 3] = ["axum", "axum-each", "gws"];
+/// Whose else in the inbound scenarios.
 const INBOUND_RIVALS: [&str; 1] = ["wspulse-raw"];
 /// Those that have the modes for it.
 const MANY_ROOMS: [&str; 3] = [OURS, "socketioxide", "socketio"];
@@ -125,7 +125,11 @@ impl Scenario {
             Field::Promising => PROMISING.contains(&&*subject.name),
             Field::Inbound => true,
             Field::ManyRooms => is_ours(&subject.name) || MANY_ROOMS.contains(&&*subject.name),
-            Field::Rivals => is_ours(&subject.name) || self.is_about(subject),
+            Field::Rivals => {
+                is_ours(&subject.name)
+                    || PROMISING.contains(&&*subject.name)
+                    || self.is_about(subject)
+            }
             Field::Scaling => {
                 is_ours(&subject.name)
                     || PROMISING.contains(&&*subject.name)
@@ -138,7 +142,6 @@ impl Scenario {
     pub(crate) fn is_about(&self, subject: &Subject) -> bool {
         let name = subject.name.as_str();
         RIVALS.contains(&name)
-            || (self.name.starts_with("fanout-saturated") && FANOUT_RIVALS.contains(&name))
             || (self.field == Field::Inbound && INBOUND_RIVALS.contains(&name))
             || (self.field == Field::ManyRooms && MANY_ROOMS.contains(&name))
     }
@@ -155,7 +158,7 @@ impl Scenario {
     }
 }
 
-/// All scenarios whose load is known beforehand; [`paced()`] ones depend on what these found out.
+/// All scenarios whose load is known beforehand; [`FOLLOWING`] ones depend on what these found out.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = vec![echo::scenario(1), echo::scenario(100)];
     all.extend([requests::scenario(1), requests::scenario(64)]);
@@ -176,8 +179,35 @@ pub(crate) fn all() -> Vec<Scenario> {
 const ROOMS: usize = 1000;
 const ROOM_MEMBERS: usize = 10;
 
+/// Scenarios whose load is a share of what the weakest server moved in another one.
+pub(crate) struct Following {
+    /// The scenario that finds out how much that is.
+    pub(crate) after: &'static str,
+    /// In percent.
+    pub(crate) shares: &'static [u32],
+    /// Whose figures count; all real servers' if this is empty.
+    pub(crate) weakest_of: &'static [&'static str],
+    /// One of them, by its share and by the deliveries a second that are all.
+    pub(crate) at: fn(u32, f64) -> Scenario,
+}
+
+/// All of these.
+pub(crate) const FOLLOWING: [Following; 2] = [
+    Following {
+        after: "fanout-saturated-1000",
+        shares: &[30, 60, 90],
+        weakest_of: &[],
+        at: |percent, capacity| paced::scenario(1000, percent, capacity),
+    },
+    Following {
+        after: "rooms-1000x10",
+        shares: &[60],
+        weakest_of: &[OURS, "uwebsockets"],
+        at: |percent, capacity| rooms_paced::scenario(ROOMS, ROOM_MEMBERS, percent, capacity),
+    },
+];
+
 pub(crate) use moving::{EVERYBODY, MOVES, VISITED};
-pub(crate) use paced::scenario as paced;
 
 fn column(key: &str, heading: &str, unit: Unit, better: Better) -> Column {
     Column { key: key.to_owned(), heading: heading.to_owned(), unit, better, headline: false }

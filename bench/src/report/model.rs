@@ -192,6 +192,11 @@ impl Report {
         serde_json::to_string_pretty(self)
     }
 
+    /// Whether the clients' receive work was kept off the servers' cores.
+    pub const fn receives_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
+    }
+
     /// The scenario with this name.
     pub fn scenario(&self, name: &str) -> Option<&ScenarioResult> {
         self.scenarios.iter().find(|scenario| scenario.name == name)
