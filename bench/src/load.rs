@@ -288,7 +288,7 @@ impl Fleet {
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let awake_until = Instant::now() + self.awake.min(timeout);
         loop {
-            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            self.look(Duration::ZERO)?;
             if !self.events.is_empty() {
                 return Ok(());
             }
@@ -296,7 +296,15 @@ impl Fleet {
                 break;
             }
         }
-        if timeout > self.awake { self.poll.poll(&mut self.events, Some(timeout)) } else { Ok(()) }
+        if timeout > self.awake { self.look(timeout) } else { Ok(()) }
+    }
+
+    fn look(&mut self, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            // Whoever stops this program and lets it go on, as a debugger does, has nothing to say.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            looked => looked,
+        }
     }
 
     /// Has a client connect, and does not wait for it.

@@ -60,7 +60,10 @@ pub(crate) fn serve(mode: Mode, sending: Sending, port: u16) -> Result<(), Box<d
     let mut events = Events::with_capacity(1024);
     let mut limit = Limit::new(mode, sending);
     loop {
-        poll.poll(&mut events, limit.may_sleep())?;
+        match poll.poll(&mut events, limit.may_sleep()) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            looked => looked?,
+        }
         for event in &events {
             match event.token() {
                 LISTENER => limit.accept(&listener, &poll)?,
