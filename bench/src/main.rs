@@ -45,8 +45,8 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// One round of short measurements of those servers that the bars are about, within 3 minutes,
-    /// instead of five rounds within 30.
+    /// One round of short measurements of those servers that the bars are about, within 4 minutes,
+    /// instead of five rounds within 40.
     #[arg(long)]
     quick: bool,
     /// How often each server is measured, the servers taking turns.
