@@ -16,6 +16,9 @@ use waiting::Waiting;
 
 /// Counts the requests of a server, and makes the ids of those that have none.
 pub(crate) struct RequestCounter {
+    /// Tells its ids from those of other servers: a client that could not reply to one of them may do
+    /// so once it has come to this one.
+    mark: u32,
     made: AtomicUsize,
     /// Beside the count, as every message asks for it.
     look_closer: AtomicBool,
@@ -26,7 +29,9 @@ const ID_PREFIX: &str = "~srv.";
 
 impl RequestCounter {
     pub(crate) fn new(answers_failures: bool) -> Self {
-        Self { made: AtomicUsize::new(0), look_closer: AtomicBool::new(answers_failures) }
+        // It is one of the ids that a server draws.
+        let (mark, ..) = uuid::Uuid::new_v4().as_fields();
+        Self { mark, made: AtomicUsize::new(0), look_closer: AtomicBool::new(answers_failures) }
     }
 
     /// Whether a message may be a reply, or may have to be answered.
@@ -40,19 +45,20 @@ impl RequestCounter {
         self.made.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether a server has made this id, or could have.
+    /// Whether a server has made this id, this one or another.
     pub(crate) fn made(id: &str) -> bool {
-        let number = id.strip_prefix(ID_PREFIX);
-        number.is_some_and(|number| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        })
+        id.strip_prefix(ID_PREFIX).is_some_and(|rest| !rest.is_empty())
     }
 
-    /// Counts a request. One without an id is given one; by counting, so that a seed replays.
+    /// Counts a request. One without an id is given one; of one length in each run, so that a seed
+    /// replays.
     fn name(&self, frame: Frame) -> Frame {
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         self.look_closer.store(true, Ordering::Relaxed);
-        if frame.id().is_empty() { frame.with_id(format!("{ID_PREFIX}{number}")) } else { frame }
+        if !frame.id().is_empty() {
+            return frame;
+        }
+        frame.with_id(format!("{ID_PREFIX}{:08x}.{number}", self.mark))
     }
 }
 

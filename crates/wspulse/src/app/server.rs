@@ -278,8 +278,8 @@ impl Server {
     }
 
     /// A handle to the user of this id, whether it has connections or not.
-    pub fn user(&self, id: impl Into<Arc<str>>) -> User {
-        User::new(self.clone(), id.into())
+    pub fn user(&self, id: impl AsRef<str>) -> User {
+        User::new(self.clone(), id.as_ref().into())
     }
 
     /// The number of users who have connections. It looks at each.
@@ -288,8 +288,8 @@ impl Server {
     }
 
     /// A handle to the room of this name, whether it has members or not.
-    pub fn room(&self, id: impl Into<Arc<str>>) -> Room {
-        Room::new(self.clone(), id.into())
+    pub fn room(&self, id: impl AsRef<str>) -> Room {
+        Room::new(self.clone(), id.as_ref().into())
     }
 
     #[inline]

@@ -109,7 +109,9 @@ impl RunningTimer {
     /// Runs out after so much time from now on.
     pub(crate) fn after(time: Duration) -> Self {
         let now = Instant::now();
-        Self { deadline: now + time, time, lookout: Lookout::new(now), has_held: false }
+        // Applications choose some of these times: one without end is no overflow.
+        let deadline = clock::after(now.into_std(), time).into();
+        Self { deadline, time, lookout: Lookout::new(now), has_held: false }
     }
 
     /// Runs out at this deadline. If that is long past, it was set before a stop.

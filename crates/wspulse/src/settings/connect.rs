@@ -189,8 +189,8 @@ pub struct Admission {
 
 impl Admission {
     /// Lets the client into a room; the empty name is a room like any other.
-    pub fn room(room: impl Into<Arc<str>>) -> Self {
-        Self { room: Some(room.into()), ..Self::without_room() }
+    pub fn room(room: impl AsRef<str>) -> Self {
+        Self { room: Some(room.as_ref().into()), ..Self::without_room() }
     }
 
     /// Lets the client in without a home room: [`also_in`](Self::also_in) and
@@ -212,8 +212,8 @@ impl Admission {
     /// client is answered 500 and the log says so at ERROR. A session that is resumed keeps the rooms
     /// that it has.
     #[must_use]
-    pub fn also_in<R: Into<Arc<str>>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
-        self.also_in.extend(rooms.into_iter().map(Into::into));
+    pub fn also_in<R: AsRef<str>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
+        self.also_in.extend(rooms.into_iter().map(|room| Arc::from(room.as_ref())));
         self
     }
 
@@ -224,16 +224,16 @@ impl Admission {
     /// answered 403. So a user `ann:x` with the id `y` never gets the session of the user `ann` with
     /// the id `x:y`.
     #[must_use]
-    pub fn user(mut self, user: impl Into<Arc<str>>) -> Self {
-        self.user = Some(user.into());
+    pub fn user(mut self, user: impl AsRef<str>) -> Self {
+        self.user = Some(user.as_ref().into());
         self
     }
 
     /// Gives the connection an id that is the same at every reconnect of this client, which is
     /// what sessions are resumed by. Without one, or with an empty one, the id is a random UUID.
     #[must_use]
-    pub fn id(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.id = Some(id.into()).filter(|id: &Arc<str>| !id.is_empty());
+    pub fn id(mut self, id: impl AsRef<str>) -> Self {
+        self.id = Some(id.as_ref()).filter(|id| !id.is_empty()).map(Arc::from);
         self
     }
 
@@ -253,8 +253,8 @@ impl Admission {
     /// such a connection (RFC 6455 §4.1); the connection comes up without a subprotocol, and the
     /// log has a line at DEBUG. A browser that has offered some goes on without any.
     #[must_use]
-    pub fn protocol(mut self, protocol: impl Into<Arc<str>>) -> Self {
-        self.protocol = Some(protocol.into());
+    pub fn protocol(mut self, protocol: impl AsRef<str>) -> Self {
+        self.protocol = Some(protocol.as_ref().into());
         self
     }
 }

@@ -198,7 +198,8 @@ async fn a_client_that_counts_hears_of_its_reply_as_handled_once_those_before_it
             let gate = Arc::clone(&gate);
             async move {
                 if frame.payload().as_ref() == b"0" {
-                    connection.request(Frame::new("who")).within(LONG).await.unwrap();
+                    let request = connection.request(Frame::new("who").with_id("mine"));
+                    request.within(LONG).await.unwrap();
                 }
                 gate.acquire().await.unwrap().forget();
             }
@@ -210,7 +211,7 @@ async fn a_client_that_counts_hears_of_its_reply_as_handled_once_those_before_it
         ann.client.send(&numbered(n)).await.unwrap();
     }
     while !matches!(ann.hear().await, Heard::Frame(_)) {}
-    ann.client.send(&Frame::new("reply").with_id("~srv.1")).await.unwrap();
+    ann.client.send(&Frame::new("reply").with_id("mine")).await.unwrap();
     ann.ask().await;
     assert_eq!(acknowledged(&mut ann).await, 0, "the first is not handled, nor what follows");
     gate.add_permits(2);

@@ -2,6 +2,7 @@
 //! "not yet" without having looked. A callback can spend it all, in one poll or in every poll, and
 //! what waits beside it is heard all the same.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -16,16 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{consume_budget, yield_now};
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, sleep};
 use wspulse::serve::Listener;
 use wspulse::testing::{Received, TestClient, request_parts};
-use wspulse::{Connection, ConnectionState, Server, ServerBuilder};
+use wspulse::{Connection, ConnectionState, Frame, Server, ServerBuilder};
 
 use crate::support::clients::{Client, dial, number, numbered};
 use crate::support::clock::{WINDOW, assert_passed};
 use crate::support::house::open_house;
 use crate::support::http::{read_response, read_to_end};
 use crate::support::listener::{memory_listener, serve_in_memory};
+use crate::support::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PONG: Duration = Duration::from_secs(30);
@@ -262,4 +264,23 @@ async fn who_replaces_himself_is_cut_off_although_what_he_still_sends_spends_eve
         }
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_has_come_is_the_answer_also_to_who_has_no_budget_when_the_time_runs_out() {
+    const TIME: Duration = Duration::from_secs(2);
+    let mut stage = Stage::plain();
+    let (mut ann, connection) = stage.join("ann").await;
+    let mut asking = pin!(connection.request(Frame::new("who")).within(TIME));
+    let is_waiting = poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_pending()));
+    assert!(is_waiting.await);
+    let question = ann.frame().await.unwrap();
+    ann.send(&Frame::new("reply").with_id(question.id())).await.unwrap();
+    sleep(TIME).await;
+    let answer = poll_fn(|cx| {
+        while pin!(consume_budget()).poll(cx).is_ready() {}
+        Poll::Ready(asking.as_mut().poll(cx))
+    });
+    let Poll::Ready(answer) = answer.await else { panic!("the time is over") };
+    assert_eq!(answer.unwrap().event(), "reply");
 }

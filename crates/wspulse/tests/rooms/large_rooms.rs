@@ -1,12 +1,14 @@
 //! Large rooms wake their members in waves: nobody waits behind a whole room, nobody is left out.
 
+use std::time::Duration;
+
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::{Builder, Runtime};
-use wspulse::Admission;
 use wspulse::testing::request_parts;
+use wspulse::{Admission, Frame};
 
-use crate::support::clients::named;
+use crate::support::clients::{dial_room, named};
 use crate::support::clock::settle;
 use crate::support::house::open_house;
 use crate::support::taker::Taker;
@@ -146,4 +148,26 @@ fn waves_that_are_dropped_before_their_first_poll_leave_nobody_unserved() {
         assert_eq!(taker.writes(), MEMBERS);
         server.close().await;
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_replied_is_in_the_answer_however_many_have_while_one_is_silent() {
+    // More than a task may look at in one poll.
+    const MEMBERS: usize = 500;
+    let server = open_house().build().unwrap();
+    let mut clients = Vec::new();
+    for id in 0..MEMBERS {
+        clients.push(dial_room(&server, "large", &id.to_string()).await);
+    }
+    settle().await;
+    let asking = server.room("large").request(Frame::new("who")).within(Duration::from_secs(5));
+    let asking = tokio::spawn(asking);
+    for client in &mut clients[1..] {
+        let question = client.frame().await.unwrap();
+        client.send(&Frame::new("reply").with_id(question.id())).await.unwrap();
+    }
+    let answers = asking.await.unwrap().unwrap();
+    let unanswered = answers.iter().filter(|(_, answer)| answer.is_err());
+    let silent: Vec<_> = unanswered.map(|(member, _)| member.id()).collect();
+    assert_eq!(silent, ["0"]);
 }

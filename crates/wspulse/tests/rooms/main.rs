@@ -8,6 +8,7 @@ mod idle_runtimes;
 mod large_rooms;
 mod memberships;
 mod named_rooms;
+mod names;
 mod presence;
 mod several_codecs;
 #[path = "../support/mod.rs"]

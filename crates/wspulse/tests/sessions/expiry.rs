@@ -247,6 +247,52 @@ async fn a_notice_is_not_given_for_nothing() {
     assert!(stage.notices.try_recv().is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_notice_whose_turn_comes_after_a_callback_that_renews_is_not_given() {
+    let gate = Arc::new(Semaphore::new(0));
+    let key = Arc::clone(&gate);
+    let mut stage = Stage::new(|builder| {
+        builder.expiry_notice(5 * SECOND).on_message(move |conn, _| {
+            let gate = Arc::clone(&key);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                conn.renew_in(LIFE).unwrap();
+            }
+        })
+    });
+    let mut ann = stage.dial("id=ann&seconds=20").await;
+    ann.send(&Frame::new("renew")).await.unwrap();
+    sleep(19 * SECOND).await;
+    gate.add_permits(1);
+    settle().await;
+    assert!(stage.notices.try_recv().is_err(), "it was renewed before");
+    let renewed_at = Instant::now();
+    let (_, told_at) = stage.notices.recv().await.unwrap();
+    assert!(told_at - renewed_at >= 14 * SECOND, "of the new end it hears in time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_whose_turn_comes_after_a_callback_that_ends_the_connection_is_not_given() {
+    let gate = Arc::new(Semaphore::new(0));
+    let key = Arc::clone(&gate);
+    let mut stage = Stage::new(|builder| {
+        builder.expiry_notice(5 * SECOND).on_message(move |conn, _| {
+            let gate = Arc::clone(&key);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                conn.close();
+            }
+        })
+    });
+    let mut ann = stage.dial("id=ann&seconds=20").await;
+    ann.send(&Frame::new("leave")).await.unwrap();
+    sleep(19 * SECOND).await;
+    gate.add_permits(1);
+    let (end, _) = stage.ends.recv().await.unwrap();
+    assert!(matches!(end, Disconnect::Closed), "{end}");
+    assert!(stage.notices.try_recv().is_err(), "it had ended before");
+}
+
 #[test]
 fn a_notice_of_no_time_or_more_than_a_day_is_refused() {
     let build = |notice| Server::builder_without_connect().expiry_notice(notice).build();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -44,12 +45,25 @@ async fn a_reply_comes_to_whom_asked_and_to_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ids_are_counted_so_that_a_seed_replays() {
-    let mut stage = Stage::plain();
-    let (mut ann, connection) = stage.join("ann").await;
-    let _asking = [ask(&connection, Frame::new("a")), ask(&connection, Frame::new("a"))];
-    assert_eq!(ann.frame().await.unwrap().id(), "~srv.1");
-    assert_eq!(ann.frame().await.unwrap().id(), "~srv.2");
+async fn a_server_counts_its_requests_and_takes_no_reply_to_those_of_another() {
+    let (mut old, mut new) = (Stage::plain(), Stage::plain());
+    let (mut ann, connection) = old.join("ann").await;
+    let _asked = ask(&connection, Frame::new("name"));
+    let before = ann.frame().await.unwrap();
+    // The old server is gone, and what a client had to say to it is said to the new one.
+    let (mut ann, connection) = new.join("ann").await;
+    let asking = [ask(&connection, Frame::new("age")), ask(&connection, Frame::new("age"))];
+    let questions = [ann.frame().await.unwrap(), ann.frame().await.unwrap()];
+    let counts = questions.each_ref().map(|question| question.id().rsplit('.').next().unwrap());
+    assert_eq!(counts, ["1", "2"]);
+    reply(&mut ann, &before, "ann").await;
+    for question in &questions {
+        reply(&mut ann, question, "42").await;
+    }
+    for asking in asking {
+        assert_eq!(asking.await.unwrap().unwrap().to_json::<String>().unwrap(), "42");
+    }
+    new.is_silent().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,6 +98,24 @@ async fn without_a_reply_it_times_out() {
     let answer = ask(&connection, Frame::new("who")).await.unwrap();
     assert!(matches!(answer, Err(RequestError::TimedOut { within: TIME })));
     assert!(begun_at.elapsed() >= TIME && begun_at.elapsed() < TIME + TIME / 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_may_wait_for_as_long_as_its_connection_lives() {
+    let mut stage = Stage::plain();
+    let (mut ann, connection) = stage.join("ann").await;
+    let asking = [(); 2].map(|()| {
+        let request = connection.request(Frame::new("who"));
+        tokio::spawn(request.within(Duration::MAX))
+    });
+    let question = ann.frame().await.unwrap();
+    sleep(Duration::from_secs(20)).await;
+    reply(&mut ann, &question, "ann").await;
+    sleep(Duration::from_millis(1)).await;
+    connection.close();
+    let [replied, closed] = asking.map(|asking| async { asking.await.unwrap() });
+    assert!(replied.await.is_ok());
+    assert!(matches!(closed.await, Err(RequestError::Closed { frame: None })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -303,6 +335,46 @@ async fn how_long_a_member_took_to_reply_does_not_depend_on_who_is_silent() {
         panic!("{finished:?}")
     };
     assert_eq!((&**first, *took), ("quick", Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_replied_by_the_time_that_a_room_is_asked_no_more_has_replied() {
+    let told = Told::default();
+    let mut stage = Stage::new(|builder| builder.metrics(told.clone()));
+    let (_silent, connection) = stage.join("silent").await;
+    let (mut quick, _) = stage.join("quick").await;
+    let (mut unwilling, _) = stage.join("unwilling").await;
+    let room = connection.room();
+    let asking = tokio::spawn(async move { room.request(Frame::new("who")).within(TIME).await });
+    let question = quick.frame().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    reply(&mut quick, &question, "quick").await;
+    unwilling.send(&Frame::new("error").with_id(question.id())).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    asking.abort();
+    let _ = asking.await;
+    let mut finished = told.finished.lock().clone();
+    finished.sort_by(|one, other| one.0.cmp(&other.0));
+    let [quick, silent, unwilling] = &finished[..] else { panic!("{finished:?}") };
+    assert_eq!((quick.1, quick.2), (RequestOutcome::Replied, Duration::from_secs(1)));
+    assert_eq!(silent.1, RequestOutcome::Abandoned);
+    assert_eq!((unwilling.1, unwilling.2), (RequestOutcome::Refused, Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_given_up_after_its_reply_has_come_was_replied_to() {
+    let told = Told::default();
+    let mut stage = Stage::new(|builder| builder.metrics(told.clone()));
+    let (mut ann, connection) = stage.join("ann").await;
+    let mut asking = Box::pin(connection.request(Frame::new("who")).within(TIME));
+    let first = std::future::poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_pending()));
+    assert!(first.await);
+    let question = ann.frame().await.unwrap();
+    reply(&mut ann, &question, "ann").await;
+    sleep(Duration::from_millis(1)).await;
+    drop(asking);
+    let outcomes: Vec<_> = told.finished.lock().iter().map(|(_, outcome, _)| *outcome).collect();
+    assert_eq!(outcomes, [RequestOutcome::Replied]);
 }
 
 #[tokio::test(start_paused = true)]

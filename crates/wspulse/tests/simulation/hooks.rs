@@ -30,8 +30,6 @@ pub(crate) struct Totals {
     pub(crate) conflated: AtomicU64,
     /// Replies that came to somebody, or to nobody.
     pub(crate) replies: AtomicU64,
-    /// Requests that somebody has given up, perhaps with a reply.
-    pub(crate) abandoned: AtomicU64,
 }
 
 pub(crate) fn add(total: &AtomicU64, number: usize) {
@@ -142,8 +140,10 @@ impl MetricsCollector for Counting {
         self.note(outcome.as_str(), id);
         match outcome {
             RequestOutcome::Replied => add(&self.totals.replies, 1),
-            RequestOutcome::Abandoned => add(&self.totals.abandoned, 1),
-            RequestOutcome::TimedOut | RequestOutcome::Closed | RequestOutcome::Overloaded => {}
+            RequestOutcome::TimedOut
+            | RequestOutcome::Closed
+            | RequestOutcome::Overloaded
+            | RequestOutcome::Abandoned => {}
             RequestOutcome::Refused | _ => panic!("no client brings it about: {outcome}"),
         }
     }

@@ -1,7 +1,5 @@
 //! The options of what clients are told of their sessions.
 
-use bytestring::ByteString;
-
 use super::ServerBuilder;
 
 impl ServerBuilder {
@@ -46,8 +44,8 @@ impl ServerBuilder {
 
     /// The event name of [announcements](Self::announce_sessions), by which a client tells them
     /// from the application's frames. Default: `session`; 1 to 128 bytes.
-    pub fn session_event(mut self, event: impl Into<ByteString>) -> Self {
-        self.options.announcements.event = event.into();
+    pub fn session_event(mut self, event: impl AsRef<str>) -> Self {
+        self.options.announcements.event = event.as_ref().into();
         self
     }
 }

@@ -1,6 +1,5 @@
 //! The options of requests and replies.
 
-use bytestring::ByteString;
 use wspulse_core::session::AwaitedConfig;
 
 use super::ServerBuilder;
@@ -29,13 +28,9 @@ impl ServerBuilder {
 
     /// The events of replies, and of replies that are errors, in both directions. Default `reply`
     /// and `error`. They must differ, and none may be empty.
-    pub fn reply_events(
-        mut self,
-        reply: impl Into<ByteString>,
-        error: impl Into<ByteString>,
-    ) -> Self {
-        self.options.requests.reply_event = reply.into();
-        self.options.requests.error_event = error.into();
+    pub fn reply_events(mut self, reply: impl AsRef<str>, error: impl AsRef<str>) -> Self {
+        self.options.requests.reply_event = reply.as_ref().into();
+        self.options.requests.error_event = error.as_ref().into();
         self
     }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytestring::ByteString;
-
 use super::ServerBuilder;
 use crate::app::room::Room;
 use crate::membership::presence::person::PresenceChanges;
@@ -65,8 +63,8 @@ impl ServerBuilder {
 
     /// The event name of the frames by which members are
     /// [told who is there](RoomOptions::tell_presence). Default: `presence`; 1 to 128 bytes.
-    pub fn presence_event(mut self, event: impl Into<ByteString>) -> Self {
-        self.options.rooms.presence_event = event.into();
+    pub fn presence_event(mut self, event: impl AsRef<str>) -> Self {
+        self.options.rooms.presence_event = event.as_ref().into();
         self
     }
 
@@ -95,8 +93,8 @@ impl ServerBuilder {
     }
 
     /// The event name of these frames. Default: `history`; 1 to 128 bytes.
-    pub fn history_event(mut self, event: impl Into<ByteString>) -> Self {
-        self.options.rooms.history_event = event.into();
+    pub fn history_event(mut self, event: impl AsRef<str>) -> Self {
+        self.options.rooms.history_event = event.as_ref().into();
         self
     }
 }

@@ -100,8 +100,11 @@ impl Waiting {
                 None => Poll::Ready(None),
             }
         });
-        let answer = answered.await;
-        timer.take_if(|_| answer.is_none());
+        let answer = answered.await.or_else(|| {
+            *timer = None;
+            // It may have come nevertheless, and would be lost.
+            self.give_up_place().map(Ok)
+        });
         let answer = answer.map(|answered| match answered {
             Ok(Answered { reply, at }) => {
                 self.answered_at = Some(at);
@@ -113,6 +116,12 @@ impl Waiting {
         let (outcome, result) = judge(answer, time, options);
         self.outcome = outcome;
         result
+    }
+
+    /// Nobody waits any more. Returns the answer if it has come and nobody has seen it.
+    fn give_up_place(&mut self) -> Option<Answered> {
+        let answer = self.answer.take()?;
+        self.connection.shared().mailbox.forget_request(&self.id, answer)
     }
 }
 
@@ -142,10 +151,13 @@ fn judge(
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let shared = self.connection.shared();
-        if let Some(answer) = self.answer.take() {
-            shared.mailbox.forget_request(&self.id, answer);
+        // What has come of it does not depend on who looks.
+        if let Some(Answered { reply, at }) = self.give_up_place() {
+            let options = &self.connection.server().options().requests;
+            (self.outcome, _) = judge(Some(reply), Duration::ZERO, options);
+            self.answered_at = Some(at);
         }
+        let shared = self.connection.shared();
         let finished_at = self.answered_at.unwrap_or_else(Instant::now);
         let finished = RequestFinished {
             room: shared.room(),

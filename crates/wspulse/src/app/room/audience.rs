@@ -34,17 +34,14 @@ pub struct Audience {
 }
 
 impl Audience {
-    pub(crate) fn rooms<R: Into<Arc<str>>>(
-        server: Server,
-        rooms: impl IntoIterator<Item = R>,
-    ) -> Self {
-        let included = rooms.into_iter().map(|room| (Kind::Room, room.into())).collect();
+    pub(crate) fn rooms<R: AsRef<str>>(server: Server, rooms: impl IntoIterator<Item = R>) -> Self {
+        let included = rooms.into_iter().map(|room| (Kind::Room, room.as_ref().into())).collect();
         Self { server, included, excluded: Vec::new(), excluded_connections: Vec::new() }
     }
 
     /// Adds all connections of a user.
-    pub fn and_user(mut self, user: impl Into<Arc<str>>) -> Self {
-        self.included.push((Kind::User, user.into()));
+    pub fn and_user(mut self, user: impl AsRef<str>) -> Self {
+        self.included.push((Kind::User, user.as_ref().into()));
         self
     }
 
@@ -55,14 +52,14 @@ impl Audience {
     }
 
     /// Leaves out who is in this room while the broadcast runs.
-    pub fn except_room(mut self, room: impl Into<Arc<str>>) -> Self {
-        self.excluded.push((Kind::Room, room.into()));
+    pub fn except_room(mut self, room: impl AsRef<str>) -> Self {
+        self.excluded.push((Kind::Room, room.as_ref().into()));
         self
     }
 
     /// Leaves out all connections of a user.
-    pub fn except_user(mut self, user: impl Into<Arc<str>>) -> Self {
-        self.excluded.push((Kind::User, user.into()));
+    pub fn except_user(mut self, user: impl AsRef<str>) -> Self {
+        self.excluded.push((Kind::User, user.as_ref().into()));
         self
     }
 

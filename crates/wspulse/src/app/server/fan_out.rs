@@ -82,7 +82,7 @@ impl Server {
 
     /// Several rooms as one audience, which hears a broadcast once; users can be added, and who is
     /// not to hear it left out.
-    pub fn to<R: Into<Arc<str>>>(&self, rooms: impl IntoIterator<Item = R>) -> Audience {
+    pub fn to<R: AsRef<str>>(&self, rooms: impl IntoIterator<Item = R>) -> Audience {
         Audience::rooms(self.clone(), rooms)
     }
 

@@ -33,6 +33,14 @@ impl Mailbox {
         }
     }
 
+    /// Whether the application is still to hear that the connection is about to expire: it has not
+    /// ended, nor been renewed, since its task looked.
+    pub(crate) fn is_expiring(&self) -> bool {
+        let inner = self.inner.lock();
+        let is_renewed = inner.mail.as_ref().is_some_and(|mail| mail.expires_at.is_some());
+        inner.state != ConnectionState::Closed && !is_renewed
+    }
+
     /// As [`end`](Self::end), if the time has come: `None` also if it was renewed meanwhile.
     pub(crate) fn end_expired(
         &self,

@@ -69,9 +69,9 @@ impl Mailbox {
         Ok(answer)
     }
 
-    /// Gives a place up whose answer nobody hears any more. One that was answered is free already,
-    /// and its id may be that of another request.
-    pub(crate) fn forget_request(&self, id: &str, mut answer: Answer) {
+    /// Gives a place up whose answer nobody hears any more, and returns the answer if it has come
+    /// nevertheless. One that was answered is free already, and its id may be that of another request.
+    pub(crate) fn forget_request(&self, id: &str, mut answer: Answer) -> Option<Answered> {
         answer.close();
         self.inner.lock().change_promise(|promise| {
             let Requests(waiting) = &mut promise.requests;
@@ -79,6 +79,7 @@ impl Mailbox {
                 waiting.remove(id);
             }
         });
+        answer.try_recv().ok()
     }
 
     /// How many requests wait for their replies.

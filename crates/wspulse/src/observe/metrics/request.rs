@@ -17,7 +17,7 @@ pub enum RequestOutcome {
     /// Too much waited in front of the reply, see
     /// [`read_ahead`](crate::ServerBuilder::read_ahead).
     Overloaded,
-    /// Whoever waited does not any more: the future was dropped.
+    /// Whoever waited does not any more: the future was dropped before a reply had come.
     Abandoned,
 }
 

@@ -70,6 +70,10 @@ impl<'a> Turn<'a> {
 
     /// Starts the callback for an event. A plain one has returned by then.
     fn start(&mut self, event: SessionEvent, arrivals: &mut Arrivals, now: std::time::Instant) {
+        // The callback before it may have renewed or ended the connection in this very turn.
+        if matches!(event, SessionEvent::Expiring) && !self.connection.mailbox.is_expiring() {
+            return self.returned(now);
+        }
         let callbacks = self.connection.server.callbacks();
         let measured = self.watch.before(self.connection.server.blocking());
         let (kind, called) = match event {

@@ -57,6 +57,8 @@ impl Driver {
     fn end_early(&mut self) {
         let server = self.connection.server.clone();
         server.end(&self.connection, Disconnect::ServerClosed);
+        // Whoever has ended it before may not be done with that, and `on_disconnect` finds it in none.
+        server.leave_all(&self.connection);
         if let Some(running) = self.callback.take() {
             let kind = running.kind;
             if let Err(panic) = running.discard(&self.connection, std::time::Instant::now()) {
