@@ -58,13 +58,13 @@ impl Report {
             (group.rows.len() > 1).then_some(group)
         };
         let groups: Vec<Group> = self.scenarios.iter().filter_map(of_scenario).collect();
-        let values = groups.iter().flat_map(|group| &group.rows).map(|row| row.value);
+        let highs = groups.iter().flat_map(|group| &group.rows).map(|row| row.high);
         let heading = "best served ÷ worst served (1 × is even)";
         let scenarios: Vec<_> = self.scenarios.iter().collect();
         let chart = RowChart {
             title: "Fairness".into(),
             subtitle: self.subtitle(Better::Lower, &scenarios),
-            axis: Axis::logarithmic_from_tick(heading, values, Unit::Ratio)?,
+            axis: Axis::from_zero(heading, highs, Unit::Ratio)?,
             groups,
         };
         Some(Plot {
