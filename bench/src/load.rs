@@ -19,7 +19,7 @@ pub(crate) use client::Buffers;
 use client::{Client, Fault};
 pub(crate) use dialect::{COUNT_REQUEST, Dialect, RAW_EXTRA_BYTES, RAW_PAYLOAD_AT};
 pub(crate) use exchange::Ticket;
-pub(crate) use wire::{text_frame, unmask_first};
+pub(crate) use wire::{is_pong, text_frame, unmask_first};
 
 /// Where a fleet connects to.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,8 @@ pub(crate) struct Fleet {
     ready: usize,
     /// Where clients connect from, if the kernel is not to choose.
     source: Option<Ipv4Addr>,
+    /// How long to look for events before sleeping.
+    awake: Duration,
 }
 
 impl Fleet {
@@ -96,7 +98,13 @@ impl Fleet {
             scratch: vec![0; SCRATCH_BYTES],
             ready: 0,
             source: None,
+            awake: AWAKE,
         })
+    }
+
+    /// Has it sleep at once where nothing is to do: others want the core.
+    pub(crate) fn share_core(&mut self) {
+        self.awake = Duration::ZERO;
     }
 
     /// Connects a client for each identity and returns when all of them are in their rooms.
@@ -119,9 +127,10 @@ impl Fleet {
     ) -> Result<(), LoadError> {
         let deadline = Instant::now() + within;
         let mut identities = identities.into_iter();
+        let connecting_max = self.target.dialect.connecting_max();
         let mut more = true;
         while more || self.ready < self.clients.len() {
-            while more && self.clients.len() - self.ready < CONNECTING_MAX {
+            while more && self.clients.len() - self.ready < connecting_max {
                 match identities.next() {
                     Some(identity) => self.begin(&identity, buffers)?,
                     None => more = false,
@@ -277,9 +286,9 @@ impl Fleet {
 
     /// Waits for events, at first without sleeping.
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        let awake_until = Instant::now() + AWAKE.min(timeout);
+        let awake_until = Instant::now() + self.awake.min(timeout);
         loop {
-            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            self.look(Duration::ZERO)?;
             if !self.events.is_empty() {
                 return Ok(());
             }
@@ -287,7 +296,15 @@ impl Fleet {
                 break;
             }
         }
-        if timeout > AWAKE { self.poll.poll(&mut self.events, Some(timeout)) } else { Ok(()) }
+        if timeout > self.awake { self.look(timeout) } else { Ok(()) }
+    }
+
+    fn look(&mut self, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            // Whoever stops this program and lets it go on, as a debugger does, has nothing to say.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            looked => looked,
+        }
     }
 
     /// Has a client connect, and does not wait for it.

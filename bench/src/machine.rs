@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread;
 
+use crate::affinity;
 use crate::report::Machine;
 
 /// What is unknown is left empty rather than guessed.
@@ -13,7 +13,7 @@ pub(crate) fn describe() -> Machine {
     let memory_kib = value(&meminfo, "MemTotal").split(' ').next().and_then(|n| n.parse().ok());
     Machine {
         cpu: value(&cpuinfo, "model name").to_owned(),
-        cores: thread::available_parallelism().map_or(0, usize::from),
+        cores: affinity::cores(),
         memory_bytes: memory_kib.unwrap_or(0_u64) * 1024,
         kernel: format!(
             "{}, TCP congestion control {}",

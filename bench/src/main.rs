@@ -16,6 +16,7 @@ pub mod report;
 mod rounds;
 mod scenario;
 mod serve;
+mod steering;
 mod subject;
 
 use std::error::Error;
@@ -25,7 +26,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use scenario::Effort;
-use serve::{CodecChoice, DeliveryChoice, MetricsChoice};
+use serve::{CodecChoice, DeliveryChoice, MetricsChoice, Sending};
+use steering::Steering;
 use subject::Mode;
 
 /// Measures wspulse beside other WebSocket servers and writes a report.
@@ -43,8 +45,8 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// One round of short measurements of those servers that the bars are about, within 3 minutes,
-    /// instead of five rounds within 30.
+    /// One round of short measurements of those servers that the bars are about, within 4 minutes,
+    /// instead of five rounds within 40.
     #[arg(long)]
     quick: bool,
     /// How often each server is measured, the servers taking turns.
@@ -59,6 +61,11 @@ struct RunArgs {
     /// This program, built of another commit: its wspulse takes part as wspulse-before.
     #[arg(long, value_name = "PROGRAM")]
     before: Option<PathBuf>,
+    /// Has the kernel do the clients' receive work on the load generator's core instead of the
+    /// server's, which pays for it on a loopback. The run gets a network namespace of its own, so that
+    /// nothing of the machine is changed; it takes root, unshare, ip and mount.
+    #[arg(long)]
+    receive_elsewhere: bool,
     /// How long each measurement takes, in seconds.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
@@ -97,6 +104,9 @@ enum Serve {
     Limit {
         #[command(flatten)]
         listen: ListenArgs,
+        /// When members get what is said.
+        #[arg(long, default_value = "at-once")]
+        sending: Sending,
     },
 }
 
@@ -116,8 +126,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(Command::Serve(Serve::Wspulse { listen, codec, metrics, delivery })) => {
             serve::serve_wspulse(listen.mode, codec, metrics, delivery, listen.port)
         }
-        Some(Command::Serve(Serve::Limit { listen })) => {
-            serve::serve_limit(listen.mode, listen.port)
+        Some(Command::Serve(Serve::Limit { listen, sending })) => {
+            serve::serve_limit(listen.mode, sending, listen.port)
         }
         None => {
             let (mut effort, rounds) =
@@ -125,6 +135,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             if let Some(seconds) = run.seconds {
                 effort.measured = Duration::try_from_secs_f64(seconds)?;
             }
+            let steering = if run.receive_elsewhere && !run.list {
+                Some(Steering::begin().inspect_err(|error| eprintln!("*** {error}"))?)
+            } else {
+                None
+            };
             let plan = rounds::Plan {
                 effort,
                 is_quick: run.quick,
@@ -132,6 +147,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 only: run.only,
                 servers: run.servers,
                 before: run.before,
+                steering,
             };
             if run.list { rounds::list(&plan) } else { rounds::run(&plan, &run.out) }
         }

@@ -13,9 +13,10 @@ mod sample;
 mod statistics;
 
 pub use bars::{Bar, Direction, Verdict};
+pub(crate) use markdown::ELSEWHERE_PERCENT_MIN;
 pub use model::{
-    Better, Column, Failure, Latency, Machine, Report, Sample, ScenarioResult, Skipped, Subject,
-    Unit,
+    Better, Column, Elsewhere, Failure, Latency, Machine, Report, Sample, ScenarioResult, Skipped,
+    Subject, Unit,
 };
 pub use number::human;
 pub use plots::Plot;
@@ -26,5 +27,14 @@ pub const OURS: &str = "wspulse";
 /// The same server as it was at another commit.
 pub const BEFORE: &str = "wspulse-before";
 
-/// The subject that is no server to compare with, but what the machine and the load allow.
+/// The subject that is no server to compare with, but what the machine and the load allow to who
+/// forwards each message at once.
 pub const LIMIT: &str = "limit";
+/// The same for who waits with what he has to say to a socket until its turn comes: the measure of
+/// all others.
+pub const LIMIT_BATCHED: &str = "limit-batched";
+
+/// The key of the column that has the server's processor time for each operation.
+pub const SERVER_CPU: &str = "server_us";
+/// The key of the column that tells how evenly clients were served.
+pub const FAIRNESS: &str = "fairness";

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::report::{self, Report, Sample, ScenarioResult, Skipped};
-use crate::scenario::{self, Effort, Scenario};
+use crate::report::{self, LIMIT, LIMIT_BATCHED, Report, Sample, ScenarioResult, Skipped};
+use crate::scenario::{self, Effort, FOLLOWING, Following, Scenario};
+use crate::steering::Steering;
 use crate::subject::{self, Subject};
 use crate::{affinity, bars, machine};
 
@@ -16,12 +17,8 @@ pub(crate) struct Plan {
     pub(crate) only: Vec<String>,
     pub(crate) servers: Vec<String>,
     pub(crate) before: Option<PathBuf>,
+    pub(crate) steering: Option<Steering>,
 }
-
-/// The room of the paced fan-out, and the saturated one whose figures set its pace.
-const PACED_MEMBERS: usize = 1000;
-const PACED_AFTER: &str = "fanout-saturated-1000";
-const PACED_PERCENTS: [u32; 3] = [30, 60, 90];
 
 /// The servers whose figures no bar is about take part in so many rounds, and in none of a quick
 /// run.
@@ -32,10 +29,12 @@ pub(crate) fn list(plan: &Plan) -> Result<(), Box<dyn Error>> {
     for scenario in scenario::all() {
         println!("{:24}{}", scenario.name, scenario.title);
     }
-    for percent in PACED_PERCENTS {
-        println!(
-            "fanout-paced-{percent:<11}Fan-out at {percent} % of the weakest server's capacity"
-        );
+    for following in FOLLOWING {
+        for percent in following.shares {
+            // What it depends on is not known yet.
+            let Scenario { name, title, .. } = (following.at)(*percent, 0.0);
+            println!("{name:24}{title}; needs {}", following.after);
+        }
     }
     println!();
     for subject in subjects {
@@ -63,6 +62,7 @@ pub(crate) fn run(plan: &Plan, out: &Path) -> Result<(), Box<dyn Error>> {
         rounds: plan.rounds,
         subjects: subjects.iter().map(Subject::for_report).collect(),
         skipped,
+        elsewhere: plan.steering.as_ref().map(Steering::outcome).transpose()?,
         scenarios: Vec::new(),
         bars: Vec::new(),
     };
@@ -70,16 +70,19 @@ pub(crate) fn run(plan: &Plan, out: &Path) -> Result<(), Box<dyn Error>> {
         if plan.wants(&scenario.name) {
             report.scenarios.push(measure(&scenario, &subjects, plan));
         }
-        if scenario.name == PACED_AFTER
-            && let Some(capacity) = weakest_capacity(&report, &subjects)
-        {
-            for percent in PACED_PERCENTS {
-                let paced = scenario::paced(PACED_MEMBERS, percent, capacity);
+        for following in FOLLOWING.iter().filter(|following| following.after == scenario.name) {
+            let Some(capacity) = weakest_capacity(&report, &subjects, following) else { continue };
+            for percent in following.shares {
+                let paced = (following.at)(*percent, capacity);
                 if plan.wants(&paced.name) {
                     report.scenarios.push(measure(&paced, &subjects, plan));
                 }
             }
         }
+    }
+    if let Some(steering) = &plan.steering {
+        steering.watch()?;
+        report.elsewhere = Some(steering.outcome()?);
     }
     report.bars = bars::all(&report);
     write(&report, out)
@@ -138,12 +141,15 @@ fn measure(scenario: &Scenario, subjects: &[Subject], plan: &Plan) -> ScenarioRe
     result
 }
 
-/// What the weakest real server moves; the limit is none.
-fn weakest_capacity(report: &Report, subjects: &[Subject]) -> Option<f64> {
+/// What the weakest real server moves; a limit is none.
+fn weakest_capacity(report: &Report, subjects: &[Subject], following: &Following) -> Option<f64> {
+    let Following { after, weakest_of, .. } = following;
     subjects
         .iter()
-        .filter(|subject| subject.name != "limit")
-        .filter_map(|subject| report.median(PACED_AFTER, &subject.name, "rate"))
+        .map(|subject| &*subject.name)
+        .filter(|name| ![LIMIT, LIMIT_BATCHED].contains(name))
+        .filter(|name| weakest_of.is_empty() || weakest_of.contains(name))
+        .filter_map(|name| report.median(after, name, "rate"))
         .min_by(f64::total_cmp)
 }
 

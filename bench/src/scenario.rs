@@ -15,6 +15,8 @@ mod replay;
 mod requests;
 mod returning;
 mod rooms;
+mod rooms_paced;
+mod scaling;
 mod slow;
 mod stage;
 mod storm;
@@ -26,7 +28,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::report::{BEFORE, Better, Column, Latency, OURS, Unit, human};
+use crate::report::{
+    BEFORE, Better, Column, LIMIT, LIMIT_BATCHED, Latency, OURS, SERVER_CPU, Unit, human,
+};
 use crate::subject::Subject;
 
 /// How much time a run may take.
@@ -84,6 +88,8 @@ pub(crate) enum Field {
     ManyRooms,
     /// Only those whose figures a bar is about: the others would take minutes.
     Rivals,
+    /// Our own, and the limit as a process for each of the cores.
+    Scaling,
 }
 
 pub(crate) struct Scenario {
@@ -96,9 +102,8 @@ pub(crate) struct Scenario {
 }
 
 /// Whose figures the bars are about.
-const RIVALS: [&str; 3] = ["wspulse", "uwebsockets", "limit"];
-/// Whose else in the saturated fan-out, and in the inbound scenarios.
-const FANOUT_RIVALS: [&str; 3] = ["axum", "axum-each", "gws"];
+const RIVALS: [&str; 4] = [OURS, "uwebsockets", LIMIT_BATCHED, LIMIT];
+/// Whose else in the inbound scenarios.
 const INBOUND_RIVALS: [&str; 1] = ["wspulse-raw"];
 /// Those that have the modes for it.
 const MANY_ROOMS: [&str; 3] = [OURS, "socketioxide", "socketio"];
@@ -120,7 +125,16 @@ impl Scenario {
             Field::Promising => PROMISING.contains(&&*subject.name),
             Field::Inbound => true,
             Field::ManyRooms => is_ours(&subject.name) || MANY_ROOMS.contains(&&*subject.name),
-            Field::Rivals => is_ours(&subject.name) || self.is_about(subject),
+            Field::Rivals => {
+                is_ours(&subject.name)
+                    || PROMISING.contains(&&*subject.name)
+                    || self.is_about(subject)
+            }
+            Field::Scaling => {
+                is_ours(&subject.name)
+                    || PROMISING.contains(&&*subject.name)
+                    || subject.name == LIMIT_BATCHED
+            }
         }
     }
 
@@ -128,7 +142,6 @@ impl Scenario {
     pub(crate) fn is_about(&self, subject: &Subject) -> bool {
         let name = subject.name.as_str();
         RIVALS.contains(&name)
-            || (self.name.starts_with("fanout-saturated") && FANOUT_RIVALS.contains(&name))
             || (self.field == Field::Inbound && INBOUND_RIVALS.contains(&name))
             || (self.field == Field::ManyRooms && MANY_ROOMS.contains(&name))
     }
@@ -145,13 +158,13 @@ impl Scenario {
     }
 }
 
-/// All scenarios whose load is known beforehand; [`paced()`] ones depend on what these found out.
+/// All scenarios whose load is known beforehand; [`FOLLOWING`] ones depend on what these found out.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = vec![echo::scenario(1), echo::scenario(100)];
     all.extend([requests::scenario(1), requests::scenario(64)]);
     all.push(fanout::one_at_a_time(100));
     all.extend([(100, 16), (1000, 16), (10_000, 8)].map(|(n, w)| fanout::saturated(n, w)));
-    all.push(rooms::scenario(1000, 10));
+    all.extend([rooms::scenario(ROOMS, ROOM_MEMBERS), scaling::scenario(ROOMS, ROOM_MEMBERS)]);
     all.extend([moving::scenario(1000), fanout::to_an_audience(1000, 16)]);
     all.extend(inbound::Load::ALL.map(inbound::scenario));
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
@@ -162,8 +175,39 @@ pub(crate) fn all() -> Vec<Scenario> {
     all
 }
 
+/// How many small rooms there are, and how small they are.
+const ROOMS: usize = 1000;
+const ROOM_MEMBERS: usize = 10;
+
+/// Scenarios whose load is a share of what the weakest server moved in another one.
+pub(crate) struct Following {
+    /// The scenario that finds out how much that is.
+    pub(crate) after: &'static str,
+    /// In percent.
+    pub(crate) shares: &'static [u32],
+    /// Whose figures count; all real servers' if this is empty.
+    pub(crate) weakest_of: &'static [&'static str],
+    /// One of them, by its share and by the deliveries a second that are all.
+    pub(crate) at: fn(u32, f64) -> Scenario,
+}
+
+/// All of these.
+pub(crate) const FOLLOWING: [Following; 2] = [
+    Following {
+        after: "fanout-saturated-1000",
+        shares: &[30, 60, 90],
+        weakest_of: &[],
+        at: |percent, capacity| paced::scenario(1000, percent, capacity),
+    },
+    Following {
+        after: "rooms-1000x10",
+        shares: &[60],
+        weakest_of: &[OURS, "uwebsockets"],
+        at: |percent, capacity| rooms_paced::scenario(ROOMS, ROOM_MEMBERS, percent, capacity),
+    },
+];
+
 pub(crate) use moving::{EVERYBODY, MOVES, VISITED};
-pub(crate) use paced::scenario as paced;
 
 fn column(key: &str, heading: &str, unit: Unit, better: Better) -> Column {
     Column { key: key.to_owned(), heading: heading.to_owned(), unit, better, headline: false }
@@ -176,7 +220,7 @@ fn headline(key: &str, heading: &str, unit: Unit, better: Better) -> Column {
 /// Processor time, where each operation's share of it is asked for.
 fn cost_columns(operation: &str) -> Vec<Column> {
     vec![
-        column("server_us", &format!("server CPU per {operation}"), Unit::Micros, Better::Lower),
+        column(SERVER_CPU, &format!("server CPU per {operation}"), Unit::Micros, Better::Lower),
         column("server_user", "user share of it", Unit::Percent, Better::Neither),
         column(
             "load_us",

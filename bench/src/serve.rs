@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-pub(crate) use self::limit::serve as serve_limit;
+pub(crate) use self::limit::{Sending, serve as serve_limit};
 pub(crate) use self::metrics::MetricsChoice;
 pub(crate) use self::wspulse::{CodecChoice, DeliveryChoice, serve as serve_wspulse};
 

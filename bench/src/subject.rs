@@ -1,6 +1,7 @@
 //! The servers that are measured, each a process of its own.
 
 use std::io::{self, BufRead, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use crate::affinity;
 use crate::load::{Dialect, Target};
 use crate::process::{self, Cpu};
-use crate::report::{self, BEFORE};
+use crate::report::{self, BEFORE, LIMIT, LIMIT_BATCHED};
 
 /// A server that can be started.
 #[derive(Debug, Clone, Deserialize)]
@@ -135,9 +136,19 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
                 "as wspulse, with clients that speak wspulse.1",
             )
         },
-        built_in("limit", &["limit"], false, "a bare epoll loop: no sessions, no safety"),
     ];
-    Ok(now.into_iter().chain(before).collect())
+    Ok(now.into_iter().chain(limits(built_in)).chain(before).collect())
+}
+
+/// Bare loops.
+fn limits(built_in: impl Fn(&str, &[&str], bool, &str) -> Subject) -> [Subject; 2] {
+    let batched = "a bare epoll loop: all that waits for a member in one send, 32 sends, then a look \
+                   at the network; no sessions, no promises";
+    let at_once = "the same, but each read is forwarded at once; no Pings";
+    [
+        built_in(LIMIT_BATCHED, &["limit", "--sending", "waves"], false, batched),
+        built_in(LIMIT, &["limit"], false, at_once),
+    ]
 }
 
 /// The peers of `bench/peers` that are built, and those that are not.
@@ -170,8 +181,13 @@ impl Subject {
         Self { dialect: Dialect::Request, ..self.clone() }
     }
 
-    /// Starts it on a free port and waits until it listens.
+    /// Starts it on a free port, with one core, and waits until it listens.
     pub(crate) fn start(&self, mode: Mode) -> io::Result<Running> {
+        self.start_on(&affinity::FIRST, mode)
+    }
+
+    /// As [`start`](Self::start), with these cores. Servers with many threads start as many.
+    pub(crate) fn start_on(&self, cores: &Range<usize>, mode: Mode) -> io::Result<Running> {
         let mode = match mode {
             Mode::Echo => "echo",
             Mode::Room => "room",
@@ -181,7 +197,7 @@ impl Subject {
             Mode::Audience => "audience",
             Mode::Answer => "answer",
         };
-        let mut command = affinity::command(&self.program());
+        let mut command = affinity::command(&self.program(), cores);
         command.args(&self.command[1..]).args(["--mode", mode, "--port", "0"]);
         if !self.dir.as_os_str().is_empty() {
             command.current_dir(&self.dir);

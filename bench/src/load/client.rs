@@ -118,7 +118,7 @@ impl Client {
             "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Sec-WebSocket-Version: 13\r\n{}\r\n",
-            dialect.protocol_line(ticket)
+            dialect.own_line(identity)
         );
         Ok(Self {
             socket: TcpStream::from_std(socket.into()),

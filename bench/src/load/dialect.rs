@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::Identity;
-use super::exchange::{Greeting, Ticket};
+use super::exchange::Greeting;
 use super::wire;
+use super::{CONNECTING_MAX, Identity};
 
 /// How an application's payload is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -20,6 +20,8 @@ pub(crate) enum Dialect {
     SocketIo,
     /// Centrifugo's JSON protocol.
     Centrifuge,
+    /// Plain text beside wse's own messages, which are JSON objects.
+    Wse,
 }
 
 /// What a client has to do about a message.
@@ -43,6 +45,9 @@ const REQUEST_BEFORE: &[u8] = br#"{"id":"1","event":"m","payload":""#;
 const REPLY_BEFORE: &[u8] = br#"{"id":"1","event":"reply","payload":""#;
 const SOCKETIO_BEFORE: &[u8] = br#"42["m",""#;
 const SOCKETIO_AFTER: &[u8] = br#""]"#;
+const WSE_BEFORE: &[u8] = b"m ";
+const WSE_PING: &[u8] = br#"{"c":"WSE","t":"ping""#;
+const WSE_PONG: &[u8] = br#"{"c":"WSE","t":"pong","p":{}}"#;
 const CENTRIFUGE_DATA: &[u8] = br#""data":""#;
 
 /// Where a payload starts in a message of the raw dialect.
@@ -58,16 +63,18 @@ impl Dialect {
     /// The target of the request that opens a connection.
     pub(super) fn request_target(self, Identity { room, id, .. }: &Identity) -> String {
         match self {
-            Self::Raw | Self::Request | Self::Exchange | Self::Centrifuge => {
+            Self::Raw | Self::Request | Self::Exchange | Self::Centrifuge | Self::Wse => {
                 format!("/ws?room={room}&id={id}")
             }
             Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}&id={id}"),
         }
     }
 
-    /// The subprotocols that a client offers, as a line of its request.
-    pub(super) fn protocol_line(self, ticket: Option<&Ticket>) -> String {
+    /// The line of a client's request that others have no use for: the subprotocols that it offers,
+    /// or the room where a server's application sees nothing of a request but the cookies.
+    pub(super) fn own_line(self, Identity { room, ticket, .. }: &Identity) -> String {
         match (self, ticket) {
+            (Self::Wse, _) => format!("Cookie: room={room}\r\n"),
             (Self::Exchange, None) => "Sec-WebSocket-Protocol: wspulse.1+json\r\n".to_owned(),
             (Self::Exchange, Some(ticket)) => {
                 format!("Sec-WebSocket-Protocol: wspulse.1+json, {}\r\n", ticket.offer())
@@ -76,10 +83,21 @@ impl Dialect {
         }
     }
 
+    /// How many clients connect at a time.
+    pub(super) const fn connecting_max(self) -> usize {
+        match self {
+            Self::Raw | Self::Request | Self::Exchange | Self::SocketIo | Self::Centrifuge => {
+                CONNECTING_MAX
+            }
+            // It cuts off whoever comes while 512 others are in their handshakes, by its own count.
+            Self::Wse => CONNECTING_MAX / 4,
+        }
+    }
+
     /// What a client does once it has read its 101.
     pub(super) fn open(self) -> Step {
         match self {
-            Self::Raw | Self::Request => Step::Joined,
+            Self::Raw | Self::Request | Self::Wse => Step::Joined,
             Self::SocketIo | Self::Exchange => Step::Nothing,
             Self::Centrifuge => Step::Reply(br#"{"id":1,"connect":{}}"#.to_vec()),
         }
@@ -94,6 +112,7 @@ impl Dialect {
             Self::Request => {
                 wire::encode(wire::TEXT, &[REQUEST_BEFORE, payload, RAW_AFTER], out);
             }
+            Self::Wse => wire::encode(wire::TEXT, &[WSE_BEFORE, payload], out),
             Self::SocketIo => {
                 wire::encode(wire::TEXT, &[SOCKETIO_BEFORE, payload, SOCKETIO_AFTER], out);
             }
@@ -138,6 +157,15 @@ impl Dialect {
                 }
             },
             Self::SocketIo => read_socketio(message, on_delivery),
+            Self::Wse if message.first() == Some(&b'{') => {
+                let is_ping = message.starts_with(WSE_PING);
+                Ok(if is_ping { Step::Reply(WSE_PONG.to_vec()) } else { Step::Nothing })
+            }
+            Self::Wse => {
+                // The count comes bare.
+                on_delivery(message.strip_prefix(WSE_BEFORE).unwrap_or(message));
+                Ok(Step::Nothing)
+            }
             Self::Centrifuge => {
                 let mut step = Step::Nothing;
                 for line in message.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

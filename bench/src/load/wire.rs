@@ -63,6 +63,11 @@ pub(crate) fn unmask_first(input: &mut [u8]) -> Option<Range<usize>> {
     Some(start..start + len)
 }
 
+/// Whether a frame is a Pong.
+pub(crate) fn is_pong(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & 0x0f == PONG)
+}
+
 /// Appends a server's text frame.
 pub(crate) fn text_frame(payload: &[u8], out: &mut Vec<u8>) {
     out.push(0x80 | TEXT);

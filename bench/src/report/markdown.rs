@@ -1,10 +1,16 @@
 //! The report as Markdown.
 
+mod comparisons;
+
 use super::bars;
-use super::model::{Better, Column, Failure, Machine, Report, ScenarioResult, Unit};
+use super::model::{Better, Column, Elsewhere, Failure, Machine, Report, ScenarioResult, Unit};
 use super::number::{count, human, human_with_spread};
 use super::plots::Plot;
-use super::{LIMIT, OURS};
+use super::{LIMIT, LIMIT_BATCHED, OURS};
+use comparisons::comparisons;
+
+/// Below this, figures are not what the report calls them.
+pub(crate) const ELSEWHERE_PERCENT_MIN: f64 = 90.0;
 
 /// From here on, other work took a whole core before the run began.
 const LOAD_BEFORE_MAX: f64 = 1.0;
@@ -47,7 +53,11 @@ impl Report {
             ("load before", format!("{load_before:.2}")),
             ("run", format!("{}, {}, {}", cell(&self.started), cell(&self.mode), self.in_rounds())),
         ];
-        let rows = rows.map(|(name, value)| format!("| {name} | {value} |"));
+        let elsewhere = self.elsewhere.map(|Elsewhere { core, percent }| {
+            ("receive work", format!("on core {core}, the load's: {percent:.1} % of all packets"))
+        });
+        let rows = rows.into_iter().chain(elsewhere);
+        let rows: Vec<_> = rows.map(|(name, value)| format!("| {name} | {value} |")).collect();
         format!("# Benchmark results\n\n| machine | |\n|---|---|\n{}", rows.join("\n"))
     }
 
@@ -66,6 +76,19 @@ impl Report {
                  may have disturbed it.",
                 self.machine.load_before
             ));
+        }
+        if let Some(Elsewhere { percent, .. }) = self.elsewhere {
+            warnings.push(
+                "**RECEIVE WORK ELSEWHERE:** servers did not pay for what their clients received, \
+                 nor for receiving themselves. Compare no number with those of other runs."
+                    .into(),
+            );
+            if percent < ELSEWHERE_PERCENT_MIN {
+                warnings.push(format!(
+                    "**NOT STEERED:** only {percent:.1} % of all packets were received where they \
+                     should have been."
+                ));
+            }
         }
         warnings
     }
@@ -94,7 +117,8 @@ impl Report {
         };
         format!(
             "{cells}The best comes first, by the column in bold. “× {OURS}” is that column's value \
-             divided by what {OURS} reached in the same round."
+             divided by what {OURS} reached in the same round; “× {LIMIT_BATCHED}” likewise, and \
+             “CPU × {LIMIT_BATCHED}” for the server's processor time."
         )
     }
 
@@ -145,12 +169,13 @@ fn table(scenario: &ScenarioResult, subjects: &[&str]) -> String {
         let heading = cell(&column.heading);
         if headline == Some(column) { format!("**{heading}**") } else { heading }
     }));
-    headings.extend(headline.map(|_| format!("× {OURS}")));
+    let comparisons = comparisons(scenario);
+    headings.extend(comparisons.iter().map(|comparison| comparison.heading.clone()));
     let mut lines = vec![row(&headings), format!("|---|{}", "---:|".repeat(headings.len() - 1))];
     for &subject in subjects {
         let mut cells = vec![name(subject) + &rounds_note(scenario, subject)];
         cells.extend(scenario.columns.iter().map(|column| value(scenario, subject, column)));
-        cells.extend(headline.map(|column| versus_ours(scenario, subject, column)));
+        cells.extend(comparisons.iter().map(|comparison| comparison.cell(scenario, subject)));
         lines.push(row(&cells));
     }
     lines.join("\n")
@@ -163,7 +188,7 @@ fn row(cells: &[String]) -> String {
 fn name(subject: &str) -> String {
     match subject {
         OURS => format!("**{subject}**"),
-        LIMIT => format!("*{subject}*"),
+        LIMIT | LIMIT_BATCHED => format!("*{subject}*"),
         _ => cell(subject),
     }
 }
@@ -183,13 +208,6 @@ fn value(scenario: &ScenarioResult, subject: &str, column: &Column) -> String {
         Some((median, _)) => human(median, column.unit),
         None => "–".into(),
     }
-}
-
-fn versus_ours(scenario: &ScenarioResult, subject: &str, column: &Column) -> String {
-    if subject == OURS {
-        return "1".into();
-    }
-    scenario.ratio(&column.key, subject, OURS).map_or_else(|| "–".into(), bars::ratio)
 }
 
 /// One line for each subject and error, with the rounds in which it came up.
@@ -327,6 +345,21 @@ mod tests {
         let markdown = report.markdown(&[]);
 
         assert!(markdown.contains("**QUICK RUN:**") && markdown.contains("**BUSY MACHINE:**"));
+    }
+
+    #[test]
+    fn receive_work_that_was_done_elsewhere_is_told_and_so_is_what_was_not() {
+        let mut report = report();
+        let steered = |percent| Some(Elsewhere { core: 3, percent });
+        report.elsewhere = steered(99.25);
+        let markdown = report.markdown(&[]);
+        assert_has(&markdown, &["| receive work | on core 3, the load's: 99.2 % of all packets |"]);
+        assert!(markdown.contains("**RECEIVE WORK ELSEWHERE:**"));
+        assert!(!markdown.contains("**NOT STEERED:**"));
+
+        report.elsewhere = steered(50.0);
+
+        assert!(report.markdown(&[]).contains("**NOT STEERED:** only 50.0 %"));
     }
 
     #[test]

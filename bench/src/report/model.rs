@@ -17,6 +17,9 @@ pub struct Report {
     pub mode: String,
     /// How often a scenario was measured for a subject, at most.
     pub rounds: usize,
+    /// Where receive work was done, if not on the core of who sent, as a loopback has it.
+    #[serde(default)]
+    pub elsewhere: Option<Elsewhere>,
     /// Who was measured, in the order in which the report names them.
     pub subjects: Vec<Subject>,
     /// Who should have been measured and was not.
@@ -47,11 +50,20 @@ pub struct Machine {
     pub load_before: f64,
 }
 
+/// Receive work that is kept off the servers' cores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The core that it is to be done on, which is the load generator's.
+    pub core: usize,
+    /// How many of all packets were received there, in percent.
+    pub percent: f64,
+}
+
 /// A server that was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// Its name, by which samples refer to it. Plots know [`super::OURS`], its variants, whose names
-    /// add a word to it behind a hyphen or a plus, and [`super::LIMIT`]; all others are peers.
+    /// add a word to it behind a hyphen or a plus, and both limits; all others are peers.
     pub name: String,
     /// Its version.
     pub version: String,
@@ -178,6 +190,11 @@ impl Report {
     /// If `serde_json` cannot serialise it, which this data gives no cause for.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)
+    }
+
+    /// Whether the clients' receive work was kept off the servers' cores.
+    pub const fn receives_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
     }
 
     /// The scenario with this name.

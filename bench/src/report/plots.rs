@@ -3,6 +3,7 @@
 mod axis;
 mod canvas;
 mod line_chart;
+mod measures;
 mod row_chart;
 mod style;
 
@@ -13,7 +14,7 @@ use style::Style;
 
 use super::model::{Better, Column, Report, ScenarioResult, Unit};
 use super::number::{count, human};
-use super::{LIMIT, OURS};
+use super::{LIMIT, LIMIT_BATCHED, OURS};
 
 /// What the scenarios are called that differ in the size of the room: with its members behind.
 const ROOMS: &str = "fanout-saturated-";
@@ -34,8 +35,8 @@ pub struct Plot {
 }
 
 impl Report {
-    /// All plots: throughput by room size, memory by connections, and for each other scenario its
-    /// latencies or, if it has none, its headline.
+    /// All plots: throughput and distance from the limit by room size, fairness, memory by connections,
+    /// and for each other scenario its latencies or, if it has none, its headline.
     pub fn plots(&self) -> Vec<Plot> {
         let mut rooms = self.family(ROOMS);
         if rooms.len() == 1 {
@@ -45,6 +46,8 @@ impl Report {
         let connections = self.family(CONNECTIONS);
         let mut plots = Vec::new();
         plots.extend(self.throughput_by_room_size(&rooms));
+        plots.extend(self.limits_by_room_size(&self.family(ROOMS)));
+        plots.extend(self.evenness());
         plots.extend(self.memory_by_connections(&connections));
         for scenario in &self.scenarios {
             let in_family = |family: &[(f64, &ScenarioResult)]| {
@@ -213,6 +216,7 @@ impl Report {
         let style = |name| match name {
             OURS => (name, Style::OURS),
             LIMIT => (name, Style::LIMIT),
+            LIMIT_BATCHED => (name, Style::LIMIT_BATCHED),
             _ if is_variant(name) => (name, Style::variant(variants.next().unwrap_or(0))),
             _ => (name, Style::peer(peers.next().unwrap_or(0))),
         };

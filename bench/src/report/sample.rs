@@ -40,6 +40,7 @@ pub(super) fn report() -> Report {
         started: "2025-01-31".into(),
         mode: "full".into(),
         rounds: 3,
+        elsewhere: None,
         subjects: [("fastws", "2.1"), ("wspulse", "0.1.0"), ("slowws", "7")]
             .map(|(name, version)| Subject {
                 name: name.into(),

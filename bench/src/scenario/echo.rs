@@ -13,6 +13,7 @@ const MESSAGE_BYTES: usize = 100;
 pub(super) fn scenario(clients: usize) -> Scenario {
     let mut columns = vec![
         headline("p50_us", "median round trip", Unit::Micros, Better::Lower),
+        column("p99_us", "p99", Unit::Micros, Better::Lower),
         column("rate", "round trips", Unit::PerSecond, Better::Higher),
     ];
     let mut what = format!(
@@ -63,6 +64,7 @@ pub(super) fn scenario(clients: usize) -> Scenario {
             let mut outcome =
                 Outcome { latency: Some(latency_of(&latencies)), ..Outcome::default() }
                     .with("p50_us", latencies.value_at_quantile(0.5) as f64 / 1e3)
+                    .with("p99_us", latencies.value_at_quantile(0.99) as f64 / 1e3)
                     .with("rate", costs.per_second(latencies.len()));
             if clients > 1 {
                 outcome = outcome.with(fairness::KEY, round_trips.fairness());

@@ -3,9 +3,9 @@
 //! one.
 
 use super::column;
-use crate::report::{Better, Column, Unit};
+use crate::report::{Better, Column, FAIRNESS, Unit};
 
-pub(super) const KEY: &str = "fairness";
+pub(super) const KEY: &str = FAIRNESS;
 
 pub(super) fn fairness_column() -> Column {
     column(KEY, "fairness (1 × is even)", Unit::Ratio, Better::Lower)

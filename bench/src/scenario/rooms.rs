@@ -84,10 +84,11 @@ struct WholeRooms {
 }
 
 impl WholeRooms {
-    fn columns() -> [Column; 6] {
+    fn columns() -> [Column; 7] {
         [
             column("room_p50_us", "a whole room has it: median", Unit::Micros, Better::Lower),
             column("room_p99_us", "p99", Unit::Micros, Better::Lower),
+            column("room_spread", "p99 ÷ median", Unit::Ratio, Better::Lower),
             column("room_max_us", "slowest", Unit::Micros, Better::Lower),
             column("poorest", "messages of the poorest room", Unit::Count, Better::Higher),
             column("richest", "of the richest", Unit::Count, Better::Neither),
@@ -128,9 +129,11 @@ impl WholeRooms {
             }
         }
         let micros = |nanos: u64| nanos as f64 / 1e3;
+        let at = |quantile| micros(self.latencies.value_at_quantile(quantile));
         outcome
-            .with("room_p50_us", micros(self.latencies.value_at_quantile(0.5)))
-            .with("room_p99_us", micros(self.latencies.value_at_quantile(0.99)))
+            .with("room_p50_us", at(0.5))
+            .with("room_p99_us", at(0.99))
+            .with("room_spread", at(0.99) / at(0.5))
             .with("room_max_us", micros(self.latencies.max()))
             .with("poorest", self.messages.poorest() as f64)
             .with("richest", self.messages.richest() as f64)

@@ -43,30 +43,9 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Returns when all rooms are complete: each client has got what its room's first one says.
+    /// As [`settle`].
     pub(super) fn settle(&mut self, members: usize) -> Result<(), LoadError> {
-        let deadline = Instant::now() + STEP_WITHIN;
-        for probe in 0.. {
-            let payload = format!("{PROBE}{probe:04}");
-            let mut missing = self.fleet.len();
-            for publisher in (0..self.fleet.len()).step_by(members) {
-                self.fleet.send(publisher, payload.as_bytes())?;
-            }
-            let next_probe = Instant::now() + Duration::from_secs(1);
-            while missing > 0 && Instant::now() < next_probe {
-                self.fleet.turn(Duration::from_millis(50), &mut |_, got| {
-                    missing -= usize::from(got == payload.as_bytes());
-                })?;
-            }
-            if missing == 0 {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let what = format!("all rooms complete ({missing} members missing)");
-                return Err(LoadError::Late { what, within: STEP_WITHIN });
-            }
-        }
-        unreachable!("probes do not run out")
+        settle(&mut self.fleet, members)
     }
 
     pub(super) fn stopwatch(&self) -> io::Result<Stopwatch> {
@@ -76,6 +55,32 @@ impl Stage {
             load: process::cpu(std::process::id())?,
         })
     }
+}
+
+/// Returns when all rooms are complete: each client has got what its room's first one says.
+pub(super) fn settle(fleet: &mut Fleet, members: usize) -> Result<(), LoadError> {
+    let deadline = Instant::now() + STEP_WITHIN;
+    for probe in 0.. {
+        let payload = format!("{PROBE}{probe:04}");
+        let mut missing = fleet.len();
+        for publisher in (0..fleet.len()).step_by(members) {
+            fleet.send(publisher, payload.as_bytes())?;
+        }
+        let next_probe = Instant::now() + Duration::from_secs(1);
+        while missing > 0 && Instant::now() < next_probe {
+            fleet.turn(Duration::from_millis(50), &mut |_, got| {
+                missing -= usize::from(got == payload.as_bytes());
+            })?;
+        }
+        if missing == 0 {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let what = format!("all rooms complete ({missing} members missing)");
+            return Err(LoadError::Late { what, within: STEP_WITHIN });
+        }
+    }
+    unreachable!("probes do not run out")
 }
 
 pub(super) fn identity(room: usize, client: usize) -> Identity {

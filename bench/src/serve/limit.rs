@@ -1,16 +1,33 @@
-//! The limit: one thread, one epoll loop, frames that are forwarded as they come, all of one read in
-//! one write. No sessions, no checks: what a socket does not take at once is lost.
+//! The limits: one thread, one epoll loop, frames that are forwarded as they come. No sessions, no
+//! promises, no checks.
+
+mod heartbeat;
+mod waves;
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use self::heartbeat::Heartbeat;
+use self::waves::{Room, SENDS, Waves};
 use super::{announce, listen};
-use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT, text_frame, unmask_first};
+use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT, is_pong, text_frame, unmask_first};
 use crate::subject::Mode;
+
+/// When the members of a room get what is said there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Sending {
+    /// All of one read at once, with one send for each member. What a socket does not take is lost.
+    AtOnce,
+    /// In waves: all that waits for a member with one send of one contiguous buffer, and a look at the
+    /// network after so many of them. Pings go out like this as well. Nothing is lost, but whoever is
+    /// far behind is cut off.
+    Waves,
+}
 
 struct Peer {
     socket: TcpStream,
@@ -18,6 +35,10 @@ struct Peer {
     is_open: bool,
     carry: Vec<u8>,
     count: u64,
+    /// How much of what its room has said it has had.
+    heard: u64,
+    /// Its socket took less than there was.
+    is_full: bool,
 }
 
 const LISTENER: Token = Token(usize::MAX);
@@ -27,7 +48,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Serves until it is killed.
-pub(crate) fn serve(mode: Mode, port: u16) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(mode: Mode, sending: Sending, port: u16) -> Result<(), Box<dyn Error>> {
     if matches!(mode, Mode::Moving | Mode::Audience) {
         return Err("a bare loop has no memberships to change or to compare".into());
     }
@@ -37,14 +58,39 @@ pub(crate) fn serve(mode: Mode, port: u16) -> Result<(), Box<dyn Error>> {
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut events = Events::with_capacity(1024);
-    let mut limit = Limit::new(mode);
+    let mut limit = Limit::new(mode, sending);
     loop {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, limit.may_sleep()) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            looked => looked?,
+        }
         for event in &events {
             match event.token() {
                 LISTENER => limit.accept(&listener, &poll)?,
-                Token(index) => limit.read(index),
+                Token(index) => {
+                    if event.is_writable() {
+                        limit.catch_up(index);
+                    }
+                    if event.is_readable() || event.is_read_closed() {
+                        limit.read(index);
+                    }
+                }
             }
+        }
+        limit.send_wave();
+    }
+}
+
+impl Peer {
+    fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            room: 0,
+            is_open: false,
+            carry: Vec::new(),
+            count: 0,
+            heard: 0,
+            is_full: false,
         }
     }
 }
@@ -53,18 +99,24 @@ struct Limit {
     mode: Mode,
     peers: Vec<Option<Peer>>,
     room_by_name: HashMap<String, usize>,
-    members: Vec<Vec<usize>>,
+    rooms: Vec<Room>,
+    /// Where all is sent at once there are none, and no Pings.
+    waves: Option<(Waves, Heartbeat)>,
     scratch: Vec<u8>,
     wire: Vec<u8>,
 }
 
 impl Limit {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: Mode, sending: Sending) -> Self {
         Self {
             mode,
             peers: Vec::new(),
             room_by_name: HashMap::new(),
-            members: Vec::new(),
+            rooms: Vec::new(),
+            waves: match sending {
+                Sending::AtOnce => None,
+                Sending::Waves => Some((Waves::default(), Heartbeat::new(Instant::now()))),
+            },
             scratch: vec![0; 256 * 1024],
             wire: Vec::new(),
         }
@@ -78,9 +130,42 @@ impl Limit {
                 Err(error) => return Err(error),
             };
             socket.set_nodelay(true)?;
-            poll.registry().register(&mut socket, Token(self.peers.len()), Interest::READABLE)?;
-            let carry = Vec::new();
-            self.peers.push(Some(Peer { socket, room: 0, is_open: false, carry, count: 0 }));
+            let interest = match self.waves {
+                None => Interest::READABLE,
+                // Of a socket that has room, nobody is told again before it was full.
+                Some(_) => Interest::READABLE | Interest::WRITABLE,
+            };
+            poll.registry().register(&mut socket, Token(self.peers.len()), interest)?;
+            self.peers.push(Some(Peer::new(socket)));
+        }
+    }
+
+    /// How long there is nothing to do if nothing comes.
+    fn may_sleep(&self) -> Option<Duration> {
+        let (waves, heartbeat) = self.waves.as_ref()?;
+        Some(if waves.is_over() { heartbeat.due_in(Instant::now()) } else { Duration::ZERO })
+    }
+
+    fn send_wave(&mut self) {
+        if let Some((waves, heartbeat)) = &mut self.waves {
+            waves.send(&mut self.rooms, &mut self.peers);
+            heartbeat.send(Instant::now(), SENDS, &mut self.peers);
+        }
+    }
+
+    fn catch_up(&mut self, index: usize) {
+        if let Some(peer) = &mut self.peers[index]
+            && let Some(room) = self.rooms.get_mut(peer.room)
+        {
+            room.catch_up(peer);
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        if let Some(peer) = self.peers[index].take()
+            && let Some(room) = self.rooms.get_mut(peer.room)
+        {
+            room.leave(index, &peer);
         }
     }
 
@@ -95,11 +180,7 @@ impl Limit {
                 Ok(read) if read > 0 => carried + read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Ok(_) | Err(_) => {
-                    let room = peer.room;
-                    self.peers[index] = None;
-                    if let Some(members) = self.members.get_mut(room) {
-                        members.retain(|member| *member != index);
-                    }
+                    self.remove(index);
                     break;
                 }
             };
@@ -126,8 +207,12 @@ impl Limit {
         let mut wire = std::mem::take(&mut self.wire);
         wire.clear();
         while let Some(payload) = unmask_first(&mut input[consumed..]) {
-            let message = &input[consumed..][payload.clone()];
+            let frame = &input[consumed..];
+            let message = &frame[payload.clone()];
             consumed += payload.end;
+            if is_pong(frame) {
+                continue;
+            }
             match self.mode {
                 Mode::Echo
                 | Mode::Room
@@ -152,9 +237,14 @@ impl Limit {
             Mode::Echo | Mode::Count | Mode::Answer => self.write(index, &wire),
             Mode::Room | Mode::Presence | Mode::Moving | Mode::Audience => {
                 let room = self.peers[index].as_ref().map_or(0, |peer| peer.room);
-                for member in &self.members[room] {
-                    if let Some(peer) = &mut self.peers[*member] {
-                        let _ = peer.socket.write(&wire);
+                match &mut self.waves {
+                    Some((waves, _)) => waves.say(&mut self.rooms, room, &wire),
+                    None => {
+                        for member in &self.rooms[room].members {
+                            if let Some(peer) = &mut self.peers[*member] {
+                                let _ = peer.socket.write(&wire);
+                            }
+                        }
                     }
                 }
             }
@@ -167,15 +257,15 @@ impl Limit {
         let request = String::from_utf8_lossy(request);
         let (_, rest) = request.split_once("room=").unwrap_or_default();
         let name = rest.split(['&', ' ']).next().unwrap_or_default();
-        let next = self.members.len();
+        let next = self.rooms.len();
         let room = *self.room_by_name.entry(name.to_owned()).or_insert(next);
         if room == next {
-            self.members.push(Vec::new());
+            self.rooms.push(Room::default());
         }
-        self.members[room].push(index);
         if let Some(peer) = &mut self.peers[index] {
             peer.room = room;
             peer.is_open = true;
+            peer.heard = self.rooms[room].enter(index);
         }
         self.write(index, RESPONSE);
     }

@@ -60,9 +60,13 @@ impl Style {
     pub(super) const OURS: Self =
         Self { colour: "#d9480f", marker: Marker::Circle, emphasis: Emphasis::Strong };
 
-    /// The style of what the machine and the load allow.
+    /// The style of what the machine and the load allow to who forwards each message at once.
     pub(super) const LIMIT: Self =
         Self { colour: QUIET_INK, marker: Marker::Circle, emphasis: Emphasis::Bound };
+
+    /// The style of what they allow to who sends what waits.
+    pub(super) const LIMIT_BATCHED: Self =
+        Self { colour: INK, marker: Marker::Diamond, emphasis: Emphasis::Bound };
 
     /// The style of a variant of wspulse.
     pub(super) fn variant(index: usize) -> Self {
