@@ -283,6 +283,9 @@ impl OutboundQueue {
         let remainder = self.rewind_front();
         if let Some(retained) = &mut self.retained {
             let is_begun = remainder.as_ref().is_some_and(|begun| !begun.is_dropped());
+            if remainder.as_ref().is_some_and(Remainder::is_dropped) {
+                retained.forget_begun();
+            }
             let (frames, bytes) = retained.rewind(is_begun);
             let newer = mem::replace(&mut self.waiting, frames);
             self.waiting.append(newer);

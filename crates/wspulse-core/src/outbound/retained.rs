@@ -39,7 +39,8 @@ pub(super) struct Retained {
     replaying: usize,
     replaying_bytes: usize,
     acknowledged: u64,
-    /// The last transport was lost in the middle of the first frame that none has taken whole.
+    /// A transport was lost in the middle of the first frame that none has taken whole, and the
+    /// client has not said since then how far it has got: it may have been told the rest.
     begun: bool,
     /// The next frame waits for an acknowledgement.
     stalled: bool,
@@ -162,7 +163,8 @@ impl Retained {
         if self.doubt == Doubt::UntilAcknowledged {
             self.doubt = Doubt::Lasting;
         }
-        self.begun = begun && self.replaying == 0;
+        // Before what is written again is through, no transport comes so far: it is what it was.
+        self.begun |= begun && self.replaying == 0;
         self.replaying += self.frames.len();
         let bytes = self.bytes();
         self.replaying_bytes += bytes;
@@ -180,8 +182,14 @@ impl Retained {
         Acknowledged { frames, bytes }
     }
 
+    /// The frame that was begun is dropped.
+    pub(super) const fn forget_begun(&mut self) {
+        self.begun = false;
+    }
+
     /// Nobody will write or acknowledge any of it.
     pub(super) fn discard(&mut self) {
+        self.begun = false;
         self.frames = WrittenFrames::default();
         (self.replaying, self.replaying_bytes) = (0, 0);
     }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wspulse_core::outbound::{
-    Acknowledged, Batch, Doubt, JoinedFrames, NotWritten, OutboundQueue, OverflowPolicy, QueueFull,
-    Window,
+    Acknowledged, Batch, Doubt, FRAME_LOSSES_MAX, JoinedFrames, NotWritten, OutboundQueue,
+    OverflowPolicy, QueueFull, Window,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -178,6 +178,39 @@ fn frames_that_are_written_again_take_no_room_from_a_send() {
     let refused = queue.push(frame(5), OverflowPolicy::RejectNewest);
     assert_eq!(refused, Err(QueueFull::Frames { capacity_frames: 2 }));
     queue.give_back(batch);
+}
+
+/// Of the next frame, a transport takes so many bytes, and is lost.
+fn begin_and_lose(queue: &mut OutboundQueue, bytes: usize) {
+    let mut batch = queue.take();
+    batch.advance(bytes, |_| ());
+    queue.give_back(batch);
+    queue.rewind();
+}
+
+#[test]
+fn what_was_begun_may_be_whole_although_other_transports_have_come_and_gone_since() {
+    let first_bytes = frame(1).wire_bytes();
+    // It takes nothing; a part of what is written again; all of that.
+    for taken_since in [0, 3, first_bytes] {
+        let mut queue = queue(8);
+        push(&mut queue, 1..=3);
+        begin_and_lose(&mut queue, first_bytes + 3);
+        begin_and_lose(&mut queue, taken_since);
+        let resumed = queue.resume_at(2).expect("the farewell of the first has finished it");
+        assert_eq!(resumed.finished.as_ref().map(number), Some(2), "{taken_since}");
+        assert_eq!(write(&mut queue), [3]);
+    }
+}
+
+#[test]
+fn what_was_begun_and_dropped_is_nothing_that_a_client_has() {
+    let mut queue = queue(8);
+    push(&mut queue, 1..=2);
+    for _ in 0..FRAME_LOSSES_MAX {
+        begin_and_lose(&mut queue, 3);
+    }
+    assert!(queue.resume_at(1).is_err());
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub(crate) struct Kept {
     /// So many of them were written to the current transport.
     on_transport: usize,
     acknowledged: u64,
-    /// The last transport was lost in the middle of the first frame that none has taken whole.
+    /// A transport was lost in the middle of the first frame that none has taken whole, and nobody
+    /// has come since who said how far it has got.
     pub(crate) begun_at_loss: bool,
 }
 
@@ -74,7 +75,7 @@ impl Kept {
     }
 
     pub(crate) fn rewind(&mut self, begun: bool) {
-        self.begun_at_loss = begun && self.replaying() == 0;
+        self.begun_at_loss |= begun && self.replaying() == 0;
         self.on_transport = 0;
     }
 
@@ -110,6 +111,7 @@ impl Kept {
     }
 
     pub(crate) fn discard(&mut self) {
+        self.begun_at_loss = false;
         self.forgotten += u32::try_from(self.frames.len()).unwrap();
         self.frames.clear();
         self.on_transport = 0;

@@ -250,6 +250,7 @@ impl Ledger {
             }
         };
         if let Some(kept) = &mut self.kept {
+            kept.begun_at_loss &= half_written.is_none_or(|(_, is_dropped)| !is_dropped);
             kept.rewind(half_written.is_some_and(|(_, is_dropped)| !is_dropped));
         }
         half_written
