@@ -39,8 +39,9 @@ pub(super) struct Retained {
     replaying: usize,
     replaying_bytes: usize,
     acknowledged: u64,
-    /// A transport was lost in the middle of the first frame that none has taken whole, and the
-    /// client has not said since then how far it has got: it may have been told the rest.
+    /// A transport was lost in the middle of the first frame that none has taken whole. Its farewell
+    /// may have brought the rest, and whoever comes next need not know of that: a handshake may take
+    /// longer than a later one.
     begun: bool,
     /// The next frame waits for an acknowledgement.
     stalled: bool,
@@ -314,8 +315,8 @@ impl OutboundQueue {
             freed.bytes += frame.wire_bytes();
             self.sent += 1;
             self.writing = Writing::BETWEEN_FRAMES;
+            retained.begun = false;
         }
-        retained.begun = false;
         retained.acknowledged += freed.frames as u64;
         self.pending_bytes -= freed.bytes;
         Ok(ResumedAt { freed, finished })

@@ -203,6 +203,21 @@ fn what_was_begun_may_be_whole_although_other_transports_have_come_and_gone_sinc
     }
 }
 
+/// That one may have been dialled long before, by a client that gave it up.
+#[test]
+fn what_was_begun_may_be_whole_although_another_transport_knew_of_less() {
+    for known in [0, 1] {
+        let mut queue = queue(8);
+        push(&mut queue, 1..=3);
+        begin_and_lose(&mut queue, frame(1).wire_bytes() + 3);
+        queue.resume_at(known).expect("all of it is kept");
+        begin_and_lose(&mut queue, 0);
+        let resumed = queue.resume_at(2).expect("the farewell of the first has finished it");
+        assert_eq!(resumed.finished.as_ref().map(number), Some(2), "{known}");
+        assert_eq!(write(&mut queue), [3]);
+    }
+}
+
 #[test]
 fn what_was_begun_and_dropped_is_nothing_that_a_client_has() {
     let mut queue = queue(8);

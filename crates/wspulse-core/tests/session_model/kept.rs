@@ -15,8 +15,7 @@ pub(crate) struct Kept {
     /// So many of them were written to the current transport.
     on_transport: usize,
     acknowledged: u64,
-    /// A transport was lost in the middle of the first frame that none has taken whole, and nobody
-    /// has come since who said how far it has got.
+    /// A transport was lost in the middle of the first frame that none has taken whole.
     pub(crate) begun_at_loss: bool,
 }
 
@@ -107,7 +106,6 @@ impl Kept {
         self.frames.drain(..old);
         self.forgotten = u32::try_from(number).unwrap();
         self.acknowledged += freed;
-        self.begun_at_loss = false;
     }
 
     pub(crate) fn discard(&mut self) {

@@ -265,6 +265,7 @@ impl Ledger {
         }
         kept.resume_at(number);
         if number > self.sent {
+            kept.begun_at_loss = false;
             let finished = self.pending.pop_front().unwrap();
             self.written.push(finished.number);
             self.settle(finished.number, Fate::Sent);
