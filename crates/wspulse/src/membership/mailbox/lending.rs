@@ -31,13 +31,14 @@ impl Mailbox {
         if !is_free {
             return None;
         }
+        let transport = inner.transport.take()?;
         let batch = inner.queue.take();
         if batch.is_empty() {
             // As much is on its way as may be: what follows from that is decided by its task.
+            inner.transport = Some(transport);
             inner.wake();
             return None;
         }
-        let transport = inner.transport.take()?;
         inner.attention = Attention::Lent { was_missed: false };
         Some(Loan { transport, batch })
     }
