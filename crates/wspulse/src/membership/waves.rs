@@ -101,8 +101,9 @@ impl RunningWaves {
     pub(crate) async fn run(self) {
         let mut yielding = Yielding::default();
         let mut members = Vec::with_capacity(WAVE_MEMBERS);
+        let home = Home::current();
         while self.0.next_wave().await {
-            self.0.write_wave(&mut members);
+            self.0.write_wave(home, &mut members);
             yielding.give_way(Instant::now() + HELD_MAX).await;
         }
     }
@@ -126,8 +127,8 @@ impl Group {
     }
 
     /// Writes to the next members for whom something waits; or wakes those who must do it
-    /// themselves.
-    fn write_wave(&self, members: &mut Vec<Arc<ConnectionShared>>) {
+    /// themselves, such as those of other runtimes than `home`.
+    fn write_wave(&self, home: Home, members: &mut Vec<Arc<ConnectionShared>>) {
         let (mut served, mut visits) = (0, 0);
         while served < WAVE_MEMBERS && visits < VISITS_MAX {
             self.inner.lock().next_members(WAVE_MEMBERS - served, members);
@@ -135,9 +136,17 @@ impl Group {
                 return;
             }
             visits += members.len();
-            for member in members.drain(..) {
-                served += usize::from(member.write_or_wake());
+            for member in &*members {
+                let is_at_home = member.mailbox.home() == home;
+                let is_served = if is_at_home {
+                    member.write_or_wake()
+                } else {
+                    member.mailbox.wake_for_frames()
+                };
+                served += usize::from(is_served);
             }
+            // With the last of a connection goes the application's data, which may do anything.
+            members.clear();
         }
     }
 }

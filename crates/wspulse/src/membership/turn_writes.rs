@@ -95,9 +95,11 @@ impl Left {
         let turns = self.turns.load(Ordering::Relaxed);
         self.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
         let mut connections = mem::take(&mut *self.connections.lock());
-        for connection in connections.drain(..) {
+        for connection in &connections {
             connection.write_or_wake();
         }
+        // With the last of a connection goes the application's data, which may do anything.
+        connections.clear();
         // Kept for its memory. There is nothing new: no turn is taken in a turn.
         *self.connections.lock() = connections;
     }
@@ -137,9 +139,10 @@ impl Watch {
             if is_closing || turns_before == turns {
                 let connections = mem::take(&mut *self.left.connections.lock());
                 self.is_over = is_closing || connections.is_empty();
-                for connection in connections {
+                for connection in &connections {
                     connection.write_or_wake();
                 }
+                drop(connections);
                 if self.is_over {
                     self.left.is_watched.store(false, Ordering::SeqCst);
                     // What was left meanwhile has found it at work.
