@@ -11,7 +11,7 @@ pub(crate) mod presence;
 mod present;
 pub(crate) mod registry;
 pub(crate) mod shared;
-pub(crate) mod turn;
+pub(crate) mod turn_writes;
 pub(crate) mod turns;
 mod waves;
 pub(crate) mod writing;

@@ -9,7 +9,7 @@ use super::extras::Extras;
 use super::history::Prepared;
 use super::memberships::NotJoined;
 use super::present::Present;
-use super::turn::Turn;
+use super::turn_writes::TurnWrites;
 use super::waves::{RunningWaves, Waves};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
@@ -102,7 +102,7 @@ impl Pushed {
         self.members += 1;
         self.suspended += usize::from(offered.is_suspended);
         if offered.is_left {
-            Turn::leave(member);
+            TurnWrites::add(member);
         }
         if offered.has_overflowed() {
             self.count_overflow(member, offered, overflow);
@@ -323,7 +323,7 @@ impl Inner {
             };
             let home = member.mailbox.home();
             let notice =
-                if waves_home == Some(home) { Notice::Later } else { Turn::notice_for(home) };
+                if waves_home == Some(home) { Notice::Later } else { TurnWrites::notice_for(home) };
             let offered = offer(&member.mailbox, frame.clone(), notice);
             let Ok(offered) = offered else {
                 continue;

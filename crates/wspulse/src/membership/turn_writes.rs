@@ -32,25 +32,26 @@ thread_local! {
     static HOME: Cell<Option<Home>> = const { Cell::new(None) };
 
     /// That task has left something.
-    static HAS_LEFT: Cell<bool> = const { Cell::new(false) };
+    static HAS_SOME: Cell<bool> = const { Cell::new(false) };
 
-    static LEFT: Arc<Left> = Arc::default();
+    /// For whom. Another thread looks after it too.
+    static UNWRITTEN: Arc<Unwritten> = Arc::default();
 }
 
 /// For whom the tasks of one thread have queued something in their turns.
 #[derive(Default)]
-struct Left {
+struct Unwritten {
     /// How many turns that left something are over. One that goes on holds the thread.
     turns: AtomicU64,
     connections: Mutex<Vec<Arc<ConnectionShared>>>,
-    /// A [`Watch`] looks after it.
+    /// A [`Rescue`] looks after it.
     is_watched: AtomicBool,
 }
 
-/// The turn of a connection's task, from its beginning to the end of its scope.
-pub(crate) struct Turn(());
+/// Open from the beginning of a task's turn to the end of its scope.
+pub(crate) struct TurnWrites(());
 
-impl Turn {
+impl TurnWrites {
     pub(crate) fn begin(home: Home) -> Self {
         HOME.with(|current| current.set(Some(home)));
         Self(())
@@ -63,14 +64,14 @@ impl Turn {
     }
 
     /// Something waits for this connection, and nobody is going to write it.
-    pub(crate) fn leave(connection: &Arc<ConnectionShared>) {
-        HAS_LEFT.with(|has_left| has_left.set(true));
-        LEFT.with(|left| {
-            let mut connections = left.connections.lock();
+    pub(crate) fn add(connection: &Arc<ConnectionShared>) {
+        HAS_SOME.with(|has_some| has_some.set(true));
+        UNWRITTEN.with(|unwritten| {
+            let mut connections = unwritten.connections.lock();
             if connections.len() < CONNECTIONS_MAX {
                 connections.push(Arc::clone(connection));
                 drop(connections);
-                left.watch(&connection.server);
+                unwritten.watch(&connection.server);
             } else {
                 drop(connections);
                 connection.mailbox.wake_for_frames();
@@ -79,17 +80,17 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for TurnWrites {
     #[inline]
     fn drop(&mut self) {
         HOME.with(|current| current.set(None));
-        if HAS_LEFT.with(Cell::take) {
-            LEFT.with(|left| left.write());
+        if HAS_SOME.with(Cell::take) {
+            UNWRITTEN.with(|unwritten| unwritten.write());
         }
     }
 }
 
-impl Left {
+impl Unwritten {
     /// The turn is over.
     fn write(&self) {
         let turns = self.turns.load(Ordering::Relaxed);
@@ -110,19 +111,19 @@ impl Left {
         let is_watched = self.is_watched.load(Ordering::Relaxed) || cfg!(all(test, shuttle));
         if !is_watched && !self.is_watched.swap(true, Ordering::SeqCst) {
             server.spawn_stealable(
-                Watch { left: Arc::clone(self), is_over: false }.run(server.clone()),
+                Rescue { unwritten: Arc::clone(self), is_over: false }.run(server.clone()),
             );
         }
     }
 }
 
 /// Writes what is left on a thread that is held. It ends once there is nothing to look after.
-struct Watch {
-    left: Arc<Left>,
+struct Rescue {
+    unwritten: Arc<Unwritten>,
     is_over: bool,
 }
 
-impl Watch {
+impl Rescue {
     async fn run(mut self, server: Server) {
         let mut turns = None;
         while !self.is_over {
@@ -135,30 +136,30 @@ impl Watch {
                 })
                 .await
             };
-            let turns_before = turns.replace(self.left.turns.load(Ordering::Relaxed));
+            let turns_before = turns.replace(self.unwritten.turns.load(Ordering::Relaxed));
             if is_closing || turns_before == turns {
-                let connections = mem::take(&mut *self.left.connections.lock());
+                let connections = mem::take(&mut *self.unwritten.connections.lock());
                 self.is_over = is_closing || connections.is_empty();
                 for connection in &connections {
                     connection.write_or_wake();
                 }
                 drop(connections);
                 if self.is_over {
-                    self.left.is_watched.store(false, Ordering::SeqCst);
+                    self.unwritten.is_watched.store(false, Ordering::SeqCst);
                     // What was left meanwhile has found it at work.
-                    self.is_over = self.left.connections.lock().is_empty()
-                        || self.left.is_watched.swap(true, Ordering::SeqCst);
+                    self.is_over = self.unwritten.connections.lock().is_empty()
+                        || self.unwritten.is_watched.swap(true, Ordering::SeqCst);
                 }
             }
         }
     }
 }
 
-impl Drop for Watch {
+impl Drop for Rescue {
     /// Its runtime may end before its work does.
     fn drop(&mut self) {
         if !self.is_over {
-            self.left.is_watched.store(false, Ordering::SeqCst);
+            self.unwritten.is_watched.store(false, Ordering::SeqCst);
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::membership::presence::Noted;
 use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
-use crate::membership::turn::Turn;
+use crate::membership::turn_writes::TurnWrites;
 use crate::observe::metrics::{
     DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
 };
@@ -345,7 +345,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let _turn = Turn::begin(this.connection.mailbox.home());
+        let _writes = TurnWrites::begin(this.connection.mailbox.home());
         for round in 1..=ROUNDS_MAX {
             let Some(had_frames) = this.drive_mailbox() else { return Poll::Pending };
             let may_be_frames = this.drive_upgrade(cx) || had_frames;

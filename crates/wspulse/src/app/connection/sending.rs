@@ -5,7 +5,7 @@ use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 use super::Connection;
 use crate::membership::mailbox::{Offered, Outcome, Waiter};
 use crate::membership::shared::ConnectionState;
-use crate::membership::turn::Turn;
+use crate::membership::turn_writes::TurnWrites;
 use crate::observe::metrics::{DropReason, Limit};
 use crate::settings::error::SendError;
 
@@ -47,7 +47,7 @@ impl Connection {
         let offered = shared.mailbox.send_marked(
             encoded,
             marks.overflow,
-            Turn::notice_for(shared.mailbox.home()),
+            TurnWrites::notice_for(shared.mailbox.home()),
             server.queued_bytes(),
         );
         let Ok(offered) = offered else {
@@ -77,7 +77,7 @@ impl Connection {
         encoded: EncodedFrame,
     ) -> Result<(), SendError> {
         let mailbox = &self.shared.mailbox;
-        let notice = Turn::notice_for(mailbox.home());
+        let notice = TurnWrites::notice_for(mailbox.home());
         let Ok(offered) = mailbox.send(encoded, notice, self.server().queued_bytes()) else {
             return Err(SendError::Closed { frame });
         };
@@ -87,7 +87,7 @@ impl Connection {
     #[inline]
     fn finish_send(&self, frame: Frame, offered: Offered) -> Result<(), SendError> {
         if offered.is_left {
-            Turn::leave(&self.shared);
+            TurnWrites::add(&self.shared);
         }
         if offered.has_overflowed() { self.finish_overflowed(frame, offered) } else { Ok(()) }
     }

@@ -10,7 +10,6 @@ use super::{Driver, now};
 use crate::membership::mailbox::Mailbox;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::FramesAcknowledged;
-use crate::wire::transport::Transport;
 
 /// Tells the questions of one transport from those of another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,8 +68,7 @@ impl Driver {
             transport.queue_ping();
         }
         if is_question || self.session.may_ask() {
-            let Transport { lane, .. } = &mut **transport;
-            queue_question(&mut self.session, lane, &self.connection.mailbox, now);
+            queue_question(&mut self.session, &mut transport.lane, &self.connection.mailbox, now);
         }
     }
 
@@ -81,8 +79,7 @@ impl Driver {
         if self.session.wants_to_ask()
             && let Some(transport) = &mut self.transport
         {
-            let Transport { lane, .. } = &mut **transport;
-            queue_question(&mut self.session, lane, &self.connection.mailbox, now());
+            queue_question(&mut self.session, &mut transport.lane, &self.connection.mailbox, now());
         }
     }
 

@@ -11,7 +11,6 @@ use super::{Driver, now};
 use crate::ground::budget::poll_unbudgeted;
 use crate::membership::mailbox::GivenBack;
 use crate::membership::writing::poll_write_batch;
-use crate::wire::transport::Transport;
 
 /// How far writing got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +55,7 @@ impl Driver {
                 return self.flushed();
             }
             if self.session.wants_to_ask() {
-                let Transport { lane, .. } = &mut **transport;
-                queue_question(&mut self.session, lane, &connection.mailbox, now());
+                queue_question(&mut self.session, &mut transport.lane, &connection.mailbox, now());
             }
             let bytes_before = taken.bytes;
             let polled = if std::mem::take(&mut is_starved) {
