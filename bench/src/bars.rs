@@ -66,7 +66,26 @@ fn on_the_loopback(report: &Report) -> Vec<Bar> {
         absolute("slow-consumers-1000", "p99_ratio", 1.1),
         absolute("presence-1000", "frames_max", 40.0),
     ]);
+    bars.extend(beside_peers(report));
     bars
+}
+
+/// Deliveries beside other servers, and how their cost grows with a room.
+fn beside_peers(report: &Report) -> Vec<Bar> {
+    let at_least = |(scenario, versus, bound)| {
+        Bar::relative(report, scenario, "rate", (OURS, versus), Direction::AtLeast, bound)
+    };
+    let growth = ("fanout-saturated-100", "fanout-saturated-10000");
+    let bars = [
+        ("fanout-saturated-1000", UWEBSOCKETS, 1.5),
+        ("fanout-saturated-1000", "axum", 3.0),
+        ("fanout-saturated-1000", "gws", 10.0),
+        ("fanout-saturated-10000", UWEBSOCKETS, 4.0),
+        ("fanout-saturated-10000", "axum", 8.0),
+        ("rooms-1000x10", UWEBSOCKETS, 1.2),
+    ];
+    let bars = bars.into_iter().map(at_least);
+    bars.chain([Bar::growth(report, growth, SERVER_CPU, Direction::AtMost, 1.2)]).collect()
 }
 
 /// The server's processor time, beside a bare loop that batches as well.

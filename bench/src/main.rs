@@ -45,7 +45,7 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// One round of short measurements of those servers that the bars are about, within 4 minutes,
+    /// One round of short measurements of those servers that the bars are about, within 5 minutes,
     /// instead of five rounds within 40.
     #[arg(long)]
     quick: bool,

@@ -103,7 +103,8 @@ pub(crate) struct Scenario {
 
 /// Whose figures the bars are about.
 const RIVALS: [&str; 4] = [OURS, "uwebsockets", LIMIT_BATCHED, LIMIT];
-/// Whose else in the inbound scenarios.
+/// Whose else in the saturated fan-out, and in the inbound scenarios.
+const FANOUT_RIVALS: [&str; 3] = ["axum", "axum-each", "gws"];
 const INBOUND_RIVALS: [&str; 1] = ["wspulse-raw"];
 /// Those that have the modes for it.
 const MANY_ROOMS: [&str; 3] = [OURS, "socketioxide", "socketio"];
@@ -142,6 +143,7 @@ impl Scenario {
     pub(crate) fn is_about(&self, subject: &Subject) -> bool {
         let name = subject.name.as_str();
         RIVALS.contains(&name)
+            || (self.name.starts_with("fanout-saturated") && FANOUT_RIVALS.contains(&name))
             || (self.field == Field::Inbound && INBOUND_RIVALS.contains(&name))
             || (self.field == Field::ManyRooms && MANY_ROOMS.contains(&name))
     }

@@ -105,6 +105,31 @@ impl Bar {
         }
     }
 
+    /// A bar for how many times what wspulse has in one scenario it may have in another, of which
+    /// only the ratio within a round is of interest.
+    pub fn growth(
+        report: &Report,
+        (from, to): (&str, &str),
+        key: &str,
+        direction: Direction,
+        bound: f64,
+    ) -> Self {
+        let (title, unit) = subject_matter(report, to, key);
+        let ratio = report.growth(key, OURS, from, to);
+        let before = report.median(from, OURS, key);
+        Self {
+            scenario_title: title,
+            text: format!("{} {bound} × {from}", direction.sign()),
+            unit,
+            ours: report.median(to, OURS, key),
+            against: before.map(|before| (from.to_owned(), before)),
+            ratio,
+            bound,
+            direction,
+            verdict: direction.judge(ratio.map(|ratio| ratio.median), bound),
+        }
+    }
+
     fn row(&self) -> String {
         let absent = || "–".to_owned();
         let against = self.against.as_ref();

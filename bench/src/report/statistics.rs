@@ -44,6 +44,15 @@ impl Report {
     }
 }
 
+impl Report {
+    /// How many times its value in scenario `from` a subject has in scenario `to`, over the rounds
+    /// that have both.
+    pub fn growth(&self, key: &str, subject: &str, from: &str, to: &str) -> Option<Paired> {
+        let (from, to) = (self.scenario(from)?, self.scenario(to)?);
+        paired(to.samples_of(subject), || from.samples_of(subject), key)
+    }
+}
+
 impl ScenarioResult {
     /// As [`Report::median`].
     pub fn median(&self, subject: &str, key: &str) -> Option<f64> {
