@@ -7,6 +7,7 @@ mod group;
 mod history;
 pub(crate) mod mailbox;
 mod memberships;
+pub(crate) mod ping_groups;
 pub(crate) mod presence;
 mod present;
 pub(crate) mod registry;
