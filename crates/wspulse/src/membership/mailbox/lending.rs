@@ -106,6 +106,12 @@ impl Mailbox {
         }
     }
 
+    /// In a model of threads, which has no clock for beats.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn open_for_ping(&self, beat: Mark) {
+        self.inner.lock().pings.open_at = Some(beat);
+    }
+
     /// It is a beat at which the task must look after its heartbeat by itself.
     pub(crate) fn ring(&self) {
         self.inner.lock().ring();
