@@ -25,7 +25,7 @@ impl Mailbox {
     /// Borrows the transport and what waits for it, if there is something and the task sleeps.
     /// [`end_loan`](Self::end_loan) must follow.
     pub(crate) fn borrow_transport(&self) -> Option<Loan> {
-        let inner = &mut *self.inner.lock();
+        let inner = &mut *self.lock();
         let is_free = inner.attention == Attention::MailAndFrames
             && inner.state == ConnectionState::Connected
             && inner.queue.is_writable();
@@ -76,6 +76,7 @@ impl Mailbox {
     /// Borrows the transport for a Ping, if this is the beat that its task left it for. Else the task
     /// is told that it must ping. [`end_ping`](Self::end_ping) must follow.
     pub(crate) fn borrow_for_ping(&self, beat: Mark) -> Option<Box<Transport>> {
+        // What it lacks of a log that it follows may come behind the Ping.
         let inner = &mut *self.inner.lock();
         let is_free = inner.attention == Attention::MailAndFrames
             && inner.pings.open_at == Some(beat)
