@@ -91,6 +91,19 @@ fn frames_that_come_while_others_ping_are_written() {
 }
 
 #[test]
+fn broadcasts_to_a_large_room_come_while_others_ping_its_members() {
+    explore(|| {
+        let server = server(|builder| builder);
+        let (bob, _others) = bob_in_a_large_room(&server, usize::MAX);
+        let (broadcaster, pinger) = (broadcast(&server, &["a1", "a2"]), ping(&server));
+        assert_eq!(bob.wait_for_frames(2), ["a1", "a2"]);
+        broadcaster.join().expect("no panic");
+        pinger.join().expect("no panic");
+        close(&server);
+    });
+}
+
+#[test]
 fn what_a_socket_did_not_take_of_the_ping_of_others_its_task_writes() {
     explore(|| send_beside_pings(1));
 }
