@@ -2,6 +2,7 @@
 
 mod caught;
 mod farewell;
+mod rewound;
 mod upgraded;
 
 use std::any::Any;
@@ -27,6 +28,7 @@ use crate::settings::connect::Asked;
 
 use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
+pub(crate) use rewound::Rewound;
 pub(crate) use upgraded::{FromHyper, Unwrap};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.

@@ -2,6 +2,7 @@
 
 mod accept_queue;
 mod deadlines;
+mod first_bytes;
 mod http;
 mod limits;
 mod nodelay_of_websockets;

@@ -6,7 +6,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
-use super::{Upgradable, UpgradeError};
+use super::{Rewound, Upgradable, UpgradeError};
 use crate::entry::serve::Listener;
 #[cfg(feature = "rustls")]
 use crate::entry::serve::tls::TlsStream;
@@ -40,14 +40,18 @@ pub(crate) struct Unwrap(fn(Upgraded) -> Upgradable);
 
 impl Unwrap {
     pub(crate) fn of<L: Listener>() -> Self {
-        Self(|upgraded| match upgraded.downcast::<TokioIo<L::Stream>>() {
+        Self(|upgraded| match upgraded.downcast::<TokioIo<Rewound<L::Stream>>>() {
             Ok(parts) => {
-                let stream = parts.io.into_inner();
+                let (stream, unread) = parts.io.into_inner().into_parts();
                 if let Some(tcp) = L::tcp_stream(&stream) {
                     // A socket that refuses is as good as dead.
                     let _ = tcp.set_nodelay(true);
                 }
-                Upgradable::new(stream, &parts.read_buf)
+                if unread.is_empty() {
+                    Upgradable::new(stream, &parts.read_buf)
+                } else {
+                    Upgradable::new(stream, &[parts.read_buf, unread].concat())
+                }
             }
             Err(upgraded) => plain_or_wrapped(upgraded),
         })
