@@ -51,8 +51,10 @@ impl Http1 {
         if options.request_headers_max != HYPER_HEADERS_MAX {
             builder.max_headers(options.request_headers_max);
         }
-        let ServeOptions { handshake_timeout, request_timeout, .. } = *options;
-        Self { builder, handshake_timeout, request_timeout, unwrap: Unwrap::of::<L>() }
+        let ServeOptions { handshake_timeout, request_timeout, socket, .. } = *options;
+        let unwrap =
+            if socket.nodelay { Unwrap::of_nodelay::<L>() } else { Unwrap::of_delayed::<L>() };
+        Self { builder, handshake_timeout, request_timeout, unwrap }
     }
 
     /// Serves a connection until its end, a WebSocket, or the deadline of its latest request. Once
