@@ -28,7 +28,7 @@ use crate::settings::connect::Asked;
 
 use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
-pub(crate) use rewound::Rewound;
+pub(crate) use rewound::{FirstRead, Rewound};
 pub(crate) use upgraded::{FromHyper, Unwrap};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.

@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod nodelay_of_websockets;
 mod options;
+mod own_task;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -1,6 +1,7 @@
 //! One HTTP/1 connection, until it has a WebSocket or has ended.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use wspulse_core::Escaped;
 
 use super::listener::Listener;
 use super::options::ServeOptions;
+use super::pending::PendingPlace;
 use crate::ground::address::PeerAddr;
 use crate::ground::budget::poll_unbudgeted;
 use crate::ground::running_time::RunningTimer;
-use crate::wire::transport::{Rewound, Unwrap};
+use crate::wire::transport::{FirstRead, Rewound, Unwrap};
 
 /// hyper's own default, which it keeps on the stack as long as nothing else is asked for.
 const HYPER_HEADERS_MAX: usize = 100;
@@ -37,6 +39,10 @@ pub(super) struct Http1 {
     handshake_timeout: Duration,
     request_timeout: Option<Duration>,
     unwrap: Unwrap,
+    /// Cancelled when connections are to come to their end.
+    shutdown: CancellationToken,
+    /// Cancelled when they are to end as they are.
+    cut_off: CancellationToken,
 }
 
 impl Http1 {
@@ -54,58 +60,82 @@ impl Http1 {
         let ServeOptions { handshake_timeout, request_timeout, socket, .. } = *options;
         let unwrap =
             if socket.nodelay { Unwrap::of_nodelay::<L>() } else { Unwrap::of_delayed::<L>() };
-        Self { builder, handshake_timeout, request_timeout, unwrap }
+        Self {
+            builder,
+            handshake_timeout,
+            request_timeout,
+            unwrap,
+            shutdown: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
+        }
+    }
+
+    /// Has all connections come to their end: a response that is under way is the last.
+    pub(super) fn shut_down(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Ready once there is a shutdown.
+    pub(super) fn until_shutdown(&self) -> WaitForCancellationFuture<'_> {
+        self.shutdown.cancelled()
+    }
+
+    /// Ends all connections as they are.
+    pub(super) fn cut_off(&self) {
+        // Those that serve on look at it once they hear of a shutdown.
+        self.cut_off.cancel();
+        self.shutdown.cancel();
     }
 
     /// Serves a connection until its end, a WebSocket, or the deadline of its latest request. Once
-    /// `shutdown` is cancelled, the response that is under way is the last.
+    /// there is a shutdown, the response that is under way is the last.
     ///
-    /// It begins with what is small: a client may have connected long before it says something.
-    pub(super) async fn serve<IO, S, B>(
-        &self,
-        stream: IO,
+    /// What it holds before its first bytes have come is small, for many may have connected that
+    /// say nothing.
+    #[expect(clippy::manual_async_fn, reason = "it would hold twice what it is given")]
+    pub(super) fn serve<IO, S, B>(
+        self: Arc<Self>,
+        mut stream: IO,
         peer_addr: Option<SocketAddr>,
         service: S,
-        shutdown: &CancellationToken,
-    ) where
+        place: PendingPlace,
+    ) -> impl Future<Output = ()> + Send
+    where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
-        B: Body + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let mut stream = Rewound::new(stream);
-        let mut head_timer = RunningTimer::after(self.handshake_timeout);
-        let mut shutdown = pin!(shutdown.cancelled());
-        let begun = std::future::poll_fn(|cx| {
-            // At a shutdown it is hyper that closes the stream in order.
-            if stream.poll_first(cx).is_ready()
-                || poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_ready()
-            {
-                return Poll::Ready(Ok(()));
+        async move {
+            let mut shutdown = pin!(self.shutdown.cancelled());
+            let mut head_timer = RunningTimer::after(self.handshake_timeout);
+            let begun = poll_fn(|cx| {
+                if let Poll::Ready(first) = FirstRead::poll(&mut stream, cx) {
+                    return Poll::Ready(Ok(Some(first)));
+                }
+                if poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_ready() {
+                    // hyper closes it in order.
+                    return Poll::Ready(Ok(None));
+                }
+                head_timer.poll_elapsed(Duration::ZERO, cx).map(|()| Err(End::WithoutRequest))
+            });
+            let ended = match begun.await {
+                Ok(first) => {
+                    let stream = Rewound::new(stream, first);
+                    let deadline = Deadline::new(head_timer, self.request_timeout);
+                    let requests =
+                        self.serve_requests(stream, peer_addr, service, deadline, shutdown);
+                    Box::pin(requests).await
+                }
+                Err(end) => Err(end),
+            };
+            if let Err(end) = ended {
+                end.log(peer_addr);
             }
-            head_timer.poll_elapsed(Duration::ZERO, cx).map(|()| Err(End::WithoutRequest))
-        });
-        let ended = match begun.await {
-            Ok(()) => {
-                let deadline = Deadline::new(head_timer, self.request_timeout);
-                Box::pin(self.serve_requests(stream, peer_addr, service, deadline, shutdown)).await
-            }
-            Err(end) => Err(end),
-        };
-        // At DEBUG, since clients can cause them at will.
-        match ended {
-            Ok(()) => {}
-            Err(End::Http(error)) => {
-                tracing::debug!(?peer_addr, error = %Escaped::error(&error), "HTTP connection failed");
-            }
-            Err(End::WithoutRequest) => {
-                let error = "no request within handshake_timeout";
-                tracing::debug!(?peer_addr, error, "HTTP connection failed");
-            }
-            Err(End::Overdue) => {
-                tracing::debug!(?peer_addr, "HTTP connection outlasted request_timeout");
-            }
+            drop(place);
         }
     }
 
@@ -139,17 +169,24 @@ impl Http1 {
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection.with_upgrades());
-        let mut is_last = false;
-        std::future::poll_fn(|cx| {
+        // Boxed, since there is none most of the time.
+        let mut cut_off: Option<Pin<Box<WaitForCancellationFuture<'_>>>> = None;
+        poll_fn(|cx| {
             let polled_at = Instant::now();
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(End::Http));
                 }
-                if is_last || poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_pending() {
+                if let Some(cut_off) = &mut cut_off {
+                    if poll_unbudgeted(cx, |cx| cut_off.as_mut().poll(cx)).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
                     break;
                 }
-                is_last = true;
+                if poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_pending() {
+                    break;
+                }
+                cut_off = Some(Box::pin(self.cut_off.cancelled()));
                 connection.as_mut().graceful_shutdown();
             }
             deadline.poll_reached(polled_at.elapsed(), cx).map(Err)
@@ -166,11 +203,30 @@ enum End {
     Overdue,
 }
 
+impl End {
+    /// At DEBUG, since clients can cause them at will.
+    fn log(&self, peer_addr: Option<SocketAddr>) {
+        match self {
+            Self::Http(error) => {
+                let error = Escaped::error(error);
+                tracing::debug!(?peer_addr, %error, "HTTP connection failed");
+            }
+            Self::WithoutRequest => {
+                let error = "no request within handshake_timeout";
+                tracing::debug!(?peer_addr, error, "HTTP connection failed");
+            }
+            Self::Overdue => {
+                tracing::debug!(?peer_addr, "HTTP connection outlasted request_timeout");
+            }
+        }
+    }
+}
+
 async fn answer<S>(mut service: S, request: Request<Incoming>) -> Result<S::Response, S::Error>
 where
     S: Service<Request<Incoming>>,
 {
-    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    poll_fn(|cx| service.poll_ready(cx)).await?;
     service.call(request).await
 }
 

@@ -11,36 +11,42 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// What is read at first: most requests are smaller, and half of what hyper reads at once.
 const FIRST_BYTES_MAX: usize = 4096;
 
-/// A stream that gives what came of its first read once more, be it bytes, the end or an error.
+/// A stream that gives what came of its first read once more.
 ///
 /// hyper and what it needs take 12 KiB. Who has connected and says nothing yet shall not cost that,
 /// and it shall not lie between what many clients need for long.
 pub(crate) struct Rewound<IO> {
     stream: IO,
     /// Until it was given.
-    first: Option<io::Result<Bytes>>,
+    first: Option<FirstRead>,
+}
+
+/// What came of a stream's first read: bytes, the end or an error.
+pub(crate) struct FirstRead(io::Result<Bytes>);
+
+impl FirstRead {
+    /// Reads for the first time. Ready once something has come of it.
+    pub(crate) fn poll<IO>(stream: &mut IO, cx: &mut Context<'_>) -> Poll<Self>
+    where
+        IO: AsyncRead + Unpin,
+    {
+        let mut buffer = [const { MaybeUninit::uninit() }; FIRST_BYTES_MAX];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
+        Poll::Ready(Self(read.map(|()| Bytes::copy_from_slice(buffer.filled()))))
+    }
 }
 
 impl<IO> Rewound<IO> {
-    pub(crate) const fn new(stream: IO) -> Self {
-        Self { stream, first: None }
+    /// A stream that was read once, or not yet.
+    pub(crate) const fn new(stream: IO, first: Option<FirstRead>) -> Self {
+        Self { stream, first }
     }
 
     /// The stream, and the bytes that are still to be read before those that it has.
     pub(super) fn into_parts(self) -> (IO, Bytes) {
         // An error was given to whoever read, or the stream will have it once more.
-        (self.stream, self.first.and_then(Result::ok).unwrap_or_default())
-    }
-}
-
-impl<IO: AsyncRead + Unpin> Rewound<IO> {
-    /// Reads for the first time. Ready once something has come of it.
-    pub(crate) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut buffer = [const { MaybeUninit::uninit() }; FIRST_BYTES_MAX];
-        let mut buffer = ReadBuf::uninit(&mut buffer);
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-        self.first = Some(read.map(|()| Bytes::copy_from_slice(buffer.filled())));
-        Poll::Ready(())
+        (self.stream, self.first.and_then(|first| first.0.ok()).unwrap_or_default())
     }
 }
 
@@ -54,11 +60,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Rewound<IO> {
         let Some(first) = this.first.take() else {
             return Pin::new(&mut this.stream).poll_read(cx, buf);
         };
-        let mut bytes = first?;
+        let mut bytes = first.0?;
         let taken = bytes.len().min(buf.remaining());
         buf.put_slice(&bytes[..taken]);
         bytes.advance(taken);
-        this.first = bytes.has_remaining().then_some(Ok(bytes));
+        this.first = bytes.has_remaining().then_some(FirstRead(Ok(bytes)));
         Poll::Ready(Ok(()))
     }
 }
@@ -115,12 +121,16 @@ mod tests {
         }
     }
 
+    async fn rewound<IO: AsyncRead + Unpin>(mut stream: IO) -> Rewound<IO> {
+        let first = poll_fn(|cx| FirstRead::poll(&mut stream, cx)).await;
+        Rewound::new(stream, Some(first))
+    }
+
     #[tokio::test]
     async fn what_came_first_is_read_first_in_pieces_of_any_size() {
         let (mut client, server) = duplex(64);
-        let mut rewound = Rewound::new(server);
         client.write_all(b"hello").await.unwrap();
-        poll_fn(|cx| rewound.poll_first(cx)).await;
+        let mut rewound = rewound(server).await;
         client.write_all(b", you").await.unwrap();
         let mut piece = [0; 3];
         for expected in [&b"hel"[..], b"lo", b", y", b"ou"] {
@@ -132,9 +142,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_gets_the_stream_gets_what_was_not_read_again() {
         let (mut client, server) = duplex(64);
-        let mut rewound = Rewound::new(server);
         client.write_all(b"hello").await.unwrap();
-        poll_fn(|cx| rewound.poll_first(cx)).await;
+        let mut rewound = rewound(server).await;
         rewound.read_exact(&mut [0; 2]).await.unwrap();
         let (_, unread) = rewound.into_parts();
         assert_eq!(unread, "llo");
@@ -144,13 +153,11 @@ mod tests {
     async fn an_end_and_an_error_are_told_to_whoever_reads_next() {
         let (client, server) = duplex(64);
         drop(client);
-        let mut rewound = Rewound::new(server);
-        poll_fn(|cx| rewound.poll_first(cx)).await;
-        assert_eq!(rewound.read(&mut [0; 3]).await.unwrap(), 0);
+        let mut ended = rewound(server).await;
+        assert_eq!(ended.read(&mut [0; 3]).await.unwrap(), 0);
 
-        let mut rewound = Rewound::new(Reset(false));
-        poll_fn(|cx| rewound.poll_first(cx)).await;
-        assert_eq!(rewound.read(&mut [0; 3]).await.unwrap_err().to_string(), "reset");
-        assert_eq!(rewound.read(&mut [0; 3]).await.unwrap(), 0);
+        let mut failed = rewound(Reset(false)).await;
+        assert_eq!(failed.read(&mut [0; 3]).await.unwrap_err().to_string(), "reset");
+        assert_eq!(failed.read(&mut [0; 3]).await.unwrap(), 0);
     }
 }
