@@ -322,6 +322,11 @@ impl OutboundQueue {
         Ok(ResumedAt { freed, finished })
     }
 
+    /// The lowest number at which a client may come back: those up to it are not kept any more.
+    pub fn resumable_from(&self) -> u64 {
+        self.sent - self.retained.as_ref().map_or(0, |retained| retained.unacknowledged() as u64)
+    }
+
     /// Forgets the frames up to this number, for a peer that acknowledges nothing: they will not be
     /// written again.
     pub fn presume(&mut self, number: u64) -> Acknowledged {

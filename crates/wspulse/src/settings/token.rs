@@ -9,6 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
 
+use crate::ground::begun::Begun;
+
 /// Of HMAC-SHA-256 (RFC 2104), 128 bits are sent: as many as nobody guesses.
 const MAC_BYTES: usize = 16;
 
@@ -30,6 +32,8 @@ pub(crate) struct Proof {
     confirmed: u32,
     /// How many handshakes have overtaken another one, since the client was last heard.
     overtakings: u8,
+    /// When the newest handshake began by which the client has come back.
+    returned: Begun,
 }
 
 /// A client has given up no more attempts than this while a server stood still. Two clients that
@@ -47,7 +51,13 @@ pub(crate) enum Token {
 
 impl Proof {
     pub(crate) fn new() -> Self {
-        Self { session: Uuid::new_v4().as_u64_pair().1, newest: 0, confirmed: 0, overtakings: 0 }
+        Self {
+            session: Uuid::new_v4().as_u64_pair().1,
+            newest: 0,
+            confirmed: 0,
+            overtakings: 0,
+            returned: Begun::EARLIEST,
+        }
     }
 
     /// Another token is about to be sent.
@@ -74,6 +84,16 @@ impl Proof {
         }
         self.overtakings += 1;
         true
+    }
+
+    /// The client has come back by a handshake that began then, and goes on.
+    pub(crate) fn note_return(&mut self, begun: Begun) {
+        self.returned = self.returned.max(begun);
+    }
+
+    /// Whether the client has come back by a handshake that began later than this one.
+    pub(crate) fn has_returned_since(&self, begun: Begun) -> bool {
+        begun < self.returned
     }
 
     /// Whether none was sent after the one of this number.

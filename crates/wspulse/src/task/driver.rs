@@ -274,13 +274,14 @@ impl Driver {
         let Poll::Ready(result) = upgrade.stream.as_mut().poll(cx) else {
             return false;
         };
-        let (peer_addr, comes_back, asked) =
-            (upgrade.peer_addr, upgrade.comes_back, upgrade.asked.take());
+        let (peer_addr, comes_back) = (upgrade.peer_addr, upgrade.comes_back);
+        let (begun, asked) = (upgrade.begun, upgrade.asked.take());
         self.arrivals.take_upgrade();
         let has_come = result.is_ok();
+        let is_outdated = |it| self.connection.mailbox.is_outdated(begun, it);
         match result {
-            // It was not when it was let in.
-            Ok(late) if comes_back.is_some_and(|it| self.connection.mailbox.has_left(it.token)) => {
+            // It may not have been when it was let in.
+            Ok(late) if comes_back.is_some_and(is_outdated) => {
                 let connection = &*self.connection;
                 connection.server.turn_away_outdated(connection, Upgrade::ready(late));
                 self.session.handle_upgrade_failed(TransportLost::Superseded, now());
@@ -293,7 +294,7 @@ impl Driver {
                     self.dismiss(self.supersession(comes_back), deadline.into());
                 }
                 let resumes = self.session.is_suspended() || self.session.is_connected();
-                let lost = self.resume_at(comes_back.map(|it| it.received));
+                let lost = self.resume_at(comes_back.map(|it| it.received), begun);
                 let decoder = self.connection.server.options().decoder();
                 let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
                 let bytes_behind_handshake =

@@ -12,8 +12,8 @@ use wspulse::{
     Admission, CloseCode, CloseFrame, ConnectionState, Delivery, DuplicatePolicy, Rejection,
     Server, ServerBuilder,
 };
-use wspulse_core::OVERTAKEN;
 use wspulse_core::protocol::{ResumeOffer, SessionKind};
+use wspulse_core::{Disconnect, OVERTAKEN};
 
 use crate::support::clients::{Client, dial, number, numbered, numbers};
 use crate::support::clock::{WINDOW, settle};
@@ -74,6 +74,10 @@ async fn assert_still_heard(server: &Server, client: &mut Speaker) {
     server.send("ann", event("still here")).unwrap();
     assert_eq!(client.hear().await, frame("still here"));
     client.hears_nothing().await;
+}
+
+fn frames_lost() -> CloseFrame {
+    Disconnect::FramesLost.close_frame()
 }
 
 fn duplicate() -> CloseFrame {
@@ -139,6 +143,48 @@ async fn a_late_handshake_takes_a_session_whose_newer_transport_is_lost() {
     let mut late = late.await.unwrap();
     assert_eq!(late.hello().await.session, SessionKind::Resumed);
     assert_still_heard(&server, &mut late).await;
+}
+
+/// Its client has received more since it gave it up.
+#[tokio::test(start_paused = true)]
+async fn a_late_handshake_with_a_lower_count_than_a_later_one_leaves_the_session_alone() {
+    let server = promising();
+    let (ann, first) = Speaker::begin(&server, ANN).await;
+    for text in ["one", "two"] {
+        server.send("ann", event(text)).unwrap();
+    }
+    settle().await;
+    drop(ann);
+    let late = late_return(&server, &first.token).await;
+    let (ann, hello) = Speaker::resume(&server, ANN, &first.token, 2).await;
+    assert_eq!(hello.replay, 0);
+    // It says nothing: the token that both came with is still valid.
+    drop(ann);
+    let mut late = late.await.unwrap();
+    assert_eq!(late.hear().await, Heard::Closed(Some(frames_lost())));
+    server.send("ann", event("three")).unwrap();
+    let (mut ann, hello) = Speaker::resume(&server, ANN, &first.token, 2).await;
+    assert_eq!(hello.session, SessionKind::Resumed);
+    assert_eq!(ann.hear().await, frame("three"));
+    assert_still_heard(&server, &mut ann).await;
+}
+
+/// Its client has lost what it had.
+#[tokio::test(start_paused = true)]
+async fn a_later_handshake_with_a_lower_count_ends_the_session() {
+    let server = promising();
+    let (ann, first) = Speaker::begin(&server, ANN).await;
+    server.send("ann", event("one")).unwrap();
+    settle().await;
+    drop(ann);
+    let (ann, _) = Speaker::resume(&server, ANN, &first.token, 1).await;
+    drop(ann);
+    settle().await;
+    let connection = server.connection("ann").unwrap();
+    let offer = ResumeOffer { token: first.token, count: 0 }.to_string();
+    let mut back = Speaker::dial(&server, ANN, &[JSON, &offer]).await;
+    assert_eq!(back.hear().await, Heard::Closed(Some(frames_lost())));
+    assert_eq!(connection.state(), ConnectionState::Closed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -206,6 +206,7 @@ impl Client {
                 let session = life(&self.seen.connection).number;
                 let exchange = self.exchange.as_mut().expect("it speaks the protocol");
                 let answer = exchange.control(&payload, self.seen.transport, session);
+                self.app.clients.acknowledge(&exchange.known);
                 self.write(&answer).await;
                 true
             }

@@ -44,6 +44,7 @@ impl Dialer {
         sleep(self.after).await;
         let begun = Instant::now();
         let mut known = self.exchanges.then(|| self.app.clients.take(self.id)).flatten();
+        self.note_dispute(known.as_ref());
         let handshake = match self.server.handshake(self.request(known.as_ref())) {
             Ok(handshake) => handshake,
             Err(refusal) => return self.turn_back(known, &refusal),
@@ -100,6 +101,15 @@ impl Dialer {
             }
         }
         Some(client.run().await)
+    }
+
+    /// The session ends for lack of frames if it is shared, and one client has what the other lacks.
+    fn note_dispute(&self, known: Option<&Known>) {
+        let (id, disputed) = (self.id.to_string(), known.and_then(|it| self.app.clients.offer(it)));
+        let current = self.server.connection(&id).map(|connection| life(&connection).number);
+        if disputed.is_some() && disputed == current {
+            self.app.truth.frame_lacks(&id);
+        }
     }
 
     fn request(&self, known: Option<&Known>) -> request::Parts {

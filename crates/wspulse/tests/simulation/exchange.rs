@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wspulse::testing::masked;
 use wspulse_core::protocol::{Control, Hello, ResumeOffer, SessionKind};
 
@@ -11,7 +13,24 @@ use super::heard::Heard;
 
 /// What clients keep between their transports, by id.
 #[derive(Debug, Default)]
-pub(crate) struct Clients(Mutex<BTreeMap<usize, Known>>);
+pub(crate) struct Clients {
+    known: Mutex<BTreeMap<usize, Known>>,
+    counts: Mutex<BTreeMap<usize, Counts>>,
+}
+
+/// What has been said to have come of a session. Two clients may share one: one comes back with its
+/// token, and the other did not know of any, before the first had said a word.
+#[derive(Debug, Default)]
+struct Counts {
+    highest: usize,
+    /// When the newest handshake began that offered one.
+    offered_at: Option<Instant>,
+    /// One of two clients lacks what the other has acknowledged.
+    is_disputed: bool,
+}
+
+/// The server takes handshakes for equally old that begin so soon after one another.
+const SAME_TIME: Duration = Duration::from_millis(10);
 
 /// What a client knows of its session.
 #[derive(Debug, Clone)]
@@ -47,11 +66,34 @@ pub(crate) struct Exchange {
 impl Clients {
     /// What the client with this id knows, which nobody else uses meanwhile.
     pub(crate) fn take(&self, id: usize) -> Option<Known> {
-        self.0.lock().unwrap().remove(&id)
+        self.known.lock().unwrap().remove(&id)
     }
 
     pub(crate) fn put_back(&self, id: usize, known: Known) {
-        self.0.lock().unwrap().insert(id, known);
+        self.known.lock().unwrap().insert(id, known);
+    }
+
+    /// A handshake begins now that offers what this client knows. Tells the session if a client of
+    /// it lacks what another one has acknowledged.
+    pub(crate) fn offer(&self, known: &Known) -> Option<usize> {
+        let session = known.session?;
+        let now = Instant::now();
+        let (mut counts, count) = (self.counts.lock().unwrap(), known.heard.len());
+        let counts = counts.entry(session).or_default();
+        let is_beside = counts.offered_at.is_some_and(|before| now - before < SAME_TIME);
+        counts.is_disputed |= count < counts.highest || (is_beside && count > counts.highest);
+        counts.highest = counts.highest.max(count);
+        counts.offered_at = Some(now);
+        counts.is_disputed.then_some(session)
+    }
+
+    /// A client acknowledges what it has heard.
+    pub(crate) fn acknowledge(&self, known: &Known) {
+        if let Some(session) = known.session {
+            let mut counts = self.counts.lock().unwrap();
+            let highest = &mut counts.entry(session).or_default().highest;
+            *highest = known.heard.len().max(*highest);
+        }
     }
 }
 

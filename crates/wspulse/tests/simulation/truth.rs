@@ -155,7 +155,8 @@ impl Truth {
         }
     }
 
-    /// A frame was dropped, since there was no room for it or no transport.
+    /// A frame was dropped, since there was no room for it or no transport, or it has come to
+    /// another client of the session.
     pub(crate) fn frame_lacks(&self, id: &str) {
         self.lacking.lock().unwrap().insert(id.to_owned());
     }

@@ -8,10 +8,12 @@ use wspulse_core::outbound::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt
 use super::awaited::Waiter;
 use super::requests::Requests;
 use super::{Inner, Mailbox};
+use crate::ground::begun::Begun;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
 use crate::settings::error::NotAcknowledged;
 use crate::settings::token::Proof;
+use crate::wire::transport::ComesBack;
 
 impl Mailbox {
     /// Who wants to hear that all has arrived which is held now; `None` if nothing is.
@@ -78,9 +80,16 @@ impl Mailbox {
 
     // What follows is for the connection's task alone.
 
-    /// Whether the client is known to have a newer token than the one of this number.
-    pub(crate) fn has_left(&self, token: u32) -> bool {
-        self.proof().is_some_and(|proof| proof.has_left(token))
+    /// Whether a handshake comes too late to take the session: its client is known to have a newer
+    /// token, or has come back by a later handshake with more frames. A lower count alone may be that
+    /// of a client that has lost some, and must hear so.
+    pub(crate) fn is_outdated(&self, begun: Begun, comes_back: ComesBack) -> bool {
+        let inner = self.inner.lock();
+        let proof = inner.rare.as_ref().and_then(|rare| rare.proof);
+        proof.is_some_and(|proof| {
+            let has_less = comes_back.received < inner.queue.resumable_from();
+            proof.has_left(comes_back.token) || (has_less && proof.has_returned_since(begun))
+        })
     }
 
     /// Another token is about to be sent: that of the proof that is returned.
@@ -100,14 +109,20 @@ impl Mailbox {
         }
     }
 
-    /// A client comes back that has the frames up to this number.
+    /// A client comes back that has the frames up to this number, by a handshake that began then.
     pub(crate) fn resume_at(
         &self,
         number: u64,
+        begun: Begun,
         queued_bytes: Option<&QueuedBytes>,
     ) -> Result<ResumedAt, NotKept> {
         let mut inner = self.inner.lock();
         let resumed = inner.queue.resume_at(number)?;
+        if let Some(rare) = &mut inner.rare
+            && let Some(proof) = &mut rare.proof
+        {
+            proof.note_return(begun);
+        }
         inner.settle_receipts(resumed.freed.frames, Ok(()));
         release(resumed.freed, queued_bytes);
         Ok(resumed)

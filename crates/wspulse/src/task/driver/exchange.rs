@@ -11,18 +11,21 @@ use wspulse_core::{CloseFrame, PanicError, Resumed};
 use super::Driver;
 use super::acknowledge::Nonce;
 use super::read::Inbound;
+use crate::ground::begun::Begun;
 use crate::ground::panics;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::MessagesSent;
 
 impl Driver {
-    /// A transport has come, and the one before is parted with: goes on where the client says that
-    /// it was. If that is not possible, tells how many frames it does not get.
-    pub(super) fn resume_at(&self, received: Option<u64>) -> Option<usize> {
+    /// A transport has come by a handshake that began then, and the one before is parted with: goes
+    /// on where the client says that it was. If that is not possible, tells how many frames it does
+    /// not get.
+    pub(super) fn resume_at(&self, received: Option<u64>, begun: Begun) -> Option<usize> {
         let number = received?;
         let ConnectionShared { mailbox, server, id, .. } = &*self.connection;
         let room = self.connection.room();
-        let Ok(ResumedAt { freed, finished }) = mailbox.resume_at(number, server.queued_bytes())
+        let Ok(ResumedAt { freed, finished }) =
+            mailbox.resume_at(number, begun, server.queued_bytes())
         else {
             let stats = mailbox.stats();
             let lost = stats.sent.saturating_sub(number) + stats.pending;
