@@ -57,7 +57,7 @@ pub(crate) async fn serve(
         .max_pending_per_addr(usize::MAX)
         .into_future();
     tokio::select! {
-        served = serving => Ok(served?),
+        ended = serving => Ok(ended?),
         () = async {
             terminate.recv().await;
             server.drain(DRAIN_WINDOW).await;
