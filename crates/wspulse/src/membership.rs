@@ -3,8 +3,10 @@
 mod addressees;
 mod extras;
 pub(crate) mod folding;
+mod followers;
 mod group;
 mod history;
+pub(crate) mod log;
 pub(crate) mod mailbox;
 mod memberships;
 pub(crate) mod presence;

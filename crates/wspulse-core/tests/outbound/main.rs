@@ -7,3 +7,4 @@ mod joined_frames;
 mod marked_frames;
 mod queue;
 mod retained_frames;
+mod runs;

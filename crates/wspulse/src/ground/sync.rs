@@ -7,7 +7,7 @@ mod chosen {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use std::thread_local;
 
-    pub(crate) use parking_lot::Mutex;
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
 
     /// Whether tasks can be spawned here.
     pub(crate) fn has_runtime() -> bool {
@@ -25,7 +25,7 @@ mod chosen {
     use std::hash::{BuildHasherDefault, DefaultHasher};
     use std::sync::PoisonError;
 
-    use shuttle::sync::MutexGuard;
+    pub(crate) use shuttle::sync::MutexGuard;
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use shuttle::thread_local;
 
@@ -56,5 +56,6 @@ mod chosen {
 }
 
 pub(crate) use chosen::{
-    AtomicBool, AtomicU32, AtomicUsize, Mutex, NameHasher, has_runtime, spawn, thread_local,
+    AtomicBool, AtomicU32, AtomicUsize, Mutex, MutexGuard, NameHasher, has_runtime, spawn,
+    thread_local,
 };

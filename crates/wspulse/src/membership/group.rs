@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use wspulse_core::{EncodedFrame, Overflow};
 
 use super::extras::Extras;
+use super::followers::Followers;
 use super::history::Prepared;
 use super::memberships::NotJoined;
 use super::present::Present;
@@ -56,6 +57,7 @@ pub(super) struct Inner {
     pub(super) list: Vec<Arc<ConnectionShared>>,
     present: Present,
     pub(super) waves: Waves,
+    pub(super) followers: Option<Followers>,
     pub(super) extras: Option<Box<Extras>>,
 }
 
@@ -93,7 +95,7 @@ pub(crate) struct Pushed {
 impl Pushed {
     /// Counts what became of the frame at one member.
     #[inline]
-    fn count(
+    pub(super) fn count(
         &mut self,
         member: &Arc<ConnectionShared>,
         offered: Offered,
@@ -186,6 +188,9 @@ impl Group {
         connection.enter(self, inner.list.len())?;
         inner.present.join(connection.mailbox.codec());
         inner.list.push(Arc::clone(connection));
+        if let Some(followers) = &mut inner.followers {
+            followers.join();
+        }
         if let Some(history) = inner.history() {
             history.give(connection, prepared);
         }
@@ -196,6 +201,9 @@ impl Group {
         self.len.store(members, Ordering::Release);
         inner.waves.resize(members);
         let must_start = inner.waves.must_start(members, Home::current());
+        if must_start {
+            inner.followers = Followers::new(connection, members);
+        }
         Ok(must_start.then(|| RunningWaves::new(Arc::clone(self))))
     }
 
@@ -203,7 +211,11 @@ impl Group {
     pub(crate) fn leave(self: &Arc<Self>, connection: &ConnectionShared) -> bool {
         let mut inner = self.inner.lock();
         let Some(slot) = connection.place_in(self) else { return false };
-        inner.list.swap_remove(slot);
+        let Inner { list, followers, .. } = &mut *inner;
+        if let Some(followers) = followers {
+            followers.leave(slot, list);
+        }
+        list.swap_remove(slot);
         inner.present.leave(connection.mailbox.codec());
         if let Some(moved) = inner.list.get(slot) {
             moved.move_to(self, slot);
@@ -234,7 +246,10 @@ impl Group {
         if let Some(history) = inner.live_history() {
             history.record(frame);
         }
-        inner.push(queueing, |member| is_same(excluded, member), |_| Some(frame))
+        match inner.say(frame, addressed) {
+            Some(pushed) => inner.leave_to_waves(pushed),
+            None => inner.push(queueing, |member| is_same(excluded, member), |_| Some(frame)),
+        }
     }
 
     /// Gives every member a reference to the frame in its own codec, if it was made in all that are
@@ -330,13 +345,16 @@ impl Inner {
             };
             pushed.count(member, offered, overflow);
         }
-        if waves_home.is_some() {
-            let members = self.list.len();
-            self.waves.begin(members);
-            // A worker keeps to itself what it has woken last. That must not be the waves, on which
-            // the whole group relies: this callback may go on to hold the worker.
-            self.wake_members(1);
-        }
+        if waves_home.is_some() { self.leave_to_waves(pushed) } else { pushed }
+    }
+
+    /// The members are to be looked after.
+    fn leave_to_waves(&mut self, pushed: Pushed) -> Pushed {
+        let members = self.list.len();
+        self.waves.begin(members);
+        // A worker keeps to itself what it has woken last. That must not be the waves, on which the
+        // whole group relies: this callback may go on to hold the worker.
+        self.wake_members(1);
         pushed
     }
 }
@@ -371,6 +389,9 @@ pub(crate) fn push_to_each(
     Ok(pushed)
 }
 
-fn is_same(excluded: Option<&Arc<ConnectionShared>>, member: &Arc<ConnectionShared>) -> bool {
+pub(super) fn is_same(
+    excluded: Option<&Arc<ConnectionShared>>,
+    member: &Arc<ConnectionShared>,
+) -> bool {
     excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member))
 }

@@ -4,6 +4,7 @@
 mod acknowledge;
 mod awaited;
 mod expiry;
+mod following;
 mod history;
 mod lending;
 mod offer;
@@ -33,6 +34,8 @@ use crate::settings::codecs::CodecId;
 use crate::wire::transport::{Transport, Upgrade};
 use acknowledge::Rare;
 pub(crate) use awaited::Waiter;
+use following::Following;
+pub(crate) use following::Visit;
 pub(crate) use offer::{Offered, Outcome};
 pub(crate) use requests::{Answer, Answered, NoPlace, Unanswered};
 use succession::Succession;
@@ -72,6 +75,8 @@ struct Inner {
     /// Boxed, since there is none most of the time.
     rare: Option<Box<Rare>>,
     memberships: Further,
+    /// The log that it follows, instead of having a room's frames in its queue.
+    following: Option<Following>,
 }
 
 /// What a task finds in its mailbox.
@@ -163,6 +168,7 @@ impl Mailbox {
                 kind: SessionKind::New,
                 rare: None,
                 memberships: Further::default(),
+                following: None,
             }),
             discards_received: AtomicBool::new(false),
             home: Home::current(),
@@ -208,7 +214,7 @@ impl Mailbox {
     }
 
     pub(crate) fn stats(&self) -> OutboundStats {
-        self.inner.lock().queue.stats()
+        self.lock().queue.stats()
     }
 
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
@@ -217,7 +223,7 @@ impl Mailbox {
 
     /// Wakes the task if it sleeps although frames wait that it could write. Tells whether it did.
     pub(crate) fn wake_for_frames(&self) -> bool {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         inner.wake_for_frames()
     }
 
@@ -230,7 +236,7 @@ impl Mailbox {
         end: End,
         told: impl FnOnce(ConnectionState, &Further) -> Vec<SessionEvent>,
     ) -> Result<ConnectionState, HasEnded> {
-        self.post_end(&mut self.inner.lock(), end, told)
+        self.post_end(&mut self.lock(), end, told)
     }
 
     fn post_end(

@@ -15,7 +15,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::group::{Group, Inner};
+use super::log::{Log, Segment};
 use super::shared::ConnectionShared;
+use super::writing::Visited;
 use crate::ground::runtimes::Home;
 use crate::ground::yielding::Yielding;
 
@@ -92,6 +94,29 @@ impl Waves {
 #[must_use = "a large room's broadcasts reach nobody until its waves run"]
 pub(crate) struct RunningWaves(Arc<Group>);
 
+/// What one wave has in hand.
+struct Wave {
+    home: Home,
+    members: Vec<Arc<ConnectionShared>>,
+    /// Those of them that may follow the log from now on.
+    to_follow: Vec<Arc<ConnectionShared>>,
+    followed: Option<Followed>,
+}
+
+/// Of whom a wave has taken note.
+struct TakenDown {
+    /// The last one of the list is among them.
+    ends_round: bool,
+    /// Nobody else is to be looked after.
+    are_last: bool,
+}
+
+/// The group's log, and what its followers lack of it.
+struct Followed {
+    log: Arc<Log>,
+    segment: Segment,
+}
+
 impl RunningWaves {
     pub(super) const fn new(members: Arc<Group>) -> Self {
         Self(members)
@@ -100,10 +125,14 @@ impl RunningWaves {
     /// Serves members in waves until the room is empty.
     pub(crate) async fn run(self) {
         let mut yielding = Yielding::default();
-        let mut members = Vec::with_capacity(WAVE_MEMBERS);
-        let home = Home::current();
+        let mut wave = Wave {
+            home: Home::current(),
+            members: Vec::with_capacity(WAVE_MEMBERS),
+            to_follow: Vec::new(),
+            followed: self.0.followed(),
+        };
         while self.0.next_wave().await {
-            self.0.write_wave(home, &mut members);
+            self.0.write_wave(&mut wave);
             yielding.give_way(Instant::now() + HELD_MAX).await;
         }
     }
@@ -120,33 +149,69 @@ impl Group {
             if inner.waves.remaining > 0 {
                 return Poll::Ready(true);
             }
+            if let Some(followers) = &mut inner.followers {
+                followers.rest();
+            }
             inner.waves.waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
     }
 
+    fn followed(&self) -> Option<Followed> {
+        let inner = self.inner.lock();
+        let log = Arc::clone(inner.followers.as_ref()?.log());
+        Some(Followed { segment: Segment::new(&log), log })
+    }
+
     /// Writes to the next members for whom something waits; or wakes those who must do it
-    /// themselves, such as those of other runtimes than `home`.
-    fn write_wave(&self, home: Home, members: &mut Vec<Arc<ConnectionShared>>) {
+    /// themselves, such as those of other runtimes.
+    fn write_wave(self: &Arc<Self>, wave: &mut Wave) {
+        let Wave { home, members, to_follow, followed } = wave;
         let (mut served, mut visits) = (0, 0);
         while served < WAVE_MEMBERS && visits < VISITS_MAX {
-            self.inner.lock().next_members(WAVE_MEMBERS - served, members);
+            let taken_down = self.inner.lock().next_members(WAVE_MEMBERS - served, members);
+            // After that: what they are looked after for is in the segment.
+            if let Some(Followed { log, segment }) = followed {
+                segment.go_on(log);
+            }
             if members.is_empty() {
                 return;
             }
             visits += members.len();
-            for member in &*members {
-                let is_at_home = member.mailbox.home() == home;
-                let is_served = if is_at_home {
-                    member.write_or_wake()
-                } else {
-                    member.mailbox.wake_for_frames()
+            for member in members.iter() {
+                if member.mailbox.home() != *home {
+                    served += usize::from(member.mailbox.wake_for_frames());
+                    continue;
+                }
+                let visited = match followed {
+                    Some(Followed { log, segment }) => member.write_segment(log, segment),
+                    None => Visited::Apart { is_served: member.write_or_wake() },
                 };
-                served += usize::from(is_served);
+                served += usize::from(visited.is_served());
+                if followed.is_some() && visited == (Visited::Apart { is_served: true }) {
+                    to_follow.push(Arc::clone(member));
+                }
+            }
+            let must_tell = taken_down.ends_round || !to_follow.is_empty();
+            if must_tell
+                && let Some(Followed { segment, .. }) = followed
+                && let Some(followers) = &mut self.inner.lock().followers
+            {
+                followers.add(self, to_follow);
+                if taken_down.ends_round {
+                    followers.begin_round(segment.end());
+                }
             }
             // With the last of a connection goes the application's data, which may do anything.
+            to_follow.clear();
             members.clear();
+            if taken_down.are_last {
+                if let Some(Followed { segment, .. }) = followed {
+                    segment.clear();
+                }
+                return;
+            }
         }
     }
 }
@@ -171,16 +236,26 @@ impl Inner {
 
 impl Inner {
     /// Takes down the next members that are to be looked at, so many at the most.
-    fn next_members(&mut self, members_max: usize, members: &mut Vec<Arc<ConnectionShared>>) {
+    fn next_members(
+        &mut self,
+        members_max: usize,
+        members: &mut Vec<Arc<ConnectionShared>>,
+    ) -> TakenDown {
         let Waves { cursor, remaining, .. } = &mut self.waves;
+        let mut ends_round = false;
         while *remaining > 0
             && members.len() < members_max
             && let Some(member) = self.list.get(*cursor)
         {
             members.push(Arc::clone(member));
             *remaining -= 1;
-            *cursor = if *cursor + 1 == self.list.len() { 0 } else { *cursor + 1 };
+            *cursor += 1;
+            if *cursor == self.list.len() {
+                *cursor = 0;
+                ends_round = true;
+            }
         }
+        TakenDown { ends_round, are_last: *remaining == 0 }
     }
 }
 
@@ -189,7 +264,9 @@ impl Drop for RunningWaves {
         let inner = &mut *self.0.inner.lock();
         inner.waves = Waves::default();
         for member in &inner.list {
+            // What it lacks of the log is in its queue with that.
             member.mailbox.wake_for_frames();
         }
+        inner.followers = None;
     }
 }

@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncWrite;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather};
 
-use super::mailbox::GivenBack;
+use super::log::{Log, Segment};
+use super::mailbox::{GivenBack, Visit};
 use super::shared::ConnectionShared;
 use crate::observe::metrics::{DropReason, MessagesSent};
 use crate::settings::codecs::{CODECS_MAX, CodecId};
@@ -23,6 +25,27 @@ thread_local! {
 
 /// The most bytes that are joined: what a thread keeps between two bursts.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
+
+/// What was done for a member of a large room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Visited {
+    /// Nothing was to be done, as it has all that it follows.
+    HasAll,
+    /// It has got what it lacked.
+    Written,
+    /// It does not follow. Whether there was anything to do.
+    Apart { is_served: bool },
+}
+
+impl Visited {
+    pub(super) const fn is_served(self) -> bool {
+        match self {
+            Self::HasAll => false,
+            Self::Written => true,
+            Self::Apart { is_served } => is_served,
+        }
+    }
+}
 
 impl ConnectionShared {
     /// Writes what waits, if its task sleeps and it can be done without it; else wakes the task.
@@ -41,6 +64,45 @@ impl ConnectionShared {
         let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
         self.count_given_back(given_back);
         true
+    }
+
+    /// Writes the segment that it lacks of the log that it follows, or as
+    /// [`write_or_wake`](Self::write_or_wake) does if it does not.
+    pub(super) fn write_segment(&self, log: &Arc<Log>, segment: &mut Segment) -> Visited {
+        let mut loan = match self.mailbox.visit(log, segment) {
+            Visit::HasAll => return Visited::HasAll,
+            Visit::Apart => return Visited::Apart { is_served: self.write_or_wake() },
+            Visit::Lent(loan) => loan,
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let (transport, batch) = (&mut loan.transport, &mut loan.batch);
+        let (bytes, run) = (segment.bytes(), segment.run());
+        let mut bytes_taken = 0;
+        let polled = match Pin::new(&mut transport.stream).poll_write(&mut cx, bytes) {
+            Poll::Ready(Ok(taken)) if taken == bytes.len() => {
+                batch.advance_whole(run);
+                bytes_taken = taken;
+                transport.note_taken(taken);
+                record_sent(self, run.len(), run.payload_bytes(), 0);
+                poll_flush(transport, &mut cx)
+            }
+            Poll::Ready(Err(error)) => {
+                batch.fill(run);
+                Poll::Ready(Err(error))
+            }
+            begun @ (Poll::Ready(Ok(_)) | Poll::Pending) => {
+                batch.fill(run);
+                if let Poll::Ready(Ok(taken)) = begun {
+                    let sent = advance_slices(transport, batch, taken);
+                    note_sent(transport, batch, &mut bytes_taken, self, &sent);
+                }
+                poll_write_batch(transport, batch, &mut bytes_taken, self, &mut cx)
+            }
+        };
+        let written = WrittenBeside { frames: run.len() - batch.len(), bytes: bytes_taken };
+        let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
+        self.count_given_back(given_back);
+        Visited::Written
     }
 
     /// Counts what was dropped or replaced while a batch was being written.
@@ -72,17 +134,29 @@ pub(crate) fn poll_write_batch(
             let _ = poll_flush(transport, cx)?;
             return Poll::Pending;
         };
-        let Sent { bytes, messages, payload_bytes } = written?;
-        if bytes == 0 {
+        let sent = written?;
+        if sent.bytes == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        *bytes_taken += bytes;
-        transport.note_taken(bytes);
-        if messages > 0 {
-            record_sent(connection, messages, payload_bytes, batch.len());
-        }
+        note_sent(transport, batch, bytes_taken, connection, &sent);
     }
     poll_flush(transport, cx)
+}
+
+/// Counts what one system call has taken.
+#[inline]
+fn note_sent(
+    transport: &mut Transport,
+    batch: &Batch,
+    bytes_taken: &mut usize,
+    connection: &ConnectionShared,
+    sent: &Sent,
+) {
+    *bytes_taken += sent.bytes;
+    transport.note_taken(sent.bytes);
+    if sent.messages > 0 {
+        record_sent(connection, sent.messages, sent.payload_bytes, batch.len());
+    }
 }
 
 fn poll_flush(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,12 +201,18 @@ fn poll_write_some(
         },
         None => ready!(poll_write_slices(transport, batch, bytes_max, cx))?,
     };
+    Poll::Ready(Ok(advance_slices(transport, batch, bytes)))
+}
+
+/// So much is written of control frames and the batch.
+#[inline]
+fn advance_slices(transport: &mut Transport, batch: &mut Batch, bytes: usize) -> Sent {
     let mut sent = Sent { bytes, messages: 0, payload_bytes: 0 };
     advance(&mut transport.lane, batch, bytes, |frame| {
         sent.messages += 1;
         sent.payload_bytes += frame.payload_bytes();
     });
-    Poll::Ready(Ok(sent))
+    sent
 }
 
 /// A Ping that carries nothing (RFC 6455 §5.5.2).

@@ -3,6 +3,7 @@
 mod audiences;
 mod broadcasts;
 mod fair_turns;
+mod followers;
 mod history;
 mod idle_runtimes;
 mod large_rooms;

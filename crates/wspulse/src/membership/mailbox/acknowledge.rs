@@ -21,7 +21,7 @@ impl Mailbox {
         &self,
         waiter: Waiter,
     ) -> Result<Option<Answer>, NotAcknowledged> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if !inner.queue.keeps() {
             return Err(NotAcknowledged::NotPromised);
         }

@@ -47,7 +47,7 @@ impl Mailbox {
         end: End,
         told: impl FnOnce(ConnectionState, &Further) -> Vec<SessionEvent>,
     ) -> Option<ConnectionState> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if inner.expires_at().is_none_or(|at| at > Instant::now()) {
             return None;
         }

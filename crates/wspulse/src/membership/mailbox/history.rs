@@ -16,7 +16,7 @@ impl Mailbox {
         marks: Option<[EncodedFrame; 2]>,
         queued_bytes: Option<&QueuedBytes>,
     ) {
-        let inner = &mut *self.inner.lock();
+        let inner = &mut *self.lock();
         if inner.state == ConnectionState::Closed || inner.has_gap {
             return;
         }

@@ -24,7 +24,7 @@ impl Mailbox {
     /// Borrows the transport and what waits for it, if there is something and the task sleeps.
     /// [`end_loan`](Self::end_loan) must follow.
     pub(crate) fn borrow_transport(&self) -> Option<Loan> {
-        let inner = &mut *self.inner.lock();
+        let inner = &mut *self.lock();
         let is_free = inner.attention == Attention::MailAndFrames
             && inner.state == ConnectionState::Connected
             && inner.queue.is_writable();

@@ -16,7 +16,7 @@ impl Mailbox {
         notice: Notice,
         queued_bytes: Option<&QueuedBytes>,
     ) -> Result<Offered, HasEnded> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let policy = match inner.state {
             _ if inner.has_gap => return Err(HasEnded),
             ConnectionState::Suspended if !inner.queue.keeps() => OverflowPolicy::DropOldest,
@@ -42,7 +42,7 @@ impl Mailbox {
         notice: Notice,
         queued_bytes: Option<&QueuedBytes>,
     ) -> Result<Offered, HasEnded> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         match inner.state {
             _ if inner.has_gap => return Err(HasEnded),
             ConnectionState::Connected | ConnectionState::Suspended => {}
@@ -75,7 +75,7 @@ impl Mailbox {
         notice: Notice,
         queued_bytes: Option<&QueuedBytes>,
     ) -> Result<Offered, HasEnded> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         inner.check_open()?;
         let policy = match (overflow, inner.state) {
             (Some(overflow), _) => overflow.policy(),
@@ -108,7 +108,7 @@ impl Mailbox {
         notice: Notice,
         queued_bytes: Option<&QueuedBytes>,
     ) -> Result<Offered, HasEnded> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         inner.check_open()?;
         let policy = if inner.queue.keeps() {
             OverflowPolicy::RejectBeyondWaiting

@@ -42,12 +42,13 @@ impl Mailbox {
             *was_missed = true;
             return None;
         }
+        inner.stop_following();
         Some(inner.collect())
     }
 
     /// As [`collect`](Self::collect), for a task that is over. What is lent does not come back.
     pub(crate) fn collect_last(&self) -> Collected {
-        self.inner.lock().collect()
+        self.lock().collect()
     }
 
     /// Has `waker` called for the next command and, if the task is writable, the next frame: then it
