@@ -39,6 +39,11 @@ impl Heartbeat {
         due
     }
 
+    /// Somebody else has sent the Ping that was due; the next one is due an interval after `at`.
+    pub(crate) fn handle_pinged(&mut self, config: &HeartbeatConfig, at: Instant) {
+        self.ping_at = after(at, config.ping_interval);
+    }
+
     /// Nothing could be heard, and nobody be asked, for the time that was missed. The peer is given
     /// the time for an answer at least, as its Ping goes out only now.
     pub(crate) fn handle_stall(

@@ -9,6 +9,7 @@ mod history;
 pub(crate) mod log;
 pub(crate) mod mailbox;
 mod memberships;
+pub(crate) mod ping_groups;
 pub(crate) mod presence;
 mod present;
 pub(crate) mod registry;

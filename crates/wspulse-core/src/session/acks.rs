@@ -150,6 +150,12 @@ impl Session {
         }
     }
 
+    /// Whether no question is out, and nothing is written to ask for.
+    pub fn asks_nothing(&self) -> bool {
+        let is_nothing = |acks: &Acks| acks.question.is_none() && acks.ask_at.is_none();
+        self.acks.as_deref().is_none_or(is_nothing)
+    }
+
     /// Whether no question is out that an answer could come to.
     pub fn may_ask(&self) -> bool {
         self.acks.as_ref().is_some_and(|acks| acks.question.is_none() && acks.ask_at.is_some())

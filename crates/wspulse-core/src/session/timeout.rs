@@ -28,6 +28,13 @@ impl Session {
         }
     }
 
+    /// Somebody else has sent the Ping that was due, `at` a time that was right for it.
+    pub fn handle_pinged(&mut self, at: Instant) {
+        if let State::Connected(link) = &mut self.state {
+            link.heartbeat.handle_pinged(&self.config.heartbeat, at);
+        }
+    }
+
     /// The driver comes late by `missed`, since it, or the whole process, stood still. In that time
     /// nobody was asked, heard or written to: it counts against no peer, and there is time to see
     /// what has come meanwhile before anybody is judged. An [expiry](Self::handle_expiry) is no

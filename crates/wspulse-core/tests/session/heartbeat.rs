@@ -46,6 +46,17 @@ fn a_driver_that_asks_only_for_pings_is_told_when_one_is_due() {
 }
 
 #[test]
+fn a_ping_that_somebody_else_has_sent_is_followed_by_the_next_an_interval_after_it() {
+    let mut rig = Rig::connected();
+    rig.session.handle_pinged(rig.now + PING);
+    rig.pass(PING + MOMENT);
+    assert!(rig.actions().is_empty());
+    assert_eq!(rig.session.deadlines().ping, Some(rig.now + just_before(PING)));
+    rig.pass(just_before(PING));
+    assert_eq!(rig.actions(), ["Ping"]);
+}
+
+#[test]
 fn a_driver_that_asks_only_for_pings_sends_none_to_a_peer_whose_time_is_over() {
     let mut rig = Rig::connected();
     assert!(!rig.session.poll_ping(rig.now + PONG));

@@ -30,6 +30,7 @@ use crate::ground::shutdown::DrainDeadline;
 use crate::ground::sync::Mutex;
 use crate::ground::throttle::Throttle;
 use crate::membership::folding::Folding;
+use crate::membership::ping_groups::PingGroups;
 use crate::membership::registry::Registry;
 use crate::membership::turns::Turns;
 use crate::membership::{Group, Kind, Outfit};
@@ -53,7 +54,7 @@ pub struct Server {
 
 struct Inner {
     made_at: Instant,
-    ping_schedule: PingSchedule,
+    ping_groups: PingGroups,
     connect: ConnectFn,
     callbacks: Callbacks,
     options: Options,
@@ -147,12 +148,12 @@ impl Server {
         let session_config = Arc::new(options.session_config(expiry_notice));
         let registry = Registry::new(&options.admission, &options.rooms);
         let queued_bytes = options.session_limits.queued_bytes();
-        let ping_schedule = PingSchedule::new(Instant::now(), &options.heartbeat);
+        let ping_groups = PingGroups::new(PingSchedule::new(Instant::now(), &options.heartbeat));
         let requests = RequestCounter::new(options.requests.answers_failures);
         Ok(Self {
             inner: Arc::new(Inner {
                 made_at: Instant::now(),
-                ping_schedule,
+                ping_groups,
                 connect,
                 callbacks,
                 options,
@@ -298,8 +299,8 @@ impl Server {
         Arc::as_ptr(&self.inner).addr()
     }
 
-    pub(crate) fn ping_schedule(&self) -> &PingSchedule {
-        &self.inner.ping_schedule
+    pub(crate) fn ping_groups(&self) -> &PingGroups {
+        &self.inner.ping_groups
     }
 
     /// The group of this kind and name, if it has members.

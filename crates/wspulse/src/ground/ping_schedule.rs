@@ -1,28 +1,57 @@
-//! When Pings go out that are due.
+//! When Pings may go out that are due.
+//!
+//! Those of many connections go out together, as it costs least to do the same for many in a row. So
+//! time has beats, at which Pings may go out; each has its like an interval later.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use wspulse_core::HeartbeatConfig;
 
-/// A Ping is late by up to this part of its interval, each by another time: connections that are
-/// pinged together, because they came together or the process stood still, part ways.
+/// A Ping is late by up to this part of its interval.
 const LATE_PART: u32 = 30;
 
 /// Of the time that a peer has for an answer, the part that its Ping may be late.
 const ANSWER_PART: u32 = 4;
 
-/// How many slots there are in the time that a Ping may be late. Pings go out in slots, so that
-/// those of many connections share a wake-up, and their Pongs another, which is most of what idle
-/// connections cost.
-const SLOTS: u32 = 16;
+/// How many beats there are in the time that a Ping may be late: over so many those are spread that
+/// are due together and too many for one.
+const BEATS: u32 = 16;
+
+/// How much later than at its beat a Ping goes out: by the resolution of timers, and behind others of
+/// its group.
+const BEHIND_MAX: Duration = Duration::from_millis(2);
+
+/// With less time than this for the beats nothing is shared.
+const LATE_MIN: Duration = Duration::from_millis(4);
+
+/// One of the times at which Pings go out. No two are at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Beat(u64);
+
+/// Tells a beat from all that are within months of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark(NonZeroU32);
+
+impl Mark {
+    #[cfg(all(test, shuttle))]
+    pub(crate) const EXAMPLE: Self = Self(NonZeroU32::MIN);
+
+    /// Whether it is that of a beat after another one.
+    pub(crate) const fn is_after(self, other: Self) -> bool {
+        self.0.get().wrapping_sub(other.0.get()).cast_signed() > 0
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct PingSchedule {
     start: Instant,
+    interval: Duration,
     late_max: Duration,
-    slot_nanos: u64,
-    spread_micros: u64,
+    beat_nanos: u64,
+    /// How many beats an interval has.
+    beats: u64,
 }
 
 impl PingSchedule {
@@ -30,34 +59,58 @@ impl PingSchedule {
         let HeartbeatConfig { ping_interval, pong_timeout } = *heartbeat;
         let time_to_answer = pong_timeout.saturating_sub(ping_interval);
         let late_max = (ping_interval / LATE_PART).min(time_to_answer / ANSWER_PART);
-        let slot = late_max / SLOTS;
-        Self {
-            start,
-            late_max,
-            slot_nanos: nanos(slot).max(1),
-            spread_micros: nanos(late_max.saturating_sub(slot)) / 1_000,
-        }
+        let late_max = late_max.saturating_sub(BEHIND_MAX);
+        let beat_nanos = nanos(late_max / BEATS).max(1);
+        let beats = nanos(ping_interval).div_ceil(beat_nanos).max(1);
+        Self { start, interval: ping_interval, late_max, beat_nanos, beats }
     }
 
-    /// Until when the Ping must have gone out that is due `at` a time.
+    /// Whether Pings may be so late that some can go out together.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.late_max >= LATE_MIN
+    }
+
+    pub(crate) const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Until when the beat must have come for the Ping that is due `at` a time.
     pub(crate) fn latest(&self, at: Instant) -> Instant {
         at + self.late_max
     }
 
-    /// When the Ping goes out that is due `at` a time; the same whenever it is asked for.
-    pub(crate) fn slot(&self, at: Instant, connection: usize) -> Instant {
+    /// The beats at which a Ping may go out that is due `at` a time, the earliest first.
+    pub(crate) fn beats(&self, at: Instant) -> impl DoubleEndedIterator<Item = Beat> {
         let due = nanos(at.saturating_duration_since(self.start));
-        let late = due + self.lateness_micros(due, connection as u64) * 1_000;
-        at + Duration::from_nanos(late.next_multiple_of(self.slot_nanos) - due)
+        let (interval, latest) = (nanos(self.interval), due + nanos(self.late_max));
+        // Behind the last beat of an interval comes the first one of the next.
+        let first = (due % interval).div_ceil(self.beat_nanos);
+        let last = (latest % interval / self.beat_nanos).min(self.beats - 1);
+        let first = due / interval * self.beats + first;
+        (first..=latest / interval * self.beats + last).map(Beat)
     }
 
-    /// As good as random, and the same in every run: Knuth's multiplicative hashing.
-    const fn lateness_micros(&self, due: u64, connection: u64) -> u64 {
-        const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mixed = due.wrapping_add(connection.wrapping_mul(GOLDEN_RATIO));
-        let hash = mixed.wrapping_mul(GOLDEN_RATIO) >> 32;
-        // A spread has 24 bits at most, as intervals do not exceed five minutes.
-        (hash * self.spread_micros) >> 32
+    pub(crate) fn at(&self, beat: Beat) -> Instant {
+        let intervals = beat.0 / self.beats * nanos(self.interval);
+        self.start + Duration::from_nanos(intervals + self.place(beat) * self.beat_nanos)
+    }
+
+    /// Its like an interval later.
+    pub(crate) const fn next(&self, beat: Beat) -> Beat {
+        Beat(beat.0 + self.beats)
+    }
+
+    /// Its place in an interval, which its likes have as well.
+    pub(crate) const fn place(&self, beat: Beat) -> u64 {
+        beat.0 % self.beats
+    }
+}
+
+impl Beat {
+    /// Enough of it to tell it from all that are near.
+    #[expect(clippy::cast_possible_truncation, reason = "what is far away does not count")]
+    pub(crate) fn mark(self) -> Mark {
+        Mark(NonZeroU32::new(self.0 as u32).unwrap_or(NonZeroU32::MAX))
     }
 }
 
@@ -76,50 +129,51 @@ mod tests {
         PingSchedule::new(start, &HeartbeatConfig { ping_interval: INTERVAL, pong_timeout })
     }
 
-    /// How late each of a thousand Pings is that are due together.
-    fn latenesses(pong_timeout: Duration) -> Vec<Duration> {
+    /// All beats of a Ping, in order and none too early or too late, whenever it is due.
+    fn check(pong_timeout: Duration, late_max: Duration) {
         let start = Instant::now();
-        let at = start + INTERVAL;
         let schedule = schedule(start, pong_timeout);
-        (0..1_000).map(|connection| schedule.slot(at, connection) - at).collect()
+        for nanos in [0, 1, 999, 20_833_334, 9_666_666_667, 9_999_999_999, 10_000_000_000] {
+            let due = start + 7 * INTERVAL + Duration::from_nanos(nanos);
+            let times: Vec<_> = schedule.beats(due).map(|beat| schedule.at(beat)).collect();
+            assert!(times.is_sorted_by(|one, other| one < other), "{times:?}");
+            assert!((15..=18).contains(&times.len()), "{times:?}");
+            assert!(times[0] >= due && times[times.len() - 1] <= due + late_max, "{times:?}");
+        }
     }
 
     #[test]
-    fn pings_that_are_due_together_are_spread_evenly_over_a_part_of_the_interval() {
-        let latenesses = latenesses(3 * INTERVAL);
-        let late_max = INTERVAL / LATE_PART;
-        assert!(latenesses.iter().all(|late| *late <= late_max));
-        for quarter in 0..4 {
-            let quarter = late_max * quarter / 4..late_max * (quarter + 1) / 4;
-            let pings = latenesses.iter().filter(|late| quarter.contains(late)).count();
-            assert!((150..350).contains(&pings), "{pings} in {quarter:?}");
-        }
+    fn a_ping_has_beats_over_a_thirtieth_of_its_interval() {
+        check(3 * INTERVAL, INTERVAL / LATE_PART);
     }
 
     #[test]
     fn a_peer_has_three_quarters_of_its_time_to_answer_at_least() {
         let time_to_answer = Duration::from_millis(100);
-        let latenesses = latenesses(INTERVAL + time_to_answer);
-        assert!(latenesses.iter().all(|late| *late <= time_to_answer / ANSWER_PART));
+        check(INTERVAL + time_to_answer, time_to_answer / ANSWER_PART);
     }
 
     #[test]
-    fn pings_go_out_in_slots() {
+    fn a_beats_like_comes_a_whole_interval_later() {
         let start = Instant::now();
         let schedule = schedule(start, 3 * INTERVAL);
-        for micros in [0, 1, 999, 20_833, 20_834, 999_999, 10_000_123] {
-            let slot = schedule.slot(start + Duration::from_micros(micros), 7);
-            assert_eq!((slot - start).as_nanos() % (INTERVAL / LATE_PART / SLOTS).as_nanos(), 0);
+        for beat in schedule.beats(start + INTERVAL * 29 / 30) {
+            let next = schedule.next(beat);
+            assert_eq!(schedule.at(next) - schedule.at(beat), INTERVAL);
+            assert_eq!(schedule.place(next), schedule.place(beat));
+            assert_ne!(next.mark(), beat.mark());
         }
     }
 
     #[test]
-    fn the_shortest_interval_has_slots_too() {
+    fn the_shortest_interval_is_none_to_share() {
         let heartbeat = HeartbeatConfig {
             ping_interval: Duration::from_nanos(1),
             pong_timeout: Duration::from_nanos(2),
         };
         let start = Instant::now();
-        assert_eq!(PingSchedule::new(start, &heartbeat).slot(start, 7), start);
+        let schedule = PingSchedule::new(start, &heartbeat);
+        assert!(!schedule.is_shared());
+        assert_eq!(schedule.latest(start), start);
     }
 }

@@ -25,6 +25,7 @@ use wspulse_core::protocol::SessionKind;
 use wspulse_core::{Disconnect, OutboundStats, SessionEvent};
 
 use crate::ground::begun::Begun;
+use crate::ground::ping_schedule::Mark;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
 use crate::ground::sync::{AtomicBool, Mutex};
@@ -61,6 +62,7 @@ struct Inner {
     mail: Option<Box<Mail>>,
     waker: Option<Waker>,
     attention: Attention,
+    pings: Pings,
     /// That of a task that sleeps and has nothing to write, so that others may write with it.
     transport: Option<Box<Transport>>,
     peer_addr: Option<SocketAddr>,
@@ -114,6 +116,17 @@ enum Attention {
     },
 }
 
+/// What others do for its heartbeat while its task sleeps.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pings {
+    /// The beat at which they may ping with its transport.
+    open_at: Option<Mark>,
+    /// They have.
+    pub(crate) was_pinged: bool,
+    /// It was a beat at which they could not, and the task must.
+    pub(crate) is_due: bool,
+}
+
 /// When a connection's task hears of a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -160,6 +173,7 @@ impl Mailbox {
                 mail: None,
                 waker: None,
                 attention: Attention::Awake,
+                pings: Pings::default(),
                 transport: None,
                 peer_addr,
                 succession: Succession::Nobody,

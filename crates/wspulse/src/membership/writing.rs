@@ -12,6 +12,7 @@ use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, WrittenBeside, adv
 use super::log::{Log, Segment};
 use super::mailbox::{GivenBack, Visit};
 use super::shared::ConnectionShared;
+use crate::ground::ping_schedule::Mark;
 use crate::observe::metrics::{DropReason, MessagesSent};
 use crate::settings::codecs::{CODECS_MAX, CodecId};
 use crate::wire::transport::Transport;
@@ -64,6 +65,24 @@ impl ConnectionShared {
         let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
         self.count_given_back(given_back);
         true
+    }
+
+    /// Pings, if its task sleeps and has left its transport for this beat; else wakes the task, which
+    /// does it.
+    pub(crate) fn ping_or_ring(&self, beat: Mark) {
+        let Some(mut transport) = self.mailbox.borrow_for_ping(beat) else { return };
+        match transport.nonce {
+            Some(nonce) => {
+                let question = nonce.question(self.mailbox.written_to_transport());
+                transport.lane.queue_ping(question);
+            }
+            None => transport.queue_ping(),
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut bytes_taken = 0;
+        let nothing = &mut Batch::default();
+        let polled = poll_write_batch(&mut transport, nothing, &mut bytes_taken, self, &mut cx);
+        self.mailbox.end_ping(transport, polled);
     }
 
     /// Writes the segment that it lacks of the log that it follows, or as

@@ -6,6 +6,7 @@ use shuttle::thread;
 
 use super::stage::server;
 use super::stage::{Client, Received, close, connection, explore, frame, join, join_with_capacity};
+use crate::ground::ping_schedule::Mark;
 use crate::{Connection, Delivery, DuplicatePolicy, Frame, Server};
 
 /// Bob, who takes so many bytes at first, in a room that is large enough for others to write for
@@ -55,6 +56,56 @@ fn what_a_lent_stream_did_not_take_its_task_writes() {
         broadcaster.join().expect("no panic");
         close(&server);
     });
+}
+
+/// Pings Bob from another thread, twice at the beat for which he is open.
+fn ping(server: &Server) -> thread::JoinHandle<()> {
+    let bob = connection(server, "bob");
+    thread::spawn(move || {
+        for _ in 0..2 {
+            bob.shared().mailbox.open_for_ping(Mark::EXAMPLE);
+            bob.shared().ping_or_ring(Mark::EXAMPLE);
+        }
+    })
+}
+
+/// Sends to Bob, who takes so many bytes at first, while others ping him.
+fn send_beside_pings(bytes: usize) {
+    let server = server(|builder| builder);
+    let bob = join_with_capacity(&server, "room", "bob", bytes).expect("the server is open");
+    let pinger = ping(&server);
+    for event in ["b1", "b2"] {
+        connection(&server, "bob").send(frame(event)).expect("there is room");
+    }
+    bob.drain();
+    assert_eq!(bob.wait_for_frames(2), ["b1", "b2"]);
+    pinger.join().expect("no panic");
+    server.kick("bob").expect("it is there");
+    bob.wait_for_end();
+    close(&server);
+}
+
+#[test]
+fn frames_that_come_while_others_ping_are_written() {
+    explore(|| send_beside_pings(usize::MAX));
+}
+
+#[test]
+fn broadcasts_to_a_large_room_come_while_others_ping_its_members() {
+    explore(|| {
+        let server = server(|builder| builder);
+        let (bob, _others) = bob_in_a_large_room(&server, usize::MAX);
+        let (broadcaster, pinger) = (broadcast(&server, &["a1", "a2"]), ping(&server));
+        assert_eq!(bob.wait_for_frames(2), ["a1", "a2"]);
+        broadcaster.join().expect("no panic");
+        pinger.join().expect("no panic");
+        close(&server);
+    });
+}
+
+#[test]
+fn what_a_socket_did_not_take_of_the_ping_of_others_its_task_writes() {
+    explore(|| send_beside_pings(1));
 }
 
 #[test]

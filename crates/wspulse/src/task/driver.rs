@@ -21,10 +21,11 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep};
 use wspulse_core::session::{Action, Predecessor, Session};
-use wspulse_core::{Disconnect, Dismissal, OVERTAKEN, SessionEvent, TransportLost, duplicate};
+use wspulse_core::{Disconnect, Dismissal, SessionEvent, TransportLost};
 
 use crate::ground::running_time::heard;
 use crate::membership::mailbox::{Collected, End, Found, Mail};
+use crate::membership::ping_groups::PingPlace;
 use crate::membership::presence::Noted;
 use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
@@ -34,7 +35,7 @@ use crate::observe::metrics::{
     DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
 };
 use crate::settings::options::Options;
-use crate::wire::transport::{ComesBack, Farewell, Transport, Upgrade};
+use crate::wire::transport::{Farewell, Transport, Upgrade};
 use arrivals::{Arrivals, Arrived};
 use callback::RunningCallback;
 use write::Written;
@@ -51,8 +52,10 @@ pub(crate) struct Driver {
     transport: Option<Box<Transport>>,
     arrivals: Arrivals,
     callback: Option<Box<RunningCallback>>,
-    /// Made when the first deadline is known; reused for every later one.
+    /// Made when something is due before the next Ping, and kept until it has fired.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Where it is pinged together with others.
+    ping_place: Option<PingPlace>,
     /// While the server closes: when callbacks are given up.
     callback_deadline: Option<Instant>,
 }
@@ -75,6 +78,7 @@ impl Driver {
             arrivals: Arrivals::begin(upgrade),
             callback: None,
             timer: None,
+            ping_place: None,
             callback_deadline: None,
         }
     }
@@ -151,17 +155,6 @@ impl Driver {
         }
     }
 
-    /// How the transport is taken leave of that makes room for another. A client of `wspulse.1` that
-    /// comes with an older token than the one that was sent on it may be the same, by a handshake that
-    /// took longer than its next one.
-    fn supersession(&self, comes_back: Option<ComesBack>) -> Dismissal {
-        if comes_back.is_some_and(|it| self.connection.mailbox.overtake(it.token)) {
-            Dismissal::Close(OVERTAKEN)
-        } else {
-            Dismissal::Close(duplicate(self.connection.server.options().returns.duplicate_close))
-        }
-    }
-
     fn tell_if_suspended(&self) {
         if !self.session.is_suspended() {
             return;
@@ -183,11 +176,13 @@ impl Driver {
     /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
     /// whether frames wait; `None` while its transport is lent.
     fn drive_mailbox(&mut self) -> Option<bool> {
-        let Collected { mail, has_frames, awaits, transport, written } =
+        let Collected { mail, has_frames, awaits, transport, written, pings } =
             self.connection.mailbox.collect()?;
         if transport.is_some() {
             self.transport = transport;
         }
+        // What was written behind a Ping is not what it asked for.
+        self.hear_of_pings(pings, written.map_or(0, |written| written.frames));
         if let Some(written) = written {
             self.hear_of_written(written);
         }
@@ -251,6 +246,7 @@ impl Driver {
             is_writable,
             awaits: self.session.is_awaiting(),
             written_beside_max: self.session.written_beside_max(),
+            pinged_at: self.ping_place.as_ref().and_then(PingPlace::open_to_others),
         };
         self.connection.mailbox.sleep(waker, found, &mut self.transport)
     }
@@ -300,6 +296,8 @@ impl Driver {
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(Box::new(transport));
+                // It was for the upgrade.
+                self.timer = None;
                 let missed = self.connection.mailbox.resumed();
                 self.session.handle_attached(missed, now());
                 if self.session.is_connected() {
@@ -389,12 +387,14 @@ mod tests {
         assert!(size_of::<Session>() <= 128, "{}", size_of::<Session>());
         // With what the runtime adds, 272 are the most that fit into 384 (it rounds up to 128), and
         // 144 into 256.
-        assert!(size_of::<Driver>() <= 176, "{}", size_of::<Driver>());
+        // 32 for the place among those that are pinged together, which spares a timer of 120.
+        assert!(size_of::<Driver>() <= 208, "{}", size_of::<Driver>());
         // In a box of its own, so that it can be lent: half of the cost of a delivery beside its
-        // system call.
-        assert!(size_of::<Transport>() <= 96, "{}", size_of::<Transport>());
+        // system call. 104 are the most that fit into a block of 112.
+        assert!(size_of::<Transport>() <= 104, "{}", size_of::<Transport>());
         // 16 of them for what is kept until it is acknowledged, and for who waits for that; 8 for the
-        // transport, while it may be lent; 16 for the log that it may follow in a large room.
-        assert!(size_of::<ConnectionShared>() <= 360, "{}", size_of::<ConnectionShared>());
+        // transport, while it may be lent; 16 for the log that it may follow in a large room; 8 for what
+        // others do for its heartbeat.
+        assert!(size_of::<ConnectionShared>() <= 368, "{}", size_of::<ConnectionShared>());
     }
 }

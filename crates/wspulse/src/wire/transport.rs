@@ -2,6 +2,7 @@
 
 mod caught;
 mod farewell;
+mod nonce;
 mod rewound;
 mod upgraded;
 
@@ -28,6 +29,7 @@ use crate::settings::connect::Asked;
 
 use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
+pub(crate) use nonce::Nonce;
 pub(crate) use rewound::{FirstRead, Rewound};
 pub(crate) use upgraded::{FromHyper, Unwrap};
 
@@ -52,6 +54,8 @@ pub(crate) struct Transport {
     /// It begins with a hello. Before that a client of `wspulse.1` may be told nothing else.
     pub(crate) is_greeted: bool,
     pub(crate) last_turn: LastTurn,
+    /// Its Pings ask how far the peer has got.
+    pub(crate) nonce: Option<Nonce>,
 }
 
 /// Bytes that were read and not decoded: those behind the handshake, or what remained of a read
@@ -183,6 +187,7 @@ impl Transport {
             is_confirmed: false,
             is_greeted: false,
             last_turn: LastTurn::never(home),
+            nonce: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The server asks whether its peers live, answers when they ask, and gives up those who are silent.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,11 +50,13 @@ async fn pings_come_once_a_period_whatever_else_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_that_came_together_are_not_pinged_together() {
+async fn of_many_clients_that_came_together_no_more_than_a_group_is_pinged_at_once() {
+    const CLIENTS: usize = 3_000;
+    const GROUP: usize = 1_024;
     let mut stage = Stage::plain();
     let joined_at = Instant::now();
     let mut pinged = JoinSet::new();
-    for number in 0..50 {
+    for number in 0..CLIENTS {
         let (mut client, _) = stage.join(&format!("client-{number}")).await;
         pinged.spawn(async move {
             assert_eq!(client.receive().await.unwrap(), ping());
@@ -62,8 +64,15 @@ async fn clients_that_came_together_are_not_pinged_together() {
             Instant::now()
         });
     }
-    let moments: HashSet<Instant> = pinged.join_all().await.into_iter().collect();
-    assert!(moments.len() > 10, "{} moments", moments.len());
+    let mut moments = BTreeMap::<Instant, usize>::new();
+    for moment in pinged.join_all().await {
+        *moments.entry(moment).or_default() += 1;
+    }
+    assert_eq!(moments.len(), CLIENTS.div_ceil(GROUP), "{moments:?}");
+    assert!(moments.values().all(|pings| *pings <= GROUP), "{moments:?}");
+    assert!(
+        moments.keys().is_sorted_by(|one, other| other.duration_since(**one) >= PING / 30 / 20)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,8 @@ use std::task::Poll;
 
 use wspulse_core::outbound::{Batch, WrittenBeside};
 
-use super::{Attention, GivenBack, Mailbox};
+use super::{Attention, GivenBack, Inner, Mailbox, Pings};
+use crate::ground::ping_schedule::Mark;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
 use crate::wire::transport::Transport;
@@ -70,5 +71,62 @@ impl Mailbox {
             inner.wake();
         }
         given_back
+    }
+
+    /// Borrows the transport for a Ping, if this is the beat that its task left it for. Else the task
+    /// is told that it must ping. [`end_ping`](Self::end_ping) must follow.
+    pub(crate) fn borrow_for_ping(&self, beat: Mark) -> Option<Box<Transport>> {
+        // What it lacks of a log that it follows may come behind the Ping.
+        let inner = &mut *self.inner.lock();
+        let is_free = inner.attention == Attention::MailAndFrames
+            && inner.pings.open_at == Some(beat)
+            && inner.state == ConnectionState::Connected
+            && !inner.queue.is_writable();
+        if is_free && let Some(transport) = inner.transport.take() {
+            // One that hears nothing back has its turn at the next beat.
+            inner.pings = Pings { open_at: None, was_pinged: true, is_due: false };
+            inner.attention = Attention::Lent { was_missed: false };
+            return Some(transport);
+        }
+        inner.ring();
+        None
+    }
+
+    /// Gives back what was borrowed for a Ping, as [`end_loan`](Self::end_loan) does.
+    pub(crate) fn end_ping(&self, transport: Box<Transport>, polled: Poll<io::Result<()>>) {
+        let inner = &mut *self.inner.lock();
+        let Attention::Lent { was_missed } = inner.attention else { return };
+        inner.transport = Some(transport);
+        inner.attention = Attention::MailAndFrames;
+        let is_done = matches!(polled, Poll::Ready(Ok(())));
+        if let Poll::Ready(Err(error)) = polled {
+            inner.mail.get_or_insert_default().write_error = Some(error);
+        }
+        if was_missed || !is_done || inner.mail.is_some() || inner.may_write() {
+            inner.wake();
+        }
+    }
+
+    /// In a model of threads, which has no clock for beats.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn open_for_ping(&self, beat: Mark) {
+        self.inner.lock().pings.open_at = Some(beat);
+    }
+
+    /// It is a beat at which the task must look after its heartbeat by itself.
+    pub(crate) fn ring(&self) {
+        self.inner.lock().ring();
+    }
+}
+
+impl Inner {
+    fn ring(&mut self) {
+        self.pings.is_due = true;
+        match &mut self.attention {
+            Attention::Mail | Attention::MailAndFrames => self.wake(),
+            Attention::Lent { was_missed } => *was_missed = true,
+            // It looks before it sleeps.
+            Attention::Awake => {}
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::task::Waker;
 
 use wspulse_core::outbound::{Batch, WrittenBeside};
 
-use super::{Attention, GivenBack, Inner, Mail, Mailbox};
+use super::{Attention, GivenBack, Inner, Mail, Mailbox, Pings};
+use crate::ground::ping_schedule::Mark;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::wire::transport::Transport;
 
@@ -19,6 +20,8 @@ pub(crate) struct Collected {
     pub(crate) transport: Option<Box<Transport>>,
     /// What others have written with it.
     pub(crate) written: Option<WrittenBeside>,
+    /// What others have done for its heartbeat.
+    pub(crate) pings: Pings,
 }
 
 /// What a task that goes to sleep has found.
@@ -30,6 +33,8 @@ pub(crate) struct Found {
     pub(crate) awaits: bool,
     /// How much others may write with the transport before the task must hear of it.
     pub(crate) written_beside_max: WrittenBeside,
+    /// The beat at which others may ping with it.
+    pub(crate) pinged_at: Option<Mark>,
 }
 
 impl Mailbox {
@@ -60,9 +65,9 @@ impl Mailbox {
         found: Found,
         transport: &mut Option<Box<Transport>>,
     ) -> bool {
-        let Found { is_writable, awaits, written_beside_max } = found;
+        let Found { is_writable, awaits, written_beside_max, pinged_at } = found;
         let mut inner = self.inner.lock();
-        let is_news = inner.mail.is_some() || (!awaits && inner.awaits());
+        let is_news = inner.mail.is_some() || inner.pings.is_due || (!awaits && inner.awaits());
         if is_news || (is_writable && inner.queue.is_writable()) {
             return false;
         }
@@ -73,6 +78,7 @@ impl Mailbox {
         inner.attention = if is_writable {
             inner.transport = transport.take();
             inner.queue.tell_written_beside_at(written_beside_max);
+            inner.pings.open_at = pinged_at;
             Attention::MailAndFrames
         } else {
             Attention::Mail
@@ -114,6 +120,7 @@ impl Inner {
         let (has_frames, awaits) = (self.may_write(), self.awaits());
         let (mail, transport) = (self.mail.take(), self.transport.take());
         let written = self.queue.take_written_beside();
-        Collected { mail, has_frames, awaits, transport, written }
+        let pings = std::mem::take(&mut self.pings);
+        Collected { mail, has_frames, awaits, transport, written, pings }
     }
 }

@@ -3,57 +3,30 @@
 use std::time::{Duration, Instant};
 
 use wspulse_core::Escaped;
-use wspulse_core::outbound::{ControlLane, NotWritten, PingPayload, WrittenBeside};
+use wspulse_core::outbound::{NotWritten, WrittenBeside};
 use wspulse_core::session::Session;
 
 use super::{Driver, now};
 use crate::membership::mailbox::Mailbox;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::FramesAcknowledged;
-
-/// Tells the questions of one transport from those of another.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Nonce(u64);
-
-impl Nonce {
-    pub(super) const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    pub(super) fn random() -> u64 {
-        uuid::Uuid::new_v4().as_u64_pair().1
-    }
-
-    /// A Ping's payload that names the newest frame before it.
-    pub(super) fn question(self, number: u64) -> PingPayload {
-        let mut payload = [0; 16];
-        payload[..8].copy_from_slice(&self.0.to_be_bytes());
-        payload[8..].copy_from_slice(&number.to_be_bytes());
-        PingPayload::Question(payload)
-    }
-
-    /// The number that an answer names, if it is one of this transport.
-    pub(super) fn answer(self, payload: &[u8]) -> Option<u64> {
-        let number = payload.strip_prefix(&self.0.to_be_bytes())?;
-        let number: [u8; 8] = number.try_into().ok()?;
-        Some(u64::from_be_bytes(number))
-    }
-}
+use crate::wire::transport::Transport;
 
 /// Owes the peer the question how far it has got, if it is asked that at all: behind what was
 /// written, in front of what is written next.
 pub(super) fn queue_question(
     session: &mut Session,
-    lane: &mut ControlLane,
+    transport: &mut Transport,
     mailbox: &Mailbox,
     now: Instant,
 ) {
-    let Some(nonce) = session.questions_nonce() else { return };
     let number = mailbox.written_to_transport();
     if session.exchanges() {
-        lane.queue_ask();
+        transport.lane.queue_ask();
+    } else if let Some(nonce) = transport.nonce {
+        transport.lane.queue_ping(nonce.question(number));
     } else {
-        lane.queue_ping(Nonce(nonce).question(number));
+        return;
     }
     session.handle_asked(number, now);
 }
@@ -63,12 +36,12 @@ impl Driver {
     pub(super) fn queue_ping(&mut self, now: Instant) {
         let Some(transport) = &mut self.transport else { return };
         // With a client of `wspulse.1` the question is a message of its own.
-        let is_question = self.session.questions_nonce().is_some() && !self.session.exchanges();
+        let is_question = transport.nonce.is_some();
         if !is_question {
             transport.queue_ping();
         }
         if is_question || self.session.may_ask() {
-            queue_question(&mut self.session, &mut transport.lane, &self.connection.mailbox, now);
+            queue_question(&mut self.session, transport, &self.connection.mailbox, now);
         }
     }
 
@@ -79,7 +52,7 @@ impl Driver {
         if self.session.wants_to_ask()
             && let Some(transport) = &mut self.transport
         {
-            queue_question(&mut self.session, &mut transport.lane, &self.connection.mailbox, now());
+            queue_question(&mut self.session, transport, &self.connection.mailbox, now());
         }
     }
 

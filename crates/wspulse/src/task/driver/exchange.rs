@@ -6,15 +6,15 @@ use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::ResumedAt;
 use wspulse_core::protocol::{COUNT_MAX, Control, Hello, SessionKind};
 use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
-use wspulse_core::{CloseFrame, PanicError, Resumed};
+use wspulse_core::{CloseFrame, Dismissal, OVERTAKEN, PanicError, Resumed, duplicate};
 
 use super::Driver;
-use super::acknowledge::Nonce;
 use super::read::Inbound;
 use crate::ground::begun::Begun;
 use crate::ground::panics;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::MessagesSent;
+use crate::wire::transport::{ComesBack, Nonce};
 
 impl Driver {
     /// A transport has come by a handshake that began then, and the one before is parted with: goes
@@ -57,7 +57,22 @@ impl Driver {
                 transport.is_greeted = true;
             }
         } else if self.session.asks() {
-            self.session.name_questions(Nonce::random());
+            let nonce = Nonce::random();
+            self.session.name_questions(nonce.number());
+            if let Some(transport) = &mut self.transport {
+                transport.nonce = Some(nonce);
+            }
+        }
+    }
+
+    /// How the transport is taken leave of that makes room for another. A client of `wspulse.1` that
+    /// comes with an older token than the one that was sent on it may be the same, by a handshake that
+    /// took longer than its next one.
+    pub(super) fn supersession(&self, comes_back: Option<ComesBack>) -> Dismissal {
+        if comes_back.is_some_and(|it| self.connection.mailbox.overtake(it.token)) {
+            Dismissal::Close(OVERTAKEN)
+        } else {
+            Dismissal::Close(duplicate(self.connection.server.options().returns.duplicate_close))
         }
     }
 

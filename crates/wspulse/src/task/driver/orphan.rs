@@ -27,6 +27,7 @@ struct Orphan {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.leave_ping_group();
         if self.session.is_finished() {
             return;
         }
@@ -43,6 +44,7 @@ impl Drop for Driver {
             arrivals: mem::take(&mut self.arrivals),
             callback: None,
             timer: None,
+            ping_place: None,
             callback_deadline: self.callback_deadline,
         };
         self.session.handle_abandoned();
@@ -66,6 +68,7 @@ impl Driver {
             }
         }
         self.timer = None;
+        self.leave_ping_group();
         let last = self.connection.mailbox.collect_last();
         let transport = self.transport.take().or(last.transport);
         let upgrade = self.arrivals.take_upgrade();

@@ -15,7 +15,6 @@ use wspulse_core::session::Pace;
 use wspulse_core::websocket::{Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, Escaped, PanicError, TransportLost};
 
-use super::acknowledge::Nonce;
 use super::callback::{Turn, report_panic};
 use super::exchange::feed_exchange;
 use super::{Driver, now};
@@ -24,7 +23,7 @@ use crate::ground::panics;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::turns::Turns;
 use crate::observe::metrics::{CallbackKind, Limit, MessageReceived, MessageUndecodable};
-use crate::wire::transport::Unread;
+use crate::wire::transport::{Nonce, Unread};
 
 thread_local! {
     /// What all connections of a thread read into: none of them holds a buffer while it waits. It
@@ -153,7 +152,6 @@ impl Driver {
             return Fed::More;
         };
         let exchanges = self.session.exchanges();
-        let nonce = self.session.questions_nonce().filter(|_| !exchanges).map(Nonce::new);
         let (fed, pace, close, acknowledged) = {
             let mut inbound = Inbound {
                 turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
@@ -162,7 +160,7 @@ impl Driver {
                 now,
                 pace: Pace::Within,
                 close: None,
-                nonce,
+                nonce: transport.nonce,
                 acknowledged: None,
             };
             let fed = if exchanges {

@@ -10,36 +10,92 @@ use wspulse_core::session::Deadlines;
 use super::{Driver, now};
 use crate::ground::budget::poll_unbudgeted;
 use crate::ground::running_time::{LATE_MAX, LOOK, late, put_off};
+use crate::membership::mailbox::Pings;
+use crate::membership::ping_groups::PingPlace;
 
 impl Driver {
+    /// Others have pinged for it, or it is time that it does it by itself.
+    /// `written_since` tells how many frames others have written, all behind their Ping.
+    pub(super) fn hear_of_pings(&mut self, pings: Pings, written_since: usize) {
+        let Some(place) = &mut self.ping_place else { return };
+        if pings.was_pinged {
+            let at = place.at().into_std();
+            self.session.handle_pinged(at);
+            if self.session.asks() && !self.session.exchanges() {
+                let written = self.connection.mailbox.written_to_transport();
+                self.session.handle_asked(written.saturating_sub(written_since as u64), at);
+            }
+            place.handle_pinged(self.connection.server.ping_groups().schedule());
+        }
+        place.is_due |= pings.is_due;
+    }
+
     /// Pings if that is due, in time for what this round writes.
     pub(super) fn drive_ping(&mut self) {
-        if let Some(timer) = &self.timer
-            && timer.is_elapsed()
-        {
-            let now = Instant::now();
-            // Whatever it was for, one that is heard late tells of a stop.
-            let missed = now.saturating_duration_since(timer.deadline());
-            if missed > LATE_MAX {
-                self.handle_stop(missed);
-            }
-            if self.session.poll_ping(now.into_std()) {
-                self.queue_ping(now.into_std());
-            }
+        let place = self.ping_place.as_ref().filter(|place| place.is_due).map(PingPlace::at);
+        let timer = self.timer.as_ref().filter(|timer| timer.is_elapsed());
+        let Some(due) = earlier(place, timer.map(|timer| timer.deadline())) else { return };
+        let now = Instant::now();
+        // Whatever it was for, one that is heard late tells of a stop.
+        let missed = now.saturating_duration_since(due);
+        if missed > LATE_MAX {
+            self.handle_stop(missed);
+        }
+        let mut pings_at = now;
+        if place.is_some() {
+            self.leave_ping_group();
+            // Its beat stays the same, though its turn comes a little later.
+            pings_at = place.filter(|_| missed <= LATE_MAX).map_or(now, |at| at.min(now));
+        }
+        if self.session.poll_ping(pings_at.into_std()) {
+            self.queue_ping(now.into_std());
         }
     }
 
-    /// Keeps the timer at the earliest deadline. It is moved only when a deadline is earlier than
-    /// it: one that was put off is looked up when the timer fires, which spares moving the timer
-    /// for every byte that comes.
+    /// Finds a place among those that are pinged together, or gives it back if it is the wrong one.
+    fn drive_ping_group(&mut self, ping: Option<Instant>) {
+        let groups = self.connection.server.ping_groups();
+        let latest = ping.map(|at| groups.schedule().latest(at));
+        if let Some(place) = &self.ping_place {
+            if ping.is_some_and(|at| at <= place.at()) && latest >= Some(place.at()) {
+                return;
+            }
+            self.leave_ping_group();
+        }
+        if let Some(at) = ping {
+            self.ping_place = self.connection.server.ping_groups().join(&self.connection, at);
+        }
+    }
+
+    pub(super) fn leave_ping_group(&mut self) {
+        if let Some(place) = self.ping_place.take() {
+            self.connection.server.ping_groups().leave(&self.connection, &place);
+        }
+    }
+
+    /// Keeps the timer at what is due before the task is woken for a Ping. It is moved only when a
+    /// deadline is earlier than it: one that was put off is looked up when the timer fires, which
+    /// spares moving the timer for every byte that comes.
     pub(super) fn drive_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let callback = self.callback.as_ref().and(self.callback_deadline);
         let Deadlines { ping, strict } = self.session.deadlines();
-        let schedule = self.connection.server.ping_schedule();
-        let latest_ping = ping.map(|at| schedule.latest(at.into()));
-        let strict = strict.map(Instant::from);
-        let Some(latest) = earlier(earlier(latest_ping, strict), callback) else {
-            self.timer = None;
+        let strict = earlier(strict.map(Instant::from), callback);
+        let ping = ping.map(Instant::from);
+        self.drive_ping_group(ping);
+        let latest = match &mut self.ping_place {
+            Some(place) => {
+                let interval = self.connection.server.ping_groups().schedule().interval();
+                // A question comes behind all that it is about, so its number is known here as well.
+                place.may_be_pinged = self.session.asks_nothing()
+                    && strict.is_none_or(|strict| strict > place.at() + interval);
+                strict.filter(|strict| *strict <= place.at())
+            }
+            None => earlier(strict, ping),
+        };
+        let Some(latest) = latest else {
+            if self.ping_place.is_none() || self.timer.as_ref().is_some_and(|it| it.is_elapsed()) {
+                self.timer = None;
+            }
             return Poll::Pending;
         };
         if let Some(timer) = &self.timer
@@ -53,11 +109,9 @@ impl Driver {
         if self.notice_stop() {
             return Poll::Ready(());
         }
-        let schedule = self.connection.server.ping_schedule();
-        let ping_slot = ping.map(|at| schedule.slot(at.into(), self.connection.task_key as usize));
         // While a transport comes up no wait is long, and every connection begins so.
-        let look = || (!self.arrivals.has_upgrade()).then(|| Instant::now() + LOOK);
-        let deadline = ping_slot.or_else(look).map_or(latest, |look| look.min(latest));
+        let looks = ping.is_none() && !self.arrivals.has_upgrade();
+        let deadline = if looks { latest.min(Instant::now() + LOOK) } else { latest };
         let timer = match &mut self.timer {
             Some(timer) => {
                 timer.as_mut().reset(deadline);
@@ -89,7 +143,9 @@ impl Driver {
     /// Tells whether the server stood still, and has put everything off then. The timer tells of it
     /// although it has not fired yet: something else may have woken the task.
     pub(super) fn notice_stop(&mut self) -> bool {
-        let missed = self.timer.as_ref().map_or(Duration::ZERO, |timer| late(timer.deadline()));
+        let timer = self.timer.as_ref().map(|timer| timer.deadline());
+        let due = earlier(timer, self.ping_place.as_ref().map(PingPlace::at));
+        let missed = due.map_or(Duration::ZERO, late);
         if missed > LATE_MAX {
             self.handle_stop(missed);
         }
@@ -100,6 +156,7 @@ impl Driver {
     #[cold]
     fn handle_stop(&mut self, missed: Duration) {
         self.timer = None;
+        self.leave_ping_group();
         self.session.handle_stall(missed, now());
         if let Some(deadline) = &mut self.callback_deadline {
             let server = &self.connection.server;

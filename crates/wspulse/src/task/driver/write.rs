@@ -55,7 +55,7 @@ impl Driver {
                 return self.flushed();
             }
             if self.session.wants_to_ask() {
-                queue_question(&mut self.session, &mut transport.lane, &connection.mailbox, now());
+                queue_question(&mut self.session, transport, &connection.mailbox, now());
             }
             let bytes_before = taken.bytes;
             let polled = if std::mem::take(&mut is_starved) {
