@@ -1,13 +1,9 @@
 //! wspulse as a peer among others, served as its README shows.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
@@ -56,8 +52,12 @@ pub(crate) async fn serve(
     announce(&listener)?;
     let server = server(mode, codec, metrics, delivery)?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // All clients have one address, as behind a proxy.
+    let serving = wspulse::serve(TcpListener::from_std(listener)?, server.clone())
+        .max_pending_per_addr(usize::MAX)
+        .into_future();
     tokio::select! {
-        accepted = accept(server.clone(), TcpListener::from_std(listener)?) => accepted,
+        ended = serving => Ok(ended?),
         () = async {
             terminate.recv().await;
             server.drain(DRAIN_WINDOW).await;
@@ -141,23 +141,6 @@ fn count(connection: &Connection, frame: &Frame) {
     } else {
         // A connection's callbacks never overlap: nobody else counts.
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-}
-
-async fn accept(server: Server, listener: TcpListener) -> Result<(), Box<dyn Error>> {
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let server = server.clone();
-        let service = service_fn(move |request| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.serve(request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(10))
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        tokio::spawn(connection);
     }
 }
 

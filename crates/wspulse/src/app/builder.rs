@@ -18,7 +18,7 @@ use wspulse_core::codec::DecodeError;
 use wspulse_core::{CloseCode, Disconnect, Frame, HeartbeatConfig, TransportLost};
 
 use crate::app::connection::Connection;
-use crate::app::handler::{CallbackOutput, Callbacks, ConnectFn, outcome};
+use crate::app::handler::{CallbackOutput, Callbacks, ConnectFn, ConnectOutcome, outcome};
 use crate::app::restored::Restored;
 use crate::app::room::Room;
 use crate::app::server::Server;
@@ -384,5 +384,5 @@ where
     F: Fn(ConnectRequest) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Admission, Rejection>> + Send + 'static,
 {
-    Box::new(move |request| Box::pin(connect(request)))
+    Box::new(move |request| ConnectOutcome::Pending(Box::pin(connect(request))))
 }

@@ -115,8 +115,15 @@ pub(crate) fn outcome<Kind, R: CallbackOutput<Kind>>(output: R) -> Outcome {
 
 type Callback<T> = Box<dyn Fn(Connection, T) -> Outcome + Send + Sync>;
 
-pub(crate) type ConnectFn =
-    Box<dyn Fn(ConnectRequest) -> BoxFuture<Result<Admission, Rejection>> + Send + Sync>;
+pub(crate) type ConnectFn = Box<dyn Fn(ConnectRequest) -> ConnectOutcome + Send + Sync>;
+
+/// What calling a connect function has come to.
+pub(crate) enum ConnectOutcome {
+    /// A plain one has answered.
+    Answered(Result<Admission, Rejection>),
+    /// An async one will.
+    Pending(BoxFuture<Result<Admission, Rejection>>),
+}
 
 /// All callbacks of a server but the connect function; absent ones cost nothing.
 #[derive(Default)]

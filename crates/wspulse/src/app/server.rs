@@ -19,7 +19,7 @@ use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 
 use crate::app::builder::{ServerBuilder, boxed_connect};
 use crate::app::connection::Connection;
-use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture};
+use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture, ConnectOutcome};
 use crate::app::request::RequestCounter;
 use crate::app::room::{Room, User};
 use crate::ground::panics;
@@ -106,11 +106,7 @@ impl Server {
     where
         F: Fn(ConnectRequest) -> Result<Admission, Rejection> + Send + Sync + 'static,
     {
-        let connect = Arc::new(connect);
-        Self::builder(move |request| {
-            let connect = Arc::clone(&connect);
-            async move { connect(request) }
-        })
+        ServerBuilder::new(Box::new(move |request| ConnectOutcome::Answered(connect(request))))
     }
 
     /// Starts building a server that has no connect function, for an application that authenticates

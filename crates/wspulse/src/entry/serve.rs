@@ -10,6 +10,7 @@ mod accept;
 mod http1;
 mod listener;
 mod options;
+mod own_task;
 mod pending;
 mod socket;
 #[cfg(feature = "rustls")]
@@ -30,6 +31,8 @@ use crate::settings::error::ConfigError;
 use accept::AcceptLoop;
 pub use listener::Listener;
 use options::ServeOptions;
+#[cfg(all(test, shuttle))]
+pub(crate) use own_task::Place;
 
 /// Serves HTTP/1 on a listener, safely where strangers connect: see [`Serve`] for the limits and
 /// their defaults.
@@ -70,6 +73,8 @@ where
 }
 
 /// What [`serve`](crate::serve()) will do once it is awaited, and its options.
+///
+/// It accepts on a task of the runtime, whichever thread it is awaited on.
 ///
 /// Awaiting it serves until the [shutdown](Self::with_graceful_shutdown) that it was given; without
 /// one, for ever: errors in accepting are logged, waited out and outlived, whether it is a single

@@ -3,6 +3,7 @@
 mod caught;
 mod farewell;
 mod nonce;
+mod rewound;
 mod upgraded;
 
 use std::any::Any;
@@ -29,6 +30,7 @@ use crate::settings::connect::Asked;
 use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
 pub(crate) use nonce::Nonce;
+pub(crate) use rewound::{FirstRead, Rewound};
 pub(crate) use upgraded::{FromHyper, Unwrap};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.
@@ -149,6 +151,18 @@ impl Upgradable {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
+        let upgradable = Self::as_it_is(stream, unread);
+        if let Stream::Tcp(tcp) = &upgradable.stream {
+            set_nodelay(tcp);
+        }
+        upgradable
+    }
+
+    /// Of a stream whose socket, if it has one, is set up.
+    fn as_it_is<S>(stream: S, unread: &[u8]) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         Self { stream: Stream::new(stream), unread: Unread::some(unread) }
     }
 
@@ -215,15 +229,17 @@ impl Stream {
         let mut stream = Some(stream);
         let tcp = (&mut stream as &mut dyn Any).downcast_mut::<Option<TcpStream>>();
         match tcp.and_then(Option::take) {
-            Some(tcp) => {
-                // Frames are written when they are due, several at once if several wait: Nagle's
-                // algorithm could only delay them. A socket that refuses is as good as dead.
-                let _ = tcp.set_nodelay(true);
-                Self::Tcp(tcp)
-            }
+            Some(tcp) => Self::Tcp(tcp),
             None => Self::Other(CaughtStream::new(stream.expect("only a TCP stream is taken out"))),
         }
     }
+}
+
+/// Frames are written when they are due, several at once if several wait: Nagle's algorithm could
+/// only delay them.
+fn set_nodelay(tcp: &TcpStream) {
+    // A socket that refuses is as good as dead.
+    let _ = tcp.set_nodelay(true);
 }
 
 impl AsyncRead for Stream {

@@ -214,6 +214,31 @@ async fn dropping_the_future_closes_what_has_no_websocket() {
     assert_eq!(read_to_end(&mut client).await, "");
 }
 
+#[tokio::test(start_paused = true)]
+async fn dropping_the_future_closes_whoever_is_silent() {
+    let (dialler, serving) = serve_in_memory(app(), |serve| serve);
+    let mut silent = dialler.dial();
+    settle().await;
+    let aborted_at = Instant::now();
+    serving.abort();
+    assert_eq!(read_to_end(&mut silent).await, "");
+    assert_passed(aborted_at, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_future_during_a_shutdown_closes_what_is_being_answered() {
+    let (stop, stopped) = oneshot::channel();
+    let (dialler, serving) =
+        serve_in_memory(app(), |serve| serve.with_graceful_shutdown(async { drop(stopped.await) }));
+    let mut client = waiting(&dialler, "/stuck").await;
+    stop.send(()).unwrap();
+    settle().await;
+    let aborted_at = Instant::now();
+    serving.abort();
+    assert_eq!(read_to_end(&mut client).await, "");
+    assert_passed(aborted_at, Duration::ZERO);
+}
+
 #[tokio::test]
 async fn a_client_that_ends_its_side_of_the_stream_is_let_go() {
     let server = open_house().build().unwrap();

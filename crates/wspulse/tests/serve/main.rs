@@ -2,10 +2,12 @@
 
 mod accept_queue;
 mod deadlines;
+mod first_bytes;
 mod http;
 mod limits;
 mod nodelay_of_websockets;
 mod options;
+mod own_task;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

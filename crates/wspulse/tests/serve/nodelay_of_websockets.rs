@@ -62,6 +62,17 @@ impl Listener for Watched {
     }
 }
 
+/// A listener that does not tell which socket is in a stream.
+struct Untold(Watched);
+
+impl Listener for Untold {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        self.0.accept().await
+    }
+}
+
 /// A listener of an application's own, whose streams are more than a socket.
 struct Wrapping(Watched);
 
@@ -151,6 +162,16 @@ async fn a_websocket_on_a_stream_of_the_applications_own_has_nodelay() {
     let (address, newest, listener) = watched().await;
     serve_with_delay(Wrapping(listener));
     let _ann = upgrade(TcpStream::connect(address).await.unwrap()).await;
+    newest.gets_nodelay().await;
+}
+
+#[tokio::test]
+async fn a_websocket_whose_socket_its_listener_does_not_tell_has_nodelay() {
+    let (address, newest, listener) = watched().await;
+    let server = Server::builder_sync(|_| Ok(Admission::room("lobby"))).build().unwrap();
+    tokio::spawn(wspulse::serve(Untold(listener), server).into_future());
+    let client = TcpStream::connect(address).await.unwrap();
+    let _ann = upgrade(client).await;
     newest.gets_nodelay().await;
 }
 

@@ -17,6 +17,7 @@ use super::exchange::Negotiated;
 use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal};
+use crate::app::handler::ConnectOutcome;
 use crate::app::server::Server;
 use crate::ground::BoxFuture;
 use crate::ground::address::PeerAddr;
@@ -169,23 +170,12 @@ impl Handshake {
         let Self { request, pending } = self;
         let server = &pending.server;
         let connect = server.connect_fn();
-        let future = run_connect(server, || panics::catch(|| connect(request)));
-        let future = Some(future.map_err(|panic| internal(&panic))?);
-        let mut future = Connecting { future, server };
-        let answer = std::future::poll_fn(|cx| {
-            match run_connect(server, || panics::catch(|| future.poll(cx))) {
-                Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
-                Ok(Poll::Pending) => Poll::Pending,
-                Err(panic) => Poll::Ready(Err(internal(&panic))),
-            }
-        });
-        let connect_timeout = pending.server.options().connect_timeout;
-        let Ok(answer) = RunningTimer::after(connect_timeout).bound(answer).await else {
-            tracing::warn!("connect function outlasted connect_timeout");
-            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
+        let called = run_connect(server, || panics::catch(|| connect(request)));
+        let answer = match called.map_err(|panic| internal(&panic))? {
+            ConnectOutcome::Answered(answer) => answer,
+            ConnectOutcome::Pending(future) => answer_of(future, server).await?,
         };
-        drop(future);
-        match answer? {
+        match answer {
             Ok(admission) => Ok((pending, admission)),
             Err(rejection) => {
                 let for_errors = pending.server.options().admission.error_status;
@@ -197,15 +187,35 @@ impl Handshake {
     }
 }
 
+type Answer = Result<Admission, Rejection>;
+
+/// Waits for the answer of a connect function, within its timeout.
+async fn answer_of(future: BoxFuture<Answer>, server: &Server) -> Result<Answer, Response> {
+    let mut future = Connecting { future: Some(future), server };
+    let answer = std::future::poll_fn(|cx| {
+        match run_connect(server, || panics::catch(|| future.poll(cx))) {
+            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panic) => Poll::Ready(Err(internal(&panic))),
+        }
+    });
+    let connect_timeout = server.options().connect_timeout;
+    let Ok(answer) = RunningTimer::after(connect_timeout).bound(answer).await else {
+        tracing::warn!("connect function outlasted connect_timeout");
+        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
+    };
+    answer
+}
+
 /// The connect function's future. What it holds is the application's as well, and may panic when it
 /// is dropped, be it because it took too long or because the client has gone.
 struct Connecting<'a> {
-    future: Option<BoxFuture<Result<Admission, Rejection>>>,
+    future: Option<BoxFuture<Answer>>,
     server: &'a Server,
 }
 
 impl Connecting<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admission, Rejection>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         match &mut self.future {
             Some(future) => future.as_mut().poll(cx),
             None => Poll::Pending,

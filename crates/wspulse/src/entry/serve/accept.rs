@@ -1,27 +1,30 @@
 //! The accept loop: it outlives errors, bounds what is pending, and ends in order.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
+use wspulse_core::PanicError;
 
 use super::http1::Http1;
 use super::listener::Listener;
 use super::options::ServeOptions;
+use super::own_task::OwnTask;
 use super::pending::Pending;
 use super::socket::SocketOptions;
 use crate::ground::BoxFuture;
 use crate::ground::budget::poll_unbudgeted;
+use crate::ground::panics;
 use crate::ground::running_time::RunningTimer;
 use crate::ground::throttle::Throttle;
 
@@ -38,12 +41,8 @@ pub(super) struct AcceptLoop<L, S> {
     socket: SocketOptions,
     pending: Pending,
     drain_timeout: Duration,
-    tasks: JoinSet<()>,
-    /// Cancelled when connections are to come to their end.
-    shutdown: CancellationToken,
+    connections: TaskTracker,
     too_many_pending: Throttle,
-    /// Whether the next poll looks at the listener before the signal.
-    listener_first: bool,
 }
 
 impl<L, S, B> AcceptLoop<L, S>
@@ -64,57 +63,51 @@ where
             socket: options.socket,
             pending: Pending::new(options.pending_per_addr_max),
             drain_timeout: options.drain_timeout,
-            tasks: JoinSet::new(),
-            shutdown: CancellationToken::new(),
+            connections: TaskTracker::new(),
             too_many_pending: Throttle::default(),
-            listener_first: false,
         }
     }
 
     /// Serves until `signal`, then lets what is under way come to its end.
-    pub(super) async fn run(mut self, mut signal: BoxFuture<()>) {
-        while let Some((stream, peer_addr)) = self.next(&mut signal).await {
+    ///
+    /// Signal and listener are the application's, and either may spend its task's budget in every
+    /// poll: so they have a task each.
+    pub(super) async fn run(self, signal: BoxFuture<()>) {
+        let http = Arc::clone(&self.http);
+        let mut accepting = OwnTask::spawn(Box::pin(self.accept()));
+        let mut signal = Some(signal);
+        poll_fn(|cx| {
+            if signal.take_if(|signal| signal.as_mut().poll(cx).is_ready()).is_some() {
+                http.shut_down();
+            }
+            poll_unbudgeted(cx, |cx| Pin::new(&mut accepting).poll(cx))
+        })
+        .await;
+    }
+
+    async fn accept(mut self) {
+        let _cutting_off = CutOffWhenDropped(Arc::clone(&self.http));
+        while let Some((stream, peer_addr)) = self.next().await {
             self.serve(stream, peer_addr);
         }
-        let Self { listener, mut tasks, shutdown, drain_timeout, .. } = self;
+        let Self { listener, http, connections, drain_timeout, .. } = self;
         drop(listener);
-        shutdown.cancel();
-        let drained = async {
-            while let Some(ended) = tasks.join_next().await {
-                log_panic(ended);
-            }
-        };
-        if RunningTimer::after(drain_timeout).bound(drained).await.is_err() {
+        connections.close();
+        if RunningTimer::after(drain_timeout).bound(connections.wait()).await.is_err() {
             tracing::warn!("requests that outlasted drain_timeout are cut off");
-            tasks.shutdown().await;
+            http.cut_off();
+            connections.wait().await;
         }
     }
 
-    /// The next connection, or `None` once it is time to stop. Meanwhile, tasks that have ended
-    /// are forgotten.
-    ///
-    /// Signal and listener are the application's: either may spend the task's budget in every poll,
-    /// and neither may be polled without one. So they take turns at being first.
-    async fn next(
-        &mut self,
-        signal: &mut BoxFuture<()>,
-    ) -> Option<(L::Stream, Option<SocketAddr>)> {
-        let Self { listener, tasks, listener_first, .. } = self;
+    /// The next connection, or `None` once it is time to stop.
+    async fn next(&mut self) -> Option<(L::Stream, Option<SocketAddr>)> {
+        let Self { listener, http, .. } = self;
         let mut accepting = pin!(listener.accept());
-        std::future::poll_fn(|cx| {
-            while let Poll::Ready(Some(ended)) = poll_unbudgeted(cx, |cx| tasks.poll_join_next(cx))
-            {
-                log_panic(ended);
-            }
-            *listener_first = !*listener_first;
-            if *listener_first && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
-                return Poll::Ready(Some(accepted));
-            }
-            if signal.as_mut().poll(cx).is_ready() {
+        let mut stopped = pin!(http.until_shutdown());
+        poll_fn(|cx| {
+            if poll_unbudgeted(cx, |cx| stopped.as_mut().poll(cx)).is_ready() {
                 return Poll::Ready(None);
-            }
-            if *listener_first {
-                return Poll::Pending;
             }
             accepting.as_mut().poll(cx).map(Some)
         })
@@ -131,11 +124,19 @@ where
         {
             tracing::debug!(?peer_addr, %error, "socket options could not be set");
         }
-        let (http, service) = (Arc::clone(&self.http), self.service.clone());
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            let _place = place;
-            http.serve(stream, peer_addr, service, &shutdown).await;
+        let http = Arc::clone(&self.http);
+        let serving = http.serve(stream, peer_addr, self.service.clone(), place);
+        // It looks after itself: whoever had to be woken for its end would have the next turn,
+        // before the session that has just begun, and what that takes over from hyper is large.
+        self.connections.spawn(async move {
+            let mut serving = pin!(serving);
+            poll_fn(|cx| {
+                panics::catch(|| serving.as_mut().poll(cx)).unwrap_or_else(|panic| {
+                    log_panic(&panic);
+                    Poll::Ready(())
+                })
+            })
+            .await;
         });
     }
 
@@ -190,11 +191,16 @@ impl<L: Listener> PatientListener<L> {
     }
 }
 
-/// Panics of the service cost their own connection only.
-fn log_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "serving an HTTP connection");
+/// With whoever accepts, the connections end that have no WebSocket.
+struct CutOffWhenDropped(Arc<Http1>);
+
+impl Drop for CutOffWhenDropped {
+    fn drop(&mut self) {
+        self.0.cut_off();
     }
+}
+
+/// Panics of the service cost their own connection only.
+fn log_panic(panic: &PanicError) {
+    tracing::error!(backtrace = ?panic.backtrace(), "serving an HTTP connection: {panic}");
 }

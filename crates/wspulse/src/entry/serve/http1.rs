@@ -1,10 +1,11 @@
 //! One HTTP/1 connection, until it has a WebSocket or has ended.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -15,16 +16,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tower_service::Service;
 use wspulse_core::Escaped;
 
 use super::listener::Listener;
 use super::options::ServeOptions;
+use super::pending::PendingPlace;
 use crate::ground::address::PeerAddr;
 use crate::ground::budget::poll_unbudgeted;
 use crate::ground::running_time::RunningTimer;
-use crate::wire::transport::Unwrap;
+use crate::wire::transport::{FirstRead, Rewound, Unwrap};
 
 /// hyper's own default, which it keeps on the stack as long as nothing else is asked for.
 const HYPER_HEADERS_MAX: usize = 100;
@@ -34,9 +36,13 @@ const HYPER_BUFFER_BYTES_MIN: usize = 8192;
 /// How connections are served.
 pub(super) struct Http1 {
     builder: http1::Builder,
+    handshake_timeout: Duration,
     request_timeout: Option<Duration>,
-    /// For WebSockets to have `TCP_NODELAY` where the other connections have not.
-    unwrap: Option<Unwrap>,
+    unwrap: Unwrap,
+    /// Cancelled when connections are to come to their end.
+    shutdown: CancellationToken,
+    /// Cancelled when they are to end as they are.
+    cut_off: CancellationToken,
 }
 
 impl Http1 {
@@ -51,33 +57,110 @@ impl Http1 {
         if options.request_headers_max != HYPER_HEADERS_MAX {
             builder.max_headers(options.request_headers_max);
         }
-        let unwrap = (!options.socket.nodelay).then(Unwrap::of::<L>);
-        Self { builder, request_timeout: options.request_timeout, unwrap }
+        let ServeOptions { handshake_timeout, request_timeout, socket, .. } = *options;
+        let unwrap =
+            if socket.nodelay { Unwrap::of_nodelay::<L>() } else { Unwrap::of_delayed::<L>() };
+        Self {
+            builder,
+            handshake_timeout,
+            request_timeout,
+            unwrap,
+            shutdown: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
+        }
+    }
+
+    /// Has all connections come to their end: a response that is under way is the last.
+    pub(super) fn shut_down(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Ready once there is a shutdown.
+    pub(super) fn until_shutdown(&self) -> WaitForCancellationFuture<'_> {
+        self.shutdown.cancelled()
+    }
+
+    /// Ends all connections as they are.
+    pub(super) fn cut_off(&self) {
+        // Those that serve on look at it once they hear of a shutdown.
+        self.cut_off.cancel();
+        self.shutdown.cancel();
     }
 
     /// Serves a connection until its end, a WebSocket, or the deadline of its latest request. Once
-    /// `shutdown` is cancelled, the response that is under way is the last.
-    pub(super) async fn serve<IO, S, B>(
-        &self,
-        stream: IO,
+    /// there is a shutdown, the response that is under way is the last.
+    ///
+    /// What it holds before its first bytes have come is small, for many may have connected that
+    /// say nothing.
+    #[expect(clippy::manual_async_fn, reason = "it would hold twice what it is given")]
+    pub(super) fn serve<IO, S, B>(
+        self: Arc<Self>,
+        mut stream: IO,
         peer_addr: Option<SocketAddr>,
         service: S,
-        shutdown: &CancellationToken,
-    ) where
+        place: PendingPlace,
+    ) -> impl Future<Output = ()> + Send
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        async move {
+            let mut shutdown = pin!(self.shutdown.cancelled());
+            let mut head_timer = RunningTimer::after(self.handshake_timeout);
+            let begun = poll_fn(|cx| {
+                if let Poll::Ready(first) = FirstRead::poll(&mut stream, cx) {
+                    return Poll::Ready(Ok(Some(first)));
+                }
+                if poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_ready() {
+                    // hyper closes it in order.
+                    return Poll::Ready(Ok(None));
+                }
+                head_timer.poll_elapsed(Duration::ZERO, cx).map(|()| Err(End::WithoutRequest))
+            });
+            let ended = match begun.await {
+                Ok(first) => {
+                    let stream = Rewound::new(stream, first);
+                    let deadline = Deadline::new(head_timer, self.request_timeout);
+                    let requests =
+                        self.serve_requests(stream, peer_addr, service, deadline, shutdown);
+                    Box::pin(requests).await
+                }
+                Err(end) => Err(end),
+            };
+            if let Err(end) = ended {
+                end.log(peer_addr);
+            }
+            drop(place);
+        }
+    }
+
+    /// Serves what has come for the first time, and whatever comes behind it.
+    async fn serve_requests<IO, S, B>(
+        &self,
+        stream: Rewound<IO>,
+        peer_addr: Option<SocketAddr>,
+        service: S,
+        deadline: Deadline,
+        mut shutdown: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> Result<(), End>
+    where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let deadline = Arc::new(RequestDeadline::new(self.request_timeout));
+        let deadline = Arc::new(deadline);
         let service = service_fn({
             let (deadline, unwrap) = (Arc::clone(&deadline), self.unwrap);
             move |mut request: Request<Incoming>| {
                 deadline.renew();
-                if let Some(unwrap) = unwrap {
-                    request.extensions_mut().insert(unwrap);
-                }
+                request.extensions_mut().insert(unwrap);
                 if let Some(address) = peer_addr {
                     request.extensions_mut().insert(PeerAddr(address));
                 }
@@ -86,71 +169,98 @@ impl Http1 {
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection.with_upgrades());
-        let mut shutdown = pin!(shutdown.cancelled());
-        let mut is_last = false;
-        let ended = std::future::poll_fn(|cx| {
+        // Boxed, since there is none most of the time.
+        let mut cut_off: Option<Pin<Box<WaitForCancellationFuture<'_>>>> = None;
+        poll_fn(|cx| {
             let polled_at = Instant::now();
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(End::Http));
                 }
-                if is_last || poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_pending() {
+                if let Some(cut_off) = &mut cut_off {
+                    if poll_unbudgeted(cx, |cx| cut_off.as_mut().poll(cx)).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
                     break;
                 }
-                is_last = true;
+                if poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_pending() {
+                    break;
+                }
+                cut_off = Some(Box::pin(self.cut_off.cancelled()));
                 connection.as_mut().graceful_shutdown();
             }
-            ready!(deadline.poll_reached(polled_at.elapsed(), cx));
-            Poll::Ready(Err(End::Overdue))
-        });
-        // At DEBUG, since clients can cause them at will.
-        match ended.await {
-            Ok(()) => {}
-            Err(End::Http(error)) => {
-                tracing::debug!(?peer_addr, error = %Escaped::error(&error), "HTTP connection failed");
-            }
-            Err(End::Overdue) => {
-                tracing::debug!(?peer_addr, "HTTP connection outlasted request_timeout");
-            }
-        }
+            deadline.poll_reached(polled_at.elapsed(), cx).map(Err)
+        })
+        .await
     }
 }
 
 /// Why a connection has ended that should not have.
 enum End {
     Http(hyper::Error),
+    /// Its first request was not there in time.
+    WithoutRequest,
     Overdue,
+}
+
+impl End {
+    /// At DEBUG, since clients can cause them at will.
+    fn log(&self, peer_addr: Option<SocketAddr>) {
+        match self {
+            Self::Http(error) => {
+                let error = Escaped::error(error);
+                tracing::debug!(?peer_addr, %error, "HTTP connection failed");
+            }
+            Self::WithoutRequest => {
+                let error = "no request within handshake_timeout";
+                tracing::debug!(?peer_addr, error, "HTTP connection failed");
+            }
+            Self::Overdue => {
+                tracing::debug!(?peer_addr, "HTTP connection outlasted request_timeout");
+            }
+        }
+    }
 }
 
 async fn answer<S>(mut service: S, request: Request<Incoming>) -> Result<S::Response, S::Error>
 where
     S: Service<Request<Incoming>>,
 {
-    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    poll_fn(|cx| service.poll_ready(cx)).await?;
     service.call(request).await
 }
 
-/// When the latest request of a connection is given up; shared by the two futures of its task.
-struct RequestDeadline {
-    timeout: Option<Duration>,
-    timer: Mutex<Option<RunningTimer>>,
+/// When a connection is given up; shared by the two futures of its task.
+struct Deadline {
+    request_timeout: Option<Duration>,
+    wait: Mutex<Wait>,
 }
 
-impl RequestDeadline {
-    const fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout, timer: Mutex::new(None) }
+/// What a connection is given up for if it takes too long. hyper times all heads but the first, which
+/// has its time from the accept on.
+enum Wait {
+    FirstHead(RunningTimer),
+    LatestRequest(Option<RunningTimer>),
+}
+
+impl Deadline {
+    const fn new(head_timer: RunningTimer, request_timeout: Option<Duration>) -> Self {
+        Self { request_timeout, wait: Mutex::new(Wait::FirstHead(head_timer)) }
     }
 
+    /// A request has come.
     fn renew(&self) {
-        if let Some(timeout) = self.timeout {
-            *self.timer.lock() = Some(RunningTimer::after(timeout));
-        }
+        let timer = self.request_timeout.map(RunningTimer::after);
+        *self.wait.lock() = Wait::LatestRequest(timer);
     }
 
-    fn poll_reached(&self, held: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut *self.timer.lock() {
-            Some(timer) => timer.poll_elapsed(held, cx),
-            None => Poll::Pending,
+    fn poll_reached(&self, held: Duration, cx: &mut Context<'_>) -> Poll<End> {
+        match &mut *self.wait.lock() {
+            Wait::FirstHead(timer) => {
+                timer.poll_elapsed(Duration::ZERO, cx).map(|()| End::WithoutRequest)
+            }
+            Wait::LatestRequest(Some(timer)) => timer.poll_elapsed(held, cx).map(|()| End::Overdue),
+            Wait::LatestRequest(None) => Poll::Pending,
         }
     }
 }

@@ -6,7 +6,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
-use super::{Upgradable, UpgradeError};
+use super::{Rewound, Upgradable, UpgradeError, set_nodelay};
 use crate::entry::serve::Listener;
 #[cfg(feature = "rustls")]
 use crate::entry::serve::tls::TlsStream;
@@ -39,18 +39,32 @@ impl FromHyper {
 pub(crate) struct Unwrap(fn(Upgraded) -> Upgradable);
 
 impl Unwrap {
-    pub(crate) fn of<L: Listener>() -> Self {
-        Self(|upgraded| match upgraded.downcast::<TokioIo<L::Stream>>() {
-            Ok(parts) => {
-                let stream = parts.io.into_inner();
-                if let Some(tcp) = L::tcp_stream(&stream) {
-                    // A socket that refuses is as good as dead.
-                    let _ = tcp.set_nodelay(true);
-                }
-                Upgradable::new(stream, &parts.read_buf)
-            }
-            Err(upgraded) => plain_or_wrapped(upgraded),
-        })
+    /// For sockets that have had `TCP_NODELAY` since their accept.
+    pub(crate) fn of_nodelay<L: Listener>() -> Self {
+        Self(|upgraded| unwrapped::<L>(upgraded, |_| {}))
+    }
+
+    /// For sockets that have not.
+    pub(crate) fn of_delayed<L: Listener>() -> Self {
+        Self(|upgraded| unwrapped::<L>(upgraded, set_nodelay))
+    }
+}
+
+/// Gets a listener's stream back, with its socket set up, if it has told which that is.
+fn unwrapped<L: Listener>(upgraded: Upgraded, set_up: fn(&TcpStream)) -> Upgradable {
+    let parts = match upgraded.downcast::<TokioIo<Rewound<L::Stream>>>() {
+        Ok(parts) => parts,
+        Err(upgraded) => return plain_or_wrapped(upgraded),
+    };
+    let (stream, behind) = parts.io.into_inner().into_parts();
+    let unread =
+        if behind.is_empty() { parts.read_buf } else { [parts.read_buf, behind].concat().into() };
+    match L::tcp_stream(&stream) {
+        Some(tcp) => {
+            set_up(tcp);
+            Upgradable::as_it_is(stream, &unread)
+        }
+        None => Upgradable::new(stream, &unread),
     }
 }
 
