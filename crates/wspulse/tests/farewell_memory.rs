@@ -20,6 +20,7 @@ const CLIENTS: usize = 100;
 
 /// The stream, the task, its timers and its place, and what the test harness's own thread may
 /// allocate meanwhile. A read of a single page would be 4,096 more.
+const PARTING_BYTES_MAX: usize = 3 * 1024;
 
 #[tokio::test(start_paused = true)]
 async fn clients_that_come_back_beside_silent_transports_take_little_memory_for_those() {
@@ -45,4 +46,5 @@ async fn clients_that_come_back_beside_silent_transports_take_little_memory_for_
 
     let each = parting.saturating_sub(parted) / CLIENTS;
     assert!(each > 0, "none of the old transports was being parted with");
+    assert!(each < PARTING_BYTES_MAX, "{each} bytes for a transport that is being parted with");
 }
