@@ -1,8 +1,10 @@
 //! Frames that many sessions have written one after the other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Batch;
+use super::backlog::Backlog;
 use super::kept::Kept;
 use super::queue::{OutboundQueue, Writing};
 use super::room::Load;
@@ -103,10 +105,9 @@ impl Batch {
     }
 
     /// Takes the run's frames in, as not all of it could be written at once.
+    #[cold]
     pub fn fill(&mut self, run: &Run) {
         debug_assert!(self.is_empty() && self.sent == 0, "it was taken for this");
-        for frame in run.frames() {
-            self.frames.push(frame.clone());
-        }
+        self.frames = Backlog::from(run.frames().iter().cloned().collect::<VecDeque<_>>());
     }
 }
