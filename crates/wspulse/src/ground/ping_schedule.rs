@@ -34,14 +34,9 @@ pub(crate) struct Beat(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark(NonZeroU32);
 
+#[cfg(all(test, shuttle))]
 impl Mark {
-    #[cfg(all(test, shuttle))]
     pub(crate) const EXAMPLE: Self = Self(NonZeroU32::MIN);
-
-    /// Whether it is that of a beat after another one.
-    pub(crate) const fn is_after(self, other: Self) -> bool {
-        self.0.get().wrapping_sub(other.0.get()).cast_signed() > 0
-    }
 }
 
 #[derive(Debug)]

@@ -236,6 +236,8 @@ impl Group {
         inner.waves.resize(members);
         // At last: who sees it in no group any more finds it in none.
         connection.exit(self);
+        // Nor do the waves look after it any more: what waits for it is its own task's.
+        connection.mailbox.wake_for_frames();
         true
     }
 

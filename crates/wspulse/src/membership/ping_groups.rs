@@ -52,7 +52,7 @@ struct Group {
 struct Member {
     connection: Arc<ConnectionShared>,
     /// The first beat at which it is pinged.
-    first: Mark,
+    first: Beat,
 }
 
 /// The task that pings.
@@ -110,7 +110,9 @@ impl PingGroups {
         let place = self.schedule.place(beat);
         let group =
             groups.by_place.entry(place).or_insert_with(|| Group { beat, members: Slab::new() });
-        let member = Member { connection: Arc::clone(connection), first: beat.mark() };
+        // It may have begun for a beat that is later by an interval.
+        group.beat = group.beat.min(beat);
+        let member = Member { connection: Arc::clone(connection), first: beat };
         let index = u32::try_from(group.members.insert(member)).ok()?;
         let must_start = groups.expect_pinger(beat);
         drop(groups);

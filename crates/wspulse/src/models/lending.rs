@@ -58,6 +58,22 @@ fn what_a_lent_stream_did_not_take_its_task_writes() {
     });
 }
 
+#[test]
+fn a_small_buffer_has_room_for_what_its_member_lacks_of_the_rooms_log() {
+    explore(|| {
+        let server = server(|builder| builder.send_buffer_size(2));
+        // He takes one frame, follows, and takes no more.
+        let (bob, _others) = bob_in_a_large_room(&server, 16);
+        let bobs = connection(&server, "bob");
+        let broadcaster = broadcast(&server, &["a1", "a2", "a3", "a4", "a5", "a6"]);
+        broadcaster.join().expect("no panic");
+        bob.drain();
+        close(&server);
+        let stats = bobs.outbound_stats();
+        assert_eq!((stats.accepted, stats.sent + stats.dropped), (6, 6));
+    });
+}
+
 /// Pings Bob from another thread, twice at the beat for which he is open.
 fn ping(server: &Server) -> thread::JoinHandle<()> {
     let bob = connection(server, "bob");

@@ -1,11 +1,14 @@
 //! Members of a large room that have nothing to write follow what it says, without holding it. All
 //! that is told of them, and what they hear, is as if each had every frame in a queue of its own.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
 use wspulse::testing::TestClient;
 use wspulse::{Connection, Delivery, Frame, Outgoing, Server, ServerBuilder};
 
 use crate::support::clients::{Client, dial, hears_nothing, numbered, numbers};
-use crate::support::clock::{WINDOW, settle};
+use crate::support::clock::{WINDOW, assert_passed, settle};
 use crate::support::house::open_house;
 
 /// Enough for a room to be a large one.
@@ -163,6 +166,21 @@ async fn who_leaves_gets_what_was_said_before_and_nothing_after() {
     for other in [0, OTHERS - 1] {
         assert_eq!(numbers(&mut room.others[other], 3).await, [0, 1, 2]);
     }
+}
+
+/// Also what was put into its queue, as a marked frame is.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_does_not_wait_for_what_was_said_before() {
+    let mut room = Room::plain().await;
+    let since = Instant::now();
+    say(&room.server, 1);
+    assert!(room.connection.leave("lobby"));
+    assert_eq!(numbers(&mut room.ann, 1).await, [1]);
+    room.server.broadcast("lobby", numbered(2).conflate("at")).unwrap();
+    let other = room.server.connection("other-7").unwrap();
+    assert!(other.leave("lobby"));
+    assert_eq!(numbers(&mut room.others[7], 3).await, [0, 1, 2]);
+    assert_passed(since, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,3 +113,65 @@ impl Inner {
         });
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::task::{Poll, Waker};
+
+    use tokio::io::duplex;
+    use wspulse_core::codec::JsonCodec;
+    use wspulse_core::outbound::{OutboundQueue, WrittenBeside};
+    use wspulse_core::websocket::Decoder;
+    use wspulse_core::{EncodedFrame, Frame};
+
+    use super::super::Found;
+    use super::*;
+    use crate::ground::begun::Begun;
+    use crate::ground::runtimes::Home;
+    use crate::membership::log::NotAppended;
+    use crate::settings::codecs::CodecId;
+    use crate::wire::transport::{Transport, Upgradable};
+
+    fn frame() -> EncodedFrame {
+        EncodedFrame::encode(&JsonCodec, &Frame::new("n")).unwrap()
+    }
+
+    /// That of a connection whose task sleeps.
+    fn sleeping(capacity_frames: usize) -> Mailbox {
+        let queue = OutboundQueue::new(capacity_frames);
+        let mailbox = Mailbox::new(queue, None, Begun::EARLIEST, CodecId::DEFAULT);
+        let stream = Upgradable::new(duplex(1).0, &[]);
+        let transport = Transport::new(stream, Decoder::new(1), Home::current());
+        let found = Found {
+            is_writable: true,
+            awaits: false,
+            written_beside_max: WrittenBeside::default(),
+            pinged_at: None,
+        };
+        assert!(mailbox.sleep(Waker::noop(), found, &mut Some(Box::new(transport))));
+        mailbox
+    }
+
+    #[test]
+    fn who_has_something_left_to_write_does_not_follow() {
+        const CAPACITY: usize = 2;
+        let mailbox = sleeping(CAPACITY);
+        let log = Arc::new(Log::new(CAPACITY, usize::MAX));
+        assert!(mailbox.follow(&log, 0));
+        for _ in 0..CAPACITY {
+            assert!(matches!(log.append(&frame()), Ok(1)));
+        }
+        let mut segment = Segment::new(&log);
+        let Visit::Lent(mut loan) = mailbox.visit(&log, &mut segment) else {
+            panic!("it lacks what was said")
+        };
+        loan.batch.fill(segment.run());
+        mailbox.end_loan(loan, Poll::Pending, WrittenBeside::default(), None);
+        // Its task has not had its turn when the log has room for as much again.
+        log.forget_before(log.end());
+        let appended = log.append(&frame());
+        assert!(matches!(appended, Err(NotAppended::Stopped(places)) if places == [0]));
+        let stats = mailbox.stats();
+        assert_eq!((stats.accepted, stats.pending, stats.dropped), (2, 2, 0));
+    }
+}

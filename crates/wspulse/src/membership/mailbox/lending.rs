@@ -60,6 +60,11 @@ impl Mailbox {
             return GivenBack { evicted: 0, conflated: 0, has_more: false };
         };
         let given_back = inner.give_back(batch, queued_bytes);
+        // The log may forget what it has in hand before its task has its turn, and hold more then
+        // than there is room for beside what is left.
+        if !inner.queue.is_empty() {
+            inner.stop_following();
+        }
         inner.transport = Some(transport);
         inner.attention = Attention::MailAndFrames;
         let is_done = matches!(polled, Poll::Ready(Ok(())));

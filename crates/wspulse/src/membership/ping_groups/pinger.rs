@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Group, Groups, PingerState};
 use crate::app::server::Server;
-use crate::ground::ping_schedule::{Beat, Mark};
+use crate::ground::ping_schedule::Beat;
 use crate::ground::running_time::{LATE_MAX, late};
 use crate::ground::runtimes::Home;
 use crate::ground::sync::Mutex;
@@ -99,7 +99,7 @@ impl Pinger {
         groups.pinger = PingerState::Runs;
         groups.reached = groups.reached.max(Some(beat));
         if let Some(group) = groups.by_place.get(&place) {
-            group.take_wave(beat.mark(), cursor, wave);
+            group.take_wave(beat, cursor, wave);
         }
         !wave.is_empty()
     }
@@ -115,10 +115,10 @@ impl Pinger {
 }
 
 impl Group {
-    fn take_wave(&self, beat: Mark, cursor: &mut usize, wave: &mut Vec<Arc<ConnectionShared>>) {
+    fn take_wave(&self, beat: Beat, cursor: &mut usize, wave: &mut Vec<Arc<ConnectionShared>>) {
         while wave.len() < WAVE_MEMBERS && *cursor < self.members.capacity() {
             if let Some(member) = self.members.get(*cursor)
-                && !member.first.is_after(beat)
+                && member.first <= beat
             {
                 wave.push(Arc::clone(&member.connection));
             }
@@ -145,10 +145,12 @@ impl Drop for Pinger {
 mod tests {
     use std::time::Duration;
 
+    use slab::Slab;
     use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::runtime::{Builder, Runtime};
     use tokio::time::sleep;
 
+    use super::super::Member;
     use super::*;
     use crate::settings::connect::Admission;
     use crate::testing::{Received, TestClient};
@@ -199,6 +201,41 @@ mod tests {
             sleep(SECOND).await;
             assert!(groups.lock().by_place.is_empty());
             assert!(matches!(groups.lock().pinger, PingerState::None));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_began_for_a_later_beat_is_pinged_at_an_earlier_one_too() {
+        let server = server();
+        let _client = TestClient::connect(&server, "/").await.unwrap();
+        let connection = server.connections("lobby").remove(0);
+        let groups = server.ping_groups();
+        let later = groups.join(connection.shared(), Instant::now() + 10 * SECOND).unwrap();
+        let due = later.at() - 10 * SECOND;
+        let earlier = groups.join(connection.shared(), due).unwrap();
+        assert_eq!(groups.homes[Home::current().index()].lock().by_place.len(), 1);
+        sleep_until(earlier.at() + Duration::from_millis(1)).await;
+        let reached = groups.homes[Home::current().index()].lock().reached;
+        assert_eq!((earlier.at(), reached), (due, Some(earlier.beat)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_been_a_member_for_years_is_pinged() {
+        let server = server();
+        let _client = TestClient::connect(&server, "/").await.unwrap();
+        let connection = server.connections("lobby").remove(0);
+        let schedule = server.ping_groups().schedule();
+        let beat_after = |days: u32| {
+            let due = Instant::now() + Duration::from_hours(24) * days;
+            schedule.beats(due).next().unwrap()
+        };
+        let mut group = Group { beat: beat_after(0), members: Slab::new() };
+        let connection = Arc::clone(connection.shared());
+        group.members.insert(Member { connection, first: group.beat });
+        for days in [0, 1, 700, 3_000] {
+            let mut wave = Vec::new();
+            group.take_wave(beat_after(days), &mut 0, &mut wave);
+            assert_eq!(wave.len(), 1, "after {days} days");
         }
     }
 
