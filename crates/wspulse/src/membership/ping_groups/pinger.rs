@@ -220,6 +220,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_ping_that_is_long_overdue_has_no_place() {
+        let server = server();
+        let _client = TestClient::connect(&server, "/").await.unwrap();
+        let connection = server.connections("lobby").remove(0);
+        let groups = server.ping_groups();
+        let due = Instant::now();
+        let place = groups.join(connection.shared(), due).unwrap();
+        groups.leave(connection.shared(), &place);
+        sleep(SECOND).await;
+        assert!(groups.join(connection.shared(), due).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn whoever_has_been_a_member_for_years_is_pinged() {
         let server = server();
         let _client = TestClient::connect(&server, "/").await.unwrap();
