@@ -8,7 +8,6 @@ use super::lending::Loan;
 use super::{Attention, Inner, Mailbox};
 use crate::ground::sync::MutexGuard;
 use crate::membership::log::{Log, Offset, Segment};
-use crate::membership::shared::ConnectionState;
 
 /// How far a member has got in the log that it follows.
 pub(super) struct Following {
@@ -47,9 +46,7 @@ impl Mailbox {
     /// under the group's lock. Tells whether it does.
     pub(crate) fn follow(&self, log: &Arc<Log>, place: usize) -> bool {
         let inner = &mut *self.inner.lock();
-        // Its transport is there: it sleeps, and has nothing to do.
-        let is_idle = inner.attention == Attention::MailAndFrames
-            && inner.state == ConnectionState::Connected
+        let is_idle = inner.is_asleep()
             && inner.transport.is_some()
             && inner.mail.is_none()
             && inner.queue.is_empty()
@@ -66,14 +63,13 @@ impl Mailbox {
     /// Borrows the transport for the segment that the member lacks, if it follows this log.
     pub(crate) fn visit(&self, log: &Arc<Log>, segment: &mut Segment) -> Visit {
         let inner = &mut *self.inner.lock();
+        let is_asleep = inner.is_asleep();
         let Some(following) = &mut inner.following else { return Visit::Apart };
         // All that this group had for who follows another one has reached it before that.
         if !Arc::ptr_eq(&following.log, log) || !segment.begin_at(following.offset, log) {
             return Visit::HasAll;
         }
-        let is_free = inner.attention == Attention::MailAndFrames
-            && inner.state == ConnectionState::Connected;
-        if is_free
+        if is_asleep
             && let Some(transport) = inner.transport.take_if(|transport| transport.owes_nothing())
         {
             if let Some(batch) = inner.queue.take_run(segment.run()) {

@@ -26,10 +26,7 @@ impl Mailbox {
     /// [`end_loan`](Self::end_loan) must follow.
     pub(crate) fn borrow_transport(&self) -> Option<Loan> {
         let inner = &mut *self.lock();
-        let is_free = inner.attention == Attention::MailAndFrames
-            && inner.state == ConnectionState::Connected
-            && inner.queue.is_writable();
-        if !is_free {
+        if !(inner.is_asleep() && inner.queue.is_writable()) {
             return None;
         }
         let transport = inner.transport.take()?;
@@ -65,14 +62,9 @@ impl Mailbox {
         if !inner.queue.is_empty() {
             inner.stop_following();
         }
-        inner.transport = Some(transport);
-        inner.attention = Attention::MailAndFrames;
-        let is_done = matches!(polled, Poll::Ready(Ok(())));
-        if let Poll::Ready(Err(error)) = polled {
-            inner.mail.get_or_insert_default().write_error = Some(error);
-        }
+        let is_quiet = inner.take_back(transport, polled);
         let must_hear = inner.queue.note_written_beside(written);
-        if must_hear || was_missed || !is_done || given_back.has_more || inner.mail.is_some() {
+        if must_hear || was_missed || !is_quiet || given_back.has_more {
             inner.wake();
         }
         given_back
@@ -83,10 +75,8 @@ impl Mailbox {
     pub(crate) fn borrow_for_ping(&self, beat: Mark) -> Option<Box<Transport>> {
         // What it lacks of a log that it follows may come behind the Ping.
         let inner = &mut *self.inner.lock();
-        let is_free = inner.attention == Attention::MailAndFrames
-            && inner.pings.open_at == Some(beat)
-            && inner.state == ConnectionState::Connected
-            && !inner.queue.is_writable();
+        let is_free =
+            inner.is_asleep() && inner.pings.open_at == Some(beat) && !inner.queue.is_writable();
         if is_free && let Some(transport) = inner.transport.take() {
             // One that hears nothing back has its turn at the next beat.
             inner.pings = Pings { open_at: None, was_pinged: true, is_due: false };
@@ -101,13 +91,8 @@ impl Mailbox {
     pub(crate) fn end_ping(&self, transport: Box<Transport>, polled: Poll<io::Result<()>>) {
         let inner = &mut *self.inner.lock();
         let Attention::Lent { was_missed } = inner.attention else { return };
-        inner.transport = Some(transport);
-        inner.attention = Attention::MailAndFrames;
-        let is_done = matches!(polled, Poll::Ready(Ok(())));
-        if let Poll::Ready(Err(error)) = polled {
-            inner.mail.get_or_insert_default().write_error = Some(error);
-        }
-        if was_missed || !is_done || inner.mail.is_some() || inner.may_write() {
+        let is_quiet = inner.take_back(transport, polled);
+        if was_missed || !is_quiet || inner.may_write() {
             inner.wake();
         }
     }
@@ -125,6 +110,26 @@ impl Mailbox {
 }
 
 impl Inner {
+    /// Whether its task sleeps, and there is a client. What there was to write was written.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.attention == Attention::MailAndFrames && self.state == ConnectionState::Connected
+    }
+
+    /// Takes back what was lent. Tells whether the task need not hear of it: all that it was given is
+    /// written, and there is no mail.
+    fn take_back(&mut self, transport: Box<Transport>, polled: Poll<io::Result<()>>) -> bool {
+        self.transport = Some(transport);
+        self.attention = Attention::MailAndFrames;
+        match polled {
+            Poll::Ready(Ok(())) => self.mail.is_none(),
+            Poll::Ready(Err(error)) => {
+                self.mail.get_or_insert_default().write_error = Some(error);
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+
     fn ring(&mut self) {
         self.pings.is_due = true;
         match &mut self.attention {
