@@ -217,8 +217,8 @@ impl ServerBuilder {
     /// How often to ping (default 10 s, at most 5 min) and how long to keep a peer from which no
     /// byte comes (default 30 s, at most 10 min). The first must be the shorter one. Pings go out up
     /// to a thirtieth of their interval late, so that many go out together, which costs least; those
-    /// of a storm of clients are spread over that time. Time in which the server stood still, as its process was
-    /// stopped, does not count against a peer, but for one `ping_interval` at the most.
+    /// of a storm of clients are spread over that time. Time in which the server stood still, as its
+    /// process was stopped, does not count against a peer, but for one `ping_interval` at the most.
     pub const fn heartbeat(mut self, ping_interval: Duration, pong_timeout: Duration) -> Self {
         self.options.heartbeat = HeartbeatConfig { ping_interval, pong_timeout };
         self
