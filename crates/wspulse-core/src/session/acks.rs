@@ -35,8 +35,6 @@ pub(super) struct Acks {
     ask_at: Option<Instant>,
     question: Option<Question>,
     peer: Peer,
-    /// Tells the questions of this transport from those of another.
-    nonce: u64,
     pub(super) exchange: Option<Exchange>,
     /// When the oldest frame that is not acknowledged was written first. Where an acknowledgement
     /// is for a part of what was asked about, it is that of an older one.
@@ -126,19 +124,6 @@ impl Session {
     #[inline]
     pub fn asks(&self) -> bool {
         self.config.ask.is_some()
-    }
-
-    /// The transport that has just been attached has its questions carry this number.
-    pub fn name_questions(&mut self, nonce: u64) {
-        if let Some(acks) = &mut self.acks {
-            acks.nonce = nonce;
-        }
-    }
-
-    /// What the questions of the current transport carry, if it asks any.
-    #[inline]
-    pub fn questions_nonce(&self) -> Option<u64> {
-        self.acks.as_ref().map(|acks| acks.nonce)
     }
 
     /// Whether the next thing to be written should be a question, as much is on its way.

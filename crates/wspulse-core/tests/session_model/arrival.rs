@@ -46,7 +46,7 @@ impl Driver {
         self.transports += 1;
         self.current = Some(self.link(upgrade.socket_takes, upgrade.attempt, env));
         self.expect_overload();
-        self.begin_to_ask(may_go_on, (!was_opening).then_some(missed));
+        self.begin_to_ask(may_go_on, (!was_opening).then_some(missed), env);
         if !may_go_on {
             self.leave_gap();
         }
@@ -66,7 +66,7 @@ impl Driver {
             message_deadline: None,
             attempt,
             said: VecDeque::new(),
-            nonce: env.nonce(),
+            nonce: None,
             is_greeted: false,
             asked_through: 0,
             answered: None,
@@ -95,7 +95,7 @@ impl Driver {
     }
 
     /// Begins a transport with what the client must know, and with questions of its own.
-    fn begin_to_ask(&mut self, may_go_on: bool, missed: Option<Resumed>) {
+    fn begin_to_ask(&mut self, may_go_on: bool, missed: Option<Resumed>, env: &mut Env) {
         let Some(link) = &mut self.current else { return };
         if let Some(ask) = self.config.ask
             && self.told.end.is_none()
@@ -110,7 +110,7 @@ impl Driver {
         }
         if !self.client.exchanges() {
             if self.session.asks() {
-                self.session.name_questions(link.nonce);
+                link.nonce = Some(env.nonce());
             }
             return;
         }

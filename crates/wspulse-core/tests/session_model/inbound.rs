@@ -145,7 +145,7 @@ impl Driver {
 
     /// The number that a Pong names, if its question was one of this transport.
     fn answered_in(&self, payload: &[u8]) -> Option<u64> {
-        let nonce = self.session.questions_nonce().filter(|_| !self.session.exchanges())?;
+        let nonce = self.current.as_ref()?.nonce?;
         let number = payload.strip_prefix(&nonce.to_be_bytes())?;
         Some(u64::from_be_bytes(number.try_into().ok()?))
     }

@@ -47,8 +47,8 @@ pub(crate) struct Link {
     pub(crate) attempt: Attempt,
     /// What the client has said and the server has not read.
     pub(crate) said: VecDeque<Said>,
-    /// What its questions carry.
-    pub(crate) nonce: u64,
+    /// What its questions carry, if they are Pings.
+    pub(crate) nonce: Option<u64>,
     /// The client was told where it is.
     pub(crate) is_greeted: bool,
     /// What the client has asked about last, and the newest answer.

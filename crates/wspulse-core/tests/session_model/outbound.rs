@@ -144,14 +144,15 @@ impl Driver {
     fn ask_if_much_is_on_its_way(&mut self, env: &Env) {
         let wants = self.asking.is_some_and(|asking| asking.wants_to());
         assert_eq!(self.session.wants_to_ask(), wants, "asks when much is on its way");
-        let Some(nonce) = self.session.questions_nonce().filter(|_| wants) else { return };
-        let Some(link) = &mut self.current else { return };
+        let Some(link) = self.current.as_mut().filter(|_| wants) else { return };
         let number = self.queue.written_to_transport();
         if self.session.exchanges() {
             link.lane.queue_ask();
-        } else {
+        } else if let Some(nonce) = link.nonce {
             link.lane.queue_ping(question(nonce, number));
             link.pings_sent += 1;
+        } else {
+            return;
         }
         Scene::AskedAmidMuch.seen();
         self.note_asked(number, env);
@@ -242,7 +243,6 @@ impl Driver {
 
     /// Owes the peer a Ping, which asks how far it has got if anything is kept.
     pub(crate) fn queue_ping(&mut self, env: &Env) {
-        let nonce = self.session.questions_nonce();
         let number = self.queue.written_to_transport();
         let Some(link) = &mut self.current else { return };
         self.woken = true;
@@ -256,7 +256,7 @@ impl Driver {
             return;
         }
         link.pings_sent += 1;
-        match nonce {
+        match link.nonce {
             None => link.lane.queue_ping(PingPayload::Empty),
             Some(nonce) => {
                 link.lane.queue_ping(question(nonce, number));

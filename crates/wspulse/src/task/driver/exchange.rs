@@ -56,12 +56,10 @@ impl Driver {
                 transport.lane.queue_hello(&text);
                 transport.is_greeted = true;
             }
-        } else if self.session.asks() {
-            let nonce = Nonce::random();
-            self.session.name_questions(nonce.number());
-            if let Some(transport) = &mut self.transport {
-                transport.nonce = Some(nonce);
-            }
+        } else if self.session.asks()
+            && let Some(transport) = &mut self.transport
+        {
+            transport.nonce = Some(Nonce::random());
         }
     }
 

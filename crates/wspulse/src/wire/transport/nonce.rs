@@ -14,10 +14,6 @@ impl Nonce {
         Self(NonZeroU64::new(random).unwrap_or(NonZeroU64::MIN))
     }
 
-    pub(crate) const fn number(self) -> u64 {
-        self.0.get()
-    }
-
     /// A Ping's payload that names the newest frame before it.
     pub(crate) fn question(self, number: u64) -> PingPayload {
         let mut payload = [0; 16];
