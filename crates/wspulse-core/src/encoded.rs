@@ -185,8 +185,15 @@ impl Encoded {
 
 /// What to reserve for a frame.
 fn estimated_bytes(frame: &Frame) -> usize {
-    // The three member names, quotes and braces of the JSON codec take 29 bytes.
-    frame.id().len() + frame.event().len() + frame.payload().len() + 32
+    // What the JSON codec writes around members that need no escapes, braces and commas included. If
+    // it is exact, the buffer need not shrink.
+    let around =
+        |text: &[u8], name_bytes| if text.is_empty() { 0 } else { text.len() + name_bytes };
+    let members = around(frame.id().as_bytes(), r#","id":"""#.len())
+        + around(frame.event().as_bytes(), r#","event":"""#.len())
+        + around(frame.payload(), r#","payload":"#.len());
+    // The first has a brace in place of its comma.
+    members.max(1) + 1
 }
 
 /// FNV-1a, folded. It need not withstand anybody: keys that collide are compared by their text.

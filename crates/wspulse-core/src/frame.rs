@@ -31,6 +31,9 @@ pub struct Frame {
     event: ByteString,
     payload: Bytes,
     format: PayloadFormat,
+    /// Whether the payload is known to be one value of its format, so that nobody need read it again
+    /// to write it.
+    is_one_value: bool,
 }
 
 /// In which format a payload is, as far as anybody has said.
@@ -77,13 +80,30 @@ impl Frame {
     pub fn with_payload(mut self, payload: impl Into<Bytes>) -> Self {
         self.payload = payload.into();
         self.format = PayloadFormat::Unknown;
+        self.is_one_value = false;
         self
+    }
+
+    /// Sets the payload to what a codec has read, or a serializer has written, as one value.
+    #[must_use]
+    pub(crate) fn with_value(mut self, payload: Bytes, format: PayloadFormat) -> Self {
+        self.payload = payload;
+        self.format = format;
+        self.is_one_value = true;
+        self
+    }
+
+    /// Whether the payload is known to be one value of its format.
+    #[inline]
+    pub(crate) const fn is_one_value(&self) -> bool {
+        self.is_one_value
     }
 
     /// Says in which format the payload is.
     #[must_use]
     pub const fn with_format(mut self, format: PayloadFormat) -> Self {
         self.format = format;
+        self.is_one_value = false;
         self
     }
 
@@ -96,7 +116,7 @@ impl Frame {
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, PayloadError> {
         let payload = serde_json::to_vec(value)
             .map_err(|source| PayloadError::encoding(&self.event, "JSON", source))?;
-        Ok(self.with_payload(payload).with_format(PayloadFormat::Json))
+        Ok(self.with_value(payload.into(), PayloadFormat::Json))
     }
 
     /// Reads the payload as JSON, or as MessagePack if it is known to be that. An absent payload

@@ -67,7 +67,7 @@ impl Codec for JsonCodec {
         let translated = translated(frame).map_err(EncodeError::new)?;
         let payload = translated.as_deref().unwrap_or(frame.payload());
         if !payload.is_empty() && translated.is_none() {
-            one_value::<IgnoredAny>(payload).map_err(EncodeError::new)?;
+            check_payload(frame).map_err(EncodeError::new)?;
         }
 
         out.push(b'{');
@@ -128,6 +128,15 @@ fn translated(frame: &Frame) -> Result<Option<Vec<u8>>, JsonError> {
             Err(JsonError::Untranslatable("it is MessagePack, whose feature is off".into()))
         }
     }
+}
+
+/// Whether a payload is one value that may be written.
+fn check_payload(frame: &Frame) -> Result<(), JsonError> {
+    let payload = frame.payload();
+    if !frame.is_one_value() {
+        return one_value::<IgnoredAny>(payload).map(|_| ());
+    }
+    if nests_too_deep(payload) { Err(JsonError::TooDeep) } else { Ok(()) }
 }
 
 fn begin_member(out: &mut Vec<u8>, members_at: usize, name: &str) {
@@ -228,8 +237,7 @@ impl Layout {
         Ok(Frame::default()
             .with_id(self.id.cut(message)?)
             .with_event(self.event.cut(message)?)
-            .with_payload(message.slice(self.payload))
-            .with_format(PayloadFormat::Json))
+            .with_value(message.slice(self.payload), PayloadFormat::Json))
     }
 }
 
@@ -238,7 +246,7 @@ impl Text {
         let Some(quoted) = quoted else {
             return Ok(Self::Verbatim(0..0));
         };
-        if quoted.contains('\\') {
+        if has_escapes(quoted) {
             return Ok(Self::Unescaped(unescape(quoted)?));
         }
         let place = place(message, quoted);
@@ -331,11 +339,16 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// Names are short: to look at all their bytes at once takes less than to stop at the first.
+fn has_escapes(quoted: &str) -> bool {
+    quoted.bytes().filter(|byte| *byte == b'\\').count() > 0
+}
+
 /// Whether an unknown name could be a known one in disguise: `"\u0069d"` is `id`.
 ///
 /// `payload` with every letter escaped is the longest; beyond that, nothing is allocated.
 fn may_be_known(quoted: &str) -> bool {
-    quoted.len() <= "\"\"".len() + "payload".len() * "\\u0000".len() && quoted.contains('\\')
+    quoted.len() <= "\"\"".len() + "payload".len() * "\\u0000".len() && has_escapes(quoted)
 }
 
 /// The characters of a string that is known to be valid JSON.

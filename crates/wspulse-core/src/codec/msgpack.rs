@@ -65,7 +65,7 @@ impl Codec for MessagePackCodec {
     fn encode(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let translated = translated(frame).map_err(EncodeError::new)?;
         let payload = translated.as_deref().unwrap_or(frame.payload());
-        if !payload.is_empty() && translated.is_none() {
+        if !payload.is_empty() && translated.is_none() && !frame.is_one_value() {
             check_payload(payload).map_err(EncodeError::new)?;
         }
 
@@ -185,8 +185,7 @@ impl Layout {
         Ok(Frame::default()
             .with_id(cut("id", self.id)?)
             .with_event(cut("event", self.event)?)
-            .with_payload(message.slice(self.payload))
-            .with_format(PayloadFormat::MessagePack))
+            .with_value(message.slice(self.payload), PayloadFormat::MessagePack))
     }
 }
 

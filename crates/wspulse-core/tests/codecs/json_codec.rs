@@ -1,8 +1,9 @@
 //! The JSON codec, behaviour by behaviour.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use wspulse_core::codec::{Codec, InboundMessage, JsonCodec, JsonError};
-use wspulse_core::{Frame, MessageKind};
+use wspulse_core::{Frame, MessageKind, PayloadFormat};
 
 fn encode(frame: &Frame) -> String {
     let mut out = Vec::new();
@@ -159,6 +160,27 @@ fn encodes_a_payload_nested_10_000_levels_and_no_more() {
         r#"{"a":"#.repeat(10_001) + "0" + &"}".repeat(10_001),
     ] {
         assert_eq!(encode_payload(payload), Err("TooDeep".to_owned()));
+    }
+}
+
+#[test]
+fn a_payload_that_was_serialized_nests_10_000_levels_and_no_more() {
+    for (levels, is_written) in [(10_000, true), (10_001, false)] {
+        let raw = RawValue::from_string(nested(levels)).unwrap();
+        let frame = Frame::new("e").json(&raw).unwrap();
+        assert_eq!(JsonCodec.encode(&frame, &mut Vec::new()).is_ok(), is_written, "{levels}");
+    }
+}
+
+#[test]
+fn what_is_put_in_the_place_of_a_payload_that_was_read_is_looked_at() {
+    let read = decode(r#"{"payload":[1]}"#);
+    let written = Frame::default().json(&[1]).unwrap();
+    for frame in [read, written] {
+        let broken = frame.with_payload("[1");
+        for broken in [broken.clone(), broken.with_format(PayloadFormat::Json)] {
+            assert!(JsonCodec.encode(&broken, &mut Vec::new()).is_err());
+        }
     }
 }
 

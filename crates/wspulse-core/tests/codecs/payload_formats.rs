@@ -210,6 +210,17 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn a_payload_that_was_read_in_another_format_than_is_said_later_is_looked_at() {
+    let frame = Frame::default().msgpack(&"[").unwrap();
+    let mut message = Vec::new();
+    MessagePackCodec.encode(&frame, &mut message).unwrap();
+    let read =
+        MessagePackCodec.decode(InboundMessage::lent(MessageKind::Binary, &message)).unwrap();
+    let mistaken = read.with_format(PayloadFormat::Json);
+    assert!(JsonCodec.encode(&mistaken, &mut Vec::new()).is_err());
+}
+
 proptest! {
     #[test]
     fn there_and_back_again_a_value_is_the_same(value in values()) {
