@@ -5,6 +5,7 @@
 //! instructions and holds them to `bounds.toml`; `cargo bench -p wspulse-micro` tells times.
 
 mod codec;
+mod connect;
 mod decoder;
 mod heartbeat;
 mod outbound;
@@ -14,7 +15,7 @@ mod server;
 pub type Case = fn(usize) -> usize;
 
 /// All of them, by name.
-pub const CASES: [(&str, Case); 9] = [
+pub const CASES: [(&str, Case); 10] = [
     ("encode-json", codec::encode_json),
     ("decode-json", codec::decode_json),
     ("websocket-decode-64", decoder::websocket_decode_64),
@@ -23,5 +24,6 @@ pub const CASES: [(&str, Case); 9] = [
     ("broadcast-1000", server::broadcast_1000),
     ("echo", server::echo),
     ("inbound-64", server::inbound_64),
+    ("connect", connect::connect),
     ("heartbeat", heartbeat::heartbeat),
 ];

@@ -183,7 +183,7 @@ where
     accepted.attach(transport, &[]);
 }
 
-fn run(case: impl Future<Output = ()>) {
+pub(crate) fn run(case: impl Future<Output = ()>) {
     let runtime = Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime without I/O opens nothing").block_on(case);
 }

@@ -98,7 +98,18 @@ impl ConnectRequest {
     /// where it is the source of another error.
     pub fn try_query(&self, name: &str) -> Result<Option<Cow<'_, str>>, QueryError> {
         let pairs = self.parts.uri.query().unwrap_or_default().split('&');
+        // Decoding changes none that is not encoded, which nearly all are.
+        let is_encoded = |text: &str| text.bytes().any(|byte| matches!(byte, b'%' | b'+'));
         for pair in pairs {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if !is_encoded(key) {
+                if key != name || pair.is_empty() {
+                    continue;
+                }
+                if !is_encoded(value) {
+                    return Ok(Some(value.into()));
+                }
+            }
             let decoded = form_urlencoded::parse(pair.as_bytes()).next();
             if let Some((_, value)) = decoded.filter(|(key, _)| key == name) {
                 // What is no UTF-8 was decoded to this; so was what had it from the beginning.

@@ -123,6 +123,11 @@ pub(super) fn switching_protocols(
 
 /// Whether a header's comma-separated values contain a token, in any case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    // As nearly all clients send it.
+    let first = headers.get(name).map(HeaderValue::as_bytes);
+    if first.is_some_and(|value| value.eq_ignore_ascii_case(token.as_bytes())) {
+        return true;
+    }
     headers
         .get_all(name)
         .iter()

@@ -21,7 +21,7 @@ use super::listener::Listener;
 use super::options::ServeOptions;
 use super::own_task::OwnTask;
 use super::pending::Pending;
-use super::socket::SocketOptions;
+use super::socket::AcceptedSockets;
 use crate::ground::BoxFuture;
 use crate::ground::budget::poll_unbudgeted;
 use crate::ground::panics;
@@ -38,7 +38,7 @@ pub(super) struct AcceptLoop<L, S> {
     listener: PatientListener<L>,
     service: S,
     http: Arc<Http1>,
-    socket: SocketOptions,
+    sockets: AcceptedSockets,
     pending: Pending,
     drain_timeout: Duration,
     connections: TaskTracker,
@@ -56,11 +56,12 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     pub(super) fn new(listener: L, service: S, options: &ServeOptions) -> Self {
+        let sockets = AcceptedSockets::of(listener.tcp_listener(), options.socket);
         Self {
             listener: PatientListener::new(listener),
             service,
             http: Arc::new(Http1::new::<L>(options)),
-            socket: options.socket,
+            sockets,
             pending: Pending::new(options.pending_per_addr_max),
             drain_timeout: options.drain_timeout,
             connections: TaskTracker::new(),
@@ -120,7 +121,7 @@ where
             return;
         };
         if let Some(tcp) = L::tcp_stream(&stream)
-            && let Err(error) = self.socket.apply(tcp)
+            && let Err(error) = self.sockets.apply(tcp)
         {
             tracing::debug!(?peer_addr, %error, "socket options could not be set");
         }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tower_service::Service;
-use wspulse_core::Escaped;
+use wspulse_core::{Escaped, clock};
 
 use super::listener::Listener;
 use super::options::ServeOptions;
@@ -272,11 +272,11 @@ struct HeadTimer;
 
 impl Timer for HeadTimer {
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(HeadSleep(RunningTimer::after(time)))
+        self.sleep_until(clock::after(self.now(), time))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.sleep(deadline.saturating_duration_since(self.now()))
+        Box::pin(HeadSleep { deadline, timer: None })
     }
 
     fn now(&self) -> Instant {
@@ -284,7 +284,11 @@ impl Timer for HeadTimer {
     }
 }
 
-struct HeadSleep(RunningTimer);
+struct HeadSleep {
+    deadline: Instant,
+    /// Made when there is something to wait for: most heads come whole.
+    timer: Option<RunningTimer>,
+}
 
 impl Sleep for HeadSleep {}
 
@@ -292,6 +296,8 @@ impl Future for HeadSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_elapsed(Duration::ZERO, cx)
+        let deadline = self.deadline.into();
+        let timer = self.timer.get_or_insert_with(|| RunningTimer::until(deadline));
+        timer.poll_elapsed(Duration::ZERO, cx)
     }
 }

@@ -56,6 +56,12 @@ pub trait Listener: Send + 'static {
         let _ = stream;
         None
     }
+
+    /// The TCP listener behind this one, for options that accepted sockets inherit; `None`, as it
+    /// is by default, if they are to be set on each stream.
+    fn tcp_listener(&self) -> Option<&TcpListener> {
+        None
+    }
 }
 
 impl Listener for TcpListener {
@@ -68,5 +74,9 @@ impl Listener for TcpListener {
 
     fn tcp_stream(stream: &TcpStream) -> Option<&TcpStream> {
         Some(stream)
+    }
+
+    fn tcp_listener(&self) -> Option<&TcpListener> {
+        Some(self)
     }
 }

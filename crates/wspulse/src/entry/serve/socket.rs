@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Options of accepted TCP sockets; `None` leaves one as the system has it.
 #[derive(Debug, Clone, Copy)]
@@ -18,29 +18,55 @@ pub(super) struct SocketOptions {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const KEEPALIVE_PROBES: u32 = 3;
 
-impl SocketOptions {
-    pub(super) fn apply(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_nodelay(self.nodelay)?;
+/// What sets the options of the sockets that one listener accepts.
+pub(super) struct AcceptedSockets {
+    options: SocketOptions,
+    /// Whether they come with `TCP_NODELAY` from their listener; `None` until one was seen.
+    inherit_nodelay: Option<bool>,
+}
+
+impl AcceptedSockets {
+    /// Sets on the listener what its sockets may inherit: a system call less for each of them.
+    pub(super) fn of(listener: Option<&TcpListener>, options: SocketOptions) -> Self {
+        let is_asked = options.nodelay
+            && listener.is_some_and(|it| SockRef::from(it).set_tcp_nodelay(true).is_ok());
+        // Linux and the BSDs have them inherit it. Those that came before are accepted first.
+        let inherit_nodelay = if is_asked { None } else { Some(false) };
+        Self { options, inherit_nodelay }
+    }
+
+    /// Sets the options of a socket.
+    pub(super) fn apply(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let inherits_nodelay = match self.inherit_nodelay {
+            Some(known) => known,
+            None => *self.inherit_nodelay.insert(stream.nodelay()?),
+        };
+        let SocketOptions { nodelay, keepalive, user_timeout } = self.options;
+        if !inherits_nodelay {
+            stream.set_nodelay(nodelay)?;
+        }
         let socket = SockRef::from(stream);
-        if let Some(idle) = self.keepalive {
-            socket.set_tcp_keepalive(&keepalive(idle))?;
+        if let Some(idle) = keepalive {
+            socket.set_tcp_keepalive(&probes_after(idle))?;
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if self.user_timeout.is_some() {
-            socket.set_tcp_user_timeout(self.user_timeout)?;
+        if user_timeout.is_some() {
+            socket.set_tcp_user_timeout(user_timeout)?;
         }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = user_timeout;
         Ok(())
     }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn keepalive(idle: Duration) -> TcpKeepalive {
+fn probes_after(idle: Duration) -> TcpKeepalive {
     let interval = (idle / KEEPALIVE_PROBES).max(Duration::from_secs(1));
     TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(KEEPALIVE_PROBES)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn keepalive(idle: Duration) -> TcpKeepalive {
+fn probes_after(idle: Duration) -> TcpKeepalive {
     TcpKeepalive::new().with_time(idle)
 }
 
@@ -51,15 +77,67 @@ mod tests {
     use socket2::SockRef;
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::SocketOptions;
+    use super::{AcceptedSockets, SocketOptions};
+
+    const NODELAY: SocketOptions =
+        SocketOptions { nodelay: true, keepalive: None, user_timeout: None };
+
+    async fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+    }
+
+    /// A client that has come and is gone again.
+    async fn come(listener: &TcpListener) {
+        let address = listener.local_addr().expect("bound");
+        TcpStream::connect(address).await.expect("it listens");
+    }
+
+    async fn accept(listener: &TcpListener, sockets: &mut AcceptedSockets) -> TcpStream {
+        let (stream, _) = listener.accept().await.expect("a client has come");
+        sockets.apply(&stream).expect("an open socket");
+        stream
+    }
 
     async fn accepted(options: SocketOptions) -> TcpStream {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let _client = TcpStream::connect(address).await.expect("it listens");
-        let (stream, _) = listener.accept().await.expect("a client has come");
-        options.apply(&stream).expect("an open socket");
-        stream
+        let listener = listener().await;
+        come(&listener).await;
+        accept(&listener, &mut AcceptedSockets::of(None, options)).await
+    }
+
+    #[tokio::test]
+    async fn sockets_have_nodelay_whether_they_inherit_it_or_not() {
+        for asked in [false, true] {
+            let listener = listener().await;
+            let asked = asked.then_some(&listener);
+            let mut sockets = AcceptedSockets::of(asked, NODELAY);
+            for _ in 0..3 {
+                come(&listener).await;
+                let stream = accept(&listener, &mut sockets).await;
+                assert!(stream.nodelay().expect("an open socket"), "{asked:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn sockets_that_came_before_their_listener_was_asked_have_nodelay_too() {
+        let listener = listener().await;
+        come(&listener).await;
+        let mut sockets = AcceptedSockets::of(Some(&listener), NODELAY);
+        come(&listener).await;
+        for _ in 0..2 {
+            let stream = accept(&listener, &mut sockets).await;
+            assert!(stream.nodelay().expect("an open socket"));
+        }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[tokio::test]
+    async fn sockets_inherit_nodelay_from_a_listener_that_was_asked() {
+        let listener = listener().await;
+        let mut sockets = AcceptedSockets::of(Some(&listener), NODELAY);
+        come(&listener).await;
+        accept(&listener, &mut sockets).await;
+        assert_eq!(sockets.inherit_nodelay, Some(true));
     }
 
     #[tokio::test]

@@ -47,7 +47,7 @@ use std::task::{Context, Poll, ready};
 
 use parking_lot::RwLock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 pub use tokio_rustls::rustls;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream as Established;
@@ -124,6 +124,10 @@ impl<L: Listener> Listener for TlsListener<L> {
             State::Established(stream) => L::tcp_stream(stream.get_ref().0),
             State::Failed => None,
         }
+    }
+
+    fn tcp_listener(&self) -> Option<&TcpListener> {
+        self.listener.tcp_listener()
     }
 }
 

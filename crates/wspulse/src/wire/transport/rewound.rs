@@ -83,6 +83,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Rewound<IO> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A head without a body is one buffer, and `send` costs less than `writev`.
+        if let [whole] = bufs {
+            return self.poll_write(cx, whole);
+        }
         Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
     }
 
