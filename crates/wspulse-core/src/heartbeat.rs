@@ -59,6 +59,11 @@ impl Heartbeat {
         self.heard_at = now.checked_sub(silent_max).unwrap_or(now).max(heard_at);
     }
 
+    /// When the latest byte came, or the transport.
+    pub(crate) const fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
     pub(crate) const fn ping_at(&self) -> Instant {
         self.ping_at
     }

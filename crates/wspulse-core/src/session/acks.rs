@@ -21,24 +21,63 @@ pub struct AskConfig {
     pub frames: usize,
     /// So many bytes on the wire.
     pub bytes: usize,
-    /// The first of them was written so long ago.
+    /// The first of them was written so long ago, and nothing since. As long as frames are written,
+    /// it is twice, four times, and at most sixteen times as long, unless a Ping of the heartbeat,
+    /// which asks as well, comes before: an answer costs as much as two or three frames.
     pub time: Duration,
 }
+
+/// How often the time is doubled.
+const LOOKS_MAX: u32 = 4;
 
 /// All of one transport, but `peer`, `exchange` and `oldest_at`.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    /// Written whole since the newest question.
-    unasked_frames: usize,
-    unasked_bytes: usize,
-    /// When to ask for these at the latest; there is one while there are some.
-    ask_at: Option<Instant>,
+    /// Written whole since the newest question, if anything was.
+    unasked: Option<Unasked>,
+    /// Somebody waits for an acknowledgement: the time is not doubled.
+    is_urgent: bool,
     question: Option<Question>,
     peer: Peer,
     pub(super) exchange: Option<Exchange>,
     /// When the oldest frame that is not acknowledged was written first. Where an acknowledgement
     /// is for a part of what was asked about, it is that of an older one.
     oldest_at: Option<Instant>,
+}
+
+/// What was written and nobody has asked about.
+#[derive(Debug, Clone, Copy)]
+struct Unasked {
+    frames: usize,
+    bytes: usize,
+    /// When the first of them was.
+    since: Instant,
+    /// How often it was looked whether more were written.
+    looks: u32,
+    /// How many had been at the latest look.
+    seen: usize,
+    /// By how much all looks are later.
+    spread: Duration,
+}
+
+impl Unasked {
+    /// When to look whether to ask.
+    fn look_at(&self, config: &AskConfig, is_urgent: bool) -> Instant {
+        if is_urgent {
+            return after(self.since, config.time);
+        }
+        after(self.since, config.time.saturating_mul(1 << self.looks).saturating_add(self.spread))
+    }
+
+    /// Looks. Tells whether to ask now: no more were written, or enough time has passed.
+    fn look(&mut self, is_urgent: bool) -> bool {
+        if is_urgent || self.frames == self.seen || self.looks == LOOKS_MAX {
+            return true;
+        }
+        self.looks += 1;
+        self.seen = self.frames;
+        false
+    }
 }
 
 /// Whether questions are answered. A gateway may keep them to itself.
@@ -66,15 +105,15 @@ struct Question {
 
 impl Acks {
     fn is_due(&self, config: &AskConfig) -> bool {
-        self.question.is_none()
-            && (self.unasked_frames >= config.frames || self.unasked_bytes >= config.bytes)
+        let is_much = |it: Unasked| it.frames >= config.frames || it.bytes >= config.bytes;
+        self.question.is_none() && self.unasked.is_some_and(is_much)
     }
 
     /// When there is something to ask, or an answer is missing.
-    pub(super) fn deadline(&self, is_reading: bool) -> Option<Instant> {
+    pub(super) fn deadline(&self, is_reading: bool, config: Option<&AskConfig>) -> Option<Instant> {
         match self.question {
             Some(question) => is_reading.then_some(question.deadline),
-            None => self.ask_at,
+            None => Some(self.unasked?.look_at(config?, self.is_urgent)),
         }
     }
 
@@ -85,38 +124,61 @@ impl Acks {
     }
 }
 
+/// A part of a time, so that the members of large rooms are not all looked at, nor asked, at once.
+/// How much of a millisecond the clock is past another time is as good as random, and nothing where
+/// time is virtual.
+fn spread(time: Duration, now: Instant, other: Instant) -> Duration {
+    const MILLISECOND: u32 = 1_000_000;
+    let nanos = now.saturating_duration_since(other).subsec_nanos() % MILLISECOND;
+    time.mul_f64(f64::from(nanos) / f64::from(MILLISECOND))
+}
+
 impl Session {
     /// So many frames, of so many bytes on the wire, were written whole.
     pub fn handle_written(&mut self, frames: usize, bytes: usize, now: impl FnOnce() -> Instant) {
-        if let Some(config) = &self.config.ask
-            && let Some(acks) = &mut self.acks
-        {
-            acks.unasked_frames += frames;
-            acks.unasked_bytes += bytes;
+        let (Some(config), Some(acks)) = (&self.config.ask, &mut self.acks) else { return };
+        if let Some(unasked) = &mut acks.unasked {
+            unasked.frames += frames;
+            unasked.bytes += bytes;
+        } else {
             // The clock is looked at for the first of many.
-            if acks.ask_at.is_none() {
-                let now = now();
-                acks.ask_at = Some(after(now, config.time));
-                acks.oldest_at.get_or_insert(now);
-            }
+            let since = now();
+            let spread = match &self.state {
+                State::Connected(link) => spread(config.time, since, link.heartbeat.heard_at()),
+                State::Opening
+                | State::Suspended { .. }
+                | State::Lost { .. }
+                | State::Flushing { .. }
+                | State::AwaitingTransport { .. }
+                | State::Closed => Duration::ZERO,
+            };
+            acks.unasked = Some(Unasked { frames, bytes, since, looks: 0, seen: frames, spread });
+            acks.oldest_at.get_or_insert(since);
+        }
+    }
+
+    /// Whether somebody waits for an acknowledgement, so that the peer is asked soon.
+    #[inline]
+    pub fn set_urgent(&mut self, is_urgent: bool) {
+        if let Some(acks) = &mut self.acks {
+            acks.is_urgent = is_urgent;
         }
     }
 
     /// How much others may write with this session's transport before it must hear of it: the first
     /// frame, as there is a time by which to ask; then all until as much is written as is asked for.
     pub fn written_beside_max(&self) -> WrittenBeside {
-        match (&self.config.ask, &self.acks) {
-            (Some(config), Some(acks)) if acks.question.is_none() && acks.ask_at.is_some() => {
-                WrittenBeside {
-                    frames: config.frames.saturating_sub(acks.unasked_frames),
-                    bytes: config.bytes.saturating_sub(acks.unasked_bytes),
-                }
-            }
+        let (Some(config), Some(acks)) = (&self.config.ask, &self.acks) else {
+            return WrittenBeside::default();
+        };
+        match (acks.question, acks.unasked) {
             // Nothing is asked before there is an answer.
-            (Some(_), Some(acks)) if acks.question.is_some() => {
-                WrittenBeside { frames: usize::MAX, bytes: usize::MAX }
-            }
-            (Some(_) | None, Some(_) | None) => WrittenBeside::default(),
+            (Some(_), _) => WrittenBeside { frames: usize::MAX, bytes: usize::MAX },
+            (None, Some(unasked)) => WrittenBeside {
+                frames: config.frames.saturating_sub(unasked.frames),
+                bytes: config.bytes.saturating_sub(unasked.bytes),
+            },
+            (None, None) => WrittenBeside::default(),
         }
     }
 
@@ -137,13 +199,13 @@ impl Session {
 
     /// Whether no question is out, and nothing is written to ask for.
     pub fn asks_nothing(&self) -> bool {
-        let is_nothing = |acks: &Acks| acks.question.is_none() && acks.ask_at.is_none();
+        let is_nothing = |acks: &Acks| acks.question.is_none() && acks.unasked.is_none();
         self.acks.as_deref().is_none_or(is_nothing)
     }
 
     /// Whether no question is out that an answer could come to.
     pub fn may_ask(&self) -> bool {
-        self.acks.as_ref().is_some_and(|acks| acks.question.is_none() && acks.ask_at.is_some())
+        self.acks.as_ref().is_some_and(|acks| acks.question.is_none() && acks.unasked.is_some())
     }
 
     /// Whether what is written may be taken for arrived where there is no room to keep it: the peer
@@ -162,7 +224,7 @@ impl Session {
                 question.before = unasked_at.map(|at| (question.number, at));
             }
             question.number = number;
-            (acks.unasked_frames, acks.unasked_bytes, acks.ask_at) = (0, 0, None);
+            acks.unasked = None;
         }
     }
 
@@ -201,7 +263,7 @@ impl Session {
 
     /// When the first frame behind the newest question was written.
     fn unasked_at(&self) -> Option<Instant> {
-        self.acks.as_ref()?.ask_at?.checked_sub(self.config.ask?.time)
+        Some(self.acks.as_ref()?.unasked?.since)
     }
 
     /// The question in hand was not answered in time. A peer from which nothing more comes is given
@@ -237,13 +299,15 @@ impl Session {
         heard_out_at: Instant,
         now: Instant,
     ) {
-        let Some(acks) = &self.acks else { return };
-        if acks.deadline(is_reading).is_none_or(|deadline| now < deadline) {
+        let (Some(config), Some(acks)) = (&self.config.ask, &mut self.acks) else { return };
+        if acks.deadline(is_reading, Some(config)).is_none_or(|deadline| now < deadline) {
             return;
         }
         if acks.question.is_some() {
             self.handle_unanswered(heard_out_at, now);
-        } else {
+        } else if let Some(unasked) = &mut acks.unasked
+            && unasked.look(acks.is_urgent)
+        {
             self.actions.push_back(Action::Ping);
         }
     }

@@ -46,7 +46,9 @@ impl Session {
                 let write = link.writing.deadline(is_reading);
                 let earliest = earlier(earlier(pong, write), self.inbound_timeout());
                 match &self.acks {
-                    Some(acks) => earlier(earliest, acks.deadline(is_reading)),
+                    Some(acks) => {
+                        earlier(earliest, acks.deadline(is_reading, self.config.ask.as_ref()))
+                    }
                     None => earliest,
                 }
             }

@@ -45,6 +45,7 @@ pub(crate) enum Scene {
     AcknowledgedAhead,
     ForeignAnswer,
     AskedInTime,
+    AskedLater,
     AskedAmidMuch,
     AskedForRoom,
     Stalled,
@@ -84,7 +85,7 @@ pub(crate) enum Scene {
 static SEEN: [AtomicU64; Scene::ALL.len()] = [const { AtomicU64::new(0) }; Scene::ALL.len()];
 
 impl Scene {
-    const ALL: [Self; 75] = [
+    const ALL: [Self; 76] = [
         Self::Refused,
         Self::RefusedForBytes,
         Self::Evicted,
@@ -126,6 +127,7 @@ impl Scene {
         Self::AcknowledgedAhead,
         Self::ForeignAnswer,
         Self::AskedInTime,
+        Self::AskedLater,
         Self::AskedAmidMuch,
         Self::AskedForRoom,
         Self::Stalled,

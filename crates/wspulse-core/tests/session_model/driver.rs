@@ -175,7 +175,11 @@ impl Driver {
             let incomplete = link.message_deadline.filter(|_| !is_paused);
             let before = [blocked, silent, incomplete, Some(link.ping_at)];
             let is_before = before.into_iter().flatten().any(|at| at <= env.now);
-            if is_before || !asking.is_asking() || !asking.is_due(is_paused, env.now) {
+            if is_before {
+                return;
+            }
+            asking.look(env.now);
+            if !asking.is_asking() || !asking.is_due(is_paused, env.now) {
                 return;
             }
             let is_news = asking.peer == Peer::Unknown;

@@ -36,7 +36,7 @@ impl Promise {
         match self {
             Self::AtMost => None,
             Self::AtLeast | Self::Exactly => Some(AskConfig {
-                frames: 1 + env.up_to(3),
+                frames: 1 + env.up_to(9),
                 bytes: env.pick(&[20, 100, 1024 * 1024]),
                 time: env.millis(1, 1_500),
             }),

@@ -176,7 +176,7 @@ impl Driver {
     /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
     /// whether frames wait; `None` while its transport is lent.
     fn drive_mailbox(&mut self) -> Option<bool> {
-        let Collected { mail, has_frames, awaits, transport, written, pings } =
+        let Collected { mail, has_frames, awaits, awaits_receipt, transport, written, pings } =
             self.connection.mailbox.collect()?;
         if transport.is_some() {
             self.transport = transport;
@@ -186,9 +186,8 @@ impl Driver {
         if let Some(written) = written {
             self.hear_of_written(written);
         }
-        if awaits != self.session.is_awaiting() {
-            self.drive_awaited(awaits);
-        }
+        self.session.set_urgent(awaits_receipt);
+        self.drive_awaited(awaits);
         if let Some(mail) = mail {
             self.obey(*mail);
         }

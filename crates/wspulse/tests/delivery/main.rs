@@ -1,5 +1,6 @@
 //! What was sent arrives, in order, as often as was promised.
 
+mod asking;
 mod at_least_once;
 mod at_least_once_cuts;
 mod buffering_streams;

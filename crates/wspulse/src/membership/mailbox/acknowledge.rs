@@ -40,7 +40,10 @@ impl Mailbox {
                 Doubt::None if held == 0 => Ok(None),
                 Doubt::None | Doubt::UntilAcknowledged => {
                     let receipts = &mut inner.rare.get_or_insert_default().receipts;
-                    Ok(Some(receipts.wait_for(held, waiter)))
+                    let answer = receipts.wait_for(held, waiter);
+                    // It asks the client soon.
+                    inner.wake_for_awaited();
+                    Ok(Some(answer))
                 }
             },
         }
@@ -220,6 +223,11 @@ pub(super) struct Rare {
 }
 
 impl Rare {
+    /// Whether anybody waits for an acknowledgement.
+    pub(super) fn has_receipts(&self) -> bool {
+        !self.receipts.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         let is_awaited = self.awaits_room || !self.requests.are_none();
         !is_awaited && self.receipts.is_empty() && self.proof.is_none() && self.expires_at.is_none()

@@ -16,6 +16,8 @@ pub(crate) struct Collected {
     pub(crate) has_frames: bool,
     /// Something is awaited that the client must say.
     pub(crate) awaits: bool,
+    /// Somebody waits for an acknowledgement.
+    pub(crate) awaits_receipt: bool,
     /// That which the task has left.
     pub(crate) transport: Option<Box<Transport>>,
     /// What others have written with it.
@@ -118,9 +120,10 @@ impl Inner {
     fn collect(&mut self) -> Collected {
         self.attention = Attention::Awake;
         let (has_frames, awaits) = (self.may_write(), self.awaits());
+        let awaits_receipt = self.rare.as_ref().is_some_and(|rare| rare.has_receipts());
         let (mail, transport) = (self.mail.take(), self.transport.take());
         let written = self.queue.take_written_beside();
         let pings = std::mem::take(&mut self.pings);
-        Collected { mail, has_frames, awaits, transport, written, pings }
+        Collected { mail, has_frames, awaits, awaits_receipt, transport, written, pings }
     }
 }

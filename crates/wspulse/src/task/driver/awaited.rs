@@ -17,8 +17,15 @@ use crate::router::ReplyError;
 
 impl Driver {
     /// Tells the session whether something `is_awaited` that the client must say.
-    #[cold]
+    #[inline]
     pub(super) fn drive_awaited(&mut self, is_awaited: bool) {
+        if is_awaited != self.session.is_awaiting() {
+            self.change_awaited(is_awaited);
+        }
+    }
+
+    #[cold]
+    fn change_awaited(&mut self, is_awaited: bool) {
         self.forget_room_awaited();
         if is_awaited {
             self.session.handle_awaited(now());
