@@ -149,6 +149,20 @@ async fn who_is_admitted_to_too_many_rooms_is_answered_500() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_room_that_an_admission_names_twice_counts_once() {
+    let server = several().max_rooms_per_connection(2).build().unwrap();
+    let target = "/ws?id=ann&room=hall&also=hall,attic,attic,hall";
+    let admitted = TestClient::connect(&server, target).await;
+    assert!(admitted.is_ok(), "{admitted:?}");
+    assert_eq!(names(&server.connection("ann").unwrap()), ["hall", "attic"]);
+    assert_eq!(server.broadcast("attic", numbered(1)).unwrap().reached, 1);
+    let refused = TestClient::connect(&server, "/ws?id=bob&also=hall,attic,attic,cellar").await;
+    assert!(refused.unwrap_err().to_string().contains("500"));
+    server.kick("ann").unwrap();
+    assert_eq!((server.connection_count(), server.room_count()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn rooms_are_listed_with_their_members() {
     let server = open_house().build().unwrap();
     let _clients = [dial(&server, "ann").await, dial(&server, "bob").await];
