@@ -75,7 +75,7 @@ impl SessionEvent {
 #[derive(Debug)]
 enum Waiting {
     Event(SessionEvent),
-    /// A message that somebody awaited, and has: nothing is called.
+    /// A message for which nothing is called: somebody awaited it, and has it, or it is no frame.
     Taken,
 }
 

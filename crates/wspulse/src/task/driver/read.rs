@@ -286,7 +286,7 @@ impl Inbound<'_> {
     #[cold]
     pub(super) fn deliver_undecodable(&mut self, error: DecodeError) -> Flow {
         if self.turn.connection.server.callbacks().undecodable.is_none() {
-            return Flow::Continue;
+            return self.turn.session.handle_taken();
         }
         if !self.turn.session.start_message() {
             return self.turn.session.handle_undecodable(error);
