@@ -158,6 +158,13 @@ impl CallbackQueue {
         self.waiting.push_back(Waiting::Taken);
     }
 
+    /// The places of those for which nothing is called, among the messages that wait.
+    pub(crate) fn places_taken(&self) -> Vec<usize> {
+        let messages = self.waiting.iter().filter(|waiting| waiting.is_message()).enumerate();
+        let taken = messages.filter(|(_, waiting)| matches!(waiting, Waiting::Taken));
+        taken.map(|(place, _)| place).collect()
+    }
+
     /// Removes the messages that wait and tells how many they were.
     pub(crate) fn discard_messages(&mut self) -> usize {
         let frames = self.take_messages();
