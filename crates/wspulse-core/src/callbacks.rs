@@ -75,7 +75,7 @@ impl SessionEvent {
 #[derive(Debug)]
 enum Waiting {
     Event(SessionEvent),
-    /// A message that somebody awaited, and has: nothing is called.
+    /// A message for which nothing is called: somebody awaited it, and has it, or it is no frame.
     Taken,
 }
 
@@ -156,6 +156,13 @@ impl CallbackQueue {
     pub(crate) fn push_taken(&mut self) {
         self.messages += 1;
         self.waiting.push_back(Waiting::Taken);
+    }
+
+    /// The places of those for which nothing is called, among the messages that wait.
+    pub(crate) fn places_taken(&self) -> Vec<usize> {
+        let messages = self.waiting.iter().filter(|waiting| waiting.is_message()).enumerate();
+        let taken = messages.filter(|(_, waiting)| matches!(waiting, Waiting::Taken));
+        taken.map(|(place, _)| place).collect()
     }
 
     /// Removes the messages that wait and tells how many they were.

@@ -10,6 +10,12 @@ pub(crate) struct RareQueue<T>(
     Option<Box<VecDeque<T>>>,
 );
 
+impl<T> Default for RareQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> RareQueue<T> {
     pub(crate) const fn new() -> Self {
         Self(None)

@@ -31,6 +31,7 @@ pub use acks::AskConfig;
 pub use action::Action;
 pub use awaited::AwaitedConfig;
 pub use config::{Predecessor, SessionConfig};
+pub use exchange::Counted;
 use expiry::RareDeadlines;
 use inbound::InboundWatch;
 pub use inbound::Pace;

@@ -13,7 +13,7 @@
 //!     Ok(Admission::room("lobby").id(user))
 //! })
 //! .on_message(|conn, frame| async move {
-//!     let _ = conn.room().broadcast(frame);
+//!     let _ = conn.room().broadcast(frame.with_event("said").with_id(""));
 //! })
 //! .check_origin(origin::same_origin())
 //! .resume_window(Duration::from_secs(30))

@@ -63,8 +63,8 @@ impl Session {
         self.awaited().is_some_and(|awaited| awaited.phase == Phase::Reading)
     }
 
-    /// A message came whose callback is none, as it was awaited: it keeps its place among those
-    /// that are counted with a client of `wspulse.1`.
+    /// A message came for which nothing is called, as it was awaited, or is no frame and nobody wants
+    /// to hear of that: it keeps its place among those that are counted with a client of `wspulse.1`.
     pub fn handle_taken(&mut self) -> Flow {
         if self.exchanges() && self.is_connected() && self.callbacks.unhandled() > 0 {
             self.callbacks.push_taken();

@@ -69,7 +69,7 @@ impl Session {
     /// stays what it is.
     pub fn handle_message_panicked(&mut self, error: PanicError, now: Instant) {
         if matches!(self.state, State::Connected(_)) && !self.callbacks.suspension_waits() {
-            self.take_back(self.callbacks.messages());
+            self.take_back_waiting();
             self.discard_messages();
             self.handle_transport_lost(TransportLost::HandlerPanicked(error), now);
         }

@@ -2,16 +2,30 @@
 //! that none is taken twice, and what to tell the client of them.
 
 use super::{Action, Session};
+use crate::rare_queue::RareQueue;
 
 /// Of the whole session, from transport to transport.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     /// Data messages that were taken over from a transport.
     received: u64,
+    /// The numbers of those that will come again and were taken before, in order: they wait for
+    /// nobody, but what they lay behind was thrown away. No more than could wait.
+    taken_before: RareQueue<u64>,
     /// An end is on its way that has messages thrown away: none counts any more.
     is_over: bool,
     /// The client has asked, and is to hear once so many are handled.
     answer: Option<Answer>,
+}
+
+/// What a data message is that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// One to hand in.
+    New,
+    /// One that comes again, as it lay behind messages that were thrown away. Nothing is called for
+    /// it: to be passed over by [`Session::handle_taken`].
+    TakenBefore,
 }
 
 /// Answers that are owed: the first to what was asked first, the last to what was asked last.
@@ -35,13 +49,18 @@ impl Session {
 
     /// A data message has come, which is about to be handed in or found to be none. After the end
     /// none counts: it is thrown away, and nobody may take it for handled.
-    pub fn count_received(&mut self) {
+    pub fn count_received(&mut self) -> Counted {
         if self.is_connected()
             && let Some(exchange) = self.exchange_mut()
             && !exchange.is_over
         {
             exchange.received += 1;
+            if exchange.taken_before.front() == Some(&exchange.received) {
+                exchange.taken_before.pop_front();
+                return Counted::TakenBefore;
+            }
         }
+        Counted::New
     }
 
     /// How many of the client's data messages have come.
@@ -107,6 +126,19 @@ impl Session {
             if let Some(Answer { next_at, last_at }) = &mut exchange.answer {
                 *next_at = exchange.received.min(*next_at);
                 *last_at = exchange.received.min(*last_at);
+            }
+        }
+    }
+
+    /// As [`take_back`](Self::take_back), of all that wait. Those among them that were taken are not to
+    /// be handed in when they come again.
+    pub(super) fn take_back_waiting(&mut self) {
+        let places = self.callbacks.places_taken();
+        self.take_back(self.callbacks.messages());
+        if let Some(exchange) = self.exchange_mut() {
+            let first = exchange.received + 1;
+            for place in places.into_iter().rev() {
+                exchange.taken_before.push_front(first + place as u64);
             }
         }
     }

@@ -1,10 +1,12 @@
 //! What a client of `wspulse.1` hears of its messages is true, also around the end of its session.
 
 use wspulse_core::TransportLost;
-use wspulse_core::session::{Action, SessionConfig};
+use wspulse_core::session::{Action, Counted, SessionConfig};
 use wspulse_core::websocket::Flow;
 
 use crate::rig::{Rig, config, kicked};
+
+use Counted::{New, TakenBefore};
 
 /// Whose client speaks `wspulse.1`, its `Opened` callback over.
 fn exchanging() -> Rig {
@@ -18,6 +20,25 @@ fn exchanging() -> Rig {
 fn message(rig: &mut Rig) {
     rig.session.count_received();
     rig.frame();
+}
+
+/// An answer that somebody awaited.
+fn taken(rig: &mut Rig) {
+    assert_eq!(rig.session.count_received(), New);
+    assert_eq!(rig.session.handle_taken(), Flow::Continue);
+}
+
+/// Which of so many messages that come again are to be handed in; the turn of none of them has come.
+fn again(rig: &mut Rig, messages: usize) -> Vec<Counted> {
+    let all = (0..messages).map(|_| {
+        let counted = rig.session.count_received();
+        match counted {
+            New => rig.frame(),
+            TakenBefore => rig.session.handle_taken(),
+        };
+        counted
+    });
+    all.collect()
 }
 
 fn ask(rig: &mut Rig) {
@@ -140,4 +161,40 @@ fn messages_of_a_lost_transport_are_told_as_handled_once_they_are() {
     rig.finish();
 
     assert_eq!((rig.session.received(), rig.session.handled()), (2, 1));
+}
+
+#[test]
+fn answers_behind_a_message_that_panics_are_not_handed_in_again() {
+    let mut rig = exchanging();
+    message(&mut rig);
+    taken(&mut rig);
+    message(&mut rig);
+    taken(&mut rig);
+    rig.panic();
+    assert_eq!(rig.session.received(), 1);
+    rig.finish_all();
+    rig.attach();
+    rig.finish_all();
+
+    assert_eq!(again(&mut rig, 4), [TakenBefore, New, TakenBefore, New]);
+    rig.finish_all();
+    assert_eq!((rig.session.received(), rig.session.handled()), (5, 5));
+}
+
+#[test]
+fn answers_are_not_handed_in_again_after_a_second_panic_either() {
+    let mut rig = exchanging();
+    (0..2).for_each(|_| message(&mut rig));
+    (0..2).for_each(|_| taken(&mut rig));
+    rig.panic();
+    rig.finish_all();
+    rig.attach();
+    rig.finish_all();
+
+    assert_eq!(again(&mut rig, 2), [New, TakenBefore], "another transport is lost before the last");
+    rig.panic();
+    rig.finish_all();
+    rig.attach();
+    rig.finish_all();
+    assert_eq!(again(&mut rig, 3), [TakenBefore, TakenBefore, New]);
 }

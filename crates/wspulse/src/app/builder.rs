@@ -41,7 +41,8 @@ use crate::settings::options::{DuplicatePolicy, Options, RoomChange};
 /// })
 /// .on_connect(|conn| println!("{} is here", conn.id()))
 /// .on_message(|conn, frame| async move {
-///     let _ = conn.room().broadcast_except(&conn, frame);
+///     let said = frame.with_event("said").with_id("");
+///     let _ = conn.room().broadcast_except(&conn, said);
 /// })
 /// .on_disconnect(|conn, end| println!("{} has left: {end}", conn.id()))
 /// .check_origin(origin::allow_list(["https://chat.example"]))

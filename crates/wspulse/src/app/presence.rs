@@ -3,8 +3,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
+use wspulse_core::codec::EncodeError;
 use wspulse_core::{Escaped, Frame, PayloadError};
 
+use std::error::Error;
+use std::slice;
 use std::sync::Arc;
 
 use crate::app::connection::Connection;
@@ -12,10 +15,10 @@ use crate::app::room::Room;
 use crate::app::server::{FanOut, Server};
 use crate::ground::panics;
 use crate::ground::reentrancy::InCallback;
-use crate::membership::presence::person::{Meta, Person, PresenceSnapshot};
-use crate::membership::presence::{Folded, Lacking, NotSet, Telling};
+use crate::membership::presence::person::{Meta, Person, PresenceSnapshot, PresenceState};
+use crate::membership::presence::{Folded, Lacking, NotSet, Telling, person_of};
 use crate::membership::{Group, Kind};
-use crate::settings::codecs::CodecSet;
+use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::error::PresenceError;
 use crate::settings::representations::{NotExpressed, Representations};
 use crate::settings::room_options::PresenceTold;
@@ -27,11 +30,33 @@ const META_BYTES_MAX: usize = 1024;
 const META_LEVELS_MAX: usize = 16;
 
 /// What members are told. `seq` is one sequence for both.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 #[serde(untagged)]
 enum Told<'a> {
     Snapshot { room: &'a str, seq: u64, people: &'a [Person] },
     Changes { room: &'a str, seq: u64, changes: &'a [Person] },
+}
+
+impl<'a> Told<'a> {
+    const fn room(self) -> &'a str {
+        match self {
+            Self::Snapshot { room, .. } | Self::Changes { room, .. } => room,
+        }
+    }
+
+    const fn people(self) -> &'a [Person] {
+        match self {
+            Self::Snapshot { people, .. } | Self::Changes { changes: people, .. } => people,
+        }
+    }
+
+    /// The same of these people instead.
+    const fn of(self, people: &'a [Person]) -> Self {
+        match self {
+            Self::Snapshot { room, seq, .. } => Self::Snapshot { room, seq, people },
+            Self::Changes { room, seq, .. } => Self::Changes { room, seq, changes: people },
+        }
+    }
 }
 
 impl Room {
@@ -59,13 +84,17 @@ impl Connection {
     /// # Errors
     ///
     /// [`PresenceError`] if it is not in the room, if the room has no presence, or if the metadata
-    /// are more than 1,024 bytes of JSON, or nested deeper than 16 levels, or cannot be written.
+    /// are more than 1,024 bytes of JSON, or nested deeper than 16 levels, or cannot be expressed by
+    /// each of the server's codecs.
     pub fn set_presence<T: Serialize + ?Sized>(
         &self,
         room: &str,
         meta: &T,
     ) -> Result<(), PresenceError> {
         let meta = meta_of(meta)?;
+        if let Some(meta) = &meta {
+            self.server().check_meta(room, self, meta.clone())?;
+        }
         self.change_presence(room, |group| group.set_presence(self.shared(), meta))
     }
 
@@ -132,47 +161,49 @@ impl Server {
         if group.len() == 0 || (folded.changes.is_none() && folded.snapshot.is_none()) {
             return;
         }
-        if let Err(error) = self.try_tell_members(group, folded)
-            && let Some(not_logged) = self.presence_failures().lock().due()
-        {
-            let (room, error) = (Escaped::new(group.name()), Escaped::display(&error).to_string());
+        if let Err(error) = self.try_tell_members(group, folded) {
+            self.report_not_told(group.name(), &error.into());
+        }
+    }
+
+    fn report_not_told(&self, room: &str, error: &TellError) {
+        if let Some(not_logged) = self.presence_failures().lock().due() {
+            let (room, error) = (Escaped::new(room), Escaped::display(error).to_string());
             tracing::error!(
                 room = room.as_str(),
                 error,
                 not_logged,
-                "members are not told who is there: a codec cannot express it"
+                "a codec cannot express who is there: members who have it are told the rest"
             );
         }
     }
 
-    fn try_tell_members(&self, group: &Arc<Group>, folded: &Folded) -> Result<(), TellError> {
+    fn try_tell_members(&self, group: &Arc<Group>, folded: &Folded) -> Result<(), PayloadError> {
         let room = &**group.name();
-        let snapshot = folded.snapshot.as_ref().map(|it| {
-            self.presence_frame(&Told::Snapshot { room, seq: it.sequence, people: &it.people })
-        });
-        let changes = folded.changes.as_ref().map(|it| {
-            self.presence_frame(&Told::Changes { room, seq: it.sequence, changes: &it.people })
-        });
-        let (snapshot, changes) = (snapshot.transpose()?, changes.transpose()?);
+        let snapshot = folded.snapshot.as_ref();
+        let snapshot =
+            snapshot.map(|it| Told::Snapshot { room, seq: it.sequence, people: &it.people });
+        let changes = folded.changes.as_ref();
+        let changes =
+            changes.map(|it| Told::Changes { room, seq: it.sequence, changes: &it.people });
+        let snapshot_frame = snapshot.map(|told| self.presence_frame(told)).transpose()?;
+        let changes_frame = changes.map(|told| self.presence_frame(told)).transpose()?;
         // Nobody is there any more once the server is closed.
         let Ok((_, queueing)) = self.queueing(Frame::default(), None) else { return Ok(()) };
         let frames = |frame| Representations::new(self.codecs(), frame, None);
         let mut telling = Telling {
             folded,
-            changes: changes.as_ref().map(frames),
-            snapshot: snapshot.as_ref().map(frames),
+            changes: changes_frame.as_ref().map(frames),
+            snapshot: snapshot_frame.as_ref().map(frames),
         };
         // Once for each codec at the most: none is missing twice.
         let pushed = loop {
             match group.tell_presence(&telling, queueing) {
                 Ok(pushed) => break pushed,
-                Err(Lacking { changes, snapshot }) => {
-                    if let Some(frames) = &mut telling.changes {
-                        make(frames, changes)?;
-                    }
-                    if let Some(frames) = &mut telling.snapshot {
-                        make(frames, snapshot)?;
-                    }
+                Err(lacking) => {
+                    let Lacking { changes: of_changes, snapshot: of_snapshot } = lacking;
+                    self.make_told(telling.changes.as_mut().zip(changes), of_changes);
+                    self.make_told(telling.snapshot.as_mut().zip(snapshot), of_snapshot);
                 }
             }
         };
@@ -182,8 +213,50 @@ impl Server {
         Ok(())
     }
 
-    fn presence_frame(&self, told: &Told<'_>) -> Result<Frame, PayloadError> {
-        Frame::new(self.options().rooms.presence_event.clone()).json(told)
+    /// Makes what is told for those who have these codecs. What one of them cannot express is left
+    /// out for those who have that, and for nobody else.
+    fn make_told(&self, telling: Option<(&mut Representations<'_>, Told<'_>)>, missing: CodecSet) {
+        let Some((frames, told)) = telling else { return };
+        for id in missing.iter() {
+            let Err(error) = guarded(|| frames.make(CodecSet::NONE.with(id))) else { continue };
+            self.report_not_told(told.room(), &error);
+            let frame = self.presence_frame(told.of(&self.expressible(id, told)));
+            if !frame.is_ok_and(|frame| guarded(|| frames.make_of(id, &frame)).is_ok()) {
+                frames.give_up(id);
+            }
+        }
+    }
+
+    /// What a codec can express of these people, each by itself: one without its metadata, or none of
+    /// it.
+    fn expressible(&self, id: CodecId, told: Told<'_>) -> Vec<Person> {
+        let can_be_told = |person: &Person| {
+            let frame = self.presence_frame(told.of(slice::from_ref(person)));
+            frame.is_ok_and(|frame| {
+                let mut frames = Representations::new(self.codecs(), &frame, None);
+                guarded(|| frames.make(CodecSet::NONE.with(id))).is_ok()
+            })
+        };
+        let people = told.people().iter().filter_map(|person| {
+            [person.clone(), person.without_meta()].into_iter().find(can_be_told)
+        });
+        people.collect()
+    }
+
+    /// Whether members of the room can be told these metadata, whatever codecs they have: or one
+    /// person's would keep others from hearing of it.
+    fn check_meta(&self, room: &str, of: &Connection, meta: Meta) -> Result<(), PresenceError> {
+        let person = Person::new(person_of(of.shared()), PresenceState::Here, Some(meta));
+        let told = Told::Changes { room, seq: 0, changes: slice::from_ref(&person) };
+        let frame = self.presence_frame(told).map_err(not_written)?;
+        let mut frames = Representations::new(self.codecs(), &frame, None);
+        frames
+            .make(self.codecs().all())
+            .map_err(|NotExpressed { codec, source }| PresenceError::Encode { codec, source })
+    }
+
+    fn presence_frame(&self, told: Told<'_>) -> Result<Frame, PayloadError> {
+        Frame::new(self.options().rooms.presence_event.clone()).json(&told)
     }
 
     fn would_have_presence(&self, room: &str) -> bool {
@@ -191,7 +264,7 @@ impl Server {
     }
 }
 
-/// Why members are not told.
+/// Why members are not told all.
 #[derive(Debug, thiserror::Error)]
 enum TellError {
     #[error(transparent)]
@@ -200,9 +273,9 @@ enum TellError {
     Codec(String),
 }
 
-fn make(frames: &mut Representations<'_>, missing: CodecSet) -> Result<(), TellError> {
-    let made = panics::catch(|| frames.make(missing));
-    made.map_err(|panic| TellError::Codec(panic.to_string()))?.map_err(
+fn guarded(make: impl FnOnce() -> Result<(), NotExpressed>) -> Result<(), TellError> {
+    let returned = panics::catch(make);
+    returned.map_err(|panic| TellError::Codec(panic.to_string()))?.map_err(
         |NotExpressed { codec, source }| {
             let codec = codec.unwrap_or_default();
             TellError::Codec(format!("{codec} {}", source.get_ref()))
@@ -251,8 +324,7 @@ impl Drop for Folder {
 }
 
 fn meta_of<T: Serialize + ?Sized>(meta: &T) -> Result<Option<Meta>, PresenceError> {
-    let encoded = Frame::new("presence").json(meta);
-    let text = encoded.map_err(|source| PresenceError::Encode { source })?.into_payload();
+    let text = Frame::new("presence").json(meta).map_err(not_written)?.into_payload();
     if text.len() > META_BYTES_MAX {
         return Err(PresenceError::TooLarge { bytes: text.len(), bytes_max: META_BYTES_MAX });
     }
@@ -260,8 +332,14 @@ fn meta_of<T: Serialize + ?Sized>(meta: &T) -> Result<Option<Meta>, PresenceErro
     if levels > META_LEVELS_MAX {
         return Err(PresenceError::TooDeep { levels, levels_max: META_LEVELS_MAX });
     }
+    // Raw JSON may hold half a surrogate pair, over which parsers of other members stumble.
+    serde_json::from_slice::<serde_json::Value>(&text).map_err(not_written)?;
     let raw: Box<RawValue> = serde_json::from_slice(&text).expect("it was just written as JSON");
     Ok((raw.get() != "null").then(|| Meta::new(raw)))
+}
+
+fn not_written(source: impl Error + Send + Sync + 'static) -> PresenceError {
+    PresenceError::Encode { codec: None, source: EncodeError::new(source) }
 }
 
 /// How deep arrays and objects are nested in JSON text.

@@ -13,14 +13,15 @@ use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::observe::meter::LifecycleEvent;
 
-/// A connection's memberships beside its home room, in its mailbox. They change under the lock of
-/// their group and then under that of the mailbox, where its end is decided: who has ended joins
-/// nothing. Boxed, since most connections have none: a list by itself takes 24 bytes.
+/// A connection's memberships beside that in its first home room, in its mailbox. They change under
+/// the lock of their group and then under that of the mailbox, where its end is decided: who has
+/// ended joins nothing. Boxed, since most connections have none: a list by itself takes 24 bytes.
 #[expect(clippy::box_collection, reason = "16 bytes less for each connection without any")]
 #[derive(Default)]
 pub(crate) struct Further(Option<Box<Vec<Membership>>>);
 
-/// A connection's place in its home room, while it is a member of that. It changes as they do.
+/// A connection's place in its first home room, while it is a member of that. It changes as they do.
+/// That room may end without it and begin anew: another one, which is among the others.
 pub(crate) struct HomeSlot(AtomicU32);
 
 struct Membership {
@@ -67,7 +68,7 @@ impl HomeSlot {
 }
 
 impl Further {
-    fn iter(&self) -> impl Iterator<Item = &Membership> {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &Membership> {
         self.0.iter().flat_map(|memberships| memberships.iter())
     }
 
@@ -119,7 +120,7 @@ impl ConnectionShared {
         if state == ConnectionState::Closed {
             return Err(NotJoined::HasEnded);
         }
-        if self.is_in_home(group) || further.find_mut(group).is_some() {
+        if self.is_in_first_home(group) || further.find_mut(group).is_some() {
             return Err(NotJoined::IsMember);
         }
         let rooms_max = self.server.options().rooms_max;
@@ -127,7 +128,7 @@ impl ConnectionShared {
         if group.kind() == Kind::Room && rooms >= rooms_max {
             return Err(NotJoined::TooManyRooms { rooms_max });
         }
-        if self.is_home(group) {
+        if self.is_first_home(group) {
             self.home_slot.set(Some(slot(place)));
         } else {
             further.add(group, slot(place));
@@ -173,15 +174,14 @@ impl ConnectionShared {
             reason,
             was_suspended: before == ConnectionState::Suspended,
         });
-        let home = self.home.iter().filter(|_| self.home_slot.get().is_some());
-        let rooms = further.rooms().chain(home);
+        let rooms = self.rooms_beside_home(further).chain(self.home_in(further));
         rooms.filter_map(|room| self.told_of(room, SessionEvent::Left)).collect()
     }
 
     /// Notes that its place in a group's list is another one.
     pub(super) fn move_to(&self, group: &Arc<Group>, place: usize) {
         self.mailbox.memberships(|_, further| {
-            if self.is_home(group) {
+            if self.is_first_home(group) {
                 self.home_slot.set(Some(slot(place)));
             } else if let Some(membership) = further.find_mut(group) {
                 membership.slot = slot(place);
@@ -192,7 +192,7 @@ impl ConnectionShared {
     /// Where it is in a group's list.
     pub(super) fn place_in(&self, group: &Arc<Group>) -> Option<usize> {
         self.mailbox.memberships(|_, further| {
-            let slot = if self.is_home(group) {
+            let slot = if self.is_first_home(group) {
                 self.home_slot.get()
             } else {
                 further.find_mut(group).map(|membership| membership.slot)
@@ -204,7 +204,7 @@ impl ConnectionShared {
     /// Notes that it is in this group no more, which it was until now.
     pub(super) fn exit(&self, group: &Arc<Group>) {
         self.mailbox.change_memberships(|_, further| {
-            if self.is_home(group) {
+            if self.is_first_home(group) {
                 self.home_slot.set(None);
             } else {
                 further.remove(group);
@@ -214,31 +214,55 @@ impl ConnectionShared {
     }
 
     pub(crate) fn is_in(&self, group: &Arc<Group>) -> bool {
-        self.mailbox
-            .memberships(|_, further| self.is_in_home(group) || further.find_mut(group).is_some())
+        self.mailbox.memberships(|_, further| {
+            self.is_in_first_home(group) || further.find_mut(group).is_some()
+        })
     }
 
     /// One of the groups that it is in; the home room comes last.
     pub(crate) fn any_group(&self) -> Option<Arc<Group>> {
         self.mailbox.memberships(|_, further| {
-            let home = || self.home.as_ref().filter(|_| self.home_slot.get().is_some());
-            further.iter().last().map(|it| &it.group).or_else(home).cloned()
+            let mut newest_first = further.iter().rev().map(|it| &it.group);
+            let beside_home = newest_first.find(|group| !self.is_home(group));
+            beside_home.or_else(|| self.home_in(further)).cloned()
         })
     }
 
     /// Those of its groups that are rooms, its home room first.
     pub(crate) fn rooms(&self) -> Vec<Arc<Group>> {
         self.mailbox.memberships(|_, further| {
-            let home = self.home.iter().filter(|_| self.home_slot.get().is_some());
-            home.chain(further.rooms()).cloned().collect()
+            let home = self.home_in(further).into_iter();
+            home.chain(self.rooms_beside_home(further)).cloned().collect()
         })
     }
 
-    fn is_home(&self, group: &Arc<Group>) -> bool {
+    /// Its home room, if it is a member of that: the first one, or another of its name.
+    fn home_in<'a>(&'a self, further: &'a Further) -> Option<&'a Arc<Group>> {
+        let first = self.home.as_ref()?;
+        match self.home_slot.get() {
+            Some(_) => Some(first),
+            None => further.rooms().find(|room| self.is_home(room)),
+        }
+    }
+
+    fn rooms_beside_home<'a>(
+        &'a self,
+        further: &'a Further,
+    ) -> impl Iterator<Item = &'a Arc<Group>> {
+        further.rooms().filter(|room| !self.is_home(room))
+    }
+
+    fn is_home(&self, group: &Group) -> bool {
+        group.kind() == Kind::Room
+            && self.home.as_ref().is_some_and(|home| home.name() == group.name())
+    }
+
+    /// Whether it is the very room that it was admitted to.
+    fn is_first_home(&self, group: &Arc<Group>) -> bool {
         self.home.as_ref().is_some_and(|home| Arc::ptr_eq(home, group))
     }
 
-    fn is_in_home(&self, group: &Arc<Group>) -> bool {
-        self.home_slot.get().is_some() && self.is_home(group)
+    fn is_in_first_home(&self, group: &Arc<Group>) -> bool {
+        self.home_slot.get().is_some() && self.is_first_home(group)
     }
 }

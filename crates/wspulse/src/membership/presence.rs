@@ -239,8 +239,8 @@ impl Group {
         self.inner.lock().presence().map(Presence::fold)
     }
 
-    /// Gives newcomers the snapshot and all others the changes, if both were made in all codecs that
-    /// are needed; else says which are missing, and nobody gets anything. Who has come since is told
+    /// Gives newcomers the snapshot and all others the changes, if both were made, or given up, in all
+    /// codecs that are needed; else says which are missing, and nobody gets anything. Who has come since is told
     /// the next time.
     pub(crate) fn tell_presence(
         &self,
@@ -262,8 +262,8 @@ impl Group {
                 lacking.changes = lacking.changes.with(codec);
             }
         }
-        lacking.changes = without_made(lacking.changes, telling.changes.as_ref());
-        lacking.snapshot = without_made(lacking.snapshot, telling.snapshot.as_ref());
+        lacking.changes = without_settled(lacking.changes, telling.changes.as_ref());
+        lacking.snapshot = without_settled(lacking.snapshot, telling.snapshot.as_ref());
         if !lacking.changes.is_empty() || !lacking.snapshot.is_empty() {
             return Err(lacking);
         }
@@ -297,7 +297,8 @@ impl ConnectionShared {
     }
 }
 
-fn person_of(connection: &ConnectionShared) -> PersonId {
+/// Who a connection is in its rooms.
+pub(crate) fn person_of(connection: &ConnectionShared) -> PersonId {
     match &connection.user {
         Some(user) => PersonId::User(Arc::clone(user.name())),
         None => PersonId::Connection(Arc::clone(&connection.id)),
@@ -314,6 +315,6 @@ fn addresses(members: &[Arc<ConnectionShared>]) -> HashSet<usize> {
 }
 
 /// What is not to be told is missing in no codec.
-fn without_made(needed: CodecSet, frames: Option<&Representations<'_>>) -> CodecSet {
-    frames.map_or(CodecSet::NONE, |frames| needed.without(frames.made()))
+fn without_settled(needed: CodecSet, frames: Option<&Representations<'_>>) -> CodecSet {
+    frames.map_or(CodecSet::NONE, |frames| needed.without(frames.settled()))
 }

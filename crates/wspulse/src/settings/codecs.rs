@@ -57,6 +57,12 @@ impl Codecs {
         self.further.push(codec);
     }
 
+    /// All of them, the default one first.
+    pub(crate) fn all(&self) -> CodecSet {
+        let all = CodecId::ALL.into_iter().take(1 + self.further.len());
+        all.fold(CodecSet::NONE, CodecSet::with)
+    }
+
     #[inline]
     pub(crate) fn are_several(&self) -> bool {
         !self.further.is_empty()

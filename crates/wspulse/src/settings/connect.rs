@@ -220,8 +220,8 @@ impl Admission {
 
     /// Has the client join more rooms, before it is answered. At most
     /// [`max_rooms_per_connection`](crate::ServerBuilder::max_rooms_per_connection) in all, else the
-    /// client is answered 500 and the log says so at ERROR. A session that is resumed keeps the rooms
-    /// that it has.
+    /// client is answered 500 and the log says so at ERROR; a room that is named twice counts once. A
+    /// session that is resumed keeps the rooms that it has.
     #[must_use]
     pub fn also_in<R: AsRef<str>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
         self.also_in.extend(rooms.into_iter().map(|room| Arc::from(room.as_ref())));

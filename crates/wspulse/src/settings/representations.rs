@@ -16,6 +16,7 @@ pub(crate) struct Representations<'a> {
     frame: &'a Frame,
     marks: Option<&'a Marks>,
     made: [Option<EncodedFrame>; CODECS_MAX],
+    given_up: CodecSet,
 }
 
 /// What a frame can be made of later, in any codec, as it would have been made at once.
@@ -33,19 +34,37 @@ pub(crate) struct NotExpressed {
 
 impl<'a> Representations<'a> {
     pub(crate) fn new(codecs: &'a Codecs, frame: &'a Frame, marks: Option<&'a Marks>) -> Self {
-        Self { codecs, frame, marks, made: Default::default() }
+        let given_up = CodecSet::NONE;
+        Self { codecs, frame, marks, made: Default::default(), given_up }
     }
 
     /// Makes those that are missing. It calls the application's codecs: hold no lock.
     pub(crate) fn make(&mut self, missing: CodecSet) -> Result<(), NotExpressed> {
         for id in missing.iter() {
-            let encoded = encode(self.codecs, id, self.frame, self.marks).map_err(|source| {
-                let codec = self.codecs.of(id).name().map(str::to_owned);
-                NotExpressed { codec, source }
-            })?;
-            self.made[id.place()] = Some(encoded);
+            self.make_of(id, self.frame)?;
         }
         Ok(())
+    }
+
+    /// Makes one of another frame: what its codec can express of this one. As with
+    /// [`make`](Self::make), hold no lock.
+    pub(crate) fn make_of(&mut self, id: CodecId, frame: &Frame) -> Result<(), NotExpressed> {
+        let encoded = encode(self.codecs, id, frame, self.marks).map_err(|source| {
+            let codec = self.codecs.of(id).name().map(str::to_owned);
+            NotExpressed { codec, source }
+        })?;
+        self.made[id.place()] = Some(encoded);
+        Ok(())
+    }
+
+    /// Those who have this codec get nothing.
+    pub(crate) fn give_up(&mut self, id: CodecId) {
+        self.given_up = self.given_up.with(id);
+    }
+
+    /// The codecs that have theirs, or for which it was given up.
+    pub(crate) fn settled(&self) -> CodecSet {
+        self.made().union(self.given_up)
     }
 
     /// The codecs that have theirs.

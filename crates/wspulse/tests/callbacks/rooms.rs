@@ -74,6 +74,24 @@ async fn rooms_that_are_joined_and_left_later_are_told_of_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_home_room_is_left_last_although_it_ended_and_began_anew() {
+    let told = Told::default();
+    let server = telling(&told).build().unwrap();
+    let _client = come(&server).await;
+    let _bob = TestClient::connect(&server, "/ws?id=bob").await.unwrap();
+    let [ann, bob] = ["ann", "bob"].map(|id| server.connection(id).unwrap());
+    bob.leave("hall");
+    ann.leave("hall");
+    bob.join("hall").unwrap();
+    for room in ["hall", "cellar"] {
+        ann.join(room).unwrap();
+    }
+    told.since().await;
+    ann.close();
+    assert_eq!(told.since().await, ["out of attic", "out of cellar", "out of hall", "end"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspension_and_a_return_change_no_room() {
     let told = Told::default();
     let server = telling(&told).build().unwrap();

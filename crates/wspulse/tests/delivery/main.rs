@@ -7,6 +7,7 @@ mod buffering_streams;
 mod ends;
 mod exactly_once;
 mod exactly_once_cuts;
+mod exactly_once_panics;
 mod exactly_once_tokens;
 mod long_frames;
 mod outbound_order;

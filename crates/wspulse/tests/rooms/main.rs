@@ -12,6 +12,7 @@ mod memberships;
 mod named_rooms;
 mod names;
 mod presence;
+mod presence_in_codecs;
 mod several_codecs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -69,6 +69,39 @@ async fn a_home_room_can_be_left_and_joined_again() {
     assert_eq!((numbers(&mut ann, 1).await, connection.room_id()), (vec![2], "lobby"));
 }
 
+/// Ann's home room has ended without her, and another of its name has begun, in which bob is.
+async fn with_a_home_room_that_began_anew(server: &Server) -> ([Client; 2], Connection) {
+    let (ann, connection) = come(server, "id=ann&room=lobby").await;
+    let (bob, other) = come(server, "id=bob&room=hall").await;
+    assert!(connection.leave("lobby") && other.join("lobby").unwrap());
+    ([ann, bob], connection)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_home_room_is_listed_first_although_it_ended_and_began_anew() {
+    let server = several().build().unwrap();
+    let ([mut ann, _bob], connection) = with_a_home_room_that_began_anew(&server).await;
+    for room in ["attic", "lobby", "cellar"] {
+        connection.join(room).unwrap();
+    }
+    assert_eq!(names(&connection), ["lobby", "attic", "cellar"]);
+    assert_eq!(connection.room().broadcast(numbered(1)).unwrap().reached, 2);
+    assert_eq!(numbers(&mut ann, 1).await, [1]);
+    assert!(connection.leave("lobby") && !connection.leave("lobby"));
+    assert_eq!(names(&connection), ["attic", "cellar"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_of_who_ends_in_a_home_room_that_began_anew() {
+    let server = several().build().unwrap();
+    let (_clients, connection) = with_a_home_room_that_began_anew(&server).await;
+    connection.join("lobby").unwrap();
+    connection.join("attic").unwrap();
+    server.kick("ann").unwrap();
+    assert!(names(&connection).is_empty());
+    assert_eq!((server.room("lobby").len(), server.room("attic").len()), (1, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn joining_a_room_twice_changes_nothing() {
     let mut stage = Stage::plain();
@@ -145,6 +178,20 @@ async fn who_is_admitted_to_too_many_rooms_is_answered_500() {
     let target = "/ws?id=ann&room=hall&also=attic,cellar";
     let refused = TestClient::connect(&server, target).await.unwrap_err();
     assert!(refused.to_string().contains("500"), "{refused}");
+    assert_eq!((server.connection_count(), server.room_count()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_an_admission_names_twice_counts_once() {
+    let server = several().max_rooms_per_connection(2).build().unwrap();
+    let target = "/ws?id=ann&room=hall&also=hall,attic,attic,hall";
+    let admitted = TestClient::connect(&server, target).await;
+    assert!(admitted.is_ok(), "{admitted:?}");
+    assert_eq!(names(&server.connection("ann").unwrap()), ["hall", "attic"]);
+    assert_eq!(server.broadcast("attic", numbered(1)).unwrap().reached, 1);
+    let refused = TestClient::connect(&server, "/ws?id=bob&also=hall,attic,attic,cellar").await;
+    assert!(refused.unwrap_err().to_string().contains("500"));
+    server.kick("ann").unwrap();
     assert_eq!((server.connection_count(), server.room_count()), (0, 0));
 }
 

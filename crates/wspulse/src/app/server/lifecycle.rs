@@ -1,6 +1,7 @@
 //! How connections begin and end, and the tasks that a closing server waits for.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -91,7 +92,14 @@ impl Server {
         }
     }
 
-    fn check_rooms(&self, rooms: usize) -> Result<(), Refused> {
+    fn check_rooms(&self, room: Option<&str>, also_in: &[Arc<str>]) -> Result<(), Refused> {
+        let named = also_in.len() + usize::from(room.is_some());
+        if named <= self.options().rooms_max {
+            return Ok(());
+        }
+        // One that is named twice is joined once.
+        let rooms: HashSet<&str> = also_in.iter().map(|room| &**room).chain(room).collect();
+        let rooms = rooms.len();
         if rooms <= self.options().rooms_max {
             return Ok(());
         }
@@ -138,7 +146,7 @@ impl Server {
         let options = self.options();
         let Admission { room, also_in, user, id, data, protocol: _, expires_at } = admission;
         upgrade.expires_at = to_come(expires_at)?;
-        self.check_rooms(also_in.len() + usize::from(room.is_some()))?;
+        self.check_rooms(room.as_deref(), &also_in)?;
         if self.callbacks().transport_restore.is_some() {
             upgrade.asked =
                 Some(Asked { room: room.clone().unwrap_or_default(), data: data.clone() });

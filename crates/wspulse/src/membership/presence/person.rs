@@ -75,8 +75,13 @@ impl Meta {
 }
 
 impl Person {
-    pub(super) const fn new(id: PersonId, state: PresenceState, meta: Option<Meta>) -> Self {
+    pub(crate) const fn new(id: PersonId, state: PresenceState, meta: Option<Meta>) -> Self {
         Self { id, state, meta }
+    }
+
+    /// As somebody is told of it who cannot be told its metadata.
+    pub(crate) fn without_meta(&self) -> Self {
+        Self::new(self.id.clone(), self.state, None)
     }
 
     /// What the application has [attached](crate::Connection::set_presence) to it, as JSON.

@@ -1,6 +1,6 @@
 //! What presence can fail with.
 
-use wspulse_core::PayloadError;
+use wspulse_core::codec::EncodeError;
 
 /// Why a room's presence is not told, or not changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +39,17 @@ pub enum PresenceError {
         /// The bound.
         levels_max: usize,
     },
-    /// The metadata cannot be written as JSON.
-    #[error("wspulse: presence metadata cannot be written")]
+    /// The metadata cannot be written as JSON, or a codec of the server's cannot express them, whoever
+    /// is in the room: half a surrogate pair, for instance, or a number that is too large.
+    #[error("wspulse: presence metadata cannot be encoded{}", by(codec.as_deref()))]
     Encode {
+        /// The codec's name, if it is a codec that cannot express them and has one.
+        codec: Option<String>,
         /// Why.
-        source: PayloadError,
+        source: EncodeError,
     },
+}
+
+fn by(codec: Option<&str>) -> String {
+    codec.map(|codec| format!(" by codec {codec:?}")).unwrap_or_default()
 }

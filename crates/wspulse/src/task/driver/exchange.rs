@@ -5,6 +5,7 @@ use std::time::Duration;
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::ResumedAt;
 use wspulse_core::protocol::{COUNT_MAX, Control, Hello, SessionKind};
+use wspulse_core::session::Counted;
 use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, Dismissal, OVERTAKEN, PanicError, Resumed, duplicate};
 
@@ -126,8 +127,10 @@ impl Sink for Exchanged<'_, '_> {
         }
         inbound.pace(|inbound| {
             if !Control::is_meant(&message) {
-                inbound.turn.session.count_received();
-                return inbound.deliver(message);
+                return match inbound.turn.session.count_received() {
+                    Counted::New => inbound.deliver(message),
+                    Counted::TakenBefore => inbound.pass_over(&message),
+                };
             }
             match Control::parse(message.as_bytes()) {
                 Ok(Control::Ask) => inbound.turn.session.handle_client_asked(),

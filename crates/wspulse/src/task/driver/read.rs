@@ -258,12 +258,9 @@ impl Inbound<'_> {
 
     #[inline]
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
+        let ConnectionShared { server, mailbox, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
-        server.metrics().record(|hooks| {
-            let room = self.turn.connection.room();
-            hooks.message_received(&MessageReceived { room, id, payload_bytes });
-        });
+        self.record_received(payload_bytes);
         if server.requests().look_closer() {
             return self.deliver_beside_requests(message);
         }
@@ -283,10 +280,26 @@ impl Inbound<'_> {
         }
     }
 
+    /// It has come before, and somebody has it who awaited it.
+    #[cold]
+    pub(super) fn pass_over(&mut self, message: &InboundMessage<'_>) -> Flow {
+        self.record_received(message.as_bytes().len());
+        self.turn.session.handle_taken()
+    }
+
+    #[inline]
+    fn record_received(&self, payload_bytes: usize) {
+        let ConnectionShared { server, id, .. } = &**self.turn.connection;
+        server.metrics().record(|hooks| {
+            let room = self.turn.connection.room();
+            hooks.message_received(&MessageReceived { room, id, payload_bytes });
+        });
+    }
+
     #[cold]
     pub(super) fn deliver_undecodable(&mut self, error: DecodeError) -> Flow {
         if self.turn.connection.server.callbacks().undecodable.is_none() {
-            return Flow::Continue;
+            return self.turn.session.handle_taken();
         }
         if !self.turn.session.start_message() {
             return self.turn.session.handle_undecodable(error);
