@@ -16,7 +16,7 @@ fn stage() -> Stage {
     Stage::new(|builder| {
         builder
             .resume_window(WINDOW)
-            .heartbeat(Duration::from_secs(60), Duration::from_secs(180))
+            .heartbeat(Duration::from_mins(1), Duration::from_mins(3))
             .delivery(Delivery::AtLeastOnce)
     })
 }
