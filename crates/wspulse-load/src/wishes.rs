@@ -13,24 +13,24 @@ use crate::span::Span;
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Wishes {
-    /// Where to connect: ws://… or wss://…, with {n}, {room}, {run} and {token} in it [needed]
+    /// Where to connect: ws://… or wss://…, with {n}, {room}, {run} and {token} in it (needed)
     pub url: Option<String>,
-    /// `plain` for any server, or `wspulse.1`, with sessions that are resumed [plain]
+    /// `plain` for any server, or `wspulse.1`, with sessions that are resumed (plain by default)
     #[arg(long)]
     pub protocol: Option<Protocol>,
-    /// How many clients connect [100]
+    /// How many clients connect (100 by default)
     #[arg(long)]
     pub clients: Option<usize>,
-    /// How many of them begin to connect in a second [200]
+    /// How many of them begin to connect in a second (200 by default)
     #[arg(long)]
     pub connect_rate: Option<f64>,
-    /// How long each may take until it is ready [15s]
+    /// How long each may take until it is ready (15s by default)
     #[arg(long)]
     pub connect_timeout: Option<Span>,
-    /// Over how many rooms the clients are spread [1]
+    /// Over how many rooms the clients are spread (1 by default)
     #[arg(long)]
     pub rooms: Option<usize>,
-    /// What rooms are called, with {n} for their number [load-{n}]
+    /// What rooms are called, with {n} for their number (load-{n} by default)
     #[arg(long)]
     pub room: Option<String>,
     /// A header of the handshake, `name: value`, with the same places as the URL; repeat it
@@ -51,32 +51,32 @@ pub struct Wishes {
     /// The message, with {mark}, which must be in it, {fill}, {seq} and the places of the URL
     #[arg(long)]
     pub message: Option<String>,
-    /// How long a message is: {fill} makes up what is missing [128]
+    /// How long a message is: {fill} makes up what is missing (128 by default)
     #[arg(long)]
     pub message_bytes: Option<usize>,
-    /// How many messages each sender sends in a second; 0 for none [1]
+    /// How many messages each sender sends in a second; 0 for none (1 by default)
     #[arg(long)]
     pub rate: Option<f64>,
-    /// How many members of each room send [all]
+    /// How many members of each room send (all by default)
     #[arg(long)]
     pub senders: Option<usize>,
     /// Who gets a copy of a message: `echo` its sender, `room` all members of its room, `others` all
-    /// of them but the sender, `unknown` nobody knows [room]
+    /// of them but the sender, `unknown` nobody knows (room by default)
     #[arg(long)]
     pub fan_out: Option<FanOut>,
-    /// How long to send [30s]
+    /// How long to send (30s by default)
     #[arg(long)]
     pub duration: Option<Span>,
-    /// How long to wait for the last copies [5s]
+    /// How long to wait for the last copies (5s by default)
     #[arg(long)]
     pub settle: Option<Span>,
-    /// How often each client's connection is cut, with a reset [never]
+    /// How often each client's connection is cut, with a reset (never by default)
     #[arg(long)]
     pub cut_every: Option<Span>,
-    /// How many attempts in a row may fail before a client gives up; 0 never comes back [5]
+    /// How many attempts in a row may fail before a client gives up; 0 never comes back (5 by default)
     #[arg(long)]
     pub attempts: Option<u32>,
-    /// The longest wait before the first attempt to come back; it doubles up to 30s [500ms]
+    /// The longest wait before the first attempt to come back; it doubles up to 30s (500ms by default)
     #[arg(long)]
     pub backoff: Option<Span>,
     /// A file with the certificates (PEM) to trust, in place of Mozilla's
