@@ -28,6 +28,13 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const OUTBOX_MESSAGES_MAX: usize = 4096;
 const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// What a client reads at a time: a few messages, so that thousands of clients find room in memory, and
+/// one read is enough where a message comes alone.
+const READ_BYTES_MIN: usize = 4 * 1024;
+const READ_BYTES_MAX: usize = 128 * 1024;
+/// What a server may put around a message when it passes it on.
+const ENVELOPE_BYTES: usize = 1024;
+
 /// What all clients of a run share.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -102,6 +109,9 @@ impl Seat {
             .connect_timeout(plan.connect_timeout)
             .attempts_max(plan.attempts)
             .backoff(plan.backoff.min(BACKOFF_MAX), BACKOFF_MAX)
+            .read_buffer_bytes(
+                (plan.message_bytes + ENVELOPE_BYTES).clamp(READ_BYTES_MIN, READ_BYTES_MAX),
+            )
             .outbox_messages_max(OUTBOX_MESSAGES_MAX)
             .outbox_bytes_max(OUTBOX_BYTES_MAX)
             .proxy(Proxy::None)
