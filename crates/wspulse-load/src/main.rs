@@ -27,7 +27,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 struct Arguments {
     #[command(flatten)]
     wishes: Wishes,
-    /// A TOML file; each flag below is a name in it, and a flag goes before it
+    /// A TOML file; each option is a name in it, and what is a flag goes before it
     #[arg(long, short)]
     file: Option<PathBuf>,
     /// Where to write the report with its plots, as one HTML page

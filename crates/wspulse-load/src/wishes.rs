@@ -13,7 +13,11 @@ use crate::span::Span;
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Wishes {
-    /// Where to connect: ws://… or wss://…, with {n}, {room}, {run} and {token} in it (needed)
+    // clap makes a new line of the place of the client's number, so it is not written in these lines.
+    /// Where to connect: ws://… or wss://… (needed)
+    ///
+    /// Places in it, in braces, differ between clients: `n` is the client's number, from 0, `room` its
+    /// room, `token` its token; `run` is new in each run.
     pub url: Option<String>,
     /// `plain` for any server, or `wspulse.1`, with sessions that are resumed (plain by default)
     #[arg(long)]
@@ -30,7 +34,7 @@ pub struct Wishes {
     /// Over how many rooms the clients are spread (1 by default)
     #[arg(long)]
     pub rooms: Option<usize>,
-    /// What rooms are called, with {n} for their number (load-{n} by default)
+    /// What rooms are called; the place `n` is the room's number (load-0, load-1, … by default)
     #[arg(long)]
     pub room: Option<String>,
     /// A header of the handshake, `name: value`, with the same places as the URL; repeat it
@@ -83,7 +87,7 @@ pub struct Wishes {
     #[arg(long)]
     pub ca: Option<PathBuf>,
     /// Take any certificate, whoever has made it
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub insecure: Option<bool>,
     /// Where the URL's host is, as in 10.0.0.7:443, in place of what its name says
     #[arg(long)]

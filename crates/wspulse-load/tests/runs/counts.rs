@@ -17,7 +17,7 @@ async fn an_echo_of_any_server_is_a_copy() {
 async fn what_does_not_come_back_is_lost() {
     let url = repeat(|number| number % 2).await;
 
-    let file = "fan-out = \"echo\"\nsettle = \"100ms\"";
+    let file = "fan-out = \"echo\"\nsettle = \"300ms\"";
     let outcome = load(&url, file).await.expect("a run");
 
     assert_count(&outcome, "lost", 30);
