@@ -57,3 +57,63 @@ impl Pacer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::plan::Plan;
+    use crate::wishes::Wishes;
+
+    /// A server that echoes to one client.
+    async fn echo() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("ws://{}/", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("a client");
+            let mut socket = tokio_tungstenite::accept_async(stream).await.expect("a handshake");
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_text() && socket.send(message).await.is_err() {
+                    return;
+                }
+            }
+        });
+        url
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_sent_late_has_its_lateness_in_its_latency() {
+        const LATE: Duration = Duration::from_secs(5);
+        let file = "clients = 1\nrate = 50.0\nduration = \"100ms\"\nfan-out = \"echo\"";
+        let url = Wishes { url: Some(echo().await), ..Wishes::default() };
+        let plan = Plan::try_from(url.or(Wishes::parse(file).expect("a file"))).expect("a plan");
+        let stage = Arc::new(crate::run::stage(plan).expect("a stage"));
+        let (seat, messages) = Seat::take(&stage, 0, Instant::now()).expect("a client");
+        let life = tokio::spawn(Arc::clone(&seat).live(messages));
+        while !seat.is_ready() {
+            stage.changed.notified().await;
+        }
+        seat.expect_copies();
+
+        // All was due long ago.
+        let sending_at = Instant::now().checked_sub(LATE).expect("the machine is up so long");
+        stage.sending_at.set(sending_at).expect("it is set once");
+        let (stage, senders) = (Arc::clone(&stage), vec![Arc::clone(&seat)]);
+        let pacer =
+            Pacer { stage: Arc::clone(&stage), senders, sending_at, is_stopped: Arc::default() };
+        let due = tokio::task::spawn_blocking(|| pacer.drive()).await.expect("it sends");
+        while stage.tally.received.get() < 5 {
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(due, 5);
+        let fastest = stage.tally.take_latency().percentile(0.0).expect("five have come");
+        assert!(fastest > 4.8e6, "{fastest}");
+        let lag = stage.tally.lag.lock().percentile(0.0).expect("five were sent");
+        assert!(lag > 4.8e6, "{lag}");
+        seat.close().await;
+        life.await.expect("it ends");
+    }
+}

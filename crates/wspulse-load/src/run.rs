@@ -153,7 +153,7 @@ fn with_notes(stage: &Stage) -> Vec<(String, u64)> {
     stage.tally.causes().into_iter().chain(notes).collect()
 }
 
-fn stage(plan: Plan) -> Result<Stage, RunError> {
+pub(crate) fn stage(plan: Plan) -> Result<Stage, RunError> {
     let trust = trust::config(&plan.trust)?;
     let marks = Marks::new(&fresh_name());
     let room = |number| {
