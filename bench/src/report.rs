@@ -6,7 +6,6 @@
 mod bars;
 mod markdown;
 mod model;
-mod number;
 mod plots;
 #[cfg(test)]
 mod sample;
@@ -16,11 +15,11 @@ pub use bars::{Bar, Direction, Verdict};
 pub(crate) use markdown::ELSEWHERE_PERCENT_MIN;
 pub use model::{
     Better, Column, Elsewhere, Failure, Latency, Machine, Report, Sample, ScenarioResult, Skipped,
-    Subject, Unit,
+    Subject,
 };
-pub use number::human;
 pub use plots::Plot;
 pub use statistics::{Paired, Spread};
+pub use wspulse_charts::{Unit, human};
 
 /// The subject that all others are compared with.
 pub const OURS: &str = "wspulse";

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::OURS;
 use super::markdown::cell;
-use super::model::{Report, Unit};
-use super::number::{human, three_digits};
+use wspulse_charts::{Unit, human, three_digits};
+
+use super::model::Report;
 use super::statistics::Paired;
 
 /// A demand on what wspulse reaches, in itself or beside a peer.

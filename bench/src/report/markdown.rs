@@ -3,8 +3,9 @@
 mod comparisons;
 
 use super::bars;
-use super::model::{Better, Column, Elsewhere, Failure, Machine, Report, ScenarioResult, Unit};
-use super::number::{count, human, human_with_spread};
+use wspulse_charts::{Unit, count, human, human_with_range};
+
+use super::model::{Better, Column, Elsewhere, Failure, Machine, Report, ScenarioResult};
 use super::plots::Plot;
 use super::{LIMIT, LIMIT_BATCHED, OURS};
 use comparisons::comparisons;
@@ -203,7 +204,7 @@ fn value(scenario: &ScenarioResult, subject: &str, column: &Column) -> String {
     let median = scenario.median(subject, &column.key);
     match median.zip(scenario.spread(subject, &column.key)) {
         Some((median, spread)) if spread.min < spread.max => {
-            human_with_spread(median, spread, column.unit)
+            human_with_range(median, (spread.min, spread.max), column.unit)
         }
         Some((median, _)) => human(median, column.unit),
         None => "–".into(),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use wspulse_charts::Unit;
+
 use super::Bar;
 
 /// One run of the benchmark: all scenarios, all subjects, all rounds.
@@ -112,30 +114,6 @@ pub struct Column {
     /// Whether this is what the scenario is about. The first such column sorts the table, is
     /// compared between subjects, and is plotted.
     pub headline: bool,
-}
-
-/// In what a value is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// So many in a second.
-    PerSecond,
-    /// Microseconds.
-    Micros,
-    /// Bytes.
-    Bytes,
-    /// Units of 1,024 bytes.
-    Kib,
-    /// Units of 1,048,576 bytes.
-    Mib,
-    /// Hundredths.
-    Percent,
-    /// So many.
-    Count,
-    /// Seconds.
-    Seconds,
-    /// One value divided by another.
-    Ratio,
 }
 
 /// Which way a value is better.

@@ -1,19 +1,12 @@
 //! Which plots a report has, and what each of them shows.
 
-mod axis;
-mod canvas;
-mod line_chart;
 mod measures;
-mod row_chart;
-mod style;
 
-use axis::Axis;
-use line_chart::{Line, LineChart, Point};
-use row_chart::{Group, Row, RowChart};
-use style::Style;
+use wspulse_charts::{
+    Axis, Group, Line, LineChart, Point, Row, RowChart, Style, Unit, count, human,
+};
 
-use super::model::{Better, Column, Report, ScenarioResult, Unit};
-use super::number::{count, human};
+use super::model::{Better, Column, Report, ScenarioResult};
 use super::{LIMIT, LIMIT_BATCHED, OURS};
 
 /// What the scenarios are called that differ in the size of the room: with its members behind.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::model::{
     Better, Column, Failure, Latency, Machine, Report, Sample, ScenarioResult, Skipped, Subject,
-    Unit,
 };
+use wspulse_charts::Unit;
 
 /// Two subjects and three rounds of an echo; a third subject that fails, a fourth that is skipped.
 pub(super) fn report() -> Report {

@@ -104,7 +104,8 @@ impl ClientBuilder {
             },
             config: WebSocketConfig::default()
                 .max_message_size(Some(self.options.max_message_size))
-                .max_frame_size(Some(self.options.max_message_size)),
+                .max_frame_size(Some(self.options.max_message_size))
+                .read_buffer_size(self.options.read_buffer_bytes),
         };
         // Random enough for delays and ids, and no dependency more.
         let seed = RandomState::new().build_hasher().finish();
@@ -215,6 +216,13 @@ impl ClientBuilder {
     /// The longest message to take from the server, in bytes. 16 MiB by default.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.options.max_message_size = bytes;
+        self
+    }
+
+    /// How many bytes are read at a time. Each connection has a buffer of this size: a process with
+    /// thousands of clients wants a small one. 128 KiB by default.
+    pub fn read_buffer_bytes(mut self, bytes: usize) -> Self {
+        self.options.read_buffer_bytes = bytes;
         self
     }
 

@@ -25,4 +25,4 @@ pub use tokio_rustls::rustls;
 #[cfg(feature = "rustls")]
 pub use transport::Roots;
 pub use transport::{Address, ByteStream, Proxy};
-pub use wspulse_core::{Frame, PayloadError, PayloadFormat, codec};
+pub use wspulse_core::{Frame, MessageKind, PayloadError, PayloadFormat, codec};

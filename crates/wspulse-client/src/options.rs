@@ -20,6 +20,7 @@ pub(crate) struct Options {
     pub(crate) attempts_max: Option<u32>,
     pub(crate) inbox_events_max: usize,
     pub(crate) max_message_size: usize,
+    pub(crate) read_buffer_bytes: usize,
     pub(crate) reply_event: String,
     pub(crate) error_event: String,
 }
@@ -42,6 +43,7 @@ impl Default for Options {
             attempts_max: None,
             inbox_events_max: 256,
             max_message_size: 16 * 1024 * 1024,
+            read_buffer_bytes: 128 * 1024,
             reply_event: "reply".to_owned(),
             error_event: "error".to_owned(),
         }
@@ -81,6 +83,7 @@ impl Options {
             ("outbox_bytes_max", session.outbox_bytes_max),
             ("inbox_events_max", self.inbox_events_max),
             ("max_message_size", self.max_message_size),
+            ("read_buffer_bytes", self.read_buffer_bytes),
         ];
         match counts.into_iter().find(|(_, count)| *count == 0) {
             Some((option, _)) => Err(ConfigError::Option { option, rule: "must be at least 1" }),

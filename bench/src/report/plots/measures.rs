@@ -1,12 +1,10 @@
 //! Plots across scenarios of what all servers are measured by: how far they are from the limit, and
 //! how evenly they serve.
 
-use super::axis::Axis;
-use super::line_chart::{Line, LineChart, Point};
-use super::row_chart::{Group, RowChart};
+use wspulse_charts::{Axis, Group, Line, LineChart, Point, RowChart, Unit, human};
+
 use super::{Plot, Report, ScenarioResult};
-use crate::report::model::{Better, Unit};
-use crate::report::number::human;
+use crate::report::model::Better;
 use crate::report::{FAIRNESS, LIMIT_BATCHED, SERVER_CPU};
 
 /// The scenario with the smallest rooms, and their size.
@@ -79,7 +77,9 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::super::Report;
-    use crate::report::model::{Column, Sample, ScenarioResult, Unit};
+    use wspulse_charts::Unit;
+
+    use crate::report::model::{Column, Sample, ScenarioResult};
     use crate::report::sample::{report, sample, scenario};
     use crate::report::{FAIRNESS, LIMIT_BATCHED, SERVER_CPU};
 

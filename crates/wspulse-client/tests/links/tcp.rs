@@ -136,6 +136,24 @@ async fn a_server_of_another_library_is_a_plain_one() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_longer_than_the_read_buffer_comes_whole() {
+    let address = listen(echo).await;
+    let builder = Client::builder(format!("ws://{address}/")).read_buffer_bytes(16);
+    let (client, mut messages) = builder.proxy(Proxy::None).connect().unwrap();
+    let frame = Frame::new("a").with_payload(format!("\"{}\"", "x".repeat(100_000)));
+
+    client.send(frame.clone()).await.unwrap();
+
+    loop {
+        if let Some(Event::Message(echoed)) = messages.next().await {
+            assert_eq!(echoed, frame);
+            break;
+        }
+    }
+    client.close().await;
+}
+
+#[tokio::test]
 async fn localhost_is_reached_by_whichever_address_listens() {
     let address = listen(echo).await;
     let url = format!("ws://localhost:{}/", address.port());

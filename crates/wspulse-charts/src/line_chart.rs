@@ -19,44 +19,55 @@ const RANGE_WIDTH: f64 = 2.5;
 
 /// A chart with lines.
 #[derive(Debug)]
-pub(super) struct LineChart {
-    pub(super) title: String,
-    pub(super) subtitle: String,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
+pub struct LineChart {
+    /// What the chart shows.
+    pub title: String,
+    /// What is said below the title.
+    pub subtitle: String,
+    /// The axis to the right.
+    pub x: Axis,
+    /// The axis upwards.
+    pub y: Axis,
     /// The last lies on top.
-    pub(super) lines: Vec<Line>,
+    pub lines: Vec<Line>,
 }
 
 /// A line.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) name: String,
+pub struct Line {
+    /// What stands at its end.
+    pub name: String,
     /// What is said behind the name.
-    pub(super) note: Option<String>,
-    pub(super) style: Style,
-    pub(super) points: Vec<Point>,
+    pub note: Option<String>,
+    /// How it looks.
+    pub style: Style,
+    /// Its points, from left to right.
+    pub points: Vec<Point>,
 }
 
 /// A point of a line, and the range that it stands for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub struct Point {
+    /// Where it is, to the right.
+    pub x: f64,
+    /// Where it is, upwards.
+    pub y: f64,
+    /// The range's lower end.
+    pub low: f64,
+    /// The range's upper end.
+    pub high: f64,
 }
 
 impl Point {
     /// A point that stands for no range.
-    pub(super) const fn exact(x: f64, y: f64) -> Self {
+    pub const fn exact(x: f64, y: f64) -> Self {
         Self { x, y, low: y, high: y }
     }
 }
 
 impl LineChart {
     /// Draws the chart.
-    pub(super) fn draw(&self) -> String {
+    pub fn draw(&self) -> String {
         let mut canvas = Canvas::new(&self.title, WIDTH, HEIGHT);
         heading(&mut canvas, &self.title, &self.subtitle, WIDTH);
         self.draw_axes(&mut canvas);
@@ -140,7 +151,7 @@ impl LineChart {
 }
 
 /// The title of a chart and what it says below.
-pub(super) fn heading(canvas: &mut Canvas, title: &str, subtitle: &str, width: f64) {
+pub(crate) fn heading(canvas: &mut Canvas, title: &str, subtitle: &str, width: f64) {
     const SIZE: f64 = 20.0;
     let room = width - 48.0;
     // A title that is too long for the line is set smaller.

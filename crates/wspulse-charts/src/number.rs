@@ -1,7 +1,6 @@
 //! Numbers for readers: three digits and a fitting unit.
 
-use super::model::Unit;
-use super::statistics::Spread;
+use super::unit::Unit;
 
 /// A value with its unit, as a reader likes it: `1.23 M/s`, `850 µs`, `12.0 KiB`.
 pub fn human(value: f64, unit: Unit) -> String {
@@ -9,19 +8,19 @@ pub fn human(value: f64, unit: Unit) -> String {
 }
 
 /// A value and its range in the value's scale: `1.23 M/s (1.20–1.31)`.
-pub(super) fn human_with_spread(value: f64, spread: Spread, unit: Unit) -> String {
+pub fn human_with_range(value: f64, (min, max): (f64, f64), unit: Unit) -> String {
     let scale = Scale::of(value, unit);
-    let (min, max) = (scale.digits(spread.min), scale.digits(spread.max));
+    let (min, max) = (scale.digits(min), scale.digits(max));
     format!("{} ({min}–{max})", scale.with_suffix(value))
 }
 
 /// As [`human`], without zeros that say nothing: `1 M/s`, for the ticks of an axis.
-pub(super) fn round(value: f64, unit: Unit) -> String {
+pub(crate) fn round(value: f64, unit: Unit) -> String {
     Scale::of(value, unit).round(value)
 }
 
 /// Three significant digits; all of them before the decimal point.
-pub(super) fn three_digits(value: f64) -> String {
+pub fn three_digits(value: f64) -> String {
     // The exponent is taken after rounding: 9.996 has as many decimals as 10.0.
     let exponent = format!("{value:.2e}").split_once('e').and_then(|(_, text)| text.parse().ok());
     let decimals = usize::try_from(2 - exponent.unwrap_or(0_i32)).unwrap_or(0);
@@ -29,21 +28,21 @@ pub(super) fn three_digits(value: f64) -> String {
 }
 
 /// A number of things, with its thousands set apart: `10,000`.
-pub(super) fn count(value: impl std::fmt::Display) -> String {
+pub fn count(value: impl std::fmt::Display) -> String {
     thousands(&value.to_string())
 }
 
 /// A multiple of a unit in which a value has few digits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     /// How much of the unit it is.
-    pub(super) factor: f64,
+    pub(crate) factor: f64,
     suffix: &'static str,
 }
 
 impl Scale {
     /// The scale that suits this value.
-    pub(super) fn of(value: f64, unit: Unit) -> Self {
+    pub(crate) fn of(value: f64, unit: Unit) -> Self {
         let scales = scales(unit);
         // What rounds to 1 of a scale is shown in it: 999.9 µs is 1.00 ms.
         let fits = |scale: &&Self| value.abs() / scale.factor >= 0.9995;
@@ -57,7 +56,7 @@ impl Scale {
     }
 
     /// The value in this scale, with its suffix and without zeros that say nothing.
-    pub(super) fn round(self, value: f64) -> String {
+    pub(crate) fn round(self, value: f64) -> String {
         let digits = self.digits(value);
         let shortened = digits.trim_end_matches('0').trim_end_matches('.');
         self.suffixed(if digits.contains('.') { shortened } else { &digits })
@@ -190,12 +189,9 @@ mod tests {
 
     #[test]
     fn a_range_is_shown_in_the_scale_of_its_value() {
-        let spread = Spread { min: 900_000.0, max: 1_310_000.0 };
+        let range = (900_000.0, 1_310_000.0);
 
-        assert_eq!(
-            human_with_spread(1_234_000.0, spread, Unit::PerSecond),
-            "1.23 M/s (0.900–1.31)"
-        );
+        assert_eq!(human_with_range(1_234_000.0, range, Unit::PerSecond), "1.23 M/s (0.900–1.31)");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Axes: from a value to a place, and which values get a tick.
 
-use super::super::model::Unit;
-use super::super::number::{Scale, count, round};
+use super::number::{Scale, count, round};
+use super::unit::Unit;
 
 /// The percentiles with a tick on an axis of nines.
 const NINES: [f64; 7] = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999];
@@ -17,11 +17,11 @@ const TICKS: f64 = 5.0;
 
 /// An axis of a chart.
 #[derive(Clone, Debug)]
-pub(super) struct Axis {
+pub struct Axis {
     /// What it measures.
-    pub(super) label: String,
+    pub label: String,
     /// The values with a label, in order.
-    pub(super) ticks: Vec<Tick>,
+    pub ticks: Vec<Tick>,
     kind: Kind,
     low: f64,
     high: f64,
@@ -29,9 +29,11 @@ pub(super) struct Axis {
 
 /// A value with a label.
 #[derive(Clone, Debug)]
-pub(super) struct Tick {
-    pub(super) value: f64,
-    pub(super) label: String,
+pub struct Tick {
+    /// Where it is.
+    pub value: f64,
+    /// What is said there.
+    pub label: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +46,7 @@ enum Kind {
 
 impl Axis {
     /// A linear axis from 0 to a little above the largest of these values.
-    pub(super) fn from_zero(
-        label: &str,
-        values: impl Iterator<Item = f64>,
-        unit: Unit,
-    ) -> Option<Self> {
+    pub fn from_zero(label: &str, values: impl Iterator<Item = f64>, unit: Unit) -> Option<Self> {
         let largest = values.max_by(f64::total_cmp)?;
         // An axis on which everything is 0 needs a length nevertheless.
         let largest = if largest > 0.0 { largest } else { 1.0 };
@@ -66,11 +64,7 @@ impl Axis {
     }
 
     /// A logarithmic axis with these values inside. There must be one, and they must be positive.
-    pub(super) fn logarithmic(
-        label: &str,
-        values: impl Iterator<Item = f64>,
-        unit: Unit,
-    ) -> Option<Self> {
+    pub fn logarithmic(label: &str, values: impl Iterator<Item = f64>, unit: Unit) -> Option<Self> {
         let (smallest, largest) = range(values)?;
         let (low, high) = (smallest / MARGIN, largest * MARGIN);
         let ticks = logarithmic_ticks(low, high, unit);
@@ -84,7 +78,7 @@ impl Axis {
     }
 
     /// A logarithmic axis that starts at a tick, for bars: they need a start that is marked.
-    pub(super) fn logarithmic_from_tick(
+    pub fn logarithmic_from_tick(
         label: &str,
         values: impl Iterator<Item = f64>,
         unit: Unit,
@@ -105,7 +99,7 @@ impl Axis {
     }
 
     /// A logarithmic axis with a tick at each of these sizes, which are in order.
-    pub(super) fn sizes(label: &str, sizes: &[f64]) -> Option<Self> {
+    pub fn sizes(label: &str, sizes: &[f64]) -> Option<Self> {
         let (low, high) = (sizes.first()? / MARGIN, sizes.last()? * MARGIN);
         let tick = |value: &f64| Tick { value: *value, label: count(value) };
         let ticks = sizes.iter().map(tick).collect();
@@ -113,7 +107,7 @@ impl Axis {
     }
 
     /// An axis of percentiles, from 50 to the highest that there is.
-    pub(super) fn nines(label: &str, highest: f64) -> Self {
+    pub fn nines(label: &str, highest: f64) -> Self {
         let high = highest.max(NINES[1]);
         // What was written as 99.9 may be a trifle less.
         let shown = NINES.into_iter().filter(|value| *value <= high + 1e-9);
@@ -122,7 +116,7 @@ impl Axis {
     }
 
     /// Where a value is, from 0 at the axis's start to 1 at its end.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub fn place(&self, value: f64) -> f64 {
         // The ends first: beyond them, a logarithm may have no value.
         if value <= self.low {
             return 0.0;

@@ -15,36 +15,46 @@ const NAME_SIZE: f64 = 14.0;
 
 /// A chart with bars.
 #[derive(Debug)]
-pub(super) struct RowChart {
-    pub(super) title: String,
-    pub(super) subtitle: String,
-    pub(super) axis: Axis,
-    pub(super) groups: Vec<Group>,
+pub struct RowChart {
+    /// What the chart shows.
+    pub title: String,
+    /// What is said below the title.
+    pub subtitle: String,
+    /// The axis along which the bars lie.
+    pub axis: Axis,
+    /// The bars, from top to bottom.
+    pub groups: Vec<Group>,
 }
 
 /// Bars that belong together.
 #[derive(Debug)]
-pub(super) struct Group {
-    pub(super) heading: Option<String>,
-    pub(super) rows: Vec<Row>,
+pub struct Group {
+    /// What stands above them.
+    pub heading: Option<String>,
+    /// The bars, from top to bottom.
+    pub rows: Vec<Row>,
 }
 
 /// A bar.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) name: String,
+pub struct Row {
+    /// What stands before it.
+    pub name: String,
     /// What is said at its end.
-    pub(super) label: String,
-    pub(super) style: Style,
-    pub(super) value: f64,
+    pub label: String,
+    /// How it looks.
+    pub style: Style,
+    /// How long it is.
+    pub value: f64,
     /// The range that the value stands for.
-    pub(super) low: f64,
-    pub(super) high: f64,
+    pub low: f64,
+    /// The range's upper end.
+    pub high: f64,
 }
 
 impl RowChart {
     /// Draws the chart.
-    pub(super) fn draw(&self) -> String {
+    pub fn draw(&self) -> String {
         let height = TOP + self.groups.iter().map(Group::height).sum::<f64>() + BOTTOM;
         let mut canvas = Canvas::new(&self.title, WIDTH, height);
         heading(&mut canvas, &self.title, &self.subtitle, WIDTH);

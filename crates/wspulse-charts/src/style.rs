@@ -1,15 +1,15 @@
 //! How subjects look: wspulse in a strong colour, its peers in quiet ones.
 
 /// The colour of text and of what it belongs to.
-pub(super) const INK: &str = "#1f2328";
+pub(crate) const INK: &str = "#1f2328";
 /// The colour of text that explains.
-pub(super) const QUIET_INK: &str = "#59636e";
+pub(crate) const QUIET_INK: &str = "#59636e";
 /// The colour of axes.
-pub(super) const AXIS: &str = "#9aa4af";
+pub(crate) const AXIS: &str = "#9aa4af";
 /// The colour of the lines of a grid.
-pub(super) const GRID: &str = "#e6e9ed";
+pub(crate) const GRID: &str = "#e6e9ed";
 /// The colour behind everything, so that a plot can be read in a dark page too.
-pub(super) const PAPER: &str = "#ffffff";
+pub(crate) const PAPER: &str = "#ffffff";
 
 /// Peers' colours: quiet, but dark enough for text on white.
 const PEER_COLOURS: [&str; 9] = [
@@ -27,29 +27,36 @@ const VARIANT_COLOURS: [&str; 2] = ["#c2671a", "#9c3a0c"];
 
 /// How a subject looks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
+pub struct Style {
     /// The colour of its line, bar and name.
-    pub(super) colour: &'static str,
+    pub colour: &'static str,
     /// What marks a point of its line. Colours alone do not reach everybody.
-    pub(super) marker: Marker,
+    pub marker: Marker,
     /// How strong it is drawn.
-    pub(super) emphasis: Emphasis,
+    pub emphasis: Emphasis,
 }
 
 /// The shape of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Marker {
+pub enum Marker {
+    /// A circle.
     Circle,
+    /// A square.
     Square,
+    /// A triangle.
     Triangle,
+    /// A square on its corner.
     Diamond,
+    /// A triangle on its corner.
     Inverted,
 }
 
 /// Whether something should be seen first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Emphasis {
+pub enum Emphasis {
+    /// It is.
     Strong,
+    /// It is one of several.
     Plain,
     /// It is there to be measured by.
     Bound,
@@ -57,25 +64,25 @@ pub(super) enum Emphasis {
 
 impl Style {
     /// The style of wspulse.
-    pub(super) const OURS: Self =
+    pub const OURS: Self =
         Self { colour: "#d9480f", marker: Marker::Circle, emphasis: Emphasis::Strong };
 
     /// The style of what the machine and the load allow to who forwards each message at once.
-    pub(super) const LIMIT: Self =
+    pub const LIMIT: Self =
         Self { colour: QUIET_INK, marker: Marker::Circle, emphasis: Emphasis::Bound };
 
     /// The style of what they allow to who sends what waits.
-    pub(super) const LIMIT_BATCHED: Self =
+    pub const LIMIT_BATCHED: Self =
         Self { colour: INK, marker: Marker::Diamond, emphasis: Emphasis::Bound };
 
     /// The style of a variant of wspulse.
-    pub(super) fn variant(index: usize) -> Self {
+    pub fn variant(index: usize) -> Self {
         let colour = VARIANT_COLOURS[index % VARIANT_COLOURS.len()];
         Self { colour, marker: Marker::Circle, emphasis: Emphasis::Plain }
     }
 
     /// The style of a peer.
-    pub(super) fn peer(index: usize) -> Self {
+    pub fn peer(index: usize) -> Self {
         Self {
             colour: PEER_COLOURS[index % PEER_COLOURS.len()],
             marker: PEER_MARKERS[index % PEER_MARKERS.len()],

@@ -13,11 +13,11 @@ const FONTS: &str =
 const LETTER_WIDTH: f64 = 0.6;
 
 /// A point in pixels, from the left and from the top.
-pub(super) type Position = (f64, f64);
+pub(crate) type Position = (f64, f64);
 
 /// A picture that is being drawn.
 #[derive(Debug)]
-pub(super) struct Canvas {
+pub(crate) struct Canvas {
     width: f64,
     height: f64,
     title: String,
@@ -26,24 +26,24 @@ pub(super) struct Canvas {
 
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stroke {
-    pub(super) colour: &'static str,
-    pub(super) width: f64,
-    pub(super) opacity: f64,
+pub(crate) struct Stroke {
+    pub(crate) colour: &'static str,
+    pub(crate) width: f64,
+    pub(crate) opacity: f64,
     /// The lengths of dashes and gaps, as SVG wants them.
-    pub(super) dashes: &'static str,
+    pub(crate) dashes: &'static str,
 }
 
 /// How an area is filled.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fill {
-    pub(super) colour: &'static str,
-    pub(super) opacity: f64,
+pub(crate) struct Fill {
+    pub(crate) colour: &'static str,
+    pub(crate) opacity: f64,
 }
 
 /// A piece of text.
 #[derive(Clone, Debug)]
-pub(super) struct Text<'a> {
+pub(crate) struct Text<'a> {
     content: &'a str,
     size: f64,
     colour: &'static str,
@@ -55,17 +55,17 @@ pub(super) struct Text<'a> {
 
 impl Canvas {
     /// An empty picture.
-    pub(super) fn new(title: &str, width: f64, height: f64) -> Self {
+    pub(crate) fn new(title: &str, width: f64, height: f64) -> Self {
         Self { width, height, title: escape(title), elements: Vec::new() }
     }
 
     /// A straight line.
-    pub(super) fn line(&mut self, from: Position, to: Position, stroke: Stroke) {
+    pub(crate) fn line(&mut self, from: Position, to: Position, stroke: Stroke) {
         self.polyline(&[from, to], stroke);
     }
 
     /// A line through these points.
-    pub(super) fn polyline(&mut self, points: &[Position], stroke: Stroke) {
+    pub(crate) fn polyline(&mut self, points: &[Position], stroke: Stroke) {
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let Stroke { colour, width, opacity, dashes } = stroke;
         self.elements.push(format!(
@@ -75,7 +75,7 @@ impl Canvas {
     }
 
     /// A filled rectangle.
-    pub(super) fn rectangle(&mut self, (x, y): Position, (width, height): (f64, f64), fill: Fill) {
+    pub(crate) fn rectangle(&mut self, (x, y): Position, (width, height): (f64, f64), fill: Fill) {
         let Fill { colour, opacity } = fill;
         self.elements.push(format!(
             r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" rx="2" fill="{colour}" fill-opacity="{opacity}"/>"#
@@ -83,7 +83,7 @@ impl Canvas {
     }
 
     /// A mark at a point, with a rim that sets it apart from the lines that it lies on.
-    pub(super) fn marker(&mut self, at: Position, marker: Marker, radius: f64, fill: &str) {
+    pub(crate) fn marker(&mut self, at: Position, marker: Marker, radius: f64, fill: &str) {
         let (x, y) = at;
         let attributes = format!(r#"fill="{fill}" stroke="{PAPER}" stroke-width="1""#);
         let corners = match marker {
@@ -104,7 +104,7 @@ impl Canvas {
     }
 
     /// Text, vertically centred at a point.
-    pub(super) fn text(&mut self, (x, y): Position, text: &Text<'_>) {
+    pub(crate) fn text(&mut self, (x, y): Position, text: &Text<'_>) {
         let Text { content, size, colour, anchor, weight, turned, note } = text;
         let turn = if *turned {
             format!(r#" transform="rotate(-90 {x:.1} {y:.1})""#)
@@ -121,7 +121,7 @@ impl Canvas {
     }
 
     /// The picture as the text of an SVG file.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let Self { width, height, title, elements } = self;
         format!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{title}" font-family="{FONTS}">
@@ -137,39 +137,39 @@ impl Canvas {
 
 impl Stroke {
     /// An opaque line.
-    pub(super) const fn new(colour: &'static str, width: f64) -> Self {
+    pub(crate) const fn new(colour: &'static str, width: f64) -> Self {
         Self { colour, width, opacity: 1.0, dashes: "none" }
     }
 
     /// The same line, but dashed.
-    pub(super) const fn dashed(self) -> Self {
+    pub(crate) const fn dashed(self) -> Self {
         Self { dashes: "2 5", ..self }
     }
 
     /// The same line, but paler.
-    pub(super) const fn pale(self) -> Self {
+    pub(crate) const fn pale(self) -> Self {
         Self { opacity: 0.5, ..self }
     }
 }
 
 impl<'a> Text<'a> {
     /// Text that starts at its point.
-    pub(super) const fn new(content: &'a str, size: f64, colour: &'static str) -> Self {
+    pub(crate) const fn new(content: &'a str, size: f64, colour: &'static str) -> Self {
         Self { content, size, colour, anchor: "start", weight: 400, turned: false, note: None }
     }
 
     /// Has its middle at its point.
-    pub(super) const fn centred(self) -> Self {
+    pub(crate) const fn centred(self) -> Self {
         Self { anchor: "middle", ..self }
     }
 
     /// Ends at its point.
-    pub(super) const fn ending(self) -> Self {
+    pub(crate) const fn ending(self) -> Self {
         Self { anchor: "end", ..self }
     }
 
     /// Has this weight.
-    pub(super) const fn emphasised(self, emphasis: Emphasis) -> Self {
+    pub(crate) const fn emphasised(self, emphasis: Emphasis) -> Self {
         match emphasis {
             Emphasis::Strong => Self { weight: 700, ..self },
             Emphasis::Plain | Emphasis::Bound => self,
@@ -177,18 +177,18 @@ impl<'a> Text<'a> {
     }
 
     /// Runs upwards.
-    pub(super) const fn turned(self) -> Self {
+    pub(crate) const fn turned(self) -> Self {
         Self { turned: true, ..self }
     }
 
     /// Is followed by a word of explanation.
-    pub(super) const fn noted(self, note: Option<&'a str>) -> Self {
+    pub(crate) const fn noted(self, note: Option<&'a str>) -> Self {
         Self { note, ..self }
     }
 }
 
 /// How wide a text is at most, about.
-pub(super) fn text_width(text: &str, size: f64) -> f64 {
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(|_| LETTER_WIDTH * size).sum()
 }
 
