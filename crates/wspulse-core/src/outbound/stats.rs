@@ -25,6 +25,8 @@ pub struct OutboundStats {
     /// The bytes on the wire of the frames that are pending or unacknowledged: each counts whole,
     /// although a broadcast's are shared by all to whom it goes.
     pub held_bytes: u64,
+    /// Of these, the bytes of the frames that are unacknowledged.
+    pub unacknowledged_bytes: u64,
 }
 
 impl OutboundQueue {
@@ -43,6 +45,8 @@ impl OutboundQueue {
             conflated,
             pending,
             held_bytes: self.held_bytes() as u64,
+            unacknowledged_bytes: retained
+                .map_or(0, |retained| retained.unacknowledged_bytes() as u64),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::ground::reentrancy::InCallback;
 use crate::membership::presence::person::{Meta, Person, PresenceSnapshot, PresenceState};
 use crate::membership::presence::{Folded, Lacking, NotSet, Telling, person_of};
 use crate::membership::{Group, Kind};
+use crate::observe::metrics::{self, CallbackKind};
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::error::PresenceError;
 use crate::settings::representations::{NotExpressed, Representations};
@@ -142,9 +143,15 @@ impl Server {
 
     fn fold(&self, group: &Arc<Group>) {
         let Some(folded) = group.fold_presence() else { return };
-        match folded.told_to {
+        let members = match folded.told_to {
             PresenceTold::Members => self.tell_members(group, &folded),
-            PresenceTold::Application => {}
+            PresenceTold::Application => 0,
+        };
+        let changes = folded.changes.as_ref().map_or(0, |changes| changes.people.len());
+        if changes > 0 || members > 0 {
+            let (room, newcomers) = (&**group.name(), folded.newcomers());
+            let told = metrics::PresenceTold { room, changes, newcomers, members };
+            self.metrics().record(|hooks| hooks.presence_told(&told));
         }
         if let (Some(callback), Some(changes)) = (&self.callbacks().presence, folded.changes) {
             let room = Room::of(self.clone(), Arc::clone(group));
@@ -153,16 +160,24 @@ impl Server {
                 let room = Escaped::new(group.name());
                 let (room, backtrace) = (room.as_str(), panic.backtrace());
                 tracing::error!(room, ?backtrace, %panic, "on_presence panicked");
+                let (room, callback) = (&**group.name(), CallbackKind::Presence);
+                let panicked = metrics::CallbackPanicked { room, id: "", callback };
+                self.metrics().record(|hooks| hooks.callback_panicked(&panicked));
             }
         }
     }
 
-    fn tell_members(&self, group: &Arc<Group>, folded: &Folded) {
+    /// Tells how many were told.
+    fn tell_members(&self, group: &Arc<Group>, folded: &Folded) -> usize {
         if group.len() == 0 || (folded.changes.is_none() && folded.snapshot.is_none()) {
-            return;
+            return 0;
         }
-        if let Err(error) = self.try_tell_members(group, folded) {
-            self.report_not_told(group.name(), &error.into());
+        match self.try_tell_members(group, folded) {
+            Ok(told) => told,
+            Err(error) => {
+                self.report_not_told(group.name(), &error.into());
+                0
+            }
         }
     }
 
@@ -178,7 +193,7 @@ impl Server {
         }
     }
 
-    fn try_tell_members(&self, group: &Arc<Group>, folded: &Folded) -> Result<(), PayloadError> {
+    fn try_tell_members(&self, group: &Arc<Group>, folded: &Folded) -> Result<usize, PayloadError> {
         let room = &**group.name();
         let snapshot = folded.snapshot.as_ref();
         let snapshot =
@@ -189,7 +204,7 @@ impl Server {
         let snapshot_frame = snapshot.map(|told| self.presence_frame(told)).transpose()?;
         let changes_frame = changes.map(|told| self.presence_frame(told)).transpose()?;
         // Nobody is there any more once the server is closed.
-        let Ok((_, queueing)) = self.queueing(Frame::default(), None) else { return Ok(()) };
+        let Ok((_, queueing)) = self.queueing(Frame::default(), None) else { return Ok(0) };
         let frames = |frame| Representations::new(self.codecs(), frame, None);
         let mut telling = Telling {
             folded,
@@ -209,8 +224,9 @@ impl Server {
         };
         let frames = [&telling.changes, &telling.snapshot];
         let payload_bytes = frames.into_iter().flatten().map(Representations::payload_bytes).sum();
-        self.account(group.as_ref().into(), payload_bytes, pushed, &mut FanOut::default());
-        Ok(())
+        let mut fan_out = FanOut::default();
+        self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
+        Ok(fan_out.reached)
     }
 
     /// Makes what is told for those who have these codecs. What one of them cannot express is left

@@ -3,6 +3,7 @@
 mod drain;
 mod fan_out;
 mod lifecycle;
+mod readings;
 mod tasks;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
@@ -35,6 +36,7 @@ use crate::membership::registry::Registry;
 use crate::membership::turns::Turns;
 use crate::membership::{Group, Kind, Outfit};
 use crate::observe::meter::Meter;
+use crate::observe::metrics::{Gauges, ServerBuilt};
 use crate::settings::codecs::Codecs;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
 use crate::settings::error::{ConfigError, KickError, SendError};
@@ -150,7 +152,7 @@ impl Server {
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_groups = PingGroups::new(PingSchedule::new(Instant::now(), &options.heartbeat));
         let requests = RequestCounter::new(options.requests.answers_failures);
-        Ok(Self {
+        let server = Self {
             inner: Arc::new(Inner {
                 made_at: Instant::now(),
                 ping_groups,
@@ -174,7 +176,11 @@ impl Server {
                 requests,
                 everybody: Mutex::default(),
             }),
-        })
+        };
+        server.metrics().record(|hooks| {
+            hooks.server_built(&ServerBuilt::new(&Gauges::new(&server.inner)));
+        });
+        Ok(server)
     }
 
     /// Queues a frame for the connection with this id, as [`Connection::send`] does.

@@ -24,6 +24,10 @@ impl QueuedBytes {
         self.capacity_bytes
     }
 
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Charges `needed` bytes and releases `freed` ones, in one step and only if that fits.
     pub(crate) fn try_exchange(&self, freed: usize, needed: usize) -> Result<(), Missing> {
         // Nothing but the number itself is shared, so it needs no order.

@@ -37,6 +37,11 @@ impl Outfit {
         &self.folding
     }
 
+    /// What all rooms' histories hold together.
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.history_bytes.used()
+    }
+
     /// Whether a room may have any.
     pub(crate) const fn has_rule(&self) -> bool {
         self.settings.rule.is_some()

@@ -231,6 +231,13 @@ impl Mailbox {
         self.lock().queue.stats()
     }
 
+    /// For a look at everybody: who follows a room's log goes on with that, unlike at
+    /// [`stats`](Self::stats).
+    pub(crate) fn measure(&self) -> (ConnectionState, OutboundStats) {
+        let inner = self.inner.lock();
+        (inner.state, inner.queue.stats())
+    }
+
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.inner.lock().peer_addr
     }

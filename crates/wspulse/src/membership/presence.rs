@@ -55,6 +55,13 @@ pub(crate) struct Folded {
     pub(crate) told_to: PresenceTold,
 }
 
+/// How many people a room was told of.
+#[derive(Default)]
+pub(crate) struct People {
+    pub(crate) here: usize,
+    pub(crate) away: usize,
+}
+
 /// What the members are told, as frames.
 pub(crate) struct Telling<'a> {
     pub(crate) folded: &'a Folded,
@@ -83,6 +90,12 @@ impl Known {
         }
         // Who has ended is about to leave.
         states().any(|state| state == ConnectionState::Suspended).then_some(PresenceState::Away)
+    }
+}
+
+impl Folded {
+    pub(crate) fn newcomers(&self) -> usize {
+        self.newcomers.len()
     }
 }
 
@@ -173,6 +186,19 @@ impl Presence {
         PresenceSnapshot { sequence: self.sequence, people: people.collect() }
     }
 
+    fn count(&self) -> People {
+        let mut count = People::default();
+        for (state, _) in self.people.values().filter_map(|known| known.told.as_ref()) {
+            match state {
+                PresenceState::Here => count.here += 1,
+                PresenceState::Away => count.away += 1,
+                // It is told once, and nothing is kept of it.
+                PresenceState::Gone => {}
+            }
+        }
+        count
+    }
+
     fn fold(&mut self) -> Folded {
         self.is_due = false;
         let mut people = Vec::new();
@@ -232,6 +258,14 @@ impl Group {
     /// Who is there, by what was told last; `None` if it is not kept.
     pub(crate) fn presence(&self) -> Option<PresenceSnapshot> {
         self.inner.lock().presence().map(|presence| presence.snapshot())
+    }
+
+    /// How many people were told to be where.
+    pub(crate) fn people(&self) -> People {
+        if !self.has_extras {
+            return People::default();
+        }
+        self.inner.lock().presence().map(|presence| presence.count()).unwrap_or_default()
     }
 
     /// Takes what is new since the last time.

@@ -297,6 +297,12 @@ impl Registry {
         self.connections.len()
     }
 
+    /// How many have ended and still flush or run callbacks.
+    pub(crate) fn ending_count(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.tasks.len().saturating_sub(self.connections.len())
+    }
+
     pub(crate) fn room_count(&self) -> usize {
         self.groups.count(Kind::Room)
     }

@@ -1,6 +1,7 @@
 //! What the server counts, for a metrics backend to record.
 
 mod event;
+mod gauges;
 mod limit;
 mod request;
 
@@ -10,9 +11,11 @@ pub use event::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    ReplyUnmatched, RequestFinished, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended,
-    UpgradeRefused,
+    PresenceTold, ReplyUnmatched, RequestFinished, RoomCreated, RoomDestroyed, SessionResumed,
+    SessionSuspended, UpgradeRefused,
 };
+pub(crate) use gauges::Measured;
+pub use gauges::{Gauges, Readings, ServerBuilt};
 pub use limit::Limit;
 pub use request::RequestOutcome;
 
@@ -46,6 +49,9 @@ pub use request::RequestOutcome;
 /// ```
 #[expect(unused_variables, reason = "the default of every hook is to do nothing")]
 pub trait MetricsCollector: Send + Sync + 'static {
+    /// A server was built with this collector, which may ask it from now on what it has: called
+    /// once for each.
+    fn server_built(&self, built: &ServerBuilt<'_>) {}
     /// A room has its first member.
     fn room_created(&self, created: &RoomCreated<'_>) {}
     /// A connection was registered; not called when a session resumes.
@@ -67,6 +73,9 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn messages_discarded(&self, discarded: &MessagesDiscarded<'_>) {}
     /// A frame was offered to the members of a room.
     fn message_broadcast(&self, broadcast: &MessageBroadcast<'_>) {}
+    /// What is new about who is in a room was told, to the members or to `on_presence`: one call
+    /// for all that was gathered.
+    fn presence_told(&self, told: &PresenceTold<'_>) {}
     /// A socket has taken frames: one call for each write, however many frames it takes.
     fn messages_sent(&self, sent: &MessagesSent<'_>) {}
     /// A frame will never be sent.
@@ -215,6 +224,8 @@ pub enum CallbackKind {
     Leave,
     /// `on_expiring`.
     Expiring,
+    /// `on_presence`, which is a room's and no connection's.
+    Presence,
     /// `on_disconnect`.
     Disconnect,
 }
@@ -232,6 +243,7 @@ impl CallbackKind {
             Self::Join => "on_join",
             Self::Leave => "on_leave",
             Self::Expiring => "on_expiring",
+            Self::Presence => "on_presence",
             Self::Disconnect => "on_disconnect",
         }
     }

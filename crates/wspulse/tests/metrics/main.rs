@@ -4,6 +4,8 @@ mod concurrency;
 mod delivery;
 mod faults;
 mod lifecycle;
+mod presence;
+mod readings;
 #[path = "../support/mod.rs"]
 mod support;
 mod suspensions;

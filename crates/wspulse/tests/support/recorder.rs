@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use wspulse::metrics::{
     CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped, FramesAcknowledged,
     FramesConflated, FramesLost, LimitReached, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, RoomCreated, RoomDestroyed,
-    SessionResumed, UpgradeRefused,
+    MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout, PresenceTold, RoomCreated,
+    RoomDestroyed, SessionResumed, UpgradeRefused,
 };
 use wspulse::{DropReason, MetricsCollector};
 
@@ -140,6 +140,13 @@ impl MetricsCollector for Recorder {
     fn frames_lost(&self, event: &FramesLost<'_>) {
         let &FramesLost { room, id, frames, .. } = event;
         self.write(format_args!("frames_lost {room} {id} {frames}"));
+    }
+
+    fn presence_told(&self, event: &PresenceTold<'_>) {
+        let &PresenceTold { room, changes, newcomers, members, .. } = event;
+        self.write(format_args!(
+            "presence_told {room}, {changes} changed, {newcomers} of {members} new"
+        ));
     }
 
     fn pong_timeout(&self, event: &PongTimeout<'_>) {

@@ -116,6 +116,17 @@ events! {
         /// How many members it was offered to, those included who had to drop one for it.
         fan_out: usize,
     }
+    /// What is new about who is in a room was told.
+    PresenceTold<'a> {
+        /// The room.
+        room: &'a str,
+        /// Of how many people something was new: here, away, gone, or with other metadata.
+        changes: usize,
+        /// How many members got everybody who is there instead, as they have come or come back.
+        newcomers: usize,
+        /// How many members were told either; 0 where only `on_presence` hears of it.
+        members: usize,
+    }
     /// A socket has taken frames.
     MessagesSent<'a> {
         /// The room of the connection.
@@ -221,7 +232,7 @@ events! {
     CallbackPanicked<'a> {
         /// The room of the connection.
         room: &'a str,
-        /// The connection's id.
+        /// The connection's id; empty for `on_presence`.
         id: &'a str,
         /// Which callback.
         callback: CallbackKind,

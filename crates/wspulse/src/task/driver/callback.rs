@@ -213,6 +213,7 @@ impl<'a> Turn<'a> {
             | CallbackKind::Join
             | CallbackKind::Leave
             | CallbackKind::Expiring
+            | CallbackKind::Presence
             | CallbackKind::Disconnect => {}
         }
         self.returned(now);
