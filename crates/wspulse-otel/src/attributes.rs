@@ -9,7 +9,7 @@ use crate::traffic::Traffic;
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
 
-const CALLBACKS: [CallbackKind; 10] = [
+const CALLBACKS: [CallbackKind; 11] = [
     CallbackKind::ConnectFunction,
     CallbackKind::Connect,
     CallbackKind::Message,
@@ -19,6 +19,7 @@ const CALLBACKS: [CallbackKind; 10] = [
     CallbackKind::Join,
     CallbackKind::Leave,
     CallbackKind::Expiring,
+    CallbackKind::Presence,
     CallbackKind::Disconnect,
 ];
 

@@ -6,6 +6,7 @@ use opentelemetry::metrics::Meter;
 
 use crate::attributes::Sets;
 use crate::instruments::{Buckets, Instruments};
+use crate::readings::{self, Servers};
 use crate::rooms::Rooms;
 use crate::traffic;
 use crate::{OtelCollector, Shared};
@@ -105,11 +106,14 @@ impl Builder {
     pub(crate) fn make(self) -> OtelCollector {
         let rooms = Arc::new(Rooms::new(self.rooms));
         traffic::observe(&self.meter, &rooms);
+        let servers = Arc::<Servers>::default();
+        readings::observe(&self.meter, &servers);
         OtelCollector(Arc::new(Shared {
             instruments: Instruments::new(&self.meter, self.buckets),
             rooms,
             limits: Sets::limits(),
             groups: Sets::groups(),
+            servers,
         }))
     }
 }

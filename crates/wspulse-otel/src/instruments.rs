@@ -70,6 +70,12 @@ instruments! {
         => "Frames that were offered to a room",
     fanout: Histogram<u64> = u64_histogram("wspulse.broadcast.fanout", "{connection}", fanout)
         => "Members per broadcast",
+    presence_changes: Counter<u64> = u64_counter("wspulse.presence.changes", "{person}")
+        => "People of whom a room was told something new: here, away, gone, other metadata",
+    presence_snapshots: Counter<u64> = u64_counter("wspulse.presence.snapshots", "{connection}")
+        => "Members who got everybody who is there, as they have come or come back",
+    presence_told: Counter<u64> = u64_counter("wspulse.presence.told", "{connection}")
+        => "Members who were told changes or everybody",
     utilization: Histogram<f64> = f64_histogram("wspulse.send_buffer.utilization", "1", utilization)
         => "Share of the send buffer that waits, after each write",
     dropped: Counter<u64> = u64_counter("wspulse.frames.dropped", "{frame}")

@@ -3,6 +3,7 @@
 mod attributes;
 mod builder;
 mod instruments;
+mod readings;
 mod rooms;
 mod traffic;
 
@@ -14,8 +15,8 @@ use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
-    SessionSuspended, UpgradeRefused,
+    PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
+    ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -25,6 +26,7 @@ pub use opentelemetry;
 
 use attributes::{Attributes, Sets};
 use instruments::Instruments;
+use readings::Servers;
 use rooms::Rooms;
 
 /// Records what a server does by the instruments of a meter. Give a clone to
@@ -39,6 +41,7 @@ struct Shared {
     limits: Sets,
     /// For broadcasts that are for no room.
     groups: Sets,
+    servers: Arc<Servers>,
 }
 
 impl OtelCollector {
@@ -63,6 +66,10 @@ impl OtelCollector {
 /// Ids are never attributes: there is no bound to how many a server sees. Nor are event names,
 /// which clients write.
 impl MetricsCollector for OtelCollector {
+    fn server_built(&self, event: &ServerBuilt<'_>) {
+        self.0.servers.add(event.gauges);
+    }
+
     fn room_created(&self, _: &RoomCreated<'_>) {
         let to = &self.0.instruments;
         to.rooms_created.add(1, &[]);
@@ -139,12 +146,21 @@ impl MetricsCollector for OtelCollector {
         }
     }
 
+    fn presence_told(&self, event: &PresenceTold<'_>) {
+        let &PresenceTold { room, changes, newcomers, members, .. } = event;
+        self.record(room, |to, attributes| {
+            to.presence_changes.add(changes as u64, attributes.room());
+            to.presence_snapshots.add(newcomers as u64, attributes.room());
+            to.presence_told.add(members as u64, attributes.room());
+        });
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]
     fn messages_sent(&self, event: &MessagesSent<'_>) {
-        let &MessagesSent { room, messages, waiting, capacity, .. } = event;
+        let &MessagesSent { room, messages, payload_bytes, waiting, capacity, .. } = event;
         let share = if capacity == 0 { 0.0 } else { waiting as f64 / capacity as f64 };
         self.record(room, |to, attributes| {
-            attributes.traffic().count_sent(messages);
+            attributes.traffic().count_sent(messages, payload_bytes);
             to.utilization.record(share, attributes.room());
         });
     }

@@ -14,6 +14,7 @@ pub(crate) struct Traffic {
     received: AtomicU64,
     received_bytes: AtomicU64,
     sent: AtomicU64,
+    sent_bytes: AtomicU64,
 }
 
 impl Traffic {
@@ -22,19 +23,23 @@ impl Traffic {
         self.received_bytes.fetch_add(payload_bytes as u64, Relaxed);
     }
 
-    pub(crate) fn count_sent(&self, messages: usize) {
+    pub(crate) fn count_sent(&self, messages: usize, payload_bytes: usize) {
         self.sent.fetch_add(messages as u64, Relaxed);
+        self.sent_bytes.fetch_add(payload_bytes as u64, Relaxed);
     }
 }
 
 type Count = fn(&Traffic) -> &AtomicU64;
 
-const COUNTS: [(&str, &str, &str, Count); 3] = [
+const COUNTS: [(&str, &str, &str, Count); 4] = [
     ("wspulse.messages.received", "{message}", "Messages that arrived", |all| &all.received),
     ("wspulse.messages.received_size", "By", "Payload of the messages that arrived", |all| {
         &all.received_bytes
     }),
     ("wspulse.messages.sent", "{message}", "Frames that a socket has taken", |all| &all.sent),
+    ("wspulse.messages.sent_size", "By", "Payload of the frames that a socket has taken", |all| {
+        &all.sent_bytes
+    }),
 ];
 
 /// Has the meter read the counts of these rooms. It holds them: a counter must not vanish with its

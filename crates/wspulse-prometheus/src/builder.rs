@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::series::{Buckets, Counter, Counters, GROUPS, LIMITS, Rooms};
+use crate::servers::Servers;
 use crate::status::Statuses;
 use crate::{PrometheusCollector, Shared};
 
@@ -49,7 +50,7 @@ impl Builder {
     /// server sees; all later ones, and a room that is called so, count as `other`. A room keeps its
     /// label when it is destroyed, since counters must not vanish. Default: 0, no such label.
     ///
-    /// Each room costs Prometheus some 80 series, and as many as there are buckets and three more
+    /// Each room costs Prometheus some 85 series, and as many as there are buckets and three more
     /// for each reason for which connections have ended there. Do not ask for more rooms than you
     /// will look at.
     pub const fn room_label(mut self, most: usize) -> Self {
@@ -112,6 +113,7 @@ impl Builder {
             limits: Counters::new(LIMITS),
             groups: Counters::new(GROUPS),
             refused: Statuses::new(),
+            servers: Servers::default(),
         })))
     }
 }

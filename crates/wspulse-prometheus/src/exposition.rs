@@ -6,6 +6,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::Unit;
+use wspulse::metrics::Readings;
 
 use crate::Shared;
 use crate::series::{REASONS, Rooms, Series};
@@ -30,7 +32,8 @@ impl Writer<'_, '_> {
         write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
     ) -> fmt::Result {
         let name = format!("{}{name}", self.prefix);
-        write(&mut self.encoder.encode_descriptor(&name, help, None, kind)?)
+        let (name, unit) = without_unit(&name);
+        write(&mut self.encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)
     }
 
     /// A counter with one value for each room.
@@ -71,12 +74,25 @@ impl Writer<'_, '_> {
         })
     }
 
+    /// A gauge that knows no rooms.
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.family(name, help, MetricType::Gauge, |metric| metric.encode_gauge(&value))
+    }
+
     /// A counter that knows no rooms.
     fn total(&mut self, name: &str, help: &str, values: &[(Labels<'_>, u64)]) -> fmt::Result {
         self.family(name, help, MetricType::Counter, |metric| {
             values.iter().try_for_each(|(labels, amount)| count(metric, labels, *amount))
         })
     }
+}
+
+/// A name's last word is its unit, if it is one: `OpenMetrics` wants to be told, and the encoder puts
+/// it back.
+fn without_unit(name: &str) -> (&str, Option<Unit>) {
+    let units = [("_seconds", Unit::Seconds), ("_bytes", Unit::Bytes)];
+    let found = units.into_iter().find_map(|(word, unit)| Some((name.strip_suffix(word)?, unit)));
+    found.map_or((name, None), |(name, unit)| (name, Some(unit)))
 }
 
 fn labels<'a>(room: Option<&'a str>, more: Option<(&'a str, &'a str)>) -> Labels<'a> {
@@ -93,7 +109,9 @@ impl Collector for Shared {
         self.write_server(&mut writer)?;
         write_connections(&mut writer)?;
         write_messages(&mut writer)?;
-        write_delivery(&mut writer)
+        write_delivery(&mut writer)?;
+        write_presence(&mut writer)?;
+        write_readings(&mut writer, &self.servers.read())
     }
 }
 
@@ -104,12 +122,10 @@ impl Shared {
         let active = created.saturating_sub(destroyed);
         to.total("rooms_created", "Rooms that got a first member", &[(vec![], created)])?;
         to.total("rooms_destroyed", "Rooms that lost their last member", &[(vec![], destroyed)])?;
-        to.family("rooms_active", "Rooms that have members", MetricType::Gauge, |metric| {
-            metric.encode_gauge(&active)
-        })?;
+        to.gauge("rooms_active", "Rooms that have members", active)?;
         let draining = u64::from(self.drains.get() > 0);
         let help = "Whether the server takes no more clients: 1 from the start of a drain on";
-        to.family("draining", help, MetricType::Gauge, |metric| metric.encode_gauge(&draining))?;
+        to.gauge("draining", help, draining)?;
         let limits = self.limits.seen().map(|(limit, n)| (vec![("limit", limit)], n));
         to.total("limits_reached", "Limits that were reached", &limits.collect::<Vec<_>>())?;
         let groups = self.groups.seen().map(|(group, n)| (vec![("group", group)], n));
@@ -174,6 +190,8 @@ fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {
         series.fanout.encode(metric.encode_family(&labels(room, None))?)
     })?;
     to.counter("messages_sent", "Frames that a socket has taken", |s| s.sent.get())?;
+    let help = "Payload bytes of the frames that a socket has taken";
+    to.counter("messages_sent_bytes", help, |s| s.sent_bytes.get())?;
     let help = "Share of the send buffer that waits, after each write";
     to.histogram("send_buffer_utilization", help, |metric, room, series| {
         series.utilization.encode(metric.encode_family(&labels(room, None))?)
@@ -205,4 +223,38 @@ fn write_requests(to: &mut Writer<'_, '_>) -> fmt::Result {
         series.request_duration.encode(metric.encode_family(&labels(room, None))?)
     })?;
     to.counter("replies_unmatched", "Replies for which nobody waits", |s| s.unmatched.get())
+}
+
+fn write_presence(to: &mut Writer<'_, '_>) -> fmt::Result {
+    let help = "People of whom a room was told something new: here, away, gone, other metadata";
+    to.counter("presence_changes", help, |s| s.presence_changes.get())?;
+    let help = "Members who got everybody who is there, as they have come or come back";
+    to.counter("presence_snapshots", help, |s| s.presence_snapshots.get())?;
+    let help = "Members who were told changes or everybody";
+    to.counter("presence_told", help, |s| s.presence_told.get())
+}
+
+/// What servers had when they were asked, just now.
+fn write_readings(to: &mut Writer<'_, '_>, now: &Readings) -> fmt::Result {
+    let help = "Connections that have ended and still flush or run callbacks";
+    to.gauge("connections_ending", help, now.ending as u64)?;
+    to.gauge("users_active", "Users who have connections", now.users as u64)?;
+    to.gauge("room_members", "Members of all rooms, once for each room", now.room_members as u64)?;
+    let help = "Members of the largest room";
+    to.gauge("largest_room_members", help, now.largest_room_members as u64)?;
+    let help = "People in rooms with presence, once for each room, by what was told last";
+    to.family("presence_people", help, MetricType::Gauge, |metric| {
+        for (state, people) in [("here", now.people_here), ("away", now.people_away)] {
+            metric.encode_family(&[("state", state)])?.encode_gauge(&(people as u64))?;
+        }
+        Ok(())
+    })?;
+    to.gauge("waiting_frames", "Frames that wait in send buffers", now.waiting_frames)?;
+    let help = "Bytes of the frames that wait in send buffers, a broadcast's once for each";
+    to.gauge("waiting_bytes", help, now.waiting_bytes)?;
+    let help = "Frames that were written and are kept until they are acknowledged";
+    to.gauge("unacknowledged_frames", help, now.unacknowledged_frames)?;
+    let help = "Bytes of the frames that are kept until they are acknowledged";
+    to.gauge("unacknowledged_bytes", help, now.unacknowledged_bytes)?;
+    to.gauge("history_bytes", "Bytes of all rooms' histories", now.history_bytes as u64)
 }

@@ -5,6 +5,7 @@ mod exposition;
 mod handler;
 mod histogram;
 mod series;
+mod servers;
 mod status;
 
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
-    SessionSuspended, UpgradeRefused,
+    PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
+    ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -25,6 +26,7 @@ pub use handler::MetricsHandler;
 pub use prometheus_client;
 
 use series::{Counter, Counters, REASONS, Rooms, Series, place};
+use servers::Servers;
 use status::Statuses;
 
 /// Counts what a server does, for Prometheus. Give a clone to `ServerBuilder::metrics`; clones
@@ -43,6 +45,7 @@ struct Shared {
     /// Broadcasts, by whom they were for.
     groups: Counters,
     refused: Statuses,
+    servers: Servers,
 }
 
 impl PrometheusCollector {
@@ -72,6 +75,10 @@ impl PrometheusCollector {
 
 /// Ids are never labels: there is no bound to how many a server sees.
 impl MetricsCollector for PrometheusCollector {
+    fn server_built(&self, event: &ServerBuilt<'_>) {
+        self.0.servers.add(event.gauges);
+    }
+
     fn room_created(&self, _: &RoomCreated<'_>) {
         self.0.rooms_created.add(1);
     }
@@ -136,12 +143,22 @@ impl MetricsCollector for PrometheusCollector {
         self.0.groups.add(group.as_str());
     }
 
+    fn presence_told(&self, event: &PresenceTold<'_>) {
+        let &PresenceTold { room, changes, newcomers, members, .. } = event;
+        self.count(room, |series| {
+            series.presence_changes.add(changes);
+            series.presence_snapshots.add(newcomers);
+            series.presence_told.add(members);
+        });
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "no buffer has 2^53 places")]
     fn messages_sent(&self, event: &MessagesSent<'_>) {
-        let &MessagesSent { room, messages, waiting, capacity, .. } = event;
+        let &MessagesSent { room, messages, payload_bytes, waiting, capacity, .. } = event;
         let share = if capacity == 0 { 0.0 } else { waiting as f64 / capacity as f64 };
         self.count(room, |series| {
             series.sent.add(messages);
+            series.sent_bytes.add(payload_bytes);
             series.utilization.observe(share);
         });
     }

@@ -56,6 +56,7 @@ pub(crate) const CALLBACKS: &[&str] = &[
     "on_join",
     "on_leave",
     "on_expiring",
+    "on_presence",
     "on_disconnect",
     OTHER,
 ];
@@ -141,7 +142,14 @@ pub(crate) struct Series {
     pub(crate) broadcast: Counter,
     pub(crate) fanout: Histogram,
     pub(crate) sent: Counter,
+    pub(crate) sent_bytes: Counter,
     pub(crate) utilization: Histogram,
+    /// Of how many people something new was told.
+    pub(crate) presence_changes: Counter,
+    /// How many members got everybody who is there.
+    pub(crate) presence_snapshots: Counter,
+    /// How many members were told either.
+    pub(crate) presence_told: Counter,
     pub(crate) dropped: Counters,
     pub(crate) conflated: Counter,
     pub(crate) acknowledged: Counter,
@@ -171,7 +179,11 @@ impl Series {
             broadcast: Counter::default(),
             fanout: Histogram::new(&buckets.fanout),
             sent: Counter::default(),
+            sent_bytes: Counter::default(),
             utilization: Histogram::new(&buckets.utilization),
+            presence_changes: Counter::default(),
+            presence_snapshots: Counter::default(),
+            presence_told: Counter::default(),
             dropped: Counters::new(DROPS),
             conflated: Counter::default(),
             acknowledged: Counter::default(),

@@ -1,19 +1,17 @@
 //! What a server's life looks like through OpenTelemetry: instruments, units, attributes, options.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::{Reader, assert_has};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
-use support::{Reader, assert_has};
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
     MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed,
-    SessionSuspended, UpgradeRefused,
+    PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
+    SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -54,6 +52,7 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.messages_discarded(&MessagesDiscarded::new(room, id, 2));
     metrics.message_broadcast(&MessageBroadcast::new(GroupKind::Room, room, 5, 3));
     metrics.messages_sent(&MessagesSent::new(room, id, 1, 5, 0, 8));
+    metrics.presence_told(&PresenceTold::new(room, 1, 2, 3));
     metrics.frame_dropped(&FrameDropped::new(room, id, DropReason::Ended));
     metrics.frames_acknowledged(&FramesAcknowledged::new(room, id, 2, Some(WINDOW)));
     metrics.frames_conflated(&FramesConflated::new(room, id, 3));
@@ -82,6 +81,20 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.callbacks.panicked", "counter", "{callback}"),
         ("wspulse.connection.duration", "histogram", "s"),
         ("wspulse.connections.active", "up-down counter", "{connection}"),
+        ("wspulse.connections.ending", "up-down counter", "{connection}"),
+        ("wspulse.history.size", "up-down counter", "By"),
+        ("wspulse.messages.sent_size", "counter", "By"),
+        ("wspulse.presence.changes", "counter", "{person}"),
+        ("wspulse.presence.people", "up-down counter", "{person}"),
+        ("wspulse.presence.snapshots", "counter", "{connection}"),
+        ("wspulse.presence.told", "counter", "{connection}"),
+        ("wspulse.rooms.largest", "gauge", "{member}"),
+        ("wspulse.rooms.members", "up-down counter", "{member}"),
+        ("wspulse.send_buffer.frames", "up-down counter", "{frame}"),
+        ("wspulse.send_buffer.size", "up-down counter", "By"),
+        ("wspulse.unacknowledged.frames", "up-down counter", "{frame}"),
+        ("wspulse.unacknowledged.size", "up-down counter", "By"),
+        ("wspulse.users.active", "up-down counter", "{user}"),
         ("wspulse.connections.closed", "counter", "{connection}"),
         ("wspulse.connections.opened", "counter", "{connection}"),
         ("wspulse.connections.suspended", "up-down counter", "{connection}"),
@@ -116,7 +129,7 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         instruments.iter().map(|one| format!("| `{}` | {} | `{}` |", one.name, one.kind, one.unit));
     let found: BTreeSet<_> = found.collect();
     assert_eq!(found, BTreeSet::from(expected));
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let rows: BTreeSet<_> = readme.lines().filter(|line| line.starts_with("| `wspulse.")).collect();
     assert_eq!(rows.len(), found.len());
     for (row, instrument) in rows.iter().zip(&found) {
@@ -278,7 +291,10 @@ fn every_reason_limit_and_callback_has_its_own_name() {
         CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
+        CallbackKind::Join,
+        CallbackKind::Leave,
         CallbackKind::Expiring,
+        CallbackKind::Presence,
         CallbackKind::Disconnect,
     ] {
         metrics.callback_panicked(&CallbackPanicked::new("lobby", "ann", callback));

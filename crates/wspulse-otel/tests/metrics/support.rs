@@ -128,7 +128,13 @@ impl Instrument {
                     self.bounds = point.bounds().collect();
                 }
             }
-            MetricData::Gauge(_) => self.kind = "gauge",
+            MetricData::Gauge(gauge) => {
+                self.kind = "gauge";
+                for point in gauge.data_points() {
+                    let start = self.start(point.attributes());
+                    self.lines.push(format!("{start} {}", point.value()));
+                }
+            }
             MetricData::ExponentialHistogram(_) => self.kind = "exponential histogram",
         }
     }
