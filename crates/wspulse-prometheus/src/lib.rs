@@ -4,9 +4,11 @@ mod builder;
 mod exposition;
 mod handler;
 mod histogram;
+mod negotiation;
 mod series;
 mod servers;
 mod status;
+mod text;
 
 use std::sync::Arc;
 

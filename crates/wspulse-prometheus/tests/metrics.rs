@@ -294,7 +294,10 @@ fn no_reason_limit_or_callback_is_lost_among_the_others() {
         CallbackKind::Undecodable,
         CallbackKind::TransportDrop,
         CallbackKind::TransportRestore,
+        CallbackKind::Join,
+        CallbackKind::Leave,
         CallbackKind::Expiring,
+        CallbackKind::Presence,
         CallbackKind::Disconnect,
     ] {
         metrics.callback_panicked(&CallbackPanicked::new("lobby", "ann", callback));
@@ -418,8 +421,9 @@ fn buckets_must_be_there_and_ascend() {
 async fn axum_serves_the_metrics_as_a_route() {
     let metrics = collector();
     let mut app: Router = Router::new().route_service("/metrics", metrics.handler());
-    let request = Request::get("/metrics").body(Body::empty()).unwrap();
-    let response = app.call(request).await.unwrap();
+    let accepted = "application/openmetrics-text;version=1.0.0";
+    let request = Request::get("/metrics").header(header::ACCEPT, accepted);
+    let response = app.call(request.body(Body::empty()).unwrap()).await.unwrap();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(response.headers()[header::CONTENT_TYPE], kind);
     let body = response.into_body().collect().await.unwrap().to_bytes();
