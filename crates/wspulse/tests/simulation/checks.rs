@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use tokio::io::{join, sink};
+use wspulse::metrics::Readings;
 use wspulse::testing::{Received, TestClient, request_parts};
 use wspulse::{
     BroadcastError, CloseCode, Connection, ConnectionState, Frame, KickError, OverRate, SendError,
@@ -24,6 +25,7 @@ use super::people::{self, Hearing};
 pub(crate) fn check_closed(app: &App, server: &Server) {
     assert_eq!((server.connection_count(), server.room_count()), (0, 0));
     assert_eq!(server.user_count(), 0);
+    assert_eq!(server.readings(), Readings::default());
     assert!(server.all_connections().is_empty());
     assert!(server.handshake(request_parts("/ws?room=0&id=0")).is_err());
     let frame = Frame::new("late");
