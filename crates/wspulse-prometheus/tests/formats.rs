@@ -1,11 +1,15 @@
 //! In which format a scraper is answered, and that each is right.
 
+use axum::Router;
+use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::BodyExt;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use tower_service::Service;
 use wspulse_prometheus::{MetricsHandler, PrometheusCollector};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -141,4 +145,26 @@ fn text_has_what_it_lacks_of_an_applications_own_metrics_in_its_own_words() {
     assert_has(&page, r#"odd_total{name="a # {b=\"c\"} 1"} 0"#);
     assert_has(&page, "# TYPE build_info gauge");
     assert_has(&page, r#"build_info{version="1"} 1"#);
+}
+
+#[tokio::test]
+async fn axum_serves_the_metrics_as_a_route() {
+    let mut app: Router = Router::new().route_service("/metrics", handler());
+    let accepted = "application/openmetrics-text;version=1.0.0";
+    let request = Request::get("/metrics").header(ACCEPT, accepted);
+    let response = app.call(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()[CONTENT_TYPE], OPEN_METRICS);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.ends_with(b"# EOF\n"));
+}
+
+#[test]
+fn the_metrics_can_stand_in_the_applications_registry() {
+    let mut registry = Registry::default();
+    registry.register("orders", "Orders", Counter::<u64>::default());
+    let collector = PrometheusCollector::builder().build().unwrap();
+    collector.register(&mut registry);
+    let page = MetricsHandler::new(registry).response().into_body();
+    assert_has(&page, "orders_total 0");
+    assert_has(&page, "wspulse_rooms_active 0");
 }

@@ -1,15 +1,8 @@
-//! What a server's life looks like to Prometheus: names, types, labels, buckets, options.
+//! What a server's life looks like to Prometheus: names, types, labels, buckets.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use http::{Request, header};
-use http_body_util::BodyExt;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
-use tower_service::Service;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
     FramesConflated, LimitReached, MessageBroadcast, MessagesSent, RoomCreated, UpgradeRefused,
@@ -19,7 +12,7 @@ use wspulse::{
     Admission, DisconnectReason, DuplicatePolicy, Frame, GroupKind, Limit, MetricsCollector,
     Rejection, Server,
 };
-use wspulse_prometheus::{Builder, MetricsHandler, OptionError, PrometheusCollector};
+use wspulse_prometheus::PrometheusCollector;
 
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -377,65 +370,4 @@ fn a_value_counts_in_the_bucket_of_its_bound_and_in_the_sum() {
     assert_has(&page, "wspulse_send_buffer_utilization_bucket{le=\"0.1\"} 1");
     assert_has(&page, "wspulse_send_buffer_utilization_bucket{le=\"0.25\"} 2");
     assert_has(&page, "wspulse_send_buffer_utilization_bucket{le=\"+Inf\"} 3");
-}
-
-#[test]
-fn a_namespace_stands_before_every_name() {
-    let metrics = PrometheusCollector::builder().namespace("shop").build().unwrap();
-    let page = page(&metrics);
-    assert_has(&page, "shop_wspulse_rooms_active 0");
-    let starts = ["shop_wspulse_", "# "];
-    assert!(page.lines().all(|line| starts.iter().any(|start| line.starts_with(start))), "{page}");
-}
-
-#[test]
-fn what_no_metric_could_be_called_is_no_namespace() {
-    for namespace in ["1a", "a-b", "a b", "ä", "a:b"] {
-        let error = PrometheusCollector::builder().namespace(namespace).build().unwrap_err();
-        assert_eq!(error, OptionError::Namespace(namespace.to_owned()));
-    }
-    PrometheusCollector::builder().namespace("_a1").build().unwrap();
-}
-
-#[test]
-fn buckets_must_be_there_and_ascend() {
-    type Set = fn(Builder, Vec<f64>) -> Builder;
-    let options: [Set; 5] = [
-        Builder::request_duration_buckets,
-        Builder::connection_duration_buckets,
-        Builder::broadcast_fanout_buckets,
-        Builder::send_buffer_utilization_buckets,
-        Builder::acknowledgement_age_buckets,
-    ];
-    for set in options {
-        let built = |bounds: &[f64]| set(PrometheusCollector::builder(), bounds.into()).build();
-        assert_eq!(built(&[]).unwrap_err().to_string(), "buckets must not be empty");
-        for wrong in [&[1.0, 1.0][..], &[2.0, 1.0], &[f64::NAN], &[1.0, f64::INFINITY]] {
-            assert_eq!(built(wrong).unwrap_err(), OptionError::Buckets);
-        }
-        built(&[0.5, 2.0]).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn axum_serves_the_metrics_as_a_route() {
-    let metrics = collector();
-    let mut app: Router = Router::new().route_service("/metrics", metrics.handler());
-    let accepted = "application/openmetrics-text;version=1.0.0";
-    let request = Request::get("/metrics").header(header::ACCEPT, accepted);
-    let response = app.call(request.body(Body::empty()).unwrap()).await.unwrap();
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!(response.headers()[header::CONTENT_TYPE], kind);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert!(body.ends_with(b"# EOF\n"));
-}
-
-#[test]
-fn the_metrics_can_stand_in_the_applications_registry() {
-    let mut registry = Registry::default();
-    registry.register("orders", "Orders", Counter::<u64>::default());
-    collector().register(&mut registry);
-    let page = MetricsHandler::new(registry).response().into_body();
-    assert_has(&page, "orders_total 0");
-    assert_has(&page, "wspulse_rooms_active 0");
 }

@@ -110,11 +110,6 @@ impl Retained {
         self.frames.len() + self.replaying
     }
 
-    /// Their bytes on the wire.
-    pub(super) const fn unacknowledged_bytes(&self) -> usize {
-        self.bytes() + self.replaying_bytes
-    }
-
     /// Whether this frame may be written next. What is being replayed was within the window before.
     pub(super) fn has_room_for(&self, next: &EncodedFrame) -> bool {
         let is_within = self.frames.len() < self.window.frames

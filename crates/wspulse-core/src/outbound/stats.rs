@@ -34,6 +34,8 @@ impl OutboundQueue {
     pub fn stats(&self) -> OutboundStats {
         let pending = self.len() as u64;
         let retained = self.retained.as_ref();
+        let unacknowledged_bytes =
+            retained.map_or(0, |retained| retained.bytes() + retained.replaying_bytes());
         let (dropped, conflated) =
             self.rare.as_ref().map_or((0, 0), |rare| (rare.dropped, rare.conflated));
         OutboundStats {
@@ -45,8 +47,7 @@ impl OutboundQueue {
             conflated,
             pending,
             held_bytes: self.held_bytes() as u64,
-            unacknowledged_bytes: retained
-                .map_or(0, |retained| retained.unacknowledged_bytes() as u64),
+            unacknowledged_bytes: unacknowledged_bytes as u64,
         }
     }
 }

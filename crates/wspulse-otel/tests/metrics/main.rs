@@ -1,5 +1,6 @@
 //! What a server looks like through OpenTelemetry.
 
+mod delivery;
 mod instruments;
 mod readings;
 mod support;
