@@ -258,9 +258,12 @@ impl Inbound<'_> {
 
     #[inline]
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, mailbox, .. } = &**self.turn.connection;
+        let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
-        self.record_received(payload_bytes);
+        server.metrics().record(|hooks| {
+            let room = self.turn.connection.room();
+            hooks.message_received(&MessageReceived { room, id, payload_bytes });
+        });
         if server.requests().look_closer() {
             return self.deliver_beside_requests(message);
         }
@@ -282,18 +285,16 @@ impl Inbound<'_> {
 
     /// It has come before, and somebody has it who awaited it.
     #[cold]
+    #[inline(never)]
     pub(super) fn pass_over(&mut self, message: &InboundMessage<'_>) -> Flow {
-        self.record_received(message.as_bytes().len());
-        self.turn.session.handle_taken()
-    }
-
-    #[inline]
-    fn record_received(&self, payload_bytes: usize) {
         let ConnectionShared { server, id, .. } = &**self.turn.connection;
-        server.metrics().record(|hooks| {
-            let room = self.turn.connection.room();
-            hooks.message_received(&MessageReceived { room, id, payload_bytes });
-        });
+        let received = MessageReceived {
+            room: self.turn.connection.room(),
+            id,
+            payload_bytes: message.as_bytes().len(),
+        };
+        server.metrics().record(|hooks| hooks.message_received(&received));
+        self.turn.session.handle_taken()
     }
 
     #[cold]
