@@ -72,6 +72,13 @@ impl Session {
         self.flow_behind_waiting()
     }
 
+    /// As [`handle_taken`](Self::handle_taken), for a message that [was taken
+    /// before](super::Counted::TakenBefore): it is told of as discarded.
+    pub fn handle_taken_before(&mut self) -> Flow {
+        self.report_discarded(1);
+        self.handle_taken()
+    }
+
     /// Whether the next message is welcome, as one more waits.
     pub(super) fn flow_behind_waiting(&mut self) -> Flow {
         if self.has_room() {

@@ -24,7 +24,7 @@ pub enum Counted {
     /// One to hand in.
     New,
     /// One that comes again, as it lay behind messages that were thrown away. Nothing is called for
-    /// it: to be passed over by [`Session::handle_taken`].
+    /// it: to be passed over by [`Session::handle_taken_before`].
     TakenBefore,
 }
 

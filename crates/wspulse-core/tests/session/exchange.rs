@@ -34,7 +34,7 @@ fn again(rig: &mut Rig, messages: usize) -> Vec<Counted> {
         let counted = rig.session.count_received();
         match counted {
             New => rig.frame(),
-            TakenBefore => rig.session.handle_taken(),
+            TakenBefore => rig.session.handle_taken_before(),
         };
         counted
     });

@@ -68,8 +68,8 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn message_received(&self, received: &MessageReceived<'_>) {}
     /// A message was dropped because the codec could not decode it.
     fn message_undecodable(&self, undecodable: &MessageUndecodable<'_>) {}
-    /// Decoded messages did not reach their handler, because the connection was ended before their
-    /// turn.
+    /// Messages did not reach their handler, because the connection was ended or the callback of one
+    /// before them panicked; or they came again after that, and had been taken before.
     fn messages_discarded(&self, discarded: &MessagesDiscarded<'_>) {}
     /// A frame was offered to the members of a room.
     fn message_broadcast(&self, broadcast: &MessageBroadcast<'_>) {}

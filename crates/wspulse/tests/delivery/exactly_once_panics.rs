@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use wspulse::metrics::ReplyUnmatched;
+use wspulse::metrics::{MessagesDiscarded, ReplyUnmatched};
 use wspulse::{
     Admission, Connection, Frame, MetricsCollector, Rejection, RequestError, Server, ServerBuilder,
 };
@@ -90,20 +90,27 @@ async fn a_reply_that_was_taken_is_none_to_another_question_when_it_comes_again(
     assert_eq!(waiting.await.unwrap().unwrap().payload(), "2");
 }
 
-/// Counts the replies that nobody waits for.
+/// Counts the replies that nobody waits for, and the messages thrown away.
 #[derive(Clone, Default)]
-struct Unmatched(Arc<AtomicUsize>);
+struct Counting {
+    unmatched: Arc<AtomicUsize>,
+    discarded: Arc<AtomicUsize>,
+}
 
-impl MetricsCollector for Unmatched {
+impl MetricsCollector for Counting {
     fn reply_unmatched(&self, _: &ReplyUnmatched<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.unmatched.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn messages_discarded(&self, event: &MessagesDiscarded<'_>) {
+        self.discarded.fetch_add(event.messages, Ordering::Relaxed);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_nobody_waits_for_is_counted_once_although_it_comes_again() {
-    let unmatched = Unmatched::default();
-    let server = panicking().0.metrics(unmatched.clone()).build().unwrap();
+    let counting = Counting::default();
+    let server = panicking().0.metrics(counting.clone()).build().unwrap();
     let (mut ann, hello) = Speaker::begin(&server, ANN).await;
     let _waiting = ask(&server, "mine");
     asked(&mut ann).await;
@@ -113,7 +120,8 @@ async fn a_reply_that_nobody_waits_for_is_counted_once_although_it_comes_again()
     let (mut ann, _) = Speaker::resume(&server, ANN, &hello.token, 1).await;
     reply(&mut ann, "~srv.none", 1).await;
     settle().await;
-    assert_eq!(unmatched.0.load(Ordering::Relaxed), 1);
+    assert_eq!(counting.unmatched.load(Ordering::Relaxed), 1);
+    assert_eq!(counting.discarded.load(Ordering::Relaxed), 1, "when it comes again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -294,7 +294,7 @@ impl Inbound<'_> {
             payload_bytes: message.as_bytes().len(),
         };
         server.metrics().record(|hooks| hooks.message_received(&received));
-        self.turn.session.handle_taken()
+        self.turn.session.handle_taken_before()
     }
 
     #[cold]
