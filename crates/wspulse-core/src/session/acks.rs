@@ -109,12 +109,15 @@ impl Acks {
         self.question.is_none() && self.unasked.is_some_and(is_much)
     }
 
-    /// When there is something to ask, or an answer is missing.
-    pub(super) fn deadline(&self, is_reading: bool, config: Option<&AskConfig>) -> Option<Instant> {
-        match self.question {
-            Some(question) => is_reading.then_some(question.deadline),
-            None => Some(self.unasked?.look_at(config?, self.is_urgent)),
-        }
+    /// When an answer is missing.
+    pub(super) fn answer_deadline(&self, is_reading: bool) -> Option<Instant> {
+        self.question.filter(|_| is_reading).map(|question| question.deadline)
+    }
+
+    /// When to look whether to ask: not before there is an answer.
+    pub(super) fn look_at(&self, config: &AskConfig) -> Option<Instant> {
+        let unasked = self.unasked.filter(|_| self.question.is_none())?;
+        Some(unasked.look_at(config, self.is_urgent))
     }
 
     pub(super) fn handle_stall(&mut self, missed: Duration, time: Duration, now: Instant) {
@@ -300,12 +303,11 @@ impl Session {
         now: Instant,
     ) {
         let (Some(config), Some(acks)) = (&self.config.ask, &mut self.acks) else { return };
-        if acks.deadline(is_reading, Some(config)).is_none_or(|deadline| now < deadline) {
-            return;
-        }
-        if acks.question.is_some() {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(acks.answer_deadline(is_reading)) {
             self.handle_unanswered(heard_out_at, now);
-        } else if let Some(unasked) = &mut acks.unasked
+        } else if is_due(acks.look_at(config))
+            && let Some(unasked) = &mut acks.unasked
             && unasked.look(acks.is_urgent)
         {
             self.actions.push_back(Action::Ping);

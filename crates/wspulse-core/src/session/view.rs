@@ -37,8 +37,25 @@ impl Session {
         Deadlines { ping, strict: self.strict_deadline() }
     }
 
-    /// When something runs out.
+    /// When something runs out, or it is to be looked whether to ask.
     pub(super) fn strict_deadline(&self) -> Option<Instant> {
+        let verdict_at = self.verdict_at();
+        match (&self.acks, &self.config.ask) {
+            (Some(acks), Some(config)) if self.is_connected() => {
+                earlier(verdict_at, acks.look_at(config))
+            }
+            (Some(_) | None, Some(_) | None) => verdict_at,
+        }
+    }
+
+    /// Whether what is due by now may be the end of the transport: not if it is only looked whether
+    /// to ask.
+    pub fn judges(&self, now: Instant) -> bool {
+        self.verdict_at().is_some_and(|at| at <= now)
+    }
+
+    /// When something runs out.
+    fn verdict_at(&self) -> Option<Instant> {
         let state = match &self.state {
             State::Connected(link) => {
                 let is_reading = self.wants_inbound();
@@ -46,9 +63,7 @@ impl Session {
                 let write = link.writing.deadline(is_reading);
                 let earliest = earlier(earlier(pong, write), self.inbound_timeout());
                 match &self.acks {
-                    Some(acks) => {
-                        earlier(earliest, acks.deadline(is_reading, self.config.ask.as_ref()))
-                    }
+                    Some(acks) => earlier(earliest, acks.answer_deadline(is_reading)),
                     None => earliest,
                 }
             }

@@ -250,6 +250,7 @@ mod tests {
 
     use super::*;
     use crate::settings::connect::Admission;
+    use crate::settings::options::Delivery;
     use crate::testing::TestClient;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -270,5 +271,26 @@ mod tests {
             client.send(&Frame::new("second")).await.unwrap();
             assert_eq!(client.frame().await.unwrap().event(), "second");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_turn_is_not_read_sooner_because_it_is_to_be_asked() {
+        let server = Server::builder_sync(|_| Ok(Admission::room("lobby")))
+            .on_message(|conn, frame| drop(conn.send(frame)))
+            .delivery(Delivery::AtLeastOnce)
+            .resume_window(SECOND)
+            .heartbeat(20 * SECOND, 60 * SECOND)
+            .build()
+            .unwrap();
+        let mut client = TestClient::connect(&server, "/").await.unwrap();
+        client.send(&Frame::new("first")).await.unwrap();
+        client.frame().await.unwrap();
+        server.turns().of(Home::current()).has_steward.store(true, Ordering::Relaxed);
+        client.send(&Frame::new("in turn")).await.unwrap();
+        client.frame().await.unwrap();
+        client.send(&Frame::new("waits")).await.unwrap();
+        let early = tokio::time::timeout(15 * SECOND, client.frame()).await;
+        assert!(early.is_err(), "{early:?}");
+        client.frame().await.unwrap();
     }
 }

@@ -126,7 +126,9 @@ impl Driver {
             self.timer = None;
         }
         // The next round reads, and then the timer is heard again.
-        if self.transport.as_mut().is_some_and(|transport| transport.last_turn.jump_queue()) {
+        if self.session.judges(now())
+            && self.transport.as_mut().is_some_and(|transport| transport.last_turn.jump_queue())
+        {
             return Poll::Ready(());
         }
         // One that has just been started is polled once at least.
