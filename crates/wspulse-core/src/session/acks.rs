@@ -22,20 +22,20 @@ pub struct AskConfig {
     /// So many bytes on the wire.
     pub bytes: usize,
     /// The first of them was written so long ago, and nothing since. As long as frames are written,
-    /// it is twice, four times, and at most sixteen times as long, unless a Ping of the heartbeat,
-    /// which asks as well, comes before: an answer costs as much as two or three frames.
+    /// it is four times and then sixteen times as long, unless a Ping of the heartbeat, which asks
+    /// as well, comes before: an answer costs as much as two or three frames, a look as much as one.
     pub time: Duration,
 }
 
-/// How often the time is doubled.
-const LOOKS_MAX: u32 = 4;
+/// How often the time becomes four times as long.
+const LOOKS_MAX: u32 = 2;
 
 /// All of one transport, but `peer`, `exchange` and `oldest_at`.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     /// Written whole since the newest question, if anything was.
     unasked: Option<Unasked>,
-    /// Somebody waits for an acknowledgement: the time is not doubled.
+    /// Somebody waits for an acknowledgement: the time is not put off.
     is_urgent: bool,
     question: Option<Question>,
     peer: Peer,
@@ -66,7 +66,10 @@ impl Unasked {
         if is_urgent {
             return after(self.since, config.time);
         }
-        after(self.since, config.time.saturating_mul(1 << self.looks).saturating_add(self.spread))
+        after(
+            self.since,
+            config.time.saturating_mul(4_u32.pow(self.looks)).saturating_add(self.spread),
+        )
     }
 
     /// Looks. Tells whether to ask now: no more were written, or enough time has passed.

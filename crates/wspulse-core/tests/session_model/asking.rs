@@ -16,8 +16,8 @@ pub(crate) struct Asking {
     unasked_bytes: usize,
     /// When the first frame behind the newest question was written.
     unasked_at: Option<Instant>,
-    /// How often the time to ask was doubled, as frames were written, and how many had been by then.
-    doubled: u32,
+    /// How often the time to ask was put off, as frames were written, and how many had been by then.
+    put_off: u32,
     seen: usize,
     question: Option<Question>,
     pub(crate) peer: Peer,
@@ -56,7 +56,7 @@ impl Asking {
             unasked_frames: 0,
             unasked_bytes: 0,
             unasked_at: None,
-            doubled: 0,
+            put_off: 0,
             seen: 0,
             question: None,
             peer,
@@ -77,16 +77,16 @@ impl Asking {
             self.unasked_frames += frames;
             self.unasked_bytes += bytes;
             if self.unasked_at.is_none() {
-                (self.unasked_at, self.doubled, self.seen) = (Some(now), 0, frames);
+                (self.unasked_at, self.put_off, self.seen) = (Some(now), 0, frames);
             }
         }
     }
 
     /// It may be time to ask. Where more was written than had been, there is more time.
     pub(crate) fn look(&mut self, now: Instant) {
-        let grown = self.unasked_frames > self.seen && self.doubled < 4;
+        let grown = self.unasked_frames > self.seen && self.put_off < 2;
         if self.question.is_none() && grown && self.is_due(false, now) {
-            self.doubled += 1;
+            self.put_off += 1;
             self.seen = self.unasked_frames;
             Scene::AskedLater.seen();
         }
@@ -130,7 +130,7 @@ impl Asking {
     pub(crate) fn deadline(&self, is_paused: bool) -> Option<Instant> {
         match self.question {
             Some(question) => (!is_paused).then_some(question.deadline),
-            None => self.unasked_at.map(|at| at + self.config.time * (1 << self.doubled)),
+            None => self.unasked_at.map(|at| at + self.config.time * 4_u32.pow(self.put_off)),
         }
     }
 

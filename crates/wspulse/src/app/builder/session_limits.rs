@@ -107,7 +107,7 @@ impl ServerBuilder {
     }
 
     /// How much may be on its way to a client: written, kept, and not acknowledged. Beyond it frames
-    /// wait in the send buffer. Default 1,024 frames (1 to 65,536) and 4 MiB on the wire (1 byte to
+    /// wait in the send buffer. Default 4,096 frames (1 to 65,536) and 4 MiB on the wire (1 byte to
     /// 1 GiB; one longer frame is taken where nothing else is on its way). A client far away gets at
     /// most this much in the time that an acknowledgement takes. Only a
     /// [promise of delivery](Self::delivery) keeps anything.
