@@ -26,8 +26,8 @@ use crate::heartbeat::Heartbeat;
 use crate::rare_queue::RareQueue;
 use crate::websocket::Flow;
 
-use acks::Acks;
 pub use acks::AskConfig;
+use acks::{Acks, Answering};
 pub use action::Action;
 pub use awaited::AwaitedConfig;
 pub use config::{Predecessor, SessionConfig};
@@ -60,8 +60,9 @@ pub struct Session {
     actions: RareQueue<Action>,
     /// Boxed, since most sessions have none most of the time.
     inbound: Option<Box<InboundWatch>>,
-    /// Boxed, since only a promise of delivery has one.
+    /// Boxed, since only a promise of delivery has one, while something is on its way.
     acks: Option<Box<Acks>>,
+    answering: Answering,
 }
 
 impl Session {
@@ -75,6 +76,7 @@ impl Session {
             inbound: config.inbound_rate.map(|rate| Box::new(InboundWatch::metering(&rate, now))),
             config,
             acks: None,
+            answering: Answering::default(),
             state: State::Opening,
             callbacks: match predecessor {
                 Predecessor::None => CallbackQueue::new(),

@@ -30,15 +30,21 @@ pub struct AskConfig {
 /// How often the time becomes four times as long.
 const LOOKS_MAX: u32 = 2;
 
-/// All of one transport, but `peer`, `exchange` and `oldest_at`.
+/// What few bits every session has of it.
+#[derive(Debug, Default)]
+pub(super) struct Answering {
+    peer: Peer,
+    /// Somebody waits for an acknowledgement: the time is not put off.
+    is_urgent: bool,
+}
+
+/// What is there while something is written, or asked, and not acknowledged, or with a client that
+/// speaks `wspulse.1`. All of one transport, but `exchange` and `oldest_at`.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     /// Written whole since the newest question, if anything was.
     unasked: Option<Unasked>,
-    /// Somebody waits for an acknowledgement: the time is not put off.
-    is_urgent: bool,
     question: Option<Question>,
-    peer: Peer,
     pub(super) exchange: Option<Exchange>,
     /// When the oldest frame that is not acknowledged was written first. Where an acknowledgement
     /// is for a part of what was asked about, it is that of an older one.
@@ -118,9 +124,14 @@ impl Acks {
     }
 
     /// When to look whether to ask: not before there is an answer.
-    pub(super) fn look_at(&self, config: &AskConfig) -> Option<Instant> {
+    fn look_at(&self, config: &AskConfig, is_urgent: bool) -> Option<Instant> {
         let unasked = self.unasked.filter(|_| self.question.is_none())?;
-        Some(unasked.look_at(config, self.is_urgent))
+        Some(unasked.look_at(config, is_urgent))
+    }
+
+    fn is_idle(&self) -> bool {
+        let Self { unasked, question, exchange, oldest_at } = self;
+        unasked.is_none() && question.is_none() && exchange.is_none() && oldest_at.is_none()
     }
 
     pub(super) fn handle_stall(&mut self, missed: Duration, time: Duration, now: Instant) {
@@ -142,22 +153,17 @@ fn spread(time: Duration, now: Instant, other: Instant) -> Duration {
 impl Session {
     /// So many frames, of so many bytes on the wire, were written whole.
     pub fn handle_written(&mut self, frames: usize, bytes: usize, now: impl FnOnce() -> Instant) {
-        let (Some(config), Some(acks)) = (&self.config.ask, &mut self.acks) else { return };
+        let (Some(config), State::Connected(link)) = (&self.config.ask, &self.state) else {
+            return;
+        };
+        let acks = self.acks.get_or_insert_default();
         if let Some(unasked) = &mut acks.unasked {
             unasked.frames += frames;
             unasked.bytes += bytes;
         } else {
             // The clock is looked at for the first of many.
             let since = now();
-            let spread = match &self.state {
-                State::Connected(link) => spread(config.time, since, link.heartbeat.heard_at()),
-                State::Opening
-                | State::Suspended { .. }
-                | State::Lost { .. }
-                | State::Flushing { .. }
-                | State::AwaitingTransport { .. }
-                | State::Closed => Duration::ZERO,
-            };
+            let spread = spread(config.time, since, link.heartbeat.heard_at());
             acks.unasked = Some(Unasked { frames, bytes, since, looks: 0, seen: frames, spread });
             acks.oldest_at.get_or_insert(since);
         }
@@ -166,9 +172,13 @@ impl Session {
     /// Whether somebody waits for an acknowledgement, so that the peer is asked soon.
     #[inline]
     pub fn set_urgent(&mut self, is_urgent: bool) {
-        if let Some(acks) = &mut self.acks {
-            acks.is_urgent = is_urgent;
-        }
+        self.answering.is_urgent = is_urgent;
+    }
+
+    /// When to look whether to ask.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        let (Some(acks), Some(config)) = (&self.acks, &self.config.ask) else { return None };
+        acks.look_at(config, self.answering.is_urgent).filter(|_| self.is_connected())
     }
 
     /// How much others may write with this session's transport before it must hear of it: the first
@@ -217,13 +227,16 @@ impl Session {
     /// Whether what is written may be taken for arrived where there is no room to keep it: the peer
     /// does not answer, or nothing will be written again after the end.
     pub fn may_presume(&self) -> bool {
-        self.acks.as_ref().is_none_or(|acks| acks.peer == Peer::Silent) || !self.is_connected()
+        !self.asks() || self.answering.peer == Peer::Silent || !self.is_connected()
     }
 
-    /// A question is about to be written, behind the frame of this number.
+    /// A question is about to be written, behind the frame of this number. Where nothing is written
+    /// that is not acknowledged, it asks nothing.
     pub fn handle_asked(&mut self, number: u64, now: Instant) {
         let unasked_at = self.unasked_at();
-        if let Some(acks) = &mut self.acks {
+        if let Some(acks) = &mut self.acks
+            && (acks.unasked.is_some() || acks.question.is_some())
+        {
             let deadline = after(now, self.config.heartbeat.pong_timeout);
             let question = acks.question.get_or_insert(Question { number, deadline, before: None });
             if question.before.is_none() && question.number < number {
@@ -239,8 +252,10 @@ impl Session {
     pub fn handle_acknowledged(&mut self, number: u64, now: Instant) -> Option<Duration> {
         let age = self.oldest_age(now);
         let unasked_at = self.unasked_at();
+        if self.asks() {
+            self.answering.peer = Peer::Answers;
+        }
         if let Some(acks) = &mut self.acks {
-            acks.peer = Peer::Answers;
             if acks.question.take_if(|question| question.number <= number).is_some() {
                 acks.oldest_at = unasked_at;
             } else if let Some(question) = &mut acks.question
@@ -251,6 +266,7 @@ impl Session {
         }
         // The answer to a newer question has its own whole time.
         self.renew_question(now);
+        self.forget_idle_acks();
         age
     }
 
@@ -265,6 +281,12 @@ impl Session {
         if let Some(acks) = &mut self.acks {
             acks.oldest_at = None;
         }
+        self.forget_idle_acks();
+    }
+
+    /// A session that is idle holds nothing.
+    fn forget_idle_acks(&mut self) {
+        self.acks.take_if(|acks| acks.is_idle());
     }
 
     /// When the first frame behind the newest question was written.
@@ -279,7 +301,8 @@ impl Session {
         let unasked_at = self.unasked_at();
         let Some(acks) = &mut self.acks else { return };
         let Some(question) = acks.question.take() else { return };
-        match acks.peer {
+        let peer = &mut self.answering.peer;
+        match *peer {
             Peer::Answers => {
                 self.actions.push_back(Action::PongTimeout);
                 self.handle_transport_lost(TransportLost::PongTimeout, now);
@@ -287,10 +310,11 @@ impl Session {
             // It may be gone, and with it what was on its way: its silence decides, which is told
             // first. Only who is heard long after the question is known not to answer.
             Peer::Unknown | Peer::Silent if heard_out_at >= after(now, time / 2) => {
-                let is_news = acks.peer == Peer::Unknown;
-                acks.peer = Peer::Silent;
+                let is_news = *peer == Peer::Unknown;
+                *peer = Peer::Silent;
                 acks.oldest_at = unasked_at;
                 self.actions.push_back(Action::Presume { number: question.number, is_news });
+                self.forget_idle_acks();
             }
             Peer::Unknown | Peer::Silent => {
                 acks.question = Some(Question { deadline: heard_out_at, ..question });
@@ -309,9 +333,9 @@ impl Session {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if is_due(acks.answer_deadline(is_reading)) {
             self.handle_unanswered(heard_out_at, now);
-        } else if is_due(acks.look_at(config))
+        } else if is_due(acks.look_at(config, self.answering.is_urgent))
             && let Some(unasked) = &mut acks.unasked
-            && unasked.look(acks.is_urgent)
+            && unasked.look(self.answering.is_urgent)
         {
             self.actions.push_back(Action::Ping);
         }
@@ -330,16 +354,19 @@ impl Session {
     /// A transport begins, on which nothing was asked, and so many frames are written again.
     pub(super) fn begin_asking(&mut self, replayed: usize) {
         if self.config.ask.is_some() && matches!(self.state, State::Connected(_)) {
-            let acks = self.acks.get_or_insert_default();
-            let exchange = acks.exchange.take();
-            let peer = match acks.peer {
+            let exchange = self.acks.as_mut().and_then(|acks| acks.exchange.take());
+            let peer = &mut self.answering.peer;
+            *peer = match *peer {
                 // Whoever speaks the protocol answers, or is gone.
                 _ if exchange.is_some() => Peer::Answers,
                 Peer::Unknown | Peer::Answers => Peer::Unknown,
                 Peer::Silent => Peer::Silent,
             };
-            let oldest_at = acks.oldest_at.filter(|_| replayed > 0);
-            **acks = Acks { peer, exchange, oldest_at, ..Acks::default() };
+            if let Some(acks) = &mut self.acks {
+                let oldest_at = acks.oldest_at.filter(|_| replayed > 0);
+                **acks = Acks { exchange, oldest_at, ..Acks::default() };
+            }
+            self.forget_idle_acks();
         }
     }
 }

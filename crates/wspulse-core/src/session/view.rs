@@ -39,13 +39,7 @@ impl Session {
 
     /// When something runs out, or it is to be looked whether to ask.
     pub(super) fn strict_deadline(&self) -> Option<Instant> {
-        let verdict_at = self.verdict_at();
-        match (&self.acks, &self.config.ask) {
-            (Some(acks), Some(config)) if self.is_connected() => {
-                earlier(verdict_at, acks.look_at(config))
-            }
-            (Some(_) | None, Some(_) | None) => verdict_at,
-        }
+        earlier(self.verdict_at(), self.look_at())
     }
 
     /// Whether what is due by now may be the end of the transport: not if it is only looked whether

@@ -108,6 +108,9 @@ impl Asking {
     }
 
     pub(crate) fn asked(&mut self, number: u64, now: Instant) {
+        if self.unasked_at.is_none() && self.question.is_none() {
+            return;
+        }
         let deadline = now + self.pong_timeout;
         self.question.get_or_insert(Question { number, deadline }).number = number;
         (self.unasked_frames, self.unasked_bytes, self.unasked_at) = (0, 0, None);

@@ -193,7 +193,9 @@ impl Driver {
         if !sent.is_empty() {
             self.session.handle_written(sent.len(), taken, || env.now);
         }
-        if let Some(asking) = &mut self.asking {
+        if let Some(asking) = &mut self.asking
+            && self.told.end.is_none()
+        {
             asking.written(sent.len(), taken, env.now);
         }
         if was_taken {
