@@ -18,6 +18,8 @@ const BURST: usize = 20;
 const BURST_MESSAGE_BYTES: usize = 100;
 /// Allocators and runtimes may give memory back a little later.
 pub(super) const REST: Duration = Duration::from_millis(1500);
+/// Until what was sent last is acknowledged: wspulse asks after 1 s to 2 s, where it asks.
+const REST_ACKNOWLEDGED: Duration = Duration::from_secs(3);
 
 pub(super) fn idle(clients: usize) -> Scenario {
     Scenario {
@@ -73,7 +75,7 @@ pub(super) fn idle_cpu(clients: usize) -> Scenario {
         field: Field::Rivals,
         run: Box::new(move |subject, effort| {
             let mut stage = Stage::with_rooms(subject, Mode::Room, 1, clients)?;
-            rest(&mut stage, REST)?;
+            rest(&mut stage, REST_ACKNOWLEDGED)?;
             let watch = stage.stopwatch()?;
             rest(&mut stage, effort.watched)?;
             let percent = watch.stop(&stage)?.server_percent();

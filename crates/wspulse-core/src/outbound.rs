@@ -5,6 +5,7 @@ mod batch;
 mod control;
 mod gather;
 mod joined;
+mod keeping;
 mod kept;
 mod marked;
 mod queue;

@@ -253,7 +253,7 @@ impl OutboundQueue {
     /// that is half written. Of one in whose middle the last transport was lost the client may say
     /// that it has it.
     fn settled_in_front(&self) -> usize {
-        let is_begun = match (&self.writing, &self.retained) {
+        let is_begun = match (&self.writing, self.keeping.kept()) {
             (Writing::Between { front_bytes_written: 0, .. }, Some(retained)) => {
                 retained.is_begun()
             }

@@ -5,6 +5,7 @@ use std::mem;
 use super::OverflowPolicy;
 use super::backlog::Backlog;
 use super::batch::{Batch, Remainder};
+use super::keeping::Keeping;
 use super::kept::Kept;
 use super::marked::Rare;
 use super::retained::Retained;
@@ -34,7 +35,7 @@ pub struct OutboundQueue {
     /// byte is taken.
     pub(super) pending_bytes: usize,
     /// What is written and may not have arrived, if that is kept.
-    pub(super) retained: Option<Box<Retained>>,
+    pub(super) keeping: Keeping,
 }
 
 /// How much may wait; in as few bytes as there are many queues.
@@ -112,7 +113,7 @@ impl OutboundQueue {
             sent: 0,
             rare: None,
             pending_bytes: 0,
-            retained: None,
+            keeping: Keeping::Nothing,
         }
     }
 
@@ -175,7 +176,7 @@ impl OutboundQueue {
             sent_bytes: 0,
             kept: None,
         };
-        if self.retained.is_some() {
+        if frames > 0 && self.keeping.is_something() {
             self.keep_to_window(&mut batch);
         }
         batch
@@ -184,7 +185,7 @@ impl OutboundQueue {
     /// Leaves in the queue what goes beyond the window.
     #[inline(never)]
     fn keep_to_window(&mut self, batch: &mut Batch) {
-        let Some(retained) = &self.retained else { return };
+        let Some(retained) = self.keeping.make() else { return };
         let load = Load { frames: batch.len(), bytes: self.pending_bytes };
         let admitted = if retained.admits_all(load) {
             load.frames
@@ -233,7 +234,7 @@ impl OutboundQueue {
         // Where all is kept, what came meanwhile was let in knowing this.
         let fits = self.waiting.len() <= self.capacity_frames()
             && self.pending_bytes <= self.capacity_bytes()
-            || self.retained.is_some();
+            || self.keeping.is_something();
         if !fits {
             returned.evicted = self.evict_excess();
         }
@@ -281,7 +282,7 @@ impl OutboundQueue {
     /// is kept.
     pub fn rewind(&mut self) -> Option<Remainder> {
         let remainder = self.rewind_front();
-        if let Some(retained) = &mut self.retained {
+        if let Some(retained) = self.keeping.kept_mut() {
             let is_begun = remainder.as_ref().is_some_and(|begun| !begun.is_dropped());
             if remainder.as_ref().is_some_and(Remainder::is_dropped) {
                 retained.forget_begun();
@@ -295,7 +296,7 @@ impl OutboundQueue {
     }
 
     fn rewind_front(&mut self) -> Option<Remainder> {
-        let is_replayed = self.retained.as_ref().is_some_and(|kept| kept.replaying() > 0);
+        let is_replayed = self.keeping.kept().is_some_and(|kept| kept.replaying() > 0);
         let Writing::Between { front_bytes_written, front_losses } = &mut self.writing else {
             return None;
         };
@@ -321,7 +322,7 @@ impl OutboundQueue {
         self.waiting = Backlog::default();
         self.writing = Writing::BETWEEN_FRAMES;
         self.pending_bytes = 0;
-        if let Some(retained) = &mut self.retained {
+        if let Some(retained) = self.keeping.kept_mut() {
             retained.discard();
         }
         self.count_dropped(frames);
@@ -331,7 +332,7 @@ impl OutboundQueue {
     /// Whether there is a frame that may be written now, or that nobody has tried to.
     #[inline]
     pub fn is_writable(&self) -> bool {
-        match (&self.waiting.first, &self.retained) {
+        match (&self.waiting.first, self.keeping.kept()) {
             (None, _) => false,
             (Some(_), None) => true,
             (Some(next), Some(retained)) => {
@@ -349,14 +350,14 @@ impl OutboundQueue {
 
     /// The number of frames that wait for their first transport or are being written.
     pub fn len(&self) -> usize {
-        let replaying = self.retained.as_ref().map_or(0, |retained| retained.replaying());
+        let replaying = self.keeping.kept().map_or(0, Retained::replaying);
         self.waiting.len() + self.in_flight().frames - replaying
     }
 
     /// The bytes on the wire of all frames that are held: they wait, are being written, or may have
     /// to be written again.
     pub fn held_bytes(&self) -> usize {
-        self.pending_bytes + self.retained.as_ref().map_or(0, |retained| retained.bytes())
+        self.pending_bytes + self.keeping.kept().map_or(0, Retained::bytes)
     }
 
     /// The bound, in frames.

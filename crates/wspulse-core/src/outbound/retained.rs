@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::backlog::Backlog;
+use super::keeping::{Bounds, Keeping};
 use super::kept::Kept;
 use super::queue::{OutboundQueue, Writing};
 use super::room::Load;
@@ -31,7 +32,7 @@ pub struct Acknowledged {
 /// The part of a queue that only a promise of delivery needs.
 #[derive(Debug)]
 pub(super) struct Retained {
-    window: Window,
+    window: Bounds,
     /// Written whole to the current transport and not acknowledged, oldest first.
     frames: WrittenFrames,
     /// So many frames in front of all that wait were written to an earlier transport, and wait to
@@ -74,7 +75,7 @@ pub enum Doubt {
 }
 
 impl Retained {
-    fn new(window: Window) -> Self {
+    pub(super) fn new(window: Bounds) -> Self {
         Self {
             window,
             frames: WrittenFrames::default(),
@@ -112,8 +113,8 @@ impl Retained {
 
     /// Whether this frame may be written next. What is being replayed was within the window before.
     pub(super) fn has_room_for(&self, next: &EncodedFrame) -> bool {
-        let is_within = self.frames.len() < self.window.frames
-            && self.bytes() + next.wire_bytes() <= self.window.bytes;
+        let is_within = self.frames.len() < self.window.frames()
+            && self.bytes() + next.wire_bytes() <= self.window.bytes();
         is_within || self.replaying > 0 || self.frames.is_empty()
     }
 
@@ -128,18 +129,18 @@ impl Retained {
 
     /// Whether so much may be written next, as nearly always.
     pub(super) fn admits_all(&self, load: Load) -> bool {
-        self.frames.len() + load.frames <= self.window.frames
-            && self.bytes() + load.bytes <= self.window.bytes
+        self.frames.len() + load.frames <= self.window.frames()
+            && self.bytes() + load.bytes <= self.window.bytes()
     }
 
     /// How many of these frames may be written next.
     pub(super) fn admits(&self, waiting: &Backlog, is_begun: bool) -> usize {
-        let frames_max = self.window.frames.saturating_sub(self.frames.len());
+        let frames_max = self.window.frames().saturating_sub(self.frames.len());
         let mut bytes = self.bytes();
         let fitting = waiting.iter().take(frames_max).take_while(|frame| {
             let is_only = bytes == 0;
             bytes += frame.wire_bytes();
-            is_only || bytes <= self.window.bytes
+            is_only || bytes <= self.window.bytes()
         });
         fitting.count().max(self.replaying).max(usize::from(is_begun))
     }
@@ -202,26 +203,26 @@ impl OutboundQueue {
     /// and writes it again to another transport.
     #[must_use]
     pub fn with_window(mut self, window: Window) -> Self {
-        self.retained = Some(Box::new(Retained::new(window)));
+        self.keeping = Keeping::Later(window.into());
         self
     }
 
     /// Takes over what was written of a batch, and tells how many frames were new.
     #[inline(never)]
     pub(super) fn keep(&mut self, written: Kept) -> u64 {
-        self.retained.as_mut().map_or(0, |retained| retained.keep(written) as u64)
+        self.keeping.make().map_or(0, |retained| retained.keep(written) as u64)
     }
 
     /// What a client gets that comes back.
     pub fn resumed(&self) -> Resumed {
-        let replayed = self.retained.as_ref().map_or(0, |retained| retained.unacknowledged());
+        let replayed = self.keeping.kept().map_or(0, Retained::unacknowledged);
         Resumed { replayed, waited: self.len() }
     }
 
     /// Takes note that others than the session's task have written, and tells whether that must be
     /// told now.
     pub fn note_written_beside(&mut self, written: WrittenBeside) -> bool {
-        let Some(Retained { untold, tell_at, .. }) = self.retained.as_deref_mut() else {
+        let Some(Retained { untold, tell_at, .. }) = self.keeping.kept_mut() else {
             return false;
         };
         untold.frames += written.frames;
@@ -232,25 +233,25 @@ impl OutboundQueue {
     /// What others than the session's task have written, and it has not heard of. From now on it
     /// has.
     pub fn take_written_beside(&mut self) -> Option<WrittenBeside> {
-        let untold = mem::take(&mut self.retained.as_deref_mut()?.untold);
+        let untold = mem::take(&mut self.keeping.kept_mut()?.untold);
         (untold.frames > 0).then_some(untold)
     }
 
     /// The session's task is to hear as soon as others have written so many frames, or bytes.
     pub fn tell_written_beside_at(&mut self, tell_at: WrittenBeside) {
-        if let Some(retained) = self.retained.as_deref_mut() {
+        if let Some(retained) = self.keeping.kept_mut() {
             retained.tell_at = tell_at;
         }
     }
 
     /// How many frames are held: they wait, are being written, or may have to be written again.
     pub fn held(&self) -> usize {
-        self.len() + self.retained.as_ref().map_or(0, |retained| retained.unacknowledged())
+        self.len() + self.keeping.kept().map_or(0, Retained::unacknowledged)
     }
 
     /// Whether what was written is kept.
     pub const fn keeps(&self) -> bool {
-        self.retained.is_some()
+        self.keeping.is_something()
     }
 
     /// How many frames were written whole at least once, counted from the first: the number of the
@@ -268,12 +269,10 @@ impl OutboundQueue {
     /// changed.
     pub fn acknowledge(&mut self, number: u64) -> Result<Acknowledged, NotWritten> {
         let written = self.written_to_transport();
-        let Some(retained) = &mut self.retained else {
-            return Err(NotWritten { number, written: 0 });
-        };
-        if number > written {
+        if number > written || !self.keeps() {
             return Err(NotWritten { number, written });
         }
+        let Some(retained) = self.keeping.kept_mut() else { return Ok(Acknowledged::default()) };
         let newer = usize::try_from(written - number).unwrap_or(usize::MAX);
         let freed = retained.forget(retained.frames.len().saturating_sub(newer));
         retained.acknowledged += freed.frames as u64;
@@ -292,7 +291,7 @@ impl OutboundQueue {
     /// nothing is changed.
     pub fn resume_at(&mut self, number: u64) -> Result<ResumedAt, NotKept> {
         let (oldest, written) = (self.written_to_transport(), self.sent);
-        let Some(retained) = &mut self.retained else {
+        let Some(retained) = self.keeping.make() else {
             return Err(NotKept { number, oldest: written, newest: written });
         };
         let newest = written + u64::from(retained.begun);
@@ -324,7 +323,7 @@ impl OutboundQueue {
 
     /// The lowest number at which a client may come back: those up to it are not kept any more.
     pub fn resumable_from(&self) -> u64 {
-        self.sent - self.retained.as_ref().map_or(0, |retained| retained.unacknowledged() as u64)
+        self.sent - self.keeping.kept().map_or(0, |retained| retained.unacknowledged() as u64)
     }
 
     /// Forgets the frames up to this number, for a peer that acknowledges nothing: they will not be
@@ -332,7 +331,7 @@ impl OutboundQueue {
     pub fn presume(&mut self, number: u64) -> Acknowledged {
         let newer = self.written_to_transport().saturating_sub(number);
         let newer = usize::try_from(newer).unwrap_or(usize::MAX);
-        let Some(retained) = &mut self.retained else { return Acknowledged::default() };
+        let Some(retained) = self.keeping.kept_mut() else { return Acknowledged::default() };
         let freed = retained.forget(retained.frames.len().saturating_sub(newer));
         if freed.frames > 0 && retained.doubt == Doubt::None {
             retained.doubt = Doubt::UntilAcknowledged;
@@ -342,7 +341,7 @@ impl OutboundQueue {
 
     /// Whether frames were [presumed](Self::presume) to have arrived, and may not have.
     pub fn doubt(&self) -> Doubt {
-        self.retained.as_ref().map_or(Doubt::None, |retained| retained.doubt)
+        self.keeping.kept().map_or(Doubt::None, |retained| retained.doubt)
     }
 
     /// Whether frames wait that are to be written, now or later.
@@ -353,14 +352,14 @@ impl OutboundQueue {
     /// Nothing can be done for what waits until something is acknowledged: it is not
     /// [writable](Self::is_writable) before.
     pub fn stall(&mut self) {
-        if let Some(retained) = &mut self.retained {
+        if let Some(retained) = self.keeping.make() {
             retained.stalled = true;
         }
     }
 
     /// The number of the newest frame that the current transport has taken whole.
     pub fn written_to_transport(&self) -> u64 {
-        self.sent - self.retained.as_ref().map_or(0, |retained| retained.replaying as u64)
+        self.sent - self.keeping.kept().map_or(0, |retained| retained.replaying as u64)
     }
 }
 

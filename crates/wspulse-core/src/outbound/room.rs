@@ -99,7 +99,7 @@ impl OutboundQueue {
     }
 
     pub(super) const fn replaying(&self) -> Load {
-        match &self.retained {
+        match self.keeping.kept() {
             Some(retained) => {
                 Load { frames: retained.replaying(), bytes: retained.replaying_bytes() }
             }

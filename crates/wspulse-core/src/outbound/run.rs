@@ -75,7 +75,7 @@ impl OutboundQueue {
     pub fn take_run(&mut self, run: &Run) -> Option<Batch> {
         let load = Load { frames: run.len(), bytes: run.wire_bytes() };
         let Ok(frames) = u32::try_from(load.frames) else { return None };
-        let is_admitted = match &self.retained {
+        let is_admitted = match self.keeping.make() {
             None => true,
             Some(retained) => !retained.is_stalled() && retained.admits_all(load),
         };
@@ -85,7 +85,7 @@ impl OutboundQueue {
         let Writing::Between { front_losses, .. } = self.writing else { return None };
         self.writing = Writing::InFlight { frames, bytes: load.bytes, front_losses };
         self.pending_bytes += load.bytes;
-        let kept = self.retained.is_some().then_some(Kept::Nothing);
+        let kept = self.keeping.is_something().then_some(Kept::Nothing);
         Some(Batch { kept, ..Batch::default() })
     }
 }

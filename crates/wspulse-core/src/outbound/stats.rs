@@ -1,6 +1,7 @@
 //! What became of the frames that a queue has accepted.
 
 use super::queue::OutboundQueue;
+use super::retained::Retained;
 
 /// An account of a session's outbound frames: `accepted = sent + dropped +
 /// conflated + pending`, always.
@@ -33,7 +34,7 @@ impl OutboundQueue {
     /// The account of all frames so far.
     pub fn stats(&self) -> OutboundStats {
         let pending = self.len() as u64;
-        let retained = self.retained.as_ref();
+        let retained = self.keeping.kept();
         let unacknowledged_bytes =
             retained.map_or(0, |retained| retained.bytes() + retained.replaying_bytes());
         let (dropped, conflated) =
@@ -41,7 +42,7 @@ impl OutboundQueue {
         OutboundStats {
             accepted: self.sent + dropped + conflated + pending,
             sent: self.sent,
-            acknowledged: retained.map_or(0, |retained| retained.acknowledged()),
+            acknowledged: retained.map_or(0, Retained::acknowledged),
             unacknowledged: retained.map_or(0, |retained| retained.unacknowledged() as u64),
             dropped,
             conflated,
