@@ -70,12 +70,9 @@ impl ConnectionShared {
     /// Pings, if its task sleeps and has left its transport for this beat; else wakes the task, which
     /// does it.
     pub(crate) fn ping_or_ring(&self, beat: Mark) {
-        let Some(mut transport) = self.mailbox.borrow_for_ping(beat) else { return };
+        let Some((mut transport, written)) = self.mailbox.borrow_for_ping(beat) else { return };
         match transport.nonce {
-            Some(nonce) => {
-                let question = nonce.question(self.mailbox.written_to_transport());
-                transport.lane.queue_ping(question);
-            }
+            Some(nonce) => transport.lane.queue_ping(nonce.question(written)),
             None => transport.queue_ping(),
         }
         let mut cx = Context::from_waker(Waker::noop());

@@ -71,8 +71,9 @@ impl Mailbox {
     }
 
     /// Borrows the transport for a Ping, if this is the beat that its task left it for. Else the task
-    /// is told that it must ping. [`end_ping`](Self::end_ping) must follow.
-    pub(crate) fn borrow_for_ping(&self, beat: Mark) -> Option<Box<Transport>> {
+    /// is told that it must ping. With it comes the number of the newest frame that was written to it.
+    /// [`end_ping`](Self::end_ping) must follow.
+    pub(crate) fn borrow_for_ping(&self, beat: Mark) -> Option<(Box<Transport>, u64)> {
         // What it lacks of a log that it follows may come behind the Ping.
         let inner = &mut *self.inner.lock();
         let is_free =
@@ -81,7 +82,7 @@ impl Mailbox {
             // One that hears nothing back has its turn at the next beat.
             inner.pings = Pings { open_at: None, was_pinged: true, is_due: false };
             inner.attention = Attention::Lent { was_missed: false };
-            return Some(transport);
+            return Some((transport, inner.queue.written_to_transport()));
         }
         inner.ring();
         None

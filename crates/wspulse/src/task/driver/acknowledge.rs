@@ -64,6 +64,11 @@ impl Driver {
     /// anything that was asked, but life, as every byte is.
     pub(super) fn acknowledge(&mut self, number: u64, now: Instant) -> Result<(), NotWritten> {
         let ConnectionShared { mailbox, server, .. } = &*self.connection;
+        if self.session.asks_nothing() && !self.session.exchanges() {
+            // The answer to a Ping of the heartbeat: nothing is on its way.
+            self.session.handle_acknowledged(number, now);
+            return Ok(());
+        }
         let frames = mailbox.acknowledge(number, server.queued_bytes())?;
         let age = self.session.handle_acknowledged(number, now);
         if frames > 0 {

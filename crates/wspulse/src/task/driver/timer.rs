@@ -21,7 +21,8 @@ impl Driver {
         if pings.was_pinged {
             let at = place.at().into_std();
             self.session.handle_pinged(at);
-            if self.session.asks() && !self.session.exchanges() {
+            // Where nothing is on its way, it has asked nothing.
+            if !self.session.asks_nothing() && !self.session.exchanges() {
                 let written = self.connection.mailbox.written_to_transport();
                 self.session.handle_asked(written.saturating_sub(written_since as u64), at);
             }
