@@ -111,7 +111,29 @@ pub use wspulse_core::{
     OverRate, Overflow, PanicError, PayloadError, PayloadFormat, Rate, TransportLost,
 };
 
-/// The examples of the README, compiled as tests.
+/// The examples of the README and of the pages, run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct ReadmeDoctests;
+mod pages {
+    macro_rules! pages {
+        ($($name:ident: $path:literal,)*) => { $(#[doc = include_str!($path)] struct $name;)* };
+    }
+
+    pages! {
+        Readme: "../README.md",
+        Auth: "../docs/auth.md",
+        Callbacks: "../docs/callbacks.md",
+        Deploys: "../docs/deploys.md",
+        Heartbeats: "../docs/heartbeats.md",
+        History: "../docs/history.md",
+        Metrics: "../docs/metrics.md",
+        Overflow: "../docs/overflow.md",
+        Presence: "../docs/presence.md",
+        Proxies: "../docs/proxies.md",
+        Requests: "../docs/requests.md",
+        Rooms: "../docs/rooms.md",
+        Routing: "../docs/routing.md",
+        Security: "../docs/security.md",
+        Tour: "../docs/tour.md",
+        WaysIn: "../docs/ways-in.md",
+    }
+}
