@@ -199,9 +199,11 @@ impl Lane {
         if let Plan::After { bytes: left, .. } = self.plan {
             bytes = bytes.min(left);
         }
-        for byte in self.waiting.drain(..bytes) {
-            into.put_slice(&[byte]);
-        }
+        let (front, back) = self.waiting.as_slices();
+        let from_front = bytes.min(front.len());
+        into.put_slice(&front[..from_front]);
+        into.put_slice(&back[..bytes - from_front]);
+        self.waiting.drain(..bytes);
         self.passed_bytes += bytes as u64;
         self.wake_writer();
         let Plan::After { bytes: left, fault } = self.plan else { return None };
@@ -215,7 +217,12 @@ impl Lane {
             let passes = self.waiting.len() + (bytes - 1).max(1);
             self.plan = Plan::After { bytes: passes, fault };
         }
-        self.waiting.extend(pieces.iter().flat_map(|piece| piece.iter()).take(bytes));
+        let mut left = bytes;
+        for piece in pieces {
+            let (taken, _) = piece.split_at(left.min(piece.len()));
+            self.waiting.extend(taken);
+            left -= taken.len();
+        }
         self.wake_reader();
     }
 

@@ -152,6 +152,31 @@ impl TestServer {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 
+    /// Serves an application in memory whose server is built already. The callbacks and the metrics
+    /// of that are not watched: assertions on them wait in vain.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn around<S, B>(server: Server, app: S) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let trace = Trace::new();
+        let (callbacks, metrics) =
+            (CallbackLog::new(trace.clone()), Recorder::new(trace.clone(), None));
+        let (dialler, listener) = memory_listener();
+        let serving = serve(listener, app).max_pending_per_addr(usize::MAX);
+        let serving = AbortOnDropHandle::new(tokio::spawn(serving.into_future()));
+        let wires = Wires::Memory(dialler);
+        Self { server, trace, callbacks, metrics, wires, _serving: serving }
+    }
+
     fn serving<S, B, L: Listener>(
         mut builder: ServerBuilder,
         app: impl FnOnce(Server) -> S,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use wspulse::testing::{Fault, LiveClient, TestServer, Way};
+use wspulse::testing::{Fault, LiveClient, Received, TestClient, TestServer, Way, request_head};
 use wspulse::{Admission, CallbackKind, Delivery, Frame, Server, ServerBuilder, TransportLost};
 
 const WINDOW: Duration = Duration::from_mins(1);
@@ -96,24 +96,22 @@ async fn a_link_that_stalls_one_way_goes_on_the_other() {
 #[tokio::test(start_paused = true)]
 async fn a_half_closed_link_ends_one_way_and_goes_on_the_other() {
     let test = TestServer::new(builder()).unwrap();
-    let mut near = test.link("ann").dial().unwrap();
-    let far = test.link("ann");
-    let mut stream = far.dial().unwrap();
-    far.fail(Fault::HalfClose(Way::Up));
-    // The server has seen the end, and answers what came before: nothing, so it hangs up.
-    assert_eq!(stream.read_u8().await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
-    // Another link is not touched.
-    near.write_all(b"GET /nothing HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    assert_eq!(near.read_u8().await.unwrap(), b'H');
+    let link = test.link("ann");
+    let mut ann = TestClient::new(link.dial().unwrap());
+    ann.write_raw(request_head("/ws").as_bytes()).await.unwrap();
+    ann.read_response_head().await.unwrap();
+    link.fail(Fault::HalfClose(Way::Down));
+    assert_eq!(ann.receive().await.unwrap(), Received::End);
+    ann.send(&Frame::new("n")).await.unwrap();
+    test.callbacks().expect(CallbackKind::Message, "ann").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_whose_client_ends_its_half_writes_its_close() {
+async fn a_server_sees_the_end_of_a_stream_that_is_half_closed() {
     let (test, ann) = ann().await;
     ann.link().fail(Fault::HalfClose(Way::Up));
-    test.callbacks().expect_transport_drop("ann").await;
-    tell(&test, 1);
-    ann.refute("n").await;
+    let cause = test.callbacks().expect_transport_drop("ann").await;
+    assert!(matches!(cause, TransportLost::EndOfStream), "{cause:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,6 +70,17 @@ async fn requests_are_answered_by_the_application() {
     assert_eq!((health.status(), &health.body()[..]), (StatusCode::OK, &b"well"[..]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_built_already_is_served_with_its_application() {
+    let server = chat().build().unwrap();
+    let test = TestServer::around(server.clone(), app(server));
+    let mut ann = test.client("ann").header("authorization", "Bearer ann").connect("/ws").await;
+    ann.link().cut();
+    ann.reconnect().await;
+    ann.send_json("say", "hello");
+    ann.expect_json("said", "hello").await;
+}
+
 #[tokio::test]
 async fn over_tcp_links_fail_as_they_do_in_memory() {
     let test = TestServer::on_free_port(chat(), app).await.unwrap();
