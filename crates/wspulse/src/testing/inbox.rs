@@ -18,7 +18,8 @@ const SHOWN_CHARS: usize = 200;
 /// What a client has heard and no assertion has taken yet, in the order of arrival.
 ///
 /// An assertion takes the first frame that it is about and leaves those before it to others, as
-/// Phoenix' `assert_push` does; [`next`](Self::next) takes what is first. A
+/// Phoenix' `assert_push` does; [`next`](Self::next) takes what is first. One that is dropped before
+/// it is ready takes nothing. A
 /// [`LiveClient`](super::LiveClient) has one. For any other client, such as that of
 /// `wspulse-client`, [`TestServer::inbox`](super::TestServer::inbox) makes one: tell it what came by
 /// [`hear`](Self::hear). A handle that is cheap to clone.

@@ -223,6 +223,10 @@ impl LiveClient {
     /// # Panics
     ///
     /// If the server refuses it, or does not answer within [`patience`](super::TestServer::patience).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the old transport is gone and there may be no new one.
     #[track_caller]
     pub fn reconnect(&mut self) -> impl Future<Output = ()> {
         let at = Location::caller();

@@ -37,7 +37,7 @@ use crate::settings::error::ConfigError;
 const REAL: Duration = Duration::from_millis(900);
 
 /// A server under test, with the application around it, served in memory or on a free port until it
-/// is dropped. Clients go the whole way in: HTTP, the application's routes, the connect function.
+/// and its links are dropped. Clients go the whole way in: HTTP, the application's routes, the connect function.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,9 +76,11 @@ pub struct TestServer {
     callbacks: CallbackLog,
     metrics: Recorder,
     wires: Wires,
-    /// Nothing is accepted any more once it is dropped.
-    _serving: AbortOnDropHandle<Result<(), ConfigError>>,
+    serving: Serving,
 }
+
+/// Nothing is accepted any more once the last is dropped.
+type Serving = Arc<AbortOnDropHandle<Result<(), ConfigError>>>;
 
 /// Where the far ends of links go.
 #[derive(Clone)]
@@ -172,9 +174,9 @@ impl TestServer {
             (CallbackLog::new(trace.clone()), Recorder::new(trace.clone(), None));
         let (dialler, listener) = memory_listener();
         let serving = serve(listener, app).max_pending_per_addr(usize::MAX);
-        let serving = AbortOnDropHandle::new(tokio::spawn(serving.into_future()));
+        let serving = Arc::new(AbortOnDropHandle::new(tokio::spawn(serving.into_future())));
         let wires = Wires::Memory(dialler);
-        Self { server, trace, callbacks, metrics, wires, _serving: serving }
+        Self { server, trace, callbacks, metrics, wires, serving }
     }
 
     fn serving<S, B, L: Listener>(
@@ -200,8 +202,8 @@ impl TestServer {
         let server = builder.build()?;
         // All clients of a test are one neighbour, who may be as many as he likes.
         let serving = serve(listener, app(server.clone())).max_pending_per_addr(usize::MAX);
-        let serving = AbortOnDropHandle::new(tokio::spawn(serving.into_future()));
-        Ok(Self { server, trace, callbacks, metrics, wires, _serving: serving })
+        let serving = Arc::new(AbortOnDropHandle::new(tokio::spawn(serving.into_future())));
+        Ok(Self { server, trace, callbacks, metrics, wires, serving })
     }
 
     /// How long each assertion waits for what it is about. 5 s by default, by the test's clock.
@@ -219,8 +221,9 @@ impl TestServer {
     /// A link to the server for any other client: pass [`Link::dial`] to it, as to the `connector`
     /// of `wspulse-client`.
     pub fn link(&self, name: &str) -> Link {
-        let wires = self.wires.clone();
+        let (wires, serving) = (self.wires.clone(), Arc::clone(&self.serving));
         Link::new(name.to_owned(), self.trace.clone(), move |stream, address| {
+            let _is_served = &serving;
             wires.take(stream, address)
         })
     }
