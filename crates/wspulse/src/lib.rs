@@ -46,7 +46,7 @@
 //! - Metrics: [`MetricsCollector`]. Origin checks: [`origin`].
 //! - Logs go through [`tracing`](https://docs.rs/tracing): without a subscriber, such as
 //!   `tracing_subscriber::fmt::init()`, there are none.
-#![cfg_attr(feature = "testing", doc = "- Clients for your tests: [`testing`].")]
+#![cfg_attr(feature = "testing", doc = "- Servers, clients and links for your tests: [`testing`].")]
 //!
 //! # What is guaranteed
 //!
@@ -59,7 +59,7 @@
 //! # Features
 //!
 //! All are off by default and only add: `axum`, the client's address under `axum::serve`; `msgpack`, the MessagePack codec; `rustls`, TLS for
-//! [`serve`](serve()), without cryptography; `testing`, clients for the tests of applications.
+//! [`serve`](serve()), without cryptography; `testing`, servers, clients and links for the tests of applications.
 
 mod app;
 mod entry;

@@ -1,32 +1,50 @@
-//! Clients for the tests of applications: in memory, under virtual time, or over a socket.
+//! The kit for the tests of applications: servers, clients and links, in memory, under virtual time.
+//!
+//! - [`TestServer`] serves an application around a [`Server`], in memory or on a free port. Its
+//!   [`callbacks`](TestServer::callbacks) and [`metrics`](TestServer::metrics) have assertions.
+//! - [`LiveClient`] goes the whole way in, answers Pings, and has assertions on what it hears. An
+//!   [`Inbox`] has them for any other client.
+//! - [`Link`] lies between them and fails as networks do: [`Fault`].
+//! - [`play`] plays random lives, each from a seed, with [`Dice`].
+//! - [`Trace`] is what has happened, printed by each assertion that fails.
+//! - [`TestClient`] does what it is told and nothing by itself: for silent, slow and rude peers.
 //!
 //! ```
-//! use wspulse::testing::TestClient;
-//! use wspulse::{Admission, Frame, Server};
+//! use wspulse::testing::TestServer;
+//! use wspulse::{Admission, Server};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
-//!     .on_message(|connection, frame| drop(connection.send(frame)))
-//!     .build()?;
+//! let builder = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
+//!     .on_message(|connection, frame| drop(connection.send(frame)));
+//! let test = TestServer::new(builder)?;
 //!
-//! let mut ann = TestClient::connect(&server, "/ws").await?;
-//! ann.send(&Frame::new("echo").json(&"hello")?).await?;
-//! assert_eq!(ann.frame().await?.to_json::<String>()?, "hello");
+//! let ann = test.client("ann").connect("/ws").await;
+//! ann.send_json("echo", "hello");
+//! ann.expect_json("echo", "hello").await;
 //!
-//! // Side by side: the server waits for ann's answer to its Close frame, which `closed` sends.
-//! // One after the other would cost the whole `drain_timeout`, 10 s unless time is paused.
-//! let ((), closed) = tokio::join!(server.close(), ann.closed());
-//! assert_eq!(closed?.unwrap().code().as_u16(), 1001);
+//! test.server().close().await;
+//! assert_eq!(ann.expect_close().await.unwrap().code().as_u16(), 1001);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! With the feature `test-util` of tokio, `#[tokio::test(start_paused = true)]` pauses time: whatever
-//! waits for a deadline while nothing else happens is there at once.
+//! `#[tokio::test(start_paused = true)]` pauses time: whatever waits for a deadline while nothing else
+//! happens is there at once. The repository's `docs/testing.md` is the tour.
 
+mod callbacks;
+mod dial;
 mod handshake;
+mod inbox;
+mod link;
+mod listener;
+mod live;
+mod pipe;
 mod received;
+mod recorder;
+mod seeds;
+mod server;
+mod trace;
 
 use std::io;
 
@@ -38,8 +56,19 @@ use wspulse_core::codec::{Codec, InboundMessage, JsonCodec};
 use wspulse_core::{CloseFrame, Frame, MessageKind};
 
 use crate::app::server::Server;
+pub use callbacks::{CallbackLog, Called};
+pub use dial::Dial;
 pub use handshake::{Refused, request_head, request_parts};
+pub use inbox::Inbox;
+pub use link::{Fault, Link, Way};
+pub use listener::{Dialler, MemoryListener, memory_listener};
+pub use live::LiveClient;
+pub use pipe::LinkStream;
 pub use received::Received;
+pub use recorder::Recorder;
+pub use seeds::{Dice, play};
+pub use server::TestServer;
+pub use trace::Trace;
 
 /// How many bytes each direction of an in-memory connection holds before its writer waits.
 const MEMORY_BYTES: usize = 64 * 1024;
@@ -50,6 +79,28 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A WebSocket client that does what it is told and nothing by itself: it answers no Ping and no
 /// Close unless asked to. Frames are JSON.
+///
+/// ```
+/// use wspulse::testing::TestClient;
+/// use wspulse::{Admission, Frame, Server};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
+///     .on_message(|connection, frame| drop(connection.send(frame)))
+///     .build()?;
+///
+/// let mut ann = TestClient::connect(&server, "/ws").await?;
+/// ann.send(&Frame::new("echo").json(&"hello")?).await?;
+/// assert_eq!(ann.frame().await?.to_json::<String>()?, "hello");
+///
+/// // Side by side: the server waits for ann's answer to its Close frame, which `closed` sends.
+/// // One after the other would cost the whole `drain_timeout`, 10 s unless time is paused.
+/// let ((), closed) = tokio::join!(server.close(), ann.closed());
+/// assert_eq!(closed?.unwrap().code().as_u16(), 1001);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TestClient<S> {
     stream: S,

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use wspulse::{Admission, ConnectionState, Delivery, Server, ServerBuilder};
 use wspulse_client::{Client, ClientBuilder, Frame};
 
-use crate::support::real::{Link, until};
+use crate::support::real::{by, link_to, until};
 
 fn promising() -> ServerBuilder {
     Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
@@ -17,7 +17,7 @@ fn promising() -> ServerBuilder {
 }
 
 fn client(server: &Server) -> ClientBuilder {
-    Link::default().to(server, Client::builder("ws://server.example/ws"))
+    by(&link_to(server), Client::builder("ws://server.example/ws"))
 }
 
 /// A message that waits for its callback when the application ends the session is thrown away.

@@ -9,10 +9,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use wspulse::testing::{Fault, Way};
 use wspulse::{Admission, Delivery, Server};
 use wspulse_client::{Client, Event, Frame, Messages, SendError, SessionStart};
 
-use crate::support::real::{Link, until};
+use crate::support::real::{by, link_to, until};
 
 const FRAMES: u32 = 400;
 const CUTS: u32 = 60;
@@ -88,10 +89,10 @@ async fn life(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let received = Received::default();
     let server = server(&received);
-    let link = Link::default();
+    let link = link_to(&server);
     let backoff = Duration::from_millis(50);
     let builder = Client::builder("ws://server.example/ws").backoff(backoff, backoff);
-    let (client, messages) = link.to(&server, builder).connect().unwrap();
+    let (client, messages) = by(&link, builder).connect().unwrap();
     assert_eq!(client.connected().await.unwrap(), SessionStart::New);
 
     let got = Received::default();
@@ -100,9 +101,10 @@ async fn life(seed: u64) {
     let pushing = tokio::spawn(push_all(server.clone()));
     for _ in 0..CUTS {
         sleep(Duration::from_millis(random.random_range(1..120))).await;
-        link.set_bytes(random.random_range(32..4096));
+        link.set_waiting_bytes_max(random.random_range(32..4096));
         if random.random_ratio(1, 10) {
-            link.freeze();
+            // This transport: the next one is a good one.
+            link.fail_after(Way::Up, 0, Fault::Silence);
             // Long enough, mostly, for the client to notice the silence.
             sleep(Duration::from_secs(random.random_range(1..60))).await;
         } else {
@@ -139,20 +141,18 @@ async fn under_cuts_each_frame_arrives_once_and_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_restarts_has_what_was_in_flight_told_as_lost_and_the_rest_sent() {
     let received = Received::default();
-    let current = Arc::new(Mutex::new(server(&received)));
-    let link = Link::default();
+    let old = server(&received);
+    let link = link_to(&old);
+    let current = Arc::new(Mutex::new(link.clone()));
     let builder = Client::builder("ws://server.example/ws").connector({
-        let (link, current) = (link.clone(), current.clone());
-        move |_| {
-            let near = link.clone().lay(current.lock().clone());
-            async move { Ok::<_, std::io::Error>(near) }
-        }
+        let current = current.clone();
+        move |_| std::future::ready(current.lock().dial())
     });
     let (client, mut messages) = builder.connect().unwrap();
     client.connected().await.unwrap();
     client.send(Frame::new("n").json(&1).unwrap()).await.unwrap();
     // Another process: it knows no sessions, and has another secret.
-    let old = std::mem::replace(&mut *current.lock(), server(&received));
+    *current.lock() = link_to(&server(&received));
     link.cut();
     old.close().await;
     client.send(Frame::new("n").json(&2).unwrap()).await.unwrap();
@@ -171,7 +171,7 @@ async fn whoever_waits_for_a_slow_callback_is_told_on_a_link_that_holds() {
     let received = Received::default();
     let server = server(&received);
     let builder = Client::builder("ws://server.example/ws");
-    let (client, messages) = Link::default().to(&server, builder).connect().unwrap();
+    let (client, messages) = by(&link_to(&server), builder).connect().unwrap();
     drop(messages);
     for sent in send_all(&client) {
         timeout(Duration::from_mins(1), sent).await.expect("settled").unwrap().unwrap();

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
+use wspulse::testing::{Fault, Way};
 use wspulse::{Admission, Delivery, Rejection, Server};
 use wspulse_client::{Client, Frame};
 
-use crate::support::real::Link;
+use crate::support::real::{by, link_to};
 
 /// A server whose connect function takes 3 s for the first request.
 fn slow_at_first() -> Server {
@@ -28,13 +29,14 @@ fn slow_at_first() -> Server {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_handshake_that_is_late_ends_nothing() {
-    let (server, link) = (slow_at_first(), Link::default());
+    let server = slow_at_first();
+    let link = link_to(&server);
     let builder = Client::builder("ws://server.example/ws").connect_timeout(Duration::from_secs(1));
-    let (client, messages) = link.to(&server, builder).connect().unwrap();
+    let (client, messages) = by(&link, builder).connect().unwrap();
     drop(messages);
     // The first link has passed the handshake on, and dies in silence: it passes no end on.
     sleep(Duration::from_millis(500)).await;
-    link.freeze();
+    link.fail_after(Way::Up, 0, Fault::Silence);
     client.connected().await.unwrap();
     client.send(Frame::new("one")).await.unwrap();
     let session = server.connection("ann").unwrap();

@@ -7,7 +7,7 @@ use wspulse_client::{
     Client, EndCause, Event, Frame, Messages, RequestError, SendError, SessionStart,
 };
 
-use crate::support::real::{Link, until};
+use crate::support::real::{by, link_to, until};
 
 fn echo() -> ServerBuilder {
     Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
@@ -26,9 +26,9 @@ fn echo() -> ServerBuilder {
 #[tokio::test(start_paused = true)]
 async fn frames_go_both_ways_and_the_client_comes_back() {
     let server = echo().build().unwrap();
-    let link = Link::default();
+    let link = link_to(&server);
     let (client, mut messages) =
-        link.to(&server, Client::builder("ws://server.example/ws")).connect().unwrap();
+        by(&link, Client::builder("ws://server.example/ws")).connect().unwrap();
     for round in 0..3 {
         let begun = next(&mut messages).await;
         let Event::Session { session: SessionStart::Plain, replay: 0, .. } = begun else {
@@ -56,9 +56,9 @@ async fn messagepack_is_spoken_with_a_server_of_messagepack() {
     use wspulse::codec::MessagePackCodec;
     for delivery in [wspulse::Delivery::AtMostOnce, wspulse::Delivery::ExactlyOnce] {
         let server = echo().codec(MessagePackCodec).delivery(delivery).build().unwrap();
-        let link = Link::default();
+        let link = link_to(&server);
         let builder = Client::builder("ws://server.example/ws").codec(MessagePackCodec);
-        let (client, mut messages) = link.to(&server, builder).connect().unwrap();
+        let (client, mut messages) = by(&link, builder).connect().unwrap();
         let found = client.connected().await.unwrap();
         assert_eq!(found == SessionStart::New, delivery == wspulse::Delivery::ExactlyOnce);
         client.send(Frame::new("x").msgpack(&[1, 2, 3]).unwrap()).await.unwrap();
@@ -72,10 +72,8 @@ async fn messagepack_is_spoken_with_a_server_of_messagepack() {
 async fn requests_are_replied_to_refused_or_left_without_an_answer() {
     for delivery in [wspulse::Delivery::AtMostOnce, wspulse::Delivery::ExactlyOnce] {
         let server = echo().delivery(delivery).build().unwrap();
-        let (client, messages) = Link::default()
-            .to(&server, Client::builder("ws://server.example/ws"))
-            .connect()
-            .unwrap();
+        let (client, messages) =
+            by(&link_to(&server), Client::builder("ws://server.example/ws")).connect().unwrap();
         drop(messages);
         let second = Duration::from_secs(1);
         let reply = client.request(Frame::new("ask").with_payload("7"), second).await.unwrap();
@@ -99,10 +97,8 @@ async fn requests_are_replied_to_refused_or_left_without_an_answer() {
 async fn a_client_answers_what_the_server_asks() {
     for delivery in [wspulse::Delivery::AtMostOnce, wspulse::Delivery::ExactlyOnce] {
         let server = echo().delivery(delivery).build().unwrap();
-        let (client, mut messages) = Link::default()
-            .to(&server, Client::builder("ws://server.example/ws"))
-            .connect()
-            .unwrap();
+        let (client, mut messages) =
+            by(&link_to(&server), Client::builder("ws://server.example/ws")).connect().unwrap();
         client.connected().await.unwrap();
         until(|| server.connection_count() == 1).await;
         let ann = server.connection("ann").unwrap();
@@ -128,9 +124,9 @@ async fn a_client_answers_what_the_server_asks() {
 #[tokio::test(start_paused = true)]
 async fn a_kick_is_the_end_and_gives_back_what_was_not_sent() {
     let server = echo().build().unwrap();
-    let link = Link::default();
+    let link = link_to(&server);
     let (client, mut messages) =
-        link.to(&server, Client::builder("ws://server.example/ws")).connect().unwrap();
+        by(&link, Client::builder("ws://server.example/ws")).connect().unwrap();
     client.connected().await.unwrap();
     until(|| server.connection_count() == 1).await;
     server.kick_with_reason("ann", "enough").unwrap();
@@ -148,9 +144,9 @@ async fn a_kick_is_the_end_and_gives_back_what_was_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_nobody_has_any_more_takes_leave() {
     let server = echo().build().unwrap();
-    let link = Link::default();
+    let link = link_to(&server);
     let (client, messages) =
-        link.to(&server, Client::builder("ws://server.example/ws")).connect().unwrap();
+        by(&link, Client::builder("ws://server.example/ws")).connect().unwrap();
     client.connected().await.unwrap();
     until(|| server.connection_count() == 1).await;
     drop(client);

@@ -8,6 +8,8 @@ mod overflow;
 mod requests;
 mod rooms;
 mod session_limits;
+#[cfg(feature = "testing")]
+mod watching;
 
 use std::fmt;
 use std::net::SocketAddr;

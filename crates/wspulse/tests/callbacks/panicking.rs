@@ -8,7 +8,7 @@ use wspulse::metrics::{
     ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast, MessageReceived,
     MessageUndecodable, MessagesSent, RoomCreated, RoomDestroyed, SessionResumed,
 };
-use wspulse::testing::request_parts;
+use wspulse::testing::{Recorder, request_parts};
 use wspulse::{
     Connection, Disconnect, DisconnectReason, Frame, MessageKind, MetricsCollector, PanicError,
     Server, ServerBuilder, TransportLost,
@@ -19,7 +19,6 @@ use crate::support::clock::WINDOW;
 use crate::support::house::{echo, open_house};
 use crate::support::http::Answer;
 use crate::support::logs::Logs;
-use crate::support::recorder::Recorder;
 
 /// Panics on behalf of the client `bad`.
 fn panic_for_bad(connection: &Connection) {

@@ -8,14 +8,13 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use wspulse::testing::{TestClient, request_parts};
+use wspulse::testing::{Recorder, TestClient, request_parts};
 use wspulse::{Connection, Disconnect, Server, TransportLost};
 
 use crate::support::clients::{Client, close, dial, echoes, numbered};
 use crate::support::clock::{WINDOW, settle};
 use crate::support::house::{echo, open_house};
 use crate::support::logs::Logs;
-use crate::support::recorder::Recorder;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {

@@ -19,14 +19,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{consume_budget, yield_now};
 use tokio::time::{Instant, advance, sleep};
 use wspulse::serve::Listener;
-use wspulse::testing::{Received, TestClient, request_parts};
+use wspulse::testing::{Received, TestClient, memory_listener, request_parts};
 use wspulse::{Connection, ConnectionState, Frame, Server, ServerBuilder};
 
 use crate::support::clients::{Client, dial, number, numbered};
 use crate::support::clock::{WINDOW, assert_passed};
 use crate::support::house::open_house;
 use crate::support::http::{read_response, read_to_end};
-use crate::support::listener::{memory_listener, serve_in_memory};
+use crate::support::listener::serve_in_memory;
 use crate::support::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);

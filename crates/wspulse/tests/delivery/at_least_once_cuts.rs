@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::io::DuplexStream;
 use tokio::time::{Instant, timeout_at};
-use wspulse::testing::{Received, TestClient};
+use wspulse::testing::{Fault, LinkStream, Received, TestClient, TestServer, play};
 use wspulse::{Admission, Delivery, DuplicatePolicy, Server};
 
-use crate::support::links::{Bytes, Failure, dial, run, seeds, send_all};
+use crate::support::links::{Bytes, LIVES, dial, send_all};
 
 const CUTS: usize = 6;
 const FRAMES: u64 = 400;
@@ -30,7 +29,7 @@ struct Log {
 
 impl Log {
     /// Reads what comes until the link ends, nothing has come for so long, or all is there.
-    async fn read(&mut self, client: &mut TestClient<DuplexStream>, patience: Duration) {
+    async fn read(&mut self, client: &mut TestClient<LinkStream>, patience: Duration) {
         let mut last_on_link = None;
         while self.newest < FRAMES {
             let deadline = Instant::now() + patience;
@@ -62,32 +61,32 @@ impl Log {
 
 async fn live(seed: u64) -> u64 {
     let mut dice = StdRng::seed_from_u64(seed);
-    let server = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
+    let builder = Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
         .resume_window(WINDOW)
         .duplicates(DuplicatePolicy::Resume)
         .delivery(Delivery::AtLeastOnce)
         .delivery_window(dice.random_range(1..64), dice.random_range(64..8_192))
-        .send_buffer_size(1_024)
-        .build()
-        .unwrap();
+        .send_buffer_size(1_024);
+    let test = TestServer::new(builder).unwrap();
+    let (server, link) = (test.server(), test.link("ann"));
     let mut log = Log::default();
     let mut sender = None;
     for cut in 0..=CUTS {
         let failure = match cut {
-            CUTS => Failure::None,
-            _ if dice.random_bool(0.5) => Failure::Silence,
-            _ => Failure::Cut,
+            CUTS => None,
+            _ if dice.random_bool(0.5) => Some(Fault::Silence),
+            _ => Some(Fault::Reset),
         };
         let mut client =
-            dial(&server, &[], Bytes { down: dice.random_range(BYTES), up: usize::MAX }, failure)
+            dial(&link, &[], Bytes { down: dice.random_range(BYTES), up: usize::MAX }, failure)
                 .await;
         sender.get_or_insert_with(|| {
             let connection = server.connection("ann").expect("it has just come");
             tokio::spawn(send_all(connection, FRAMES, StdRng::seed_from_u64(seed)))
         });
         let patience = match failure {
-            Failure::None => WINDOW,
-            Failure::Silence | Failure::Cut => Duration::from_millis(dice.random_range(SILENCE)),
+            None => WINDOW,
+            Some(_) => Duration::from_millis(dice.random_range(SILENCE)),
         };
         log.read(&mut client, patience).await;
     }
@@ -99,10 +98,7 @@ async fn live(seed: u64) -> u64 {
 
 #[test]
 fn nothing_is_lost_and_nothing_is_out_of_order_over_links_that_fail_at_any_byte() {
-    let mut again = 0;
-    for seed in seeds() {
-        again += run(seed, live(seed));
-    }
+    let again = play(LIVES, |dice| live(dice.seed()));
     // What was on its way at a cut comes twice: there were cuts, and this test has seen them.
-    assert!(again > seeds().count() as u64, "{again}");
+    assert!(again.iter().sum::<u64>() > again.len() as u64, "{again:?}");
 }

@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use wspulse::testing::{Received, TestClient};
-use wspulse::{Admission, Connection, Delivery, Frame, Server};
+use wspulse::testing::{Fault, LinkStream, Received, TestClient, TestServer, play};
+use wspulse::{Admission, Connection, Delivery, Frame, Server, ServerBuilder};
 use wspulse_core::protocol::{Control, Hello, ResumeOffer, SessionKind};
 
-use crate::support::links::{Bytes, Failure, dial, run, seeds, send_all};
+use crate::support::links::{Bytes, LIVES, dial, send_all};
 
 const CUTS: u64 = 8;
 /// So many each way.
@@ -66,7 +65,7 @@ impl Client {
     }
 
     /// Uses a link until it ends, nothing has come for so long, or all is done.
-    async fn use_link(&mut self, link: &mut TestClient<DuplexStream>, patience: Duration) {
+    async fn use_link(&mut self, link: &mut TestClient<LinkStream>, patience: Duration) {
         let mut next = None;
         let mut heard_at = Instant::now();
         while !self.is_done() {
@@ -99,7 +98,7 @@ impl Client {
         &mut self,
         payload: &[u8],
         next: &mut Option<u64>,
-        link: &mut TestClient<DuplexStream>,
+        link: &mut TestClient<LinkStream>,
     ) -> Option<()> {
         if payload.first() != Some(&b'[') {
             assert!(next.is_some(), "the hello is first");
@@ -134,7 +133,7 @@ impl Client {
     async fn speak(
         &mut self,
         next: &mut Option<u64>,
-        link: &mut TestClient<DuplexStream>,
+        link: &mut TestClient<LinkStream>,
     ) -> Option<()> {
         let Some(number) = next else { return Some(()) };
         for _ in 0..self.dice.random_range(1..8) {
@@ -151,7 +150,7 @@ impl Client {
     }
 }
 
-async fn write(link: &mut TestClient<DuplexStream>, text: &str) -> bool {
+async fn write(link: &mut TestClient<LinkStream>, text: &str) -> bool {
     is_written(link.write_message(wspulse::MessageKind::Text, text.as_bytes())).await
 }
 
@@ -161,7 +160,7 @@ async fn is_written(write: impl Future<Output = std::io::Result<()>>) -> bool {
 }
 
 /// Its callback takes its time, now and then.
-fn server(dice: &mut StdRng, heard: &Arc<AtomicU64>) -> Server {
+fn builder(dice: &mut StdRng, heard: &Arc<AtomicU64>) -> ServerBuilder {
     let heard = Arc::clone(heard);
     Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
         .resume_window(WINDOW)
@@ -178,14 +177,13 @@ fn server(dice: &mut StdRng, heard: &Arc<AtomicU64>) -> Server {
                 }
             }
         })
-        .build()
-        .unwrap()
 }
 
 async fn live(seed: u64) -> u64 {
     let mut dice = StdRng::seed_from_u64(seed);
     let heard = Arc::default();
-    let server = server(&mut dice, &heard);
+    let test = TestServer::new(builder(&mut dice, &heard)).unwrap();
+    let (server, road) = (test.server(), test.link("ann"));
     let mut client = Client {
         token: None,
         received: 0,
@@ -197,22 +195,22 @@ async fn live(seed: u64) -> u64 {
     let end = Instant::now() + LIFE;
     while !client.is_done() {
         let failure = match links {
-            CUTS.. => Failure::None,
-            _ if dice.random_bool(0.5) => Failure::Silence,
-            _ => Failure::Cut,
+            CUTS.. => None,
+            _ if dice.random_bool(0.5) => Some(Fault::Silence),
+            _ => Some(Fault::Reset),
         };
         links += 1;
         let bytes = Bytes { down: dice.random_range(BYTES), up: dice.random_range(BYTES) };
         let offers = client.offers();
         let offers: Vec<_> = offers.iter().map(String::as_str).collect();
-        let mut link = dial(&server, &offers, bytes, failure).await;
+        let mut link = dial(&road, &offers, bytes, failure).await;
         sender.get_or_insert_with(|| {
             let connection = server.connection("ann").expect("it has just come");
             tokio::spawn(send_all(connection, FRAMES, StdRng::seed_from_u64(seed)))
         });
         let patience = match failure {
-            Failure::None => WINDOW,
-            Failure::Silence | Failure::Cut => Duration::from_millis(dice.random_range(SILENCE)),
+            None => WINDOW,
+            Some(_) => Duration::from_millis(dice.random_range(SILENCE)),
         };
         let used = timeout_at(end, client.use_link(&mut link, patience)).await;
         assert!(used.is_ok(), "it never ends: {} and {}", client.received, client.handled);
@@ -225,10 +223,7 @@ async fn live(seed: u64) -> u64 {
 
 #[test]
 fn nothing_is_lost_or_twice_over_links_that_fail_at_any_byte() {
-    let mut links = 0;
-    for seed in seeds() {
-        links += run(seed, live(seed));
-    }
+    let links = play(LIVES, |dice| live(dice.seed()));
     // There were cuts in the middle of it, and this test has seen them.
-    assert!(links > 5 * seeds().count() as u64, "{links}");
+    assert!(links.iter().sum::<u64>() > 5 * links.len() as u64, "{links:?}");
 }

@@ -7,14 +7,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use wspulse::testing::{Received, TestClient, masked};
+use wspulse::testing::{Received, Recorder, TestClient, masked};
 use wspulse::{CloseFrame, DropReason, Frame, Server};
 
 use crate::support::clients::{Client, close, close_frame, dial, echoes, numbered, text};
 use crate::support::clock::{WRITE_WAIT, assert_passed, settle};
 use crate::support::house::{echo, open_house};
 use crate::support::http::serve_at_ws;
-use crate::support::recorder::Recorder;
 
 /// A server, and a client of the id `ann`.
 async fn with_ann() -> (Server, Client) {

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use wspulse::testing::Recorder;
 use wspulse::{Connection, Frame, Server};
 
 use crate::support::clients::{dial, named};
 use crate::support::clock::settle;
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 
 /// The events of the messages that were handled.
 type Handled = Arc<Mutex<Vec<String>>>;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::duplex;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
-use wspulse::testing::{TestClient, request_parts};
+use wspulse::testing::{Recorder, TestClient, request_parts};
 use wspulse::{
     Admission, BroadcastError, Connection, ConnectionState, Disconnect, DropReason, Frame,
     KickError, Rejection, SendError, Server,
@@ -19,7 +19,6 @@ use crate::support::clients::{Client, close, close_frame, dial, numbered};
 use crate::support::clock::{assert_passed, settle};
 use crate::support::house::{echo, open_house};
 use crate::support::http::{Answer, serve_at_ws};
-use crate::support::recorder::Recorder;
 
 /// The default of `drain_timeout`.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

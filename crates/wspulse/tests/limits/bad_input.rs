@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use wspulse::testing::{Received, TestClient, masked, request_head};
+use wspulse::testing::{Received, Recorder, TestClient, masked, request_head};
 use wspulse::{
     ConnectionState, Disconnect, Frame, ProtocolError, RoomOptions, Server, ServerBuilder,
     TransportLost,
@@ -18,7 +18,6 @@ use crate::support::clock::{WRITE_WAIT, assert_passed};
 use crate::support::house::{echo, open_house};
 use crate::support::http::{serve_at_ws, write_to};
 use crate::support::logs::Logs;
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 /// A server, its well-behaved client, and one who is up to something.

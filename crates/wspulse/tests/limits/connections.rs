@@ -10,13 +10,12 @@ use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use wspulse::http::{Accepted, Response};
-use wspulse::testing::{Refused, TestClient, request_parts};
+use wspulse::testing::{Recorder, Refused, TestClient, request_parts};
 use wspulse::{Admission, ConnectionState, DuplicatePolicy, PeerAddr, Server, ServerBuilder};
 
 use crate::support::clients::dial;
 use crate::support::clock::{WINDOW, settle};
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 
 type Client = TestClient<DuplexStream>;
 

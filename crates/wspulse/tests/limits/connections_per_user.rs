@@ -1,6 +1,6 @@
 //! How many connections one user may have, and what happens to one more.
 
-use wspulse::testing::{Refused, TestClient};
+use wspulse::testing::{Recorder, Refused, TestClient};
 use wspulse::{
     Admission, CloseCode, CloseFrame, ConnectionState, Disconnect, DisconnectReason, Rejection,
     Server, ServerBuilder, UserLimit,
@@ -9,7 +9,6 @@ use wspulse::{
 use crate::support::bounds::{assert_refused, assert_valid};
 use crate::support::clients::{Client, close_frame, numbered, numbers};
 use crate::support::clock::{WINDOW, settle};
-use crate::support::recorder::Recorder;
 
 const END_OLDEST: UserLimit = UserLimit::EndOldest(CloseCode::USER_LIMIT);
 

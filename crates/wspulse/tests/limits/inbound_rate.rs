@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use wspulse::testing::{Received, masked, request_parts};
+use wspulse::testing::{Received, Recorder, masked, request_parts};
 use wspulse::{
     CloseFrame, Connection, Disconnect, Frame, InboundRate, OverRate, Server, ServerBuilder,
     TransportLost,
@@ -12,7 +12,6 @@ use wspulse::{
 use crate::support::clients::{Client, dial, number, numbered, numbers};
 use crate::support::clock::{WINDOW, assert_passed, settle, shortly_before};
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep};
-use wspulse::testing::masked;
+use wspulse::testing::{Recorder, masked};
 use wspulse::{
     Connection, Disconnect, Frame, InboundRate, OverRate, ProtocolError, ServerBuilder,
     TransportLost,
@@ -12,7 +12,6 @@ use wspulse::{
 
 use crate::support::clients::{Client, dial, number, numbered, numbers};
 use crate::support::clock::{assert_passed, settle, shortly_before};
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);

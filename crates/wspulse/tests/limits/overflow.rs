@@ -1,6 +1,6 @@
 //! What becomes of frames for which there is no room: what their sender says, or the server.
 
-use wspulse::testing::Received;
+use wspulse::testing::{Received, Recorder};
 use wspulse::{
     BroadcastError, CloseCode, Connection, Delivery, Disconnect, DisconnectReason, DropReason,
     KeyTooLong, OutboundStats, Outgoing, Overflow, SendError, ServerBuilder,
@@ -9,7 +9,6 @@ use wspulse::{
 use crate::support::clients::{Client, hears_nothing, number, numbered, numbers};
 use crate::support::clock::{WINDOW, settle};
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 /// A client whose socket takes nothing more than a part of frame 0, and a buffer of so many frames.

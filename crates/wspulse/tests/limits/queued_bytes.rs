@@ -1,11 +1,11 @@
 //! All send buffers together hold no more bytes than they may, and each dropped frame is counted.
 
 use tokio::task::yield_now;
+use wspulse::testing::Recorder;
 use wspulse::{BufferLimit, Connection, DropReason, Frame, SendError};
 
 use crate::support::clients::{Client, hears_nothing};
 use crate::support::clock::{WINDOW, settle};
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 /// A frame that takes so many bytes on the wire, from 14 to 127.

@@ -1,10 +1,10 @@
 //! A connection's send buffer is bounded in bytes as well as in frames.
 
+use wspulse::testing::Recorder;
 use wspulse::{BufferLimit, Connection, DropReason, Frame, SendError};
 
 use crate::support::clients::hears_nothing;
 use crate::support::clock::{WINDOW, settle};
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 /// A frame that takes so many bytes on the wire, from 14 to 127.

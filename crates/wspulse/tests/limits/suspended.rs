@@ -2,11 +2,11 @@
 
 use tokio::task::yield_now;
 use tokio::time::sleep;
+use wspulse::testing::Recorder;
 use wspulse::{ConnectionState, Disconnect, DisconnectReason, TransportLost};
 
 use crate::support::clients::{Client, dial, numbered, numbers};
 use crate::support::clock::{WINDOW, settle};
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 fn limited_to(sessions: usize) -> Stage {

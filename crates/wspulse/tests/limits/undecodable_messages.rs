@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, MessagePackCodec};
-use wspulse::testing::{Received, masked};
+use wspulse::testing::{Received, Recorder, masked};
 use wspulse::{DuplicatePolicy, Frame, MessageKind, Server};
 
 use crate::support::clients::{close, dial, echoes, numbered, text};
 use crate::support::house::{echo, open_house};
 use crate::support::logs::Logs;
-use crate::support::recorder::Recorder;
 
 /// What is no frame in JSON.
 const UNDECODABLE: [&str; 12] = [

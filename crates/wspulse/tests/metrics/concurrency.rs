@@ -10,13 +10,12 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wspulse::metrics::{ConnectionClosed, ConnectionOpened};
-use wspulse::testing::{Refused, TestClient};
+use wspulse::testing::{Recorder, Refused, TestClient};
 use wspulse::{MetricsCollector, Server};
 use wspulse_core::OVERTAKEN;
 
 use crate::support::clients::dial_room;
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 
 const TASKS: usize = 8;
 const VISITS: usize = 150;

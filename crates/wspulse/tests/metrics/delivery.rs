@@ -6,12 +6,11 @@
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use wspulse::testing::{Received, TestClient, request_parts};
+use wspulse::testing::{Received, Recorder, TestClient, request_parts};
 use wspulse::{Connection, ConnectionState, Delivery, DuplicatePolicy, Frame, ServerBuilder};
 
 use crate::support::clients::{Client, dial, numbered};
 use crate::support::clock::{TICK, WINDOW, settle};
-use crate::support::recorder::Recorder;
 use crate::support::speaker::{Heard, Speaker, frame};
 use crate::support::stage::Stage;
 

@@ -10,7 +10,7 @@ use wspulse::metrics::{
     ConnectionClosed, ConnectionOpened, FrameDropped, MessageBroadcast, MessageReceived,
     MessagesSent, RoomCreated, RoomDestroyed, SessionResumed,
 };
-use wspulse::testing::request_parts;
+use wspulse::testing::{Recorder, request_parts};
 use wspulse::{
     Admission, CallbackKind, Frame, MetricsCollector, NoopCollector, Rejection, Server,
     ServerBuilder, origin,
@@ -19,7 +19,6 @@ use wspulse::{
 use crate::support::clients::{dial, dial_narrow, named};
 use crate::support::clock::settle;
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 
 fn fail() {
     panic!("of the test");

@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::sleep;
-use wspulse::testing::request_parts;
+use wspulse::testing::{Recorder, request_parts};
 use wspulse::{Admission, ConnectionState, DisconnectReason, DuplicatePolicy, Server};
 
 use crate::support::clients::{dial, dial_room};
 use crate::support::clock::settle;
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 
 const WINDOW: Duration = Duration::from_secs(30);
 

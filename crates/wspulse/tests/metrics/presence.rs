@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use wspulse::testing::Recorder;
 use wspulse::{RoomOptions, Server, ServerBuilder};
 
 use crate::support::clients::dial;
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 
 /// Longer than changes are gathered.
 const FOLDED: Duration = Duration::from_millis(60);

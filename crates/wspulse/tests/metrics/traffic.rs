@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wspulse::testing::masked;
+use wspulse::testing::{Recorder, masked};
 use wspulse::{
     BufferLimit, Connection, DropReason, Frame, MessageKind, SendError, Server, ServerBuilder,
 };
@@ -10,7 +10,6 @@ use wspulse::{
 use crate::support::clients::{dial, dial_narrow, named};
 use crate::support::clock::settle;
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 
 const WINDOW: Duration = Duration::from_secs(30);
 

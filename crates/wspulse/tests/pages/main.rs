@@ -6,3 +6,4 @@ mod files;
 mod security;
 #[path = "../support/mod.rs"]
 mod support;
+mod testing;

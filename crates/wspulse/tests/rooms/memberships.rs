@@ -1,11 +1,10 @@
 //! A connection may be in many rooms, and hears each of them while it is in it.
 
-use wspulse::testing::TestClient;
+use wspulse::testing::{Recorder, TestClient};
 use wspulse::{Admission, ConnectRequest, Connection, JoinError, Rejection, Server, ServerBuilder};
 
 use crate::support::clients::{Client, dial, hears_nothing, numbered, numbers};
 use crate::support::house::{admit, open_house};
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 /// Admits to the home room of the query's `room`, if it has one, and to those of `also`.

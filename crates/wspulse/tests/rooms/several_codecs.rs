@@ -7,7 +7,7 @@ use wspulse::codec::{
     Codec, DecodeError, EncodeError, InboundMessage, JsonCodec, MessagePackCodec,
 };
 use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
-use wspulse::testing::{TestClient, request_parts};
+use wspulse::testing::{Recorder, TestClient, request_parts};
 use wspulse::{
     Admission, BroadcastError, Connection, Frame, MessageKind, PayloadFormat, SendError, Server,
     ServerBuilder,
@@ -16,7 +16,6 @@ use wspulse::{
 use crate::support::clock::settle;
 use crate::support::codecs::{Encoded, MSGPACK, Member};
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 use crate::support::speaker::{Heard, JSON, configured, dropped};
 use crate::support::stage::Stage;
 use crate::support::taker::Taker;

@@ -10,14 +10,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
-use wspulse::testing::{TestClient, request_head};
+use wspulse::testing::{Dialler, TestClient, request_head};
 use wspulse::{ConnectRequest, PeerAddr};
 
 use crate::support::clients::echoes;
 use crate::support::clock::{assert_passed, settle};
 use crate::support::house::{admit, echo, open_house};
 use crate::support::http::{read_response, read_to_end, write_to};
-use crate::support::listener::{Dialler, serve_in_memory, serve_over_tcp};
+use crate::support::listener::{serve_in_memory, serve_over_tcp};
 use crate::support::logs::Logs;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -15,11 +15,11 @@ use tokio_rustls::client::TlsStream;
 use tungstenite::Message;
 use wspulse::serve::tls::rustls::pki_types::ServerName;
 use wspulse::serve::tls::{TlsConfig, TlsListener};
+use wspulse::testing::memory_listener;
 use wspulse::{Admission, Rejection, Server};
 
 use crate::support::certificates::{NEW, OLD, Pair, client_config, server_config};
 use crate::support::http::read_to_end;
-use crate::support::listener::memory_listener;
 
 fn connector(trusted: Pair, alpn: &[&[u8]]) -> TlsConnector {
     let mut config = client_config(trusted);

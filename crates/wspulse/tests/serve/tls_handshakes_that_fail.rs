@@ -17,13 +17,12 @@ use wspulse::serve::Listener;
 use wspulse::serve::tls::TlsListener;
 use wspulse::serve::tls::rustls::ClientConnection;
 use wspulse::serve::tls::rustls::pki_types::ServerName;
-use wspulse::testing::{TestClient, request_head};
+use wspulse::testing::{TestClient, memory_listener, request_head};
 
 use crate::support::certificates::{OLD, client_config, server_config};
 use crate::support::clients::echoes;
 use crate::support::house::echo;
 use crate::support::http::read_to_end;
-use crate::support::listener::memory_listener;
 use crate::support::logs::Logs;
 
 /// What no log may show: a line's end, and what clears the screen.

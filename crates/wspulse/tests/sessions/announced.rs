@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::DuplexStream;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, MessagePackCodec};
-use wspulse::testing::{Received, TestClient, request_parts};
+use wspulse::testing::{Received, Recorder, TestClient, request_parts};
 use wspulse::{
     CloseCode, Connection, ConnectionState, Delivery, DuplicatePolicy, Frame, MessageKind,
     ServerBuilder,
@@ -16,7 +16,6 @@ use wspulse_core::protocol::SessionKind;
 use crate::support::bounds::{assert_refused, assert_valid};
 use crate::support::clients::{Client, dial, hears_nothing, numbered, numbers};
 use crate::support::clock::{WINDOW, settle};
-use crate::support::recorder::Recorder;
 use crate::support::speaker::{Speaker, frame as heard};
 use crate::support::stage::Stage;
 

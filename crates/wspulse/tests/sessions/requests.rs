@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use wspulse::metrics::{ReplyUnmatched, RequestFinished, RequestOutcome};
+use wspulse::testing::Recorder;
 use wspulse::{Connection, Frame, MetricsCollector, RequestError, RequestLimit};
 
 use crate::support::clients::{Client, dial, numbered};
 use crate::support::clock::WINDOW;
 use crate::support::house::open_house;
-use crate::support::recorder::Recorder;
 use crate::support::stage::Stage;
 
 const TIME: Duration = Duration::from_secs(10);

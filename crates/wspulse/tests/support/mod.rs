@@ -15,7 +15,6 @@ pub(crate) mod listener;
 pub(crate) mod logs;
 pub(crate) mod pages;
 pub(crate) mod reconnecting;
-pub(crate) mod recorder;
 pub(crate) mod speaker;
 pub(crate) mod stage;
 pub(crate) mod taker;

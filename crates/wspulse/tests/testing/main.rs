@@ -1,0 +1,7 @@
+//! The test kit, by what it promises: that tests of applications see what happens, and say so.
+
+mod assertions;
+mod faults;
+mod seeds;
+mod times;
+mod ways_in;
