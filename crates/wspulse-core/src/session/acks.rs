@@ -247,9 +247,19 @@ impl Session {
         }
     }
 
-    /// The peer has said that it has all frames up to this one. Tells how long ago the oldest of
+    /// Whether the peer has answered a question on this transport.
+    pub fn is_answered(&self) -> bool {
+        self.answering.peer == Peer::Answers
+    }
+
+    /// The peer has said that it has all frames up to this one, so many more than it had said. Tells how long ago the oldest of
     /// them was written first, if there are any that were not acknowledged before.
-    pub fn handle_acknowledged(&mut self, number: u64, now: Instant) -> Option<Duration> {
+    pub fn handle_acknowledged(
+        &mut self,
+        number: u64,
+        frames: usize,
+        now: Instant,
+    ) -> Option<Duration> {
         let age = self.oldest_age(now);
         let unasked_at = self.unasked_at();
         if self.asks() {
@@ -264,8 +274,10 @@ impl Session {
                 acks.oldest_at = Some(at);
             }
         }
-        // The answer to a newer question has its own whole time.
-        self.renew_question(now);
+        // The answer to a newer question has its own whole time. What was known before is no answer.
+        if frames > 0 {
+            self.renew_question(now);
+        }
         self.forget_idle_acks();
         age
     }

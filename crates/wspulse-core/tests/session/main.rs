@@ -11,6 +11,7 @@ mod inbound;
 mod panics;
 mod races;
 mod rig;
+mod stale_answers;
 mod stalls;
 mod suspension_limit;
 mod token_bucket;

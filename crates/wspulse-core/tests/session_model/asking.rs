@@ -116,10 +116,12 @@ impl Asking {
         (self.unasked_frames, self.unasked_bytes, self.unasked_at) = (0, 0, None);
     }
 
-    pub(crate) fn acknowledged(&mut self, number: u64, now: Instant) {
+    pub(crate) fn acknowledged(&mut self, number: u64, frames: usize, now: Instant) {
         self.peer = Peer::Answers;
         self.question = self.question.filter(|question| question.number > number);
-        self.heard_again(now);
+        if frames > 0 {
+            self.heard_again(now);
+        }
     }
 
     /// Nothing could be heard before: the answer has its whole time again.

@@ -165,9 +165,9 @@ impl Driver {
                     self.client.excuse(count);
                 }
                 self.client.check_forgotten(kept.forgotten());
-                self.session.handle_acknowledged(count, env.now);
+                self.session.handle_acknowledged(count, freed.frames, env.now);
                 if let Some(asking) = &mut self.asking {
-                    asking.acknowledged(count, env.now);
+                    asking.acknowledged(count, freed.frames, env.now);
                 }
                 self.woken = true;
             }

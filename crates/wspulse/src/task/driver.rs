@@ -182,7 +182,7 @@ impl Driver {
             self.transport = transport;
         }
         // What was written behind a Ping is not what it asked for.
-        self.hear_of_pings(pings, written.map_or(0, |written| written.frames));
+        self.hear_of_pings(pings);
         if let Some(written) = written {
             self.hear_of_written(written);
         }

@@ -12,6 +12,7 @@ mod exactly_once_tokens;
 mod long_frames;
 mod outbound_order;
 mod resumed_writes;
+mod stale_answers;
 #[path = "../support/mod.rs"]
 mod support;
 mod unanswered_questions;

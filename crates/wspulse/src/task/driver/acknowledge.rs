@@ -64,13 +64,13 @@ impl Driver {
     /// anything that was asked, but life, as every byte is.
     pub(super) fn acknowledge(&mut self, number: u64, now: Instant) -> Result<(), NotWritten> {
         let ConnectionShared { mailbox, server, .. } = &*self.connection;
-        if self.session.asks_nothing() && !self.session.exchanges() {
-            // The answer to a Ping of the heartbeat: nothing is on its way.
-            self.session.handle_acknowledged(number, now);
+        // The answer to a Ping of the heartbeat, from a peer that is known to answer, while nothing is
+        // on its way: there is nothing to learn from it.
+        if self.session.asks_nothing() && self.session.is_answered() && !self.session.exchanges() {
             return Ok(());
         }
         let frames = mailbox.acknowledge(number, server.queued_bytes())?;
-        let age = self.session.handle_acknowledged(number, now);
+        let age = self.session.handle_acknowledged(number, frames, now);
         if frames > 0 {
             self.connection.count_acknowledged(frames, age);
         }

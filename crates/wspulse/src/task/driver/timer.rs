@@ -15,17 +15,12 @@ use crate::membership::ping_groups::PingPlace;
 
 impl Driver {
     /// Others have pinged for it, or it is time that it does it by itself.
-    /// `written_since` tells how many frames others have written, all behind their Ping.
-    pub(super) fn hear_of_pings(&mut self, pings: Pings, written_since: usize) {
+    pub(super) fn hear_of_pings(&mut self, pings: Pings) {
         let Some(place) = &mut self.ping_place else { return };
         if pings.was_pinged {
-            let at = place.at().into_std();
-            self.session.handle_pinged(at);
-            // Where nothing is on its way, it has asked nothing.
-            if !self.session.asks_nothing() && !self.session.exchanges() {
-                let written = self.connection.mailbox.written_to_transport();
-                self.session.handle_asked(written.saturating_sub(written_since as u64), at);
-            }
+            // It has asked nothing: nothing was on its way when the task went to sleep.
+            debug_assert!(self.session.asks_nothing(), "others ping only then");
+            self.session.handle_pinged(place.at().into_std());
             place.handle_pinged(self.connection.server.ping_groups().schedule());
         }
         place.is_due |= pings.is_due;
@@ -127,7 +122,8 @@ impl Driver {
             self.timer = None;
         }
         // The next round reads, and then the timer is heard again.
-        if self.session.judges(now())
+        let now = now();
+        if self.session.judges(now)
             && self.transport.as_mut().is_some_and(|transport| transport.last_turn.jump_queue())
         {
             return Poll::Ready(());
@@ -138,7 +134,8 @@ impl Driver {
         {
             self.give_up_callback();
         }
-        self.session.handle_timeout(now());
+        // What runs out from here on is heard of in the next round, after another read.
+        self.session.handle_timeout(now);
         self.settle();
         Poll::Ready(())
     }
