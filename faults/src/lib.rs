@@ -39,6 +39,7 @@ pub use siege::{KIB, MIB, Siege};
 #[doc = include_str!("../../docs/rooms.md")]
 #[doc = include_str!("../../docs/routing.md")]
 #[doc = include_str!("../../docs/security.md")]
+#[doc = include_str!("../../docs/tracing.md")]
 #[doc = include_str!("../../docs/ways-in.md")]
 #[doc = include_str!("../../docs/wire.md")]
 struct Pages;

@@ -2,6 +2,7 @@
 
 mod panic;
 mod reason;
+mod summary;
 
 use std::error::Error;
 use std::fmt;

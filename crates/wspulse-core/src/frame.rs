@@ -243,4 +243,27 @@ impl PayloadError {
     pub fn event(&self) -> &str {
         &self.event
     }
+
+    /// Its text without the cause's, which may hold a value out of the payload. For logs and traces,
+    /// which should hold nothing that a client has said but the names of events.
+    ///
+    /// ```
+    /// let frame = wspulse_core::Frame::new("login").with_payload(r#""hunter2""#);
+    /// let error = frame.to_json::<u32>().unwrap_err();
+    /// assert!(error.to_string().contains("hunter2"));
+    /// assert_eq!(
+    ///     error.summary(),
+    ///     r#"payload of event "login" does not fit the wanted type as JSON, at line 1, column 9"#
+    /// );
+    /// ```
+    pub fn summary(&self) -> String {
+        let Self { event, problem, format, source } = self;
+        let what = format!("payload of event {event:?} {problem} {format}");
+        match source.downcast_ref::<serde_json::Error>() {
+            Some(error) if error.line() > 0 => {
+                format!("{what}, at line {}, column {}", error.line(), error.column())
+            }
+            Some(_) | None => what,
+        }
+    }
 }

@@ -5,6 +5,8 @@ mod builder;
 mod instruments;
 mod readings;
 mod rooms;
+#[cfg(feature = "traces")]
+mod traces;
 mod traffic;
 
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use wspulse::{GroupKind, MetricsCollector};
 pub use builder::{Builder, OptionError};
 /// The library of the meters, in the version that this crate speaks.
 pub use opentelemetry;
+#[cfg(feature = "traces")]
+pub use traces::continue_trace;
 
 use attributes::{Attributes, Sets};
 use instruments::Instruments;

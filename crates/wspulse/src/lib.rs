@@ -134,6 +134,7 @@ mod pages {
         Routing: "../docs/routing.md",
         Security: "../docs/security.md",
         Tour: "../docs/tour.md",
+        Tracing: "../docs/tracing.md",
         WaysIn: "../docs/ways-in.md",
     }
 }

@@ -2,3 +2,4 @@
 
 pub(crate) mod meter;
 pub mod metrics;
+pub(crate) mod spans;

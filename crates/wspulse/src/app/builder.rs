@@ -8,6 +8,7 @@ mod overflow;
 mod requests;
 mod rooms;
 mod session_limits;
+mod spans;
 #[cfg(feature = "testing")]
 mod watching;
 

@@ -9,6 +9,7 @@ use crate::app::connection::Connection;
 use crate::app::restored::Restored;
 use crate::app::returning::ReauthorizeFn;
 use crate::app::room::Room;
+use crate::app::server::spans::ConnectionSpanFn;
 use crate::ground::BoxFuture;
 use crate::membership::presence::person::PresenceChanges;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
@@ -139,6 +140,7 @@ pub(crate) struct Callbacks {
     pub(crate) reauthorize: Option<ReauthorizeFn>,
     pub(crate) disconnect: Option<Callback<Disconnect>>,
     pub(crate) presence: Option<Box<dyn Fn(Room, PresenceChanges) + Send + Sync>>,
+    pub(crate) connection_span: Option<ConnectionSpanFn>,
 }
 
 impl Callbacks {

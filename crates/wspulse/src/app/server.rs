@@ -4,6 +4,7 @@ mod drain;
 mod fan_out;
 mod lifecycle;
 mod readings;
+pub(crate) mod spans;
 mod tasks;
 #[cfg(all(test, not(shuttle)))]
 mod tests;

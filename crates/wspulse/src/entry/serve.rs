@@ -179,6 +179,14 @@ impl<L, S> Serve<L, S> {
         self
     }
 
+    /// Whether lines of the log hold the peer's address: those at DEBUG of connections that failed, and
+    /// the warning of [`max_pending_per_addr`](Self::max_pending_per_addr). Default: no, since
+    /// addresses are personal data.
+    pub const fn log_peer_addrs(mut self, logs: bool) -> Self {
+        self.options.logs_peer_addrs = logs;
+        self
+    }
+
     /// Stops once this future is ready: closes the listener, lets the requests that are being
     /// answered come to their end, up to the [drain timeout](Self::drain_timeout), and returns.
     /// WebSockets are not waited for: [`Server::close`](crate::Server::close) does that, and is

@@ -6,10 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Extensions;
-use wspulse_core::{Escaped, Frame};
+use wspulse_core::{Escaped, Frame, PayloadError};
 
 use super::context::Context;
-use super::error::{HandlerError, RouterError};
+use super::error::{ExtractError, HandlerError, RouterError};
 use super::handler::Handler;
 use super::middleware::{Chain, Endpoint, Layer, Middleware};
 use super::reply::ReplyError;
@@ -233,6 +233,21 @@ fn unmatched(context: &Context, log: &Log) -> Result<(), ReplyError> {
     Ok(())
 }
 
+/// What the log may hold of an error: where a payload is what it is about, no value out of it.
+fn loggable(error: &HandlerError) -> Escaped<'static> {
+    if let HandlerError::Extract(ExtractError::Payload(payload)) = error {
+        return Escaped::display(&payload.summary());
+    }
+    let mut inner = Some(error.as_error());
+    while let Some(cause) = inner {
+        if let Some(payload) = cause.downcast_ref::<PayloadError>() {
+            return Escaped::display(&payload.summary());
+        }
+        inner = cause.source();
+    }
+    Escaped::error(error.as_error())
+}
+
 fn tell_failed(connection: &Connection, frame: &Frame, error: &HandlerError, log: &Log) {
     match error {
         HandlerError::Extract(_) | HandlerError::Application(_) => {}
@@ -240,7 +255,7 @@ fn tell_failed(connection: &Connection, frame: &Frame, error: &HandlerError, log
         HandlerError::Panicked(_) => return,
     }
     let (event, id) = (Escaped::new(frame.event()), Escaped::new(connection.id()));
-    let (event, id, error) = (event.as_str(), id.as_str(), Escaped::error(error.as_error()));
+    let (event, id, error) = (event.as_str(), id.as_str(), loggable(error));
     let due = log.lock().due();
     if let Some(before) = due {
         let not_logged = (before > 0).then_some(before);

@@ -34,6 +34,7 @@ use crate::membership::turn_writes::TurnWrites;
 use crate::observe::metrics::{
     DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
 };
+use crate::observe::spans;
 use crate::settings::options::Options;
 use crate::wire::transport::{Farewell, Transport, Upgrade};
 use arrivals::{Arrivals, Arrived};
@@ -222,6 +223,7 @@ impl Driver {
         }
         self.hear_of_rooms(rooms);
         if let Some(End { disconnect, deadline }) = end {
+            spans::record_end(&disconnect);
             // Whoever has ended it may not be done with that, and `on_disconnect` finds it in none.
             self.connection.server.leave_all(&self.connection);
             let Options { write_wait, drain_timeout, .. } = self.connection.server.options();

@@ -25,7 +25,7 @@ use crate::ground::BoxFuture;
 use crate::ground::begun::Begun;
 use crate::ground::runtimes::Home;
 use crate::membership::turns::LastTurn;
-use crate::settings::connect::Asked;
+use crate::settings::connect::{Asked, ConnectRequest};
 
 use caught::CaughtStream;
 pub(crate) use farewell::{Farewell, turn_away};
@@ -85,6 +85,8 @@ pub(crate) struct Upgrade {
     pub(crate) begun: Begun,
     /// Until when the client was admitted, if that was said.
     pub(crate) expires_at: Option<Instant>,
+    /// Its request, if the application says something of a new connection's span.
+    pub(crate) request: Option<Box<ConnectRequest>>,
 }
 
 /// What a client of `wspulse.1` says of its session.
@@ -119,6 +121,7 @@ impl Upgrade {
             asked: None,
             begun: Begun::EARLIEST,
             expires_at: None,
+            request: None,
         }
     }
 

@@ -3,6 +3,7 @@
 mod arrows;
 mod conformance;
 mod files;
+mod log_fields;
 mod security;
 #[path = "../support/mod.rs"]
 mod support;

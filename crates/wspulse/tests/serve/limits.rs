@@ -53,7 +53,8 @@ async fn by_default_one_address_may_have_128_connections_without_a_websocket() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_a_place_is_named_in_the_log_once_in_a_while() {
     let logs = Logs::capture();
-    let (dialler, _serving) = serve_in_memory(app(), |serve| serve.max_pending_per_addr(1));
+    let (dialler, _serving) =
+        serve_in_memory(app(), |serve| serve.max_pending_per_addr(1).log_peer_addrs(true));
     let _clients = [(); 100].map(|()| dialler.dial_from(HERE));
     settle().await;
     assert!(logs.one("WARN", "max_pending_per_addr").contains("192.0.2.1"));

@@ -81,7 +81,7 @@ impl Visit for Line {
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("wspulse")
+        metadata.is_event() && metadata.target().starts_with("wspulse")
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Instrument;
 use wspulse_core::protocol::ResumeOffer;
 use wspulse_core::{Disconnect, OVERTAKEN};
 
@@ -234,7 +235,14 @@ impl Server {
                 // Its session may have ended while this was looked at.
                 upgrade.comes_back = None;
                 self.inner.runtimes.note_current();
-                self.spawn(Driver::new(connection, upgrade, predecessor));
+                let span = self.connection_span(&connection, upgrade.request.take().as_deref());
+                let driver = Driver::new(connection, upgrade, predecessor);
+                // The task of a connection is no larger for a span that nobody wants.
+                if span.is_disabled() {
+                    self.spawn(driver);
+                } else {
+                    self.spawn(driver.instrument(span));
+                }
                 for waves in waves.into_iter().flatten() {
                     self.spawn_stealable(waves.run());
                 }

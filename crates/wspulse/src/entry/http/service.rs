@@ -98,10 +98,16 @@ impl Server {
         let peer_addr = request.peer_addr();
         self.check_places(peer_addr).map_err(|refused| self.refuse(refused))?;
         let protocols = request.protocols().map(Box::from).collect();
-        let asked_again = self.callbacks().reauthorize.as_ref().map(|_| Box::new(request.clone()));
+        let asked_again = self.looks_again().then(|| Box::new(request.clone()));
         let server = self.clone();
         let pending = Pending { server, begun, peer_addr, accept_key, protocols, asked_again };
         Ok(Handshake { request, pending })
+    }
+
+    /// Whether the application looks at a request once it is decided upon.
+    fn looks_again(&self) -> bool {
+        let callbacks = self.callbacks();
+        callbacks.reauthorize.is_some() || callbacks.connection_span.is_some()
     }
 
     fn refuse(&self, refused: Refused) -> Response {
@@ -130,7 +136,8 @@ struct Pending {
     accept_key: HeaderValue,
     /// Those that the client offers.
     protocols: Vec<Box<str>>,
-    /// The request, if the application looks at it beside a connection that is there.
+    /// The request, if the application looks at it beside a connection that is there, or for the span
+    /// of a new one.
     asked_again: Option<Box<ConnectRequest>>,
 }
 
@@ -257,6 +264,7 @@ impl Pending {
         } else {
             None
         };
+        upgrade.request = self.asked_again;
         // Registered before the 101 leaves: whoever has read it is found.
         let registered = self.server.register(admission, exchange, upgrade, asked_about.as_ref());
         registered.map_err(|refused| self.server.refuse(refused))?;

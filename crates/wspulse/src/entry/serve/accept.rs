@@ -123,7 +123,8 @@ where
         if let Some(tcp) = L::tcp_stream(&stream)
             && let Err(error) = self.sockets.apply(tcp)
         {
-            tracing::debug!(?peer_addr, %error, "socket options could not be set");
+            let peer_addr = self.http.logged(peer_addr);
+            tracing::debug!(peer_addr, %error, "socket options could not be set");
         }
         let http = Arc::clone(&self.http);
         let serving = http.serve(stream, peer_addr, self.service.clone(), place);
@@ -144,7 +145,7 @@ where
     fn turn_away(&mut self, peer_addr: Option<SocketAddr>) {
         if let Some(not_logged) = self.too_many_pending.due() {
             tracing::warn!(
-                ?peer_addr,
+                peer_addr = self.http.logged(peer_addr),
                 not_logged,
                 "connection closed: max_pending_per_addr of its address are without a WebSocket"
             );

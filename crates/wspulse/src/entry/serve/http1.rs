@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tower_service::Service;
+use tracing::field::{DisplayValue, display};
 use wspulse_core::{Escaped, clock};
 
 use super::listener::Listener;
@@ -39,6 +40,7 @@ pub(super) struct Http1 {
     handshake_timeout: Duration,
     request_timeout: Option<Duration>,
     unwrap: Unwrap,
+    logs_peer_addrs: bool,
     /// Cancelled when connections are to come to their end.
     shutdown: CancellationToken,
     /// Cancelled when they are to end as they are.
@@ -57,7 +59,8 @@ impl Http1 {
         if options.request_headers_max != HYPER_HEADERS_MAX {
             builder.max_headers(options.request_headers_max);
         }
-        let ServeOptions { handshake_timeout, request_timeout, socket, .. } = *options;
+        let ServeOptions { handshake_timeout, request_timeout, socket, logs_peer_addrs, .. } =
+            *options;
         let unwrap =
             if socket.nodelay { Unwrap::of_nodelay::<L>() } else { Unwrap::of_delayed::<L>() };
         Self {
@@ -65,9 +68,15 @@ impl Http1 {
             handshake_timeout,
             request_timeout,
             unwrap,
+            logs_peer_addrs,
             shutdown: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         }
+    }
+
+    /// The address as far as it may be in the log.
+    pub(super) fn logged(&self, peer_addr: Option<SocketAddr>) -> Option<DisplayValue<SocketAddr>> {
+        peer_addr.filter(|_| self.logs_peer_addrs).map(display)
     }
 
     /// Has all connections come to their end: a response that is under way is the last.
@@ -133,7 +142,7 @@ impl Http1 {
                 Err(end) => Err(end),
             };
             if let Err(end) = ended {
-                end.log(peer_addr);
+                end.log(self.logged(peer_addr).as_ref());
             }
             drop(place);
         }
@@ -205,18 +214,18 @@ enum End {
 
 impl End {
     /// At DEBUG, since clients can cause them at will.
-    fn log(&self, peer_addr: Option<SocketAddr>) {
+    fn log(&self, peer_addr: Option<&DisplayValue<SocketAddr>>) {
         match self {
             Self::Http(error) => {
                 let error = Escaped::error(error);
-                tracing::debug!(?peer_addr, %error, "HTTP connection failed");
+                tracing::debug!(peer_addr, %error, "HTTP connection failed");
             }
             Self::WithoutRequest => {
                 let error = "no request within handshake_timeout";
-                tracing::debug!(?peer_addr, error, "HTTP connection failed");
+                tracing::debug!(peer_addr, error, "HTTP connection failed");
             }
             Self::Overdue => {
-                tracing::debug!(?peer_addr, "HTTP connection outlasted request_timeout");
+                tracing::debug!(peer_addr, "HTTP connection outlasted request_timeout");
             }
         }
     }

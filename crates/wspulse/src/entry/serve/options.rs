@@ -18,6 +18,7 @@ pub(super) struct ServeOptions {
     pub(super) request_header_bytes_max: usize,
     pub(super) request_headers_max: usize,
     pub(super) socket: SocketOptions,
+    pub(super) logs_peer_addrs: bool,
 }
 
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_mins(5);
@@ -41,6 +42,7 @@ impl Default for ServeOptions {
             request_header_bytes_max: REQUEST_HEADER_BYTES_DEFAULT,
             request_headers_max: REQUEST_HEADERS_DEFAULT,
             socket: SocketOptions { nodelay: true, keepalive: None, user_timeout: None },
+            logs_peer_addrs: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
+use tracing::Span;
 use wspulse_core::codec::DecodeError;
 use wspulse_core::session::Session;
 use wspulse_core::{Escaped, Frame, PanicError, SessionEvent};
@@ -22,6 +23,7 @@ use crate::ground::running_time::LATE_MAX;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::observe::metrics::{CallbackKind, CallbackPanicked};
+use crate::observe::spans;
 
 /// A callback that has not returned yet.
 pub(super) struct RunningCallback {
@@ -30,6 +32,8 @@ pub(super) struct RunningCallback {
     event: EventName,
     /// It has held its thread, for longer than a busy moment.
     has_held: bool,
+    /// The message's, if anybody wants it.
+    span: Span,
 }
 
 impl RunningCallback {
@@ -40,7 +44,8 @@ impl RunningCallback {
         connection: &ConnectionShared,
         held_since: std::time::Instant,
     ) -> Result<(), PanicError> {
-        let Self { kind, future, event, has_held: _ } = self;
+        let Self { kind, future, event, has_held: _, span } = self;
+        let _in_span = span.enter();
         let dropped = panics::catch(|| drop(future));
         watch::check(connection, kind, &event, held_since.elapsed());
         dropped
@@ -83,11 +88,14 @@ impl<'a> Turn<'a> {
                 CallbackKind::Connect,
                 self.call(callbacks.connect.as_ref(), |call, own| call(own)),
             ),
-            SessionEvent::Suspended(cause) => (
-                CallbackKind::TransportDrop,
-                self.call(callbacks.transport_drop.as_ref(), |call, own| call(own, cause)),
-            ),
+            SessionEvent::Suspended(cause) => {
+                spans::tell_suspended(&cause);
+                let callback = callbacks.transport_drop.as_ref();
+                let called = self.call(callback, |call, own| call(own, cause));
+                (CallbackKind::TransportDrop, called)
+            }
             SessionEvent::Resumed(missed) => {
+                spans::tell_resumed();
                 let restored = arrivals.take_restored(missed, self.connection);
                 let callback = callbacks.transport_restore.as_ref();
                 let called = self.call(callback, |call, own| call(own, restored));
@@ -127,16 +135,27 @@ impl<'a> Turn<'a> {
             return self.session.handle_message_skipped(now);
         }
         let server = &self.connection.server;
-        if !self.watch.before(server.blocking()) {
-            self.watch.note(CallbackKind::Message);
-            let called =
-                self.call(server.callbacks().message.as_ref(), |call, own| call(own, frame));
-            return self.called(CallbackKind::Message, EventName::NONE, called, now);
+        if self.watch.before(server.blocking()) {
+            return self.start_message_measured(frame, now);
         }
-        let event = EventName::of(frame.event());
+        self.watch.note(CallbackKind::Message);
         let called = self.call(server.callbacks().message.as_ref(), |call, own| call(own, frame));
-        self.watch.after(self.connection, CallbackKind::Message, &event);
-        self.called(CallbackKind::Message, event, called, now);
+        self.called(CallbackKind::Message, EventName::NONE, called, now);
+    }
+
+    /// The first of a turn, or each where somebody looks closely.
+    fn start_message_measured(&mut self, frame: Frame, now: std::time::Instant) {
+        let (kind, event) = (CallbackKind::Message, EventName::of(frame.event()));
+        let span = spans::message(frame.event(), frame.payload().len());
+        let in_span = span.enter();
+        let callback = self.connection.server.callbacks().message.as_ref();
+        let called = self.call(callback, |call, own| call(own, frame));
+        self.watch.after(self.connection, kind, &event);
+        drop(in_span);
+        self.called(kind, event, called, now);
+        if let Some(running) = self.running {
+            running.span = span;
+        }
     }
 
     /// Starts the callback for a message that is no frame.
@@ -179,8 +198,9 @@ impl<'a> Turn<'a> {
     ) {
         match called {
             Ok(Outcome::Pending(future)) => {
-                *self.running =
-                    Some(Box::new(RunningCallback { kind, future, event, has_held: false }));
+                let span = Span::none();
+                let running = RunningCallback { kind, future, event, has_held: false, span };
+                *self.running = Some(Box::new(running));
             }
             Ok(Outcome::Done) => self.returned(now),
             Err(panic) => self.panicked(kind, panic, now),
@@ -264,13 +284,15 @@ impl Driver {
         let polled_at = std::time::Instant::now();
         // By the clock of the deadline.
         let begun = self.callback_deadline.map(|_| Instant::now());
-        let polled = catching.catch(|| running.future.as_mut().poll(cx));
+        let RunningCallback { kind: _, future, event, has_held, span } = &mut **running;
+        let in_span = span.enter();
+        let polled = catching.catch(|| future.as_mut().poll(cx));
         if matches!(polled, Ok(Poll::Pending)) {
-            watch::check(&self.connection, kind, &running.event, polled_at.elapsed());
+            watch::check(&self.connection, kind, event, polled_at.elapsed());
             // Once may be a stop. Twice it is code that blocks, which would be spared for ever.
             let holds = begun.is_some_and(|begun| begun.elapsed() > LATE_MAX);
-            let blocks = holds && std::mem::replace(&mut running.has_held, true);
-            drop((catching, inside));
+            let blocks = holds && std::mem::replace(has_held, true);
+            drop((in_span, catching, inside));
             if blocks && self.callback_deadline.is_some_and(|at| Instant::now() >= at) {
                 self.give_up_callback();
                 self.settle();
@@ -278,6 +300,7 @@ impl Driver {
             }
             return false;
         }
+        drop(in_span);
         let callback = self.callback.take();
         let dropped = callback.map_or(Ok(()), |done| done.discard(&self.connection, polled_at));
         drop((catching, inside));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tracing::Instrument;
 use wspulse_core::session::{Predecessor, Session};
 use wspulse_core::{Disconnect, Escaped, TransportLost};
 
@@ -14,6 +15,7 @@ use super::callback::report_panic;
 use super::{Driver, now};
 use crate::ground::panics;
 use crate::membership::mailbox::Mail;
+use crate::observe::spans;
 
 /// What remains of a driver: a connection that has ended and has callbacks to run.
 struct Orphan {
@@ -96,6 +98,7 @@ impl Driver {
         }
         self.hear_of_rooms(rooms);
         if let Some(end) = end {
+            spans::record_end(&end.disconnect);
             self.session.handle_end(end.disconnect, end.deadline.into_std());
         }
         self.session.handle_upgrade_failed(TransportLost::EndOfStream, now());
@@ -115,7 +118,8 @@ impl Driver {
         };
         let server = self.connection.server.clone();
         let orphan = Orphan { driver: Some(self), runtime: runtime.clone(), others: runtimes };
-        server.spawn_on(&runtime, orphan);
+        // Seldom, so that the span of nobody may be with it.
+        server.spawn_on(&runtime, orphan.in_current_span());
     }
 
     /// No runtime is left that could call anything; those of others go on.

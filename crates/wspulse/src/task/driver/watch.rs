@@ -10,6 +10,7 @@ use crate::ground::sync::{AtomicUsize, Mutex};
 use crate::ground::throttle::Throttle;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::{CallbackBlocked, CallbackKind};
+use crate::observe::spans;
 
 /// How long a callback may hold its thread before somebody is told: a tenth of a second is what
 /// people notice, and no callback that awaits what it waits for comes near it.
@@ -65,6 +66,8 @@ impl Watch {
             blocking.close_turns.store(turns - 1, Relaxed);
             self.closely = true;
         }
+        // Each call then has its span.
+        self.closely |= spans::wants_messages();
         self.looked_at = Some(Instant::now());
     }
 
