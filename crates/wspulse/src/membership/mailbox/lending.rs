@@ -118,6 +118,7 @@ impl Inner {
 
     /// Takes back what was lent. Tells whether the task need not hear of it: all that it was given is
     /// written, and there is no mail.
+    #[inline]
     fn take_back(&mut self, transport: Box<Transport>, polled: Poll<io::Result<()>>) -> bool {
         self.transport = Some(transport);
         self.attention = Attention::MailAndFrames;
