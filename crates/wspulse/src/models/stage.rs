@@ -135,6 +135,7 @@ fn arrive(
         comes_back: None,
         asked: None,
         begun: Begun::EARLIEST,
+        request: None,
         expires_at: None,
     };
     server.register(admission, exchange, upgrade, None)?;
