@@ -11,7 +11,8 @@ use super::written::WrittenFrames;
 use crate::callbacks::Resumed;
 use crate::encoded::EncodedFrame;
 
-/// How much may be on its way: written, and not acknowledged. What goes beyond it waits.
+/// How much may be on its way: written, and not acknowledged. What goes beyond it waits. A bound
+/// above 2^32 - 1 counts as that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// The bound, in frames; at least 1.

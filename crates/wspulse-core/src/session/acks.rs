@@ -252,8 +252,8 @@ impl Session {
         self.answering.peer == Peer::Answers
     }
 
-    /// The peer has said that it has all frames up to this one, so many more than it had said. Tells how long ago the oldest of
-    /// them was written first, if there are any that were not acknowledged before.
+    /// The peer has said that it has all frames up to this one, so many more than it had said
+    /// before. Tells how long ago the oldest of them was written first, if there are any.
     pub fn handle_acknowledged(
         &mut self,
         number: u64,

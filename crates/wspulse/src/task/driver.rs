@@ -28,8 +28,7 @@ use crate::membership::mailbox::{Collected, End, Found, Mail};
 use crate::membership::ping_groups::PingPlace;
 use crate::membership::presence::Noted;
 use crate::membership::registry::EndRule;
-use crate::membership::shared::ConnectionShared;
-use crate::membership::shared::ConnectionState;
+use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::membership::turn_writes::TurnWrites;
 use crate::observe::metrics::{
     DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,

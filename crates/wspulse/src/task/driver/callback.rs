@@ -20,8 +20,7 @@ use crate::ground::BoxFuture;
 use crate::ground::panics::{self, Catching};
 use crate::ground::reentrancy::InCallback;
 use crate::ground::running_time::LATE_MAX;
-use crate::membership::shared::ConnectionShared;
-use crate::membership::shared::ConnectionState;
+use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::observe::metrics::{CallbackKind, CallbackPanicked};
 use crate::observe::spans;
 
