@@ -13,10 +13,12 @@ pub mod soak;
 
 mod attacked;
 mod healthy;
+mod reserved;
 mod siege;
 
 pub use attacked::Attacked;
 pub use healthy::{Exchange, HealthyPair};
+pub use reserved::ReservedAddress;
 pub use siege::{KIB, MIB, Siege};
 
 /// The code on the pages of `docs/`. It is compiled here, since packages on a registry hold no

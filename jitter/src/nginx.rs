@@ -1,19 +1,20 @@
 //! nginx in front of a server, as its documented configuration has it.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
+use wspulse_faults::ReservedAddress;
 
 /// It runs; it is ended when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Nginx {
     child: Child,
-    address: SocketAddr,
+    address: ReservedAddress,
     _dir: TempDir,
 }
 
@@ -30,10 +31,9 @@ impl Nginx {
     /// Starts one in front of a server.
     pub(crate) async fn start(server: SocketAddr) -> io::Result<Self> {
         let dir = TempDir::new()?;
-        // A port that was free a moment ago: nginx cannot tell which one it took.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = ReservedAddress::new()?;
         let config = CONFIG
-            .replace("127.0.0.1:8080", &address.to_string())
+            .replace("127.0.0.1:8080", &address.get().to_string())
             .replace("127.0.0.1:3000", &server.to_string());
         let file = dir.path().join("config");
         std::fs::write(&file, config)?;
@@ -44,7 +44,7 @@ impl Nginx {
         let child = command.spawn()?;
         let nginx = Self { child, address, _dir: dir };
         for _ in 0..400 {
-            if TcpStream::connect(address).await.is_ok() {
+            if TcpStream::connect(nginx.address()).await.is_ok() {
                 return Ok(nginx);
             }
             sleep(Duration::from_millis(50)).await;
@@ -54,7 +54,7 @@ impl Nginx {
 
     /// Where it is reached.
     pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+        self.address.get()
     }
 }
 

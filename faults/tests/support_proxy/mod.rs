@@ -1,12 +1,13 @@
 //! A proxy between clients and server, as its documented configuration has it.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use wspulse_faults::ReservedAddress;
 
 /// Which one.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +20,7 @@ pub(crate) enum Kind {
 pub(crate) struct Proxy {
     kind: Kind,
     dir: TempDir,
-    address: SocketAddr,
+    address: ReservedAddress,
     child: Child,
 }
 
@@ -30,13 +31,13 @@ impl Proxy {
     /// Starts one in front of a server.
     pub(crate) fn start(kind: Kind, server: SocketAddr) -> Self {
         let dir = TempDir::new().expect("a directory");
-        let address = free_address();
+        let address = ReservedAddress::new().expect("a free port");
         let template = match kind {
             Kind::Nginx => include_str!("../../proxies/nginx.conf"),
             Kind::Haproxy => include_str!("../../proxies/haproxy.cfg"),
         };
         let config = template
-            .replace("127.0.0.1:8080", &address.to_string())
+            .replace("127.0.0.1:8080", &address.get().to_string())
             .replace("127.0.0.1:3000", &server.to_string())
             .replace("75s", IDLE);
         fs::write(dir.path().join("config"), config).expect("a writable directory");
@@ -48,7 +49,7 @@ impl Proxy {
 
     /// Where clients reach it.
     pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+        self.address.get()
     }
 
     /// Ends it, and with it all of its tunnels, and starts it anew at the same address.
@@ -67,7 +68,7 @@ impl Proxy {
 
     fn wait_listening(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(self.address).is_err() {
+        while TcpStream::connect(self.address()).is_err() {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("{:?} ended with {status}", self.kind);
             }
@@ -99,10 +100,4 @@ fn spawn(kind: Kind, dir: &TempDir) -> Child {
         }
     };
     command.spawn().unwrap_or_else(|error| panic!("{kind:?} is not here: {error}"))
-}
-
-/// A port that was free a moment ago: proxies cannot tell which one they took.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound")
 }
