@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn who_asks_for_any_port_does_not_get_a_reserved_one() {
-        let reserved: Vec<_> = (0..500).map(|_| ReservedAddress::new().expect("a free port")).collect();
+        let reserved: Vec<_> =
+            (0..500).map(|_| ReservedAddress::new().expect("a free port")).collect();
         let others: Vec<_> =
             (0..500).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
         for other in others {
