@@ -20,28 +20,3 @@ pub use attacked::Attacked;
 pub use healthy::{Exchange, HealthyPair};
 pub use reserved::ReservedAddress;
 pub use siege::{KIB, MIB, Siege};
-
-/// The code on the pages of `docs/`. It is compiled here, since packages on a registry hold no
-/// files from outside of their folder.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/auth.md")]
-#[doc = include_str!("../../docs/callbacks.md")]
-#[doc = include_str!("../../docs/clients.md")]
-#[doc = include_str!("../../docs/deploys.md")]
-#[doc = include_str!("../../docs/guarantees.md")]
-#[doc = include_str!("../../docs/history.md")]
-#[doc = include_str!("../../docs/metrics.md")]
-#[doc = include_str!("../../docs/migration.md")]
-#[doc = include_str!("../../docs/moving.md")]
-#[doc = include_str!("../../docs/options.md")]
-#[doc = include_str!("../../docs/overflow.md")]
-#[doc = include_str!("../../docs/presence.md")]
-#[doc = include_str!("../../docs/proxies.md")]
-#[doc = include_str!("../../docs/requests.md")]
-#[doc = include_str!("../../docs/rooms.md")]
-#[doc = include_str!("../../docs/routing.md")]
-#[doc = include_str!("../../docs/security.md")]
-#[doc = include_str!("../../docs/tracing.md")]
-#[doc = include_str!("../../docs/ways-in.md")]
-#[doc = include_str!("../../docs/wire.md")]
-struct Pages;

@@ -111,7 +111,8 @@ pub use wspulse_core::{
     OverRate, Overflow, PanicError, PayloadError, PayloadFormat, Rate, TransportLost,
 };
 
-/// The examples of the README and of the pages, run as tests.
+/// The examples of the README and of the pages, run as tests. Those of `docs/testing.md` are parts of
+/// a crate, `examples/template`.
 #[cfg(doctest)]
 mod pages {
     macro_rules! pages {
@@ -125,7 +126,8 @@ mod pages {
         Deploys: "../docs/deploys.md",
         Heartbeats: "../docs/heartbeats.md",
         History: "../docs/history.md",
-        Metrics: "../docs/metrics.md",
+        Machine: "../docs/machine.md",
+        Moving: "../docs/moving.md",
         Overflow: "../docs/overflow.md",
         Presence: "../docs/presence.md",
         Proxies: "../docs/proxies.md",
