@@ -139,7 +139,7 @@ async fn start_server(example: Example) -> (Child, String) {
 /// build examples by itself.
 async fn build_example(name: &str) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "-p", "wspulse-examples", "--example", name, "--message-format", "json"])
+        .args(["build", "--workspace", "--example", name, "--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
