@@ -1,5 +1,5 @@
-//! The chat and the board of cursors, as their users see them: headless Chromium and Firefox against
-//! the examples' binaries.
+//! The chat, the board of cursors and the examples to copy, as their users see them: headless Chromium
+//! and Firefox against the examples' binaries.
 //!
 //! ```text
 //! cargo test -p wspulse-browser -- --ignored [chromium | firefox]
@@ -14,6 +14,7 @@ mod links;
 mod page;
 mod stage;
 mod talks;
+mod to_copy;
 
 use stage::{Browser, Viewport};
 
@@ -68,6 +69,10 @@ in_browsers! {
         cursors::without_conflation_a_slow_link_shows_an_ever_older_board,
         cursors::the_board_fits_on_a_phone,
         cursors::screenshot_of_the_board,
+        to_copy::a_page_renews_its_token_and_ends_with_it_otherwise,
+        to_copy::a_notice_is_shown_on_all_devices_and_read_on_all,
+        to_copy::a_page_talks_to_plain_hyper,
+        to_copy::a_page_shows_who_is_here_away_and_typing,
     }
     // What is left out is about the page's looks, or done by Chromium's own protocol: Firefox has no
     // command that freezes a page.

@@ -44,6 +44,8 @@ pub(crate) struct Stage {
 pub(crate) enum Example {
     Chat,
     Cursors,
+    /// One of those to copy, which is a package of its own.
+    ToCopy(&'static str),
 }
 
 impl Example {
@@ -51,6 +53,23 @@ impl Example {
         match self {
             Self::Chat => "chat",
             Self::Cursors => "cursors",
+            Self::ToCopy(package) => package,
+        }
+    }
+
+    /// What cargo is to build.
+    const fn target(self) -> [&'static str; 2] {
+        match self {
+            Self::Chat | Self::Cursors => ["--example", self.name()],
+            Self::ToCopy(package) => ["--bin", package],
+        }
+    }
+
+    /// By which it takes a free port.
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Chat | Self::Cursors => &["--port", "0"],
+            Self::ToCopy(_) => &["127.0.0.1:0"],
         }
     }
 }
@@ -128,7 +147,7 @@ impl Stage {
 
 /// Starts the example, which says where it listens.
 async fn start_server(example: Example) -> (Child, String) {
-    let mut server = spawn(Command::new(build_example(example.name()).await).args(["--port", "0"]))
+    let mut server = spawn(Command::new(build_example(example).await).args(example.arguments()))
         .expect("the example starts");
     let stdout = server.stdout.take().expect("it is piped");
     let url = line_after(stdout, "open ").await.expect("it says where it listens");
@@ -137,9 +156,10 @@ async fn start_server(example: Example) -> (Child, String) {
 
 /// Builds the example and returns where it is: for a test that is asked for by name, cargo does not
 /// build examples by itself.
-async fn build_example(name: &str) -> String {
+async fn build_example(example: Example) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--workspace", "--example", name, "--message-format", "json"])
+        .args(["build", "--workspace", "--message-format", "json"])
+        .args(example.target())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
@@ -150,7 +170,7 @@ async fn build_example(name: &str) -> String {
         .stdout
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == name)
+        .filter(|message| message["target"]["name"] == example.name())
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .expect("cargo names the executable")
 }

@@ -1,0 +1,79 @@
+//! The pages of the examples to copy: each does what its server has tests of its own for.
+
+use crate::DESKTOP;
+use crate::stage::{Browser, Example, Stage, Tab, perform_in};
+
+async fn perform(package: &'static str, browser: Browser, scenario: impl AsyncFnOnce(&mut Stage)) {
+    perform_in(Example::ToCopy(package), browser, DESKTOP, scenario).await;
+}
+
+/// Waits until an element says so.
+async fn waits_for(page: &Tab, css: &str, words: &str) {
+    let (css, words) = (serde_json::Value::from(css), serde_json::Value::from(words));
+    let condition =
+        format!("document.querySelector({css})?.textContent.includes({words}) === true");
+    page.waits_until(&format!("{css} says {words}"), &condition).await;
+}
+
+pub(crate) async fn a_page_renews_its_token_and_ends_with_it_otherwise(browser: Browser) {
+    perform("example-jwt", browser, async |stage| {
+        let page = stage.open_tab().await;
+        page.fill("#name", "ann").await;
+        page.click("#login button").await;
+        waits_for(&page, "#status", "You are in").await;
+        page.say("hello").await;
+        waits_for(&page, "#said", "ann: hello").await;
+        page.say(" ").await;
+        waits_for(&page, "#status", "say something").await;
+        // A token lives for a minute, and its end is announced 15 s before.
+        waits_for(&page, "#status", "Your token was renewed").await;
+        page.click("#renewing").await;
+        waits_for(&page, "#status", "Your token ends").await;
+        waits_for(&page, "#status", "Your token is over").await;
+    })
+    .await;
+}
+
+pub(crate) async fn a_notice_is_shown_on_all_devices_and_read_on_all(browser: Browser) {
+    perform("example-notify", browser, async |stage| {
+        let (phone, laptop) = (stage.open_tab().await, stage.open_tab().await);
+        waits_for(&phone, "#status", "a device of ann").await;
+        waits_for(&laptop, "#status", "a device of ann").await;
+        laptop.fill("#text", "Your parcel is here").await;
+        laptop.click("#notify button").await;
+        waits_for(&laptop, "#told", "2 devices have it").await;
+        waits_for(&phone, "#notices", "Your parcel is here").await;
+        phone.click("#notices button").await;
+        laptop.waits_until("it is read", "document.querySelector('#notices .read') !== null").await;
+    })
+    .await;
+}
+
+pub(crate) async fn a_page_talks_to_plain_hyper(browser: Browser) {
+    perform("example-hyper", browser, async |stage| {
+        let (ann, bob) = (stage.open_tab().await, stage.open_tab().await);
+        waits_for(&bob, "#status", "Live").await;
+        waits_for(&ann, "#status", "Live").await;
+        ann.say("hello").await;
+        waits_for(&bob, "#said", "hello").await;
+    })
+    .await;
+}
+
+pub(crate) async fn a_page_shows_who_is_here_away_and_typing(browser: Browser) {
+    perform("example-presence", browser, async |stage| {
+        let (ann, bob) = (stage.open_tab().await, stage.open_tab().await);
+        for (page, name) in [(&ann, "ann"), (&bob, "bob")] {
+            page.fill("#name", name).await;
+            page.click("#enter button").await;
+        }
+        waits_for(&ann, "#people", "bob").await;
+        bob.fill("#text", "hm").await;
+        waits_for(&ann, "#people", "bob is typing").await;
+        bob.click("#tunnel").await;
+        waits_for(&ann, "#people", "bob is away").await;
+        let is_back = "document.querySelectorAll('#people [data-state=here]').length === 2";
+        ann.waits_until("bob is back", is_back).await;
+    })
+    .await;
+}
