@@ -12,7 +12,7 @@ use wspulse_core::codec::InboundMessage;
 
 use crate::callbacks::Callbacks;
 use crate::error::SendError;
-use crate::event::{Cause, Event};
+use crate::event::{Cause, Event, SessionStart};
 use crate::session::{Effect, Message, Outcome};
 use crate::shared::{Shared, Status, Waiter, now};
 use crate::target::{Destination, Target};
@@ -174,6 +174,9 @@ impl Driver {
     }
 
     fn settle(&mut self, frame: wspulse_core::Frame, waiter: Option<Waiter>, outcome: Outcome) {
+        if matches!(outcome, Outcome::Handled) {
+            self.shared.replies.note_handled(frame.id());
+        }
         let untold = match waiter {
             Some(waiter) => waiter.send(SendError::settled(outcome, frame)).err(),
             None => Some(SendError::settled(outcome, frame)),
@@ -190,6 +193,10 @@ impl Driver {
         let change: Box<dyn FnOnce(&mut Status)> = match event {
             Event::Session { session, .. } => {
                 let session = *session;
+                match session {
+                    SessionStart::New => self.shared.replies.begin_session(),
+                    SessionStart::Resumed | SessionStart::Plain => {}
+                }
                 Box::new(move |status| status.session = Some(session))
             }
             Event::Disconnected { .. } => Box::new(|status| status.session = None),

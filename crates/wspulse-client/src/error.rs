@@ -111,8 +111,9 @@ pub enum RequestError {
     /// ordinary message.
     #[error("no reply within {_0:?}")]
     Timeout(Duration),
-    /// The client has ended before a reply came.
-    #[error("the client has ended before a reply came")]
+    /// The session that has handled the request, or the client, has ended before a reply came. As
+    /// after [`SendError::Lost`], ask again only if a second answer does no harm.
+    #[error("the session has ended before a reply to the request came")]
     Ended,
     /// A request with this id waits for its reply already.
     #[error("a request with the id {:?} waits already", _0.id())]

@@ -76,11 +76,18 @@ pub(crate) fn now() -> std::time::Instant {
 /// Requests that wait for their replies, by id.
 #[derive(Debug)]
 pub(crate) struct Replies {
-    waiting: Mutex<HashMap<String, oneshot::Sender<Frame>>>,
+    waiting: Mutex<HashMap<String, Waiting>>,
     pub(crate) reply_event: String,
     pub(crate) error_event: String,
     id_prefix: String,
     next_id: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sender: oneshot::Sender<Frame>,
+    /// Whether the session has handled the request: then no other one replies to it.
+    is_handled: bool,
 }
 
 impl Replies {
@@ -106,7 +113,7 @@ impl Replies {
         if waiting.contains_key(id) {
             return None;
         }
-        waiting.insert(id.to_owned(), sender);
+        waiting.insert(id.to_owned(), Waiting { sender, is_handled: false });
         Some(Registered { replies: self, id: id.to_owned(), receiver })
     }
 
@@ -117,13 +124,25 @@ impl Replies {
         }
         let waiting = self.waiting.lock().remove(frame.id());
         match waiting {
-            Some(sender) => sender.send(frame).err(),
+            Some(Waiting { sender, .. }) => sender.send(frame).err(),
             None => Some(frame),
         }
     }
 
     pub(crate) fn is_error(&self, reply: &Frame) -> bool {
         reply.event() == self.error_event
+    }
+
+    /// The session has handled what has this id, which may be a request.
+    pub(crate) fn note_handled(&self, id: &str) {
+        if let Some(waiting) = self.waiting.lock().get_mut(id) {
+            waiting.is_handled = true;
+        }
+    }
+
+    /// A session has taken the place of the one before: what that has handled gets no reply any more.
+    pub(crate) fn begin_session(&self) {
+        self.waiting.lock().retain(|_, waiting| !waiting.is_handled);
     }
 
     /// No more replies will come.
@@ -146,7 +165,7 @@ impl Drop for Registered<'_> {
         // Once the reply has come the id is free, and may be another request's by now.
         self.receiver.close();
         let mut waiting = self.replies.waiting.lock();
-        if waiting.get(&self.id).is_some_and(oneshot::Sender::is_closed) {
+        if waiting.get(&self.id).is_some_and(|waiting| waiting.sender.is_closed()) {
             waiting.remove(&self.id);
         }
     }

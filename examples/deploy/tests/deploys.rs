@@ -68,8 +68,8 @@ async fn ask_until(client: Client, mut awaited: watch::Receiver<Option<u32>>) ->
     loop {
         let reply = match client.request(Frame::new("which"), PATIENCE).await {
             Ok(reply) => reply,
-            // The process has gone with the answer; the question is harmless.
-            Err(RequestError::Send(SendError::Lost { .. })) => continue,
+            // The process has gone with the answer; asking again does no harm.
+            Err(RequestError::Send(SendError::Lost { .. }) | RequestError::Ended) => continue,
             Err(error) => panic!("no answer: {error}"),
         };
         let process: u32 = reply.to_json().expect("a number");

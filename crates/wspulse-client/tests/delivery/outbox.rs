@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use tokio::time::timeout;
-use wspulse_client::{Event, Frame, SendError};
+use wspulse_client::{Event, Frame, RequestError, SendError};
 
-use crate::support::stage::{MOMENT, connect, hello, next};
+use crate::support::stage::{LONG, MOMENT, connect, hello, next};
 
 #[tokio::test(start_paused = true)]
 async fn the_outbox_is_bounded_by_messages() {
@@ -102,4 +102,29 @@ async fn a_session_whose_next_message_is_too_long_is_not_resumed() {
     server.say(format!("{{\"payload\":\"{}\"}}", "x".repeat(1000))).await;
     assert_eq!(server.closed().await, Some(1009));
     assert_eq!(stage.request().await.protocols(), ["wspulse.1+json", "wspulse.plain"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_an_earlier_session_has_handled_waits_for_no_reply_of_the_next() {
+    let (client, _messages, mut stage) = connect(|builder| builder);
+    let ask = |id: &'static str| {
+        let client = client.clone();
+        tokio::spawn(async move { client.request(Frame::new("x").with_id(id), LONG).await })
+    };
+    let mut server = stage.welcome(&hello("new", "t1", &[])).await;
+    let handled = ask("handled");
+    server.heard().await;
+    assert_eq!(server.heard().await, json!(["ask"]));
+    server.say("[\"ack\",1]").await;
+    server.close(1012, "retry=1").await;
+    tokio::time::sleep(MOMENT).await;
+    let unsent = ask("unsent");
+
+    let mut server = stage.welcome(&hello("new", "u1", &[])).await;
+
+    let error = timeout(MOMENT, handled).await.expect("at once").unwrap().unwrap_err();
+    assert!(matches!(error, RequestError::Ended), "{error}");
+    assert_eq!(server.heard().await["id"], "unsent");
+    server.say(json!({ "id": "unsent", "event": "reply" }).to_string()).await;
+    assert_eq!(unsent.await.unwrap().unwrap().id(), "unsent");
 }
