@@ -77,3 +77,22 @@ pub(crate) async fn a_page_shows_who_is_here_away_and_typing(browser: Browser) {
     })
     .await;
 }
+
+pub(crate) async fn a_page_draws_a_game_and_its_player_moves(browser: Browser) {
+    perform("example-game", browser, async |stage| {
+        let (ann, bob) = (stage.open_tab().await, stage.open_tab().await);
+        for page in [&ann, &bob] {
+            page.waits_until("both play", "field.dataset.players === '2'").await;
+        }
+        // The first dot is up and to the left of where all begin.
+        for key in ["ArrowUp", "ArrowLeft"] {
+            let press =
+                format!("void dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}' }}))");
+            ann.eval(&press).await;
+        }
+        ann.waits_until("the dot is eaten", "score.value === '1'").await;
+        bob.waits_until("states come", "Number(rate.value) > 0").await;
+        assert_eq!(bob.eval("return score.value").await, "0");
+    })
+    .await;
+}
