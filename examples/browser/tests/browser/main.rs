@@ -74,6 +74,7 @@ in_browsers! {
         to_copy::a_page_talks_to_plain_hyper,
         to_copy::a_page_shows_who_is_here_away_and_typing,
         to_copy::a_page_draws_a_game_and_its_player_moves,
+        to_copy::two_pages_edit_one_text,
     }
     // What is left out is about the page's looks, or done by Chromium's own protocol: Firefox has no
     // command that freezes a page.

@@ -96,3 +96,39 @@ pub(crate) async fn a_page_draws_a_game_and_its_player_moves(browser: Browser) {
     })
     .await;
 }
+
+pub(crate) async fn two_pages_edit_one_text(browser: Browser) {
+    perform("example-text", browser, async |stage| {
+        let (ann, bob) = (stage.open_tab().await, stage.open_tab().await);
+        waits_for(&ann, "#status", "Live").await;
+        waits_for(&bob, "#status", "Live").await;
+        ann.fill("#name", "ann").await;
+        ann.fill("#text", "tea").await;
+        bob.waits_until("the text is there", &holds("tea")).await;
+        waits_for(&bob, "#people", "ann is at character 3").await;
+        // What both write while one of them is away is in the text of both.
+        bob.click("#link").await;
+        waits_for(&bob, "#status", "Offline").await;
+        write(&bob, "tea for two").await;
+        write(&ann, "green tea").await;
+        bob.click("#link").await;
+        let both = "green tea for two";
+        ann.waits_until("both have written", &holds(both)).await;
+        bob.waits_until("both have written", &holds(both)).await;
+    })
+    .await;
+}
+
+/// Has the box hold this, as if it had been typed into what was there.
+async fn write(page: &Tab, text: &str) {
+    let script = format!(
+        "const box = document.getElementById('text');
+        box.value = '{text}';
+        box.dispatchEvent(new Event('input'))"
+    );
+    page.eval(&script).await;
+}
+
+fn holds(text: &str) -> String {
+    format!("document.getElementById('text').value === '{text}'")
+}
