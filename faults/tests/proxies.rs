@@ -1,5 +1,5 @@
-//! The server behind nginx and `HAProxy`, with the configurations of `proxies/`. Each test runs once
-//! for each of them.
+//! The server behind nginx and `HAProxy`, with the configurations of the example `proxies`. Each test
+//! runs once for each of them.
 
 mod support;
 mod support_proxy;

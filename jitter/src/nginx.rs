@@ -19,7 +19,7 @@ pub(crate) struct Nginx {
 }
 
 /// The configuration that the page on proxies is about.
-const CONFIG: &str = include_str!("../../faults/proxies/nginx.conf");
+const CONFIG: &str = include_str!("../../examples/proxies/nginx.conf");
 
 impl Nginx {
     /// Whether this machine has it.

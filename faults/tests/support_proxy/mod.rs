@@ -33,8 +33,8 @@ impl Proxy {
         let dir = TempDir::new().expect("a directory");
         let address = ReservedAddress::new().expect("a free port");
         let template = match kind {
-            Kind::Nginx => include_str!("../../proxies/nginx.conf"),
-            Kind::Haproxy => include_str!("../../proxies/haproxy.cfg"),
+            Kind::Nginx => include_str!("../../../examples/proxies/nginx.conf"),
+            Kind::Haproxy => include_str!("../../../examples/proxies/haproxy.cfg"),
         };
         let config = template
             .replace("127.0.0.1:8080", &address.get().to_string())
