@@ -1,9 +1,13 @@
 //! How frames become WebSocket messages and back.
 
+#[cfg(feature = "cbor")]
+mod cbor;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
-#[cfg(feature = "msgpack")]
+#[cfg(feature = "protobuf")]
+mod protobuf;
+mod text;
 mod transcode;
 
 use std::error::Error;
@@ -13,10 +17,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+#[cfg(feature = "cbor")]
+pub use cbor::CborCodec;
 pub use json::{JsonCodec, JsonError};
 #[cfg(feature = "msgpack")]
 pub use msgpack::{MessagePackCodec, MessagePackError};
+#[cfg(feature = "protobuf")]
+pub use protobuf::{ProtobufCodec, ProtobufError};
 
+#[cfg(feature = "cbor")]
+pub use crate::cbor::CborError;
 use crate::encoded::MessageKind;
 use crate::escaped::Escaped;
 use crate::frame::{Frame, PayloadFormat};

@@ -1,5 +1,7 @@
 //! The application's unit of exchange: an id, an event name and a payload, all optional.
 
+mod payload;
+
 use crate::escaped::Escaped;
 use std::error::Error;
 
@@ -12,8 +14,8 @@ use serde::de::DeserializeOwned;
 ///
 /// All three members are optional; an empty one does not go on the wire. The payload is a value in
 /// the codec's own format: with the default [`JsonCodec`](crate::codec::JsonCodec) it is one JSON
-/// value, as text. A payload in a [format that is known](PayloadFormat) is written in the other one
-/// by the codec of that.
+/// value, as text. A payload in a [format that is known](PayloadFormat) is written in another one by
+/// the codec of that.
 ///
 /// ```
 /// use wspulse_core::Frame;
@@ -39,8 +41,9 @@ pub struct Frame {
 /// In which format a payload is, as far as anybody has said.
 ///
 /// Where clients have different codecs, a frame that comes from one may go to another. So the codecs
-/// of this crate say of what they decode in which format it is, and so do [`Frame::json`] and
-/// `Frame::msgpack`; each of them writes the other's payloads in its own format.
+/// of this crate say of what they decode in which format it is, and so do [`Frame::json`],
+/// `Frame::msgpack`, `Frame::cbor` and `Frame::protobuf`; each of them writes the others' payloads in
+/// its own format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum PayloadFormat {
@@ -52,6 +55,23 @@ pub enum PayloadFormat {
     Json,
     /// MessagePack.
     MessagePack,
+    /// CBOR.
+    Cbor,
+    /// Bytes that the application alone can read, such as a Protobuf message of its own. They are binary
+    /// data in MessagePack and CBOR, and have no form in JSON.
+    Bytes,
+}
+
+impl PayloadFormat {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "a value",
+            Self::Json => "JSON",
+            Self::MessagePack => "MessagePack",
+            Self::Cbor => "CBOR",
+            Self::Bytes => "a value, since it is bytes",
+        }
+    }
 }
 
 impl Frame {
@@ -119,26 +139,14 @@ impl Frame {
         Ok(self.with_value(payload.into(), PayloadFormat::Json))
     }
 
-    /// Reads the payload as JSON, or as MessagePack if it is known to be that. An absent payload
-    /// reads as `null`.
+    /// Reads the payload as JSON, or as MessagePack or CBOR if it is known to be that. An absent
+    /// payload reads as `null`.
     ///
     /// # Errors
     ///
     /// [`PayloadError`] if the payload is not in that format or does not fit `T`.
     pub fn to_json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        match self.format {
-            #[cfg(feature = "msgpack")]
-            PayloadFormat::MessagePack => self.read_msgpack(),
-            #[cfg(not(feature = "msgpack"))]
-            PayloadFormat::MessagePack => self.read_json(),
-            PayloadFormat::Unknown | PayloadFormat::Json => self.read_json(),
-        }
-    }
-
-    fn read_json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let payload = if self.payload.is_empty() { b"null" } else { &self.payload[..] };
-        serde_json::from_slice(payload)
-            .map_err(|source| PayloadError::decoding(&self.event, "JSON", source))
+        self.read(PayloadFormat::Json)
     }
 
     /// Sets the payload to `value` as MessagePack, structs as maps with named fields.
@@ -153,25 +161,87 @@ impl Frame {
         Ok(self.with_payload(payload).with_format(PayloadFormat::MessagePack))
     }
 
-    /// Reads the payload as MessagePack, or as JSON if it is known to be that. An absent payload
-    /// reads as `nil`.
+    /// Reads the payload as MessagePack, or as JSON or CBOR if it is known to be that. An absent
+    /// payload reads as `nil`.
     ///
     /// # Errors
     ///
     /// [`PayloadError`] if the payload is not in that format or does not fit `T`.
     #[cfg(feature = "msgpack")]
     pub fn to_msgpack<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        match self.format {
-            PayloadFormat::Json => self.read_json(),
-            PayloadFormat::Unknown | PayloadFormat::MessagePack => self.read_msgpack(),
-        }
+        self.read(PayloadFormat::MessagePack)
     }
 
-    #[cfg(feature = "msgpack")]
-    fn read_msgpack<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let payload = if self.payload.is_empty() { &[0xc0] } else { &self.payload[..] };
-        rmp_serde::from_slice(payload)
-            .map_err(|source| PayloadError::decoding(&self.event, "MessagePack", source))
+    /// Sets the payload to `value` as CBOR, structs as maps with named fields.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if `value` cannot be written as CBOR.
+    #[cfg(feature = "cbor")]
+    pub fn cbor<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, PayloadError> {
+        let payload = payload::write_cbor(value)
+            .map_err(|source| PayloadError::encoding(&self.event, "CBOR", source))?;
+        Ok(self.with_payload(payload).with_format(PayloadFormat::Cbor))
+    }
+
+    /// Reads the payload as CBOR, or as JSON or MessagePack if it is known to be that. An absent
+    /// payload reads as `null`, and so does `undefined`.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if the payload is not in that format, nests more than 127 deep, or does not fit
+    /// `T`.
+    #[cfg(feature = "cbor")]
+    pub fn to_cbor<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        self.read(PayloadFormat::Cbor)
+    }
+
+    /// Sets the payload to a Protobuf message of the application's own: to its
+    /// [bytes](PayloadFormat::Bytes).
+    ///
+    /// ```
+    /// # use wspulse_core::Frame;
+    /// // Any message that prost has derived; this is `google.protobuf.StringValue`.
+    /// let frame = Frame::new("greeting").protobuf(&String::from("hello"));
+    /// assert_eq!(frame.to_protobuf::<String>()?, "hello");
+    /// # Ok::<(), wspulse_core::PayloadError>(())
+    /// ```
+    #[cfg(feature = "protobuf")]
+    #[must_use]
+    pub fn protobuf(self, message: &impl prost::Message) -> Self {
+        self.with_payload(message.encode_to_vec()).with_format(PayloadFormat::Bytes)
+    }
+
+    /// Reads the payload as a Protobuf message of the application's own. One that is known to be
+    /// MessagePack or CBOR must be binary data as a whole. An absent payload reads as a message all of
+    /// whose fields have their defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if the payload is known to be another value, or is no such message.
+    #[cfg(feature = "protobuf")]
+    pub fn to_protobuf<M: prost::Message + Default>(&self) -> Result<M, PayloadError> {
+        payload::read_protobuf(&self.payload, self.format)
+            .map_err(|source| PayloadError::decoding(&self.event, "Protobuf", source))
+    }
+
+    /// The binary data that the payload is as a whole; nothing if it is any other value.
+    #[cfg(feature = "protobuf")]
+    pub(crate) fn binary(&self) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        payload::binary(&self.payload, self.format)
+    }
+
+    /// Reads the payload in the format that it is known to be in, or else in this one.
+    fn read<T: DeserializeOwned>(&self, unknown: PayloadFormat) -> Result<T, PayloadError> {
+        let known = match self.format {
+            PayloadFormat::Unknown => unknown,
+            PayloadFormat::Json
+            | PayloadFormat::MessagePack
+            | PayloadFormat::Cbor
+            | PayloadFormat::Bytes => self.format,
+        };
+        payload::read(&self.payload, known)
+            .map_err(|source| PayloadError::decoding(&self.event, known.name(), source))
     }
 
     /// The id; empty when there is none.

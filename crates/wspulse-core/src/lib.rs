@@ -7,6 +7,8 @@
 //! crate alone.
 
 mod callbacks;
+#[cfg(feature = "cbor")]
+mod cbor;
 pub mod clock;
 mod close;
 pub mod codec;

@@ -10,7 +10,8 @@ use bytestring::ByteString;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Codec, DecodeError, EncodeError, IdOnly, InboundMessage};
+use super::text::Text;
+use super::{Codec, DecodeError, EncodeError, IdOnly, InboundMessage, transcode};
 use crate::encoded::MessageKind;
 use crate::frame::{Frame, PayloadFormat};
 pub use error::JsonError;
@@ -29,9 +30,9 @@ const NESTING_MAX: usize = 10_000;
 ///
 /// The payload is any JSON value, kept as the bytes it came in: numbers keep their spelling and
 /// objects their order, in both directions. Outbound it must be exactly one value in valid UTF-8.
-/// With the feature `msgpack`, a payload that is [known](Frame::format) to be MessagePack is written
-/// as JSON, if it nests at most 127 deep: keys must be strings, and there is no JSON for binary data,
-/// extensions, and numbers that are not finite.
+/// A payload that is [known](Frame::format) to be MessagePack or CBOR is written as JSON, with the
+/// feature of that codec and if it nests at most 127 deep: keys must be strings, and there is no JSON
+/// for binary data, extensions, tags, and numbers that are not finite.
 /// What is wrong with a frame or a message is told by a [`JsonError`].
 ///
 /// ```
@@ -118,25 +119,26 @@ impl Codec for JsonCodec {
 fn translated(frame: &Frame) -> Result<Option<Vec<u8>>, JsonError> {
     match frame.format() {
         PayloadFormat::Unknown | PayloadFormat::Json => Ok(None),
-        PayloadFormat::MessagePack if frame.payload().is_empty() => Ok(None),
-        #[cfg(feature = "msgpack")]
-        PayloadFormat::MessagePack => {
-            super::msgpack::to_json(frame.payload()).map(Some).map_err(JsonError::Untranslatable)
-        }
-        #[cfg(not(feature = "msgpack"))]
-        PayloadFormat::MessagePack => {
-            Err(JsonError::Untranslatable("it is MessagePack, whose feature is off".into()))
+        _ if frame.payload().is_empty() => Ok(None),
+        PayloadFormat::MessagePack | PayloadFormat::Cbor | PayloadFormat::Bytes => {
+            transcode::to_json(frame).map(Some).map_err(JsonError::Untranslatable)
         }
     }
 }
 
 /// Whether a payload is one value that may be written.
-fn check_payload(frame: &Frame) -> Result<(), JsonError> {
+pub(super) fn check_payload(frame: &Frame) -> Result<(), JsonError> {
     let payload = frame.payload();
     if !frame.is_one_value() {
         return one_value::<IgnoredAny>(payload).map(|_| ());
     }
     if nests_too_deep(payload) { Err(JsonError::TooDeep) } else { Ok(()) }
+}
+
+/// Refuses bytes that are not exactly one value.
+#[cfg(feature = "protobuf")]
+pub(super) fn check_value(value: &[u8]) -> Result<(), JsonError> {
+    one_value::<IgnoredAny>(value).map(|_| ())
 }
 
 fn begin_member(out: &mut Vec<u8>, members_at: usize, name: &str) {
@@ -211,13 +213,6 @@ struct Layout {
     payload: Range<usize>,
 }
 
-/// A string in a message.
-enum Text {
-    /// Its bytes are its characters.
-    Verbatim(Range<usize>),
-    Unescaped(String),
-}
-
 impl Layout {
     fn read(message: &[u8]) -> Result<Self, JsonError> {
         let members: Members<'_> = one_value(message)?;
@@ -227,40 +222,30 @@ impl Layout {
         let id = string("id", members.id)?;
         let event = string("event", members.event)?;
         Ok(Self {
-            id: Text::read(message, id)?,
-            event: Text::read(message, event)?,
+            id: text(message, id)?,
+            event: text(message, event)?,
             payload: members.payload.map_or(0..0, |raw| place(message, raw)),
         })
     }
 
     fn cut(self, message: &Bytes) -> Result<Frame, JsonError> {
+        let not_utf8 = |_| JsonError::NotUtf8;
         Ok(Frame::default()
-            .with_id(self.id.cut(message)?)
-            .with_event(self.event.cut(message)?)
+            .with_id(self.id.cut(message).map_err(not_utf8)?)
+            .with_event(self.event.cut(message).map_err(not_utf8)?)
             .with_value(message.slice(self.payload), PayloadFormat::Json))
     }
 }
 
-impl Text {
-    fn read(message: &[u8], quoted: Option<&str>) -> Result<Self, JsonError> {
-        let Some(quoted) = quoted else {
-            return Ok(Self::Verbatim(0..0));
-        };
-        if has_escapes(quoted) {
-            return Ok(Self::Unescaped(unescape(quoted)?));
-        }
-        let place = place(message, quoted);
-        Ok(Self::Verbatim(place.start + 1..place.end - 1))
+fn text(message: &[u8], quoted: Option<&str>) -> Result<Text, JsonError> {
+    let Some(quoted) = quoted else {
+        return Ok(Text::EMPTY);
+    };
+    if has_escapes(quoted) {
+        return Ok(Text::Rewritten(unescape(quoted)?));
     }
-
-    fn cut(self, message: &Bytes) -> Result<ByteString, JsonError> {
-        match self {
-            Self::Verbatim(place) => {
-                ByteString::try_from(message.slice(place)).map_err(|_| JsonError::NotUtf8)
-            }
-            Self::Unescaped(text) => Ok(text.into()),
-        }
-    }
+    let place = place(message, quoted);
+    Ok(Text::Verbatim(place.start + 1..place.end - 1))
 }
 
 /// The string of a member, in its quotes; none where the member is absent or `null`.

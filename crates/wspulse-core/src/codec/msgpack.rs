@@ -2,7 +2,6 @@
 
 mod error;
 
-use std::error::Error;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -28,9 +27,9 @@ const NESTING_MAX: usize = 10_000;
 ///
 /// The payload is any MessagePack value, kept as the bytes it came in; outbound it must be exactly
 /// one value. Its strings are not checked: MessagePack lets them be anything. A payload that is
-/// [known](Frame::format) to be JSON is written as MessagePack, if it nests at most 127 deep and has
-/// no lone surrogates in its strings: objects keep their order, integers of up to 64 bits stay exact,
-/// other numbers become floats of 64 bits. What is wrong with a frame or a message is told by a
+/// [known](Frame::format) to be in another format is written as MessagePack, if it nests at most 127
+/// deep and has a form there: objects keep their order, integers of up to 64 bits stay exact, other
+/// numbers of JSON become floats of 64 bits. What is wrong with a frame or a message is told by a
 /// [`MessagePackError`].
 ///
 /// ```
@@ -124,20 +123,17 @@ impl Codec for MessagePackCodec {
 fn translated(frame: &Frame) -> Result<Option<Vec<u8>>, MessagePackError> {
     match frame.format() {
         PayloadFormat::Unknown | PayloadFormat::MessagePack => Ok(None),
-        PayloadFormat::Json if frame.payload().is_empty() => Ok(None),
-        PayloadFormat::Json => transcode::json_to_msgpack(frame.payload())
-            .map(Some)
-            .map_err(|error| MessagePackError::Untranslatable { cause: error.to_string() }),
+        _ if frame.payload().is_empty() => Ok(None),
+        PayloadFormat::Json | PayloadFormat::Cbor | PayloadFormat::Bytes => {
+            let msgpack = transcode::to_msgpack(frame);
+            let untranslatable = MessagePackError::untranslatable;
+            msgpack.map(Some).map_err(|error| untranslatable(&*error))
+        }
     }
 }
 
-/// A payload as JSON.
-pub(super) fn to_json(payload: &[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-    check_payload(payload)?;
-    transcode::msgpack_to_json(payload)
-}
-
-fn check_payload(payload: &[u8]) -> Result<(), MessagePackError> {
+/// Refuses bytes that are not exactly one value.
+pub(super) fn check_payload(payload: &[u8]) -> Result<(), MessagePackError> {
     let mut reader = Reader::new(payload);
     reader.skip_value(NESTING_MAX)?;
     reader.end()

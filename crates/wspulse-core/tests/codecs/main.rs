@@ -1,5 +1,7 @@
 //! Frames and the messages of `wspulse.1`, to bytes and back.
 
+#[cfg(feature = "cbor")]
+mod cbor_codec;
 mod json_buffers;
 mod json_codec;
 mod json_properties;
@@ -10,4 +12,8 @@ mod msgpack_codec;
 mod msgpack_properties;
 #[cfg(feature = "msgpack")]
 mod payload_formats;
+#[cfg(feature = "protobuf")]
+mod protobuf_codec;
 mod protocol_vectors;
+#[cfg(all(feature = "cbor", feature = "msgpack", feature = "protobuf"))]
+mod rules;

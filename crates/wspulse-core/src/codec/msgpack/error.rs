@@ -1,5 +1,7 @@
 //! What is wrong with MessagePack, or with a frame in it.
 
+use std::error::Error;
+
 use super::NESTING_MAX;
 
 /// Why a payload is not MessagePack, or a message not a frame in MessagePack.
@@ -47,10 +49,16 @@ pub enum MessagePackError {
         /// `id`, `event` or `room`.
         member: &'static str,
     },
-    /// The payload is known to be JSON, and has no form in MessagePack.
+    /// The payload is known to be in another format, and has no form in MessagePack.
     #[error("the payload cannot be written as MessagePack: {cause}")]
     Untranslatable {
         /// What is wrong with it.
         cause: String,
     },
+}
+
+impl MessagePackError {
+    pub(super) fn untranslatable(cause: &dyn Error) -> Self {
+        Self::Untranslatable { cause: cause.to_string() }
+    }
 }
