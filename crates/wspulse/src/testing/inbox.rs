@@ -229,7 +229,7 @@ pub(super) fn shown(frame: &Frame) -> String {
         let _ = write!(line, " #{}", frame.id());
     }
     let text = str::from_utf8(frame.payload()).ok();
-    let payload = match text.filter(|_| frame.format() != PayloadFormat::MessagePack) {
+    let payload = match text.filter(|_| is_text(frame.format())) {
         Some(text) => text.to_owned(),
         None => format!("{} bytes", frame.payload().len()),
     };
@@ -241,4 +241,8 @@ pub(super) fn shown(frame: &Frame) -> String {
         }
     }
     line
+}
+
+fn is_text(format: PayloadFormat) -> bool {
+    matches!(format, PayloadFormat::Unknown | PayloadFormat::Json)
 }
