@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
-use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, MessagePackCodec};
+use wspulse::codec::{
+    CborCodec, Codec, DecodeError, EncodeError, InboundMessage, MessagePackCodec, ProtobufCodec,
+};
 use wspulse::testing::{Received, Recorder, TestClient, request_parts};
 use wspulse::{
     CloseCode, Connection, ConnectionState, Delivery, DuplicatePolicy, Frame, MessageKind,
@@ -225,6 +227,30 @@ async fn an_announcement_in_messagepack_is_a_map() {
     let mut ann = dial(&stage.server, "ann").await;
     let mut expected = b"\x82\xa5event\xa7session\xa7payload".to_vec();
     expected.extend_from_slice(b"\x82\xa7session\xa3new\xa6replay\x00");
+    assert_eq!(
+        ann.receive().await.unwrap(),
+        Received::Message(MessageKind::Binary, expected.into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_in_cbor_is_a_map() {
+    let stage = Stage::new(|builder| announcing(builder).codec(CborCodec));
+    let mut ann = dial(&stage.server, "ann").await;
+    let mut expected = b"\xa2\x65event\x67session\x67payload".to_vec();
+    expected.extend_from_slice(b"\xa2\x67session\x63new\x66replay\x00");
+    assert_eq!(
+        ann.receive().await.unwrap(),
+        Received::Message(MessageKind::Binary, expected.into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_in_protobuf_is_json() {
+    let stage = Stage::new(|builder| announcing(builder).codec(ProtobufCodec));
+    let mut ann = dial(&stage.server, "ann").await;
+    let mut expected = b"\x12\x07session\x22\x1c".to_vec();
+    expected.extend_from_slice(br#"{"session":"new","replay":0}"#);
     assert_eq!(
         ann.receive().await.unwrap(),
         Received::Message(MessageKind::Binary, expected.into())
