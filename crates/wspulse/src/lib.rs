@@ -58,8 +58,9 @@
 //!
 //! # Features
 //!
-//! All are off by default and only add: `axum`, the client's address under `axum::serve`; `msgpack`, the MessagePack codec; `rustls`, TLS for
-//! [`serve`](serve()), without cryptography; `testing`, servers, clients and links for the tests of applications.
+//! All are off by default and only add: `axum`, the client's address under `axum::serve`; `cbor`,
+//! `msgpack` and `protobuf`, the codecs of those names; `rustls`, TLS for [`serve`](serve()), without
+//! cryptography; `testing`, servers, clients and links for the tests of applications.
 
 mod app;
 mod entry;

@@ -6,7 +6,8 @@ impl ServerBuilder {
     /// Whether a frame that is broadcast to a room says to which, for clients that are in several.
     /// Default: `false`, so that it is the same frame as one that is sent directly, to the byte.
     ///
-    /// With JSON it is a fourth member, `"room":"lobby"`, with MessagePack a fourth entry; other
+    /// With JSON it is a fourth member, `"room":"lobby"`, with MessagePack and CBOR a fourth entry, with
+    /// Protobuf a field; other
     /// codecs [may have a place for it](crate::codec::Codec::encode_in_room). Clients that do not know
     /// of it ignore it, as those of the Go library do. Home rooms are named like any other, since a
     /// frame is encoded once for all members. What goes to a user, to everybody, or to an audience of
@@ -33,7 +34,8 @@ impl ServerBuilder {
     /// a [promise of delivery](Self::delivery) fewer frames than `replay` may follow, where the send
     /// buffer is full and newer ones take their places before they are written.
     ///
-    /// With the MessagePack codec the payload is a map with the same members. A codec of your own is
+    /// With the MessagePack and the CBOR codec the payload is a map with the same members, with the
+    /// Protobuf codec it is JSON. A codec of your own is
     /// given the payload as JSON. [`build`](Self::build) refuses one that cannot write it.
     ///
     /// Clients that speak `wspulse.1` get none: their `hello` says as much.

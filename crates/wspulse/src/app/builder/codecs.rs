@@ -34,10 +34,10 @@ impl ServerBuilder {
     ///
     /// Members of one room may have different codecs. A broadcast is encoded once for each that
     /// members have. A payload whose [format](crate::PayloadFormat) is known, as of what clients send
-    /// and of what [`Frame::json`](crate::Frame::json) makes, is written as JSON to those who have
-    /// that, and as MessagePack to those who have that. One of which nobody has said in which format
-    /// it is, is in that of the default codec. [`Frame::to_json`](crate::Frame::to_json) reads either
-    /// format; whoever reads the payload's bytes themselves looks at
+    /// and of what [`Frame::json`](crate::Frame::json) makes, is written to each in the format
+    /// of the codec that they have. One of which nobody has said in which format
+    /// it is, is in that of the default codec. [`Frame::to_json`](crate::Frame::to_json) reads each of
+    /// the formats; whoever reads the payload's bytes themselves looks at
     /// [`Frame::format`](crate::Frame::format) first. A codec of your own gets payloads of any format.
     ///
     /// [`build`](Self::build) refuses one without a name or with the name of another, and any of them
