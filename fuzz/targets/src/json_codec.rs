@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use wspulse_core::codec::{Codec, InboundMessage, JsonCodec, MessagePackCodec};
+use wspulse_core::codec::{Codec, InboundMessage, JsonCodec};
 use wspulse_core::{Frame, MessageKind};
 
 use crate::json_reference::{beyond_the_reference, reference};
+use crate::other_codecs::write_in_each;
 
 /// Decodes a message, which must give what `serde_json` gives, encodes what came out of it, which
-/// must decode to the same, writes it as MessagePack, which must be that if it can be written, and
-/// takes the message for a payload, which must be JSON then.
+/// must decode to the same, writes it in the other formats, which must be those if it can be written,
+/// and takes the message for a payload, which must be JSON then.
 ///
 /// # Panics
 ///
@@ -31,17 +32,9 @@ pub fn json_codec(message: &[u8]) {
         let again = encoded(&frame).expect("what was decoded can be encoded");
         let again = JsonCodec.decode(InboundMessage::lent(MessageKind::Text, &again));
         assert_eq!(again.expect("what was encoded can be decoded"), frame);
-        write_as_msgpack(&frame);
+        write_in_each(&frame);
     }
     encode_as_payload(message);
-}
-
-fn write_as_msgpack(frame: &Frame) {
-    let mut bytes = Vec::new();
-    if MessagePackCodec.encode(frame, &mut bytes).is_ok() {
-        let read = MessagePackCodec.decode(InboundMessage::lent(MessageKind::Binary, &bytes));
-        read.expect("what was written as MessagePack is that");
-    }
 }
 
 /// Under this name `serde_json` hides raw values in objects from its own types.

@@ -3,6 +3,7 @@
 //! `fuzz/` feeds the targets with libFuzzer; this crate's test feeds them with the corpora. What
 //! judges is not written anew: the models and second decoders are those of `wspulse-core`'s tests.
 
+mod cbor_codec;
 mod control;
 mod dice;
 mod exchange;
@@ -10,7 +11,9 @@ mod handshake;
 mod inbound;
 mod json_codec;
 mod msgpack_codec;
+mod other_codecs;
 mod outbound_queue;
+mod protobuf_codec;
 mod router;
 mod server;
 mod session;
@@ -67,6 +70,7 @@ mod socket;
 #[path = "../../../crates/wspulse-core/tests/session_model/world.rs"]
 mod world;
 
+pub use cbor_codec::cbor_codec;
 pub use control::control;
 pub use exchange::exchange;
 pub use handshake::handshake;
@@ -74,6 +78,7 @@ pub use inbound::inbound;
 pub use json_codec::json_codec;
 pub use msgpack_codec::msgpack_codec;
 pub use outbound_queue::outbound_queue;
+pub use protobuf_codec::protobuf_codec;
 pub use router::router;
 pub use server::server;
 pub use session::session;
@@ -82,7 +87,8 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus and of their fuzzer.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 12] = [
+    ("cbor_codec", cbor_codec),
     ("control", control),
     ("exchange", exchange),
     ("handshake", handshake),
@@ -90,6 +96,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("json_codec", json_codec),
     ("msgpack_codec", msgpack_codec),
     ("outbound_queue", outbound_queue),
+    ("protobuf_codec", protobuf_codec),
     ("router", router),
     ("server", server),
     ("session", session),

@@ -4,13 +4,15 @@ use bytes::Bytes;
 use rmpv::Value;
 use rmpv::decode::{Error, read_value};
 use wspulse_core::codec::{
-    Codec, DecodeError, EncodeError, InboundMessage, JsonCodec, MessagePackCodec, MessagePackError,
+    Codec, DecodeError, EncodeError, InboundMessage, MessagePackCodec, MessagePackError,
 };
 use wspulse_core::{Frame, MessageKind};
 
+use crate::other_codecs::write_in_each;
+
 /// Decodes a message, which must give what rmpv gives, encodes what came out of it, which must
-/// decode to the same, writes it as JSON, which must be JSON if it can be written, and takes the
-/// message for a payload, which must be one value then.
+/// decode to the same, writes it in the other formats, which must be those if it can be written, and
+/// takes the message for a payload, which must be one value then.
 ///
 /// # Panics
 ///
@@ -26,17 +28,9 @@ pub fn msgpack_codec(message: &[u8]) {
         let again = encoded(&frame).expect("what was decoded can be encoded");
         let again = MessagePackCodec.decode(InboundMessage::lent(MessageKind::Binary, &again));
         assert_eq!(again.expect("what was encoded can be decoded"), frame);
-        write_as_json(&frame);
+        write_in_each(&frame);
     }
     encode_as_payload(message);
-}
-
-fn write_as_json(frame: &Frame) {
-    let mut text = Vec::new();
-    if JsonCodec.encode(frame, &mut text).is_ok() {
-        let read = JsonCodec.decode(InboundMessage::lent(MessageKind::Text, &text));
-        read.expect("what was written as JSON is JSON");
-    }
 }
 
 /// An id, an event and the bytes of a payload.
