@@ -72,6 +72,10 @@ test("the examples of the README are right", () => {
       export function encode(value: unknown): Uint8Array;
       export function decode(data: Uint8Array): unknown;
     }
+    declare module "cborg" {
+      export function encode(value: unknown): Uint8Array;
+      export function decode(data: Uint8Array): unknown;
+    }
   `);
   const names = ["show", "store", "loadEverything", "hideBanner", "showBanner", "showCountdown", "showLogin"];
   const files = examples.map((example, at) => {

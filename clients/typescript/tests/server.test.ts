@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { connect, LostError, RequestError, TooLongError, type Client, type Options } from "../src/index.js";
+import { cbor, msgpack, protobuf } from "./codecs.js";
 import { brokenLink } from "./peer.js";
 
 const program = process.env["WSPULSE_TEST_SERVER"];
@@ -47,6 +48,14 @@ describe.skipIf(!program)("with the real server", () => {
     await expect(client.request({ event: "refuse" })).rejects.toThrow(RequestError);
     await expect(client.send({ event: "note", payload: "x".repeat(4096) })).rejects.toThrow(TooLongError);
     expect(client.state).toBe("live");
+  });
+
+  test.each([msgpack, cbor, protobuf])("a session in another codec: $name", async (codec) => {
+    const client = start(address(addresses.exactly), { sessions: "require", codec });
+    const note = { a: [1, -2.5, "é", null, true], b: { c: [] } };
+    expect(await client.send({ event: "note", payload: note })).toBe("handled");
+    expect(await notes(client)).toEqual([note]);
+    await expect(client.request({ event: "refuse" })).rejects.toMatchObject({ payload: "no" });
   });
 
   test("handled means that the callback has returned", async () => {

@@ -1,6 +1,6 @@
-//! The server that the client is tested against: one that promises exactly once, one that also ends
-//! the session of a client that leaves, and one that promises nothing. Prints their addresses in one
-//! line of JSON, and does what frames tell it by their event:
+//! The servers that the client is tested against: one that promises exactly once and has all codecs, one
+//! that also ends the session of a client that leaves, and one that promises nothing. Prints their
+//! addresses in one line of JSON, and does what frames tell it by their event:
 //!
 //! | event | what happens |
 //! |---|---|
@@ -17,15 +17,20 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
+use serde_json::Value;
 use tokio::net::TcpListener;
+use wspulse::codec::{CborCodec, MessagePackCodec, ProtobufCodec};
 use wspulse::{Admission, CloseCode, Connection, Delivery, Frame, Server, ServerBuilder};
 
-type Notes = Arc<Mutex<HashMap<String, Vec<Box<RawValue>>>>>;
+type Notes = Arc<Mutex<HashMap<String, Vec<Value>>>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (exactly, exactly_listener) = start(builder(Delivery::ExactlyOnce)).await?;
+    let exactly = builder(Delivery::ExactlyOnce)
+        .also_codec(MessagePackCodec)
+        .also_codec(CborCodec)
+        .also_codec(ProtobufCodec);
+    let (exactly, exactly_listener) = start(exactly).await?;
     let leaving = builder(Delivery::ExactlyOnce).on_transport_drop(|connection, cause| {
         if cause.is_normal() {
             connection.close();
