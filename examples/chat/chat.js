@@ -1,6 +1,6 @@
 // The chat. All that has to do with dropped links is in the client: this page only shows it.
 
-import { connect } from "/client.js";
+import { connect, json } from "/client.js";
 import { talks, talkNamed, talkOf, takePresence } from "/talks.js";
 import * as view from "/view.js";
 import { byId, count } from "/view.js";
@@ -10,6 +10,9 @@ import { byId, count } from "/view.js";
 let user = JSON.parse(sessionStorage.getItem("user")); // { id, name, rooms } or null
 // The cable of this page, which its buttons cut; see `network.rs`. No application has one.
 const cable = crypto.randomUUID();
+// How frames are written. JSON is in the client; for the others there is a file more.
+const codec = sessionStorage.getItem("codec") ?? "json";
+const codecs = codec === "json" ? { json } : await import("/codecs.js");
 
 let client;
 let current; // the talk that is shown
@@ -29,6 +32,7 @@ function begin() {
   show(current ?? talkNamed(user.rooms[0]));
   client = connect(address, {
     sessions: "require",
+    codec: codecs[codec],
     // All times are short, so that what happens is to be seen.
     reconnect: { base: 500, max: 4_000 },
     connectTimeout: 5_000,
@@ -187,6 +191,13 @@ document.onvisibilitychange = () => current && document.visibilityState === "vis
 byId("kick-me").onclick = () => client.state === "live" && kick(user.name);
 byId("retry").onclick = begin;
 byId("deploy").onclick = () => fetch("/deploy", { method: "POST" });
+
+// A session has one codec for its life. The page that comes then has the same id, and a new session.
+byId("codec").value = codec;
+byId("codec").onchange = ({ target }) => {
+  sessionStorage.setItem("codec", target.value);
+  location.reload();
+};
 
 byId("leave").onclick = () => {
   talks.delete(current.to);

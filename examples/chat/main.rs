@@ -9,7 +9,7 @@
 //! | `talk.rs` | what is said: the events, and who hears them |
 //! | `servers.rs` | the room servers: options, who is let in, deploys |
 //! | `chat.js`, `talks.js`, `view.js` | the page: what happens, what it knows, what is to be seen |
-//! | `client.js` | the client of `clients/typescript`, built |
+//! | `client.js`, `codecs.js` | the client of `clients/typescript`, built, and other codecs than JSON |
 //! | `network.rs` | a proxy in this process that the page's buttons cut |
 //!
 //! `/metrics` is for Prometheus.
@@ -51,6 +51,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .route("/talks.js", get(asset(JAVASCRIPT, include_str!("talks.js"))))
         .route("/view.js", get(asset(JAVASCRIPT, include_str!("view.js"))))
         .route("/client.js", get(asset(JAVASCRIPT, include_str!("client.js"))))
+        .route("/codecs.js", get(asset(JAVASCRIPT, include_str!("codecs.js"))))
         .route("/network/{cable}/{order}", post(operate))
         .with_state(Arc::clone(&network))
         // Open to all here, who are on this machine; elsewhere it belongs behind a login.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use wspulse::codec::{CborCodec, MessagePackCodec, ProtobufCodec};
 use wspulse::{
     Admission, ConnectRequest, Delivery, Rejection, RoomOptions, Server, UserLimit, origin,
 };
@@ -87,6 +88,10 @@ fn build(
         .resume_window(RESUME_WINDOW)
         // A session that was resumed has missed nothing and has nothing twice, in both directions.
         .delivery(Delivery::ExactlyOnce)
+        // JSON is the default; each page has the one that it asks for.
+        .also_codec(MessagePackCodec)
+        .also_codec(CborCodec)
+        .also_codec(ProtobufCodec)
         .max_rooms_per_connection(ROOMS_MAX)
         .max_connections_per_user(WINDOWS_MAX, UserLimit::RefuseNew)
         // Short, so that one need not wait for long to see a silence or a deploy.

@@ -9,6 +9,7 @@
 //! `geckodriver` in the PATH. With `UPDATE_SCREENSHOT=1` it also writes the pictures in `docs`.
 #![cfg(unix)] // The end of the server is a signal.
 
+mod codecs;
 mod cursors;
 mod links;
 mod page;
@@ -65,6 +66,7 @@ in_browsers! {
         talks::who_comes_later_sees_what_was_said,
         talks::a_deploy_brings_all_back_and_loses_nothing,
         talks::a_phone_reaches_everything,
+        codecs::windows_of_every_codec_hear_each_other,
         cursors::a_slow_link_shows_where_cursors_are_and_not_where_they_were,
         cursors::without_conflation_a_slow_link_shows_an_ever_older_board,
         cursors::the_board_fits_on_a_phone,
@@ -99,6 +101,7 @@ in_browsers! {
         talks::a_message_tells_how_many_have_read_it,
         talks::what_was_read_in_one_room_is_told_although_more_was_read_in_another,
         talks::a_deploy_brings_all_back_and_loses_nothing,
+        codecs::windows_of_every_codec_hear_each_other,
         cursors::a_slow_link_shows_where_cursors_are_and_not_where_they_were,
         cursors::without_conflation_a_slow_link_shows_an_ever_older_board,
     }

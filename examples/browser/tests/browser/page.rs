@@ -89,11 +89,15 @@ pub(crate) async fn the_keyboard_is_enough(browser: Browser) {
         ada.waits_for_messages(&["no mouse"]).await;
         assert_eq!(ada.focused().await, "text");
 
-        for expected in ["Send", "network", "silence", "close", "reset", "kick-me", "deploy"] {
+        for expected in
+            ["Send", "network", "silence", "close", "reset", "kick-me", "deploy", "codec"]
+        {
             ada.press(Key::Tab).await;
             assert_eq!(ada.focused().await, expected);
         }
-        for expected in ["kick-me", "reset", "close", "silence", "network", "Send", "text", "log"] {
+        for expected in
+            ["deploy", "kick-me", "reset", "close", "silence", "network", "Send", "text", "log"]
+        {
             ada.press_shifted(Key::Tab).await;
             assert_eq!(ada.focused().await, expected);
         }
@@ -116,7 +120,7 @@ pub(crate) async fn the_keyboard_is_enough(browser: Browser) {
 pub(crate) async fn every_field_and_region_has_a_name(browser: Browser) {
     perform(browser, DESKTOP, async |stage| {
         let ada = stage.join("Ada", "lobby").await;
-        let nameless = "return [...document.querySelectorAll('input')]
+        let nameless = "return [...document.querySelectorAll('input, select')]
             .filter((input) => !input.labels.length).length";
         assert_eq!(ada.eval(nameless).await, 0);
         for landmark in ["header", "main", "aside[aria-label]", "footer"] {

@@ -35,6 +35,20 @@ impl Tab {
         self.record().await;
     }
 
+    /// Chooses another codec, with which the page loads itself anew.
+    pub(crate) async fn chooses_codec(&self, codec: &str) {
+        let choose = format!(
+            "const select = document.getElementById('codec');
+            select.value = '{codec}';
+            select.dispatchEvent(new Event('change'))"
+        );
+        self.eval(&choose).await;
+        // The page before has recorded what it has shown.
+        let is_new = "document.getElementById('codec') && !window.shown";
+        self.waits_until("the page is loaded anew", is_new).await;
+        self.record().await;
+    }
+
     /// What is shown for a moment only could be missed by looking now and then.
     async fn record(&self) {
         let script = "window.shown = [];
