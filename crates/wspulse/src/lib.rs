@@ -124,6 +124,7 @@ mod pages {
         Readme: "../README.md",
         Auth: "../docs/auth.md",
         Callbacks: "../docs/callbacks.md",
+        Codecs: "../docs/codecs.md",
         Deploys: "../docs/deploys.md",
         Heartbeats: "../docs/heartbeats.md",
         History: "../docs/history.md",
