@@ -78,7 +78,7 @@ async fn stop_signal() {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt::init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init(); // `run` reads the other one
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let window = Duration::from_secs(arguments.next().as_deref().unwrap_or("5").parse()?);
