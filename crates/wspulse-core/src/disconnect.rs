@@ -44,6 +44,8 @@ pub enum TransportLost {
     UpgradeFailed(Arc<dyn Error + Send + Sync>),
     /// A newer transport with the same id took the session over.
     Superseded,
+    /// The application has cut it, and not the session.
+    Cut,
 }
 
 impl TransportLost {
@@ -64,7 +66,8 @@ impl TransportLost {
             | Self::MessageTimeout
             | Self::HandlerPanicked(_)
             | Self::UpgradeFailed(_)
-            | Self::Superseded => false,
+            | Self::Superseded
+            | Self::Cut => false,
         }
     }
 
@@ -75,9 +78,11 @@ impl TransportLost {
             Self::PeerClosed(frame) => Dismissal::Echo(
                 frame.as_ref().map(|frame| CloseFrame::from_static(frame.code(), "")),
             ),
-            Self::EndOfStream | Self::Io(_) | Self::WriteTimeout | Self::UpgradeFailed(_) => {
-                Dismissal::Abort
-            }
+            Self::EndOfStream
+            | Self::Io(_)
+            | Self::WriteTimeout
+            | Self::UpgradeFailed(_)
+            | Self::Cut => Dismissal::Abort,
             Self::PongTimeout => {
                 let frame = CloseFrame::from_static(CloseCode::GOING_AWAY, "pong timeout");
                 Dismissal::Close(frame)
@@ -131,6 +136,7 @@ impl fmt::Display for TransportLost {
                 write!(f, "HTTP upgrade failed: {}", Escaped::error(&**error))
             }
             Self::Superseded => f.write_str("a newer transport took over"),
+            Self::Cut => f.write_str("cut by the application"),
         }
     }
 }
@@ -148,7 +154,8 @@ impl Error for TransportLost {
             | Self::WriteTimeout
             | Self::RateLimited
             | Self::MessageTimeout
-            | Self::Superseded => None,
+            | Self::Superseded
+            | Self::Cut => None,
         }
     }
 }
@@ -163,7 +170,7 @@ pub enum Dismissal {
     Echo(Option<CloseFrame>),
     /// Fail the connection: send this frame and read nothing as WebSocket any more (§7.1.7).
     Fail(CloseFrame),
-    /// Drop it: nothing more can arrive.
+    /// Drop it, without a word: nothing more can arrive, or nothing is to.
     Abort,
 }
 

@@ -120,6 +120,12 @@ impl EncodedFrame {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether it is text or binary.
+    pub fn kind(&self) -> MessageKind {
+        // Only data messages are sealed.
+        if self.wire()[0] & 0xf == 0x1 { MessageKind::Text } else { MessageKind::Binary }
+    }
+
     /// The message's payload without its header.
     pub fn payload(&self) -> &[u8] {
         &self.0.buffer[usize::from(self.0.payload_at)..]

@@ -9,3 +9,4 @@ pub(crate) mod restored;
 pub(crate) mod returning;
 pub(crate) mod room;
 pub(crate) mod server;
+pub(crate) mod tap;

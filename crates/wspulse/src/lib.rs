@@ -77,16 +77,18 @@ pub mod testing;
 mod wire;
 
 pub use entry::{http, origin, serve};
+pub use observe::departures::{Departure, DepartureKind};
 pub use observe::metrics;
 
 pub use app::builder::ServerBuilder;
-pub use app::connection::Connection;
+pub use app::connection::{Connection, ConnectionReadings};
 pub use app::handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use app::request::{Request, RoomRequest};
 pub use app::restored::Restored;
 pub use app::returning::Returning;
 pub use app::room::{Audience, Room, User};
-pub use app::server::{FanOut, Server};
+pub use app::server::{FanOut, Server, Watch};
+pub use app::tap::{Direction, Tap, Tapped};
 pub use entry::serve::serve;
 pub use ground::address::PeerAddr;
 pub use membership::presence::person::{

@@ -27,7 +27,8 @@ impl TransportLost {
             | Self::RateLimited
             | Self::MessageTimeout
             | Self::UpgradeFailed(_)
-            | Self::Superseded => self.to_string(),
+            | Self::Superseded
+            | Self::Cut => self.to_string(),
         }
     }
 }

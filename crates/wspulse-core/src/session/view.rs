@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Session;
 use super::state::State;
 use crate::clock::earlier;
+use crate::disconnect::TransportLost;
 
 /// When a session wants to be told the time, and how exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +133,19 @@ impl Session {
     /// Whether the session waits, without a transport, for the next one.
     pub const fn is_suspended(&self) -> bool {
         matches!(self.state, State::Suspended { .. })
+    }
+
+    /// Why the last transport is gone of a session that waits for the next.
+    pub const fn suspension_cause(&self) -> Option<&TransportLost> {
+        match &self.state {
+            State::Suspended { cause, .. } => Some(cause),
+            State::Opening
+            | State::Connected(_)
+            | State::Lost { .. }
+            | State::Flushing { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => None,
+        }
     }
 
     /// Whether nothing is left to write.

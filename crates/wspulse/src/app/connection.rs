@@ -1,9 +1,9 @@
 //! A handle to one connection, and what its task shares with the rest of the server.
 
+mod expiry;
+mod readings;
 mod rooms;
 mod sending;
-
-mod expiry;
 
 use std::any::Any;
 use std::fmt;
@@ -21,6 +21,7 @@ use crate::app::server::Server;
 use crate::membership::mailbox::Waiter;
 use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::settings::error::NotAcknowledged;
+pub use readings::ConnectionReadings;
 
 /// A connection: one client's session in its rooms, across all its transports.
 ///
@@ -184,6 +185,17 @@ impl Connection {
     pub fn close_with(&self, code: CloseCode, reason: impl Into<ByteString>) {
         let frame = CloseFrame::new(code, reason);
         self.server().end(&self.shared, Disconnect::ClosedWith(frame));
+    }
+
+    /// Drops its transport without a word, as a network does that fails: the client is told nothing.
+    /// With a [resume window](crate::ServerBuilder::resume_window) the session waits for it and keeps
+    /// its rooms; else it ends. `on_transport_drop` or `on_disconnect` hears of
+    /// [`TransportLost::Cut`](crate::TransportLost::Cut). Does nothing if there is no transport.
+    ///
+    /// For whoever looks after a server: to see that a client comes back, to have it come by another
+    /// way, or to get rid of a transport that is stuck.
+    pub fn cut(&self) {
+        self.shared.mailbox.cut();
     }
 
     /// Waits until the connection has ended; a suspension is no end. Returns at once if it has.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use wspulse_core::Frame;
 
 use crate::app::connection::Connection;
-use crate::ground::sync::{AtomicBool, AtomicUsize};
+use crate::ground::sync::AtomicUsize;
 use crate::settings::error::RequestError;
 pub use room::RoomRequest;
 use waiting::Waiting;
@@ -20,9 +20,13 @@ pub(crate) struct RequestCounter {
     /// so once it has come to this one.
     mark: u32,
     made: AtomicUsize,
-    /// Beside the count, as every message asks for it.
-    look_closer: AtomicBool,
+    /// Whether replies may come or failures are answered, and how many taps there are: [`REPLIES`] and
+    /// [`TAP`] for each. Beside the count, as every message asks for it.
+    look_closer: AtomicUsize,
 }
+
+const REPLIES: usize = 1;
+const TAP: usize = 2;
 
 /// What the ids begin with that a server makes. No client has a reason to, and none needs to know.
 const ID_PREFIX: &str = "~srv.";
@@ -31,13 +35,28 @@ impl RequestCounter {
     pub(crate) fn new(answers_failures: bool) -> Self {
         // It is one of the ids that a server draws.
         let (mark, ..) = uuid::Uuid::new_v4().as_fields();
-        Self { mark, made: AtomicUsize::new(0), look_closer: AtomicBool::new(answers_failures) }
+        let look_closer = AtomicUsize::new(if answers_failures { REPLIES } else { 0 });
+        Self { mark, made: AtomicUsize::new(0), look_closer }
+    }
+
+    /// Whether a message may be a reply, may have to be answered, or may be looked at.
+    #[inline]
+    pub(crate) fn look_closer(&self) -> bool {
+        self.look_closer.load(Ordering::Relaxed) != 0
     }
 
     /// Whether a message may be a reply, or may have to be answered.
-    #[inline]
-    pub(crate) fn look_closer(&self) -> bool {
-        self.look_closer.load(Ordering::Relaxed)
+    pub(crate) fn look_for_replies(&self) -> bool {
+        self.look_closer.load(Ordering::Relaxed) & REPLIES != 0
+    }
+
+    /// Somebody looks at what passes one of the connections.
+    pub(crate) fn begin_tap(&self) {
+        self.look_closer.fetch_add(TAP, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_tap(&self) {
+        self.look_closer.fetch_sub(TAP, Ordering::Relaxed);
     }
 
     /// Whether there were any: a server that makes none looks for no replies.
@@ -54,7 +73,7 @@ impl RequestCounter {
     /// replays.
     fn name(&self, frame: Frame) -> Frame {
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
-        self.look_closer.store(true, Ordering::Relaxed);
+        self.look_closer.fetch_or(REPLIES, Ordering::Relaxed);
         if !frame.id().is_empty() {
             return frame;
         }

@@ -8,6 +8,7 @@ pub(crate) mod spans;
 mod tasks;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::membership::ping_groups::PingGroups;
 use crate::membership::registry::Registry;
 use crate::membership::turns::Turns;
 use crate::membership::{Group, Kind, Outfit};
+use crate::observe::departures::Departures;
 use crate::observe::meter::Meter;
 use crate::observe::metrics::{Gauges, ServerBuilt};
 use crate::settings::codecs::Codecs;
@@ -45,6 +47,7 @@ use crate::settings::options::Options;
 use crate::settings::token::TokenKey;
 use crate::task::driver::watch::Blocking;
 pub use fan_out::FanOut;
+pub use watch::Watch;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
 ///
@@ -64,6 +67,7 @@ struct Inner {
     session_config: Arc<SessionConfig>,
     registry: Registry,
     meter: Meter,
+    departures: Departures,
     /// If they are bounded.
     queued_bytes: Option<QueuedBytes>,
     drain_deadline: DrainDeadline,
@@ -163,6 +167,7 @@ impl Server {
                 session_config,
                 registry,
                 meter,
+                departures: Departures::default(),
                 drain_deadline: DrainDeadline::default(),
                 queued_bytes,
                 tasks: TaskTracker::new(),
@@ -284,6 +289,12 @@ impl Server {
     /// A handle to the user of this id, whether it has connections or not.
     pub fn user(&self, id: impl AsRef<str>) -> User {
         User::new(self.clone(), id.as_ref().into())
+    }
+
+    /// All users who have connections at this instant, in no particular order. It looks at each.
+    pub fn users(&self) -> Vec<User> {
+        let groups = self.inner.registry.groups().occupied(Kind::User);
+        groups.iter().map(|group| User::new(self.clone(), Arc::clone(group.name()))).collect()
     }
 
     /// The number of users who have connections. It looks at each.

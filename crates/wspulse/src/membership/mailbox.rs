@@ -7,10 +7,12 @@ mod expiry;
 mod following;
 mod history;
 mod lending;
+mod measures;
 mod offer;
 mod requests;
 mod sending;
 mod succession;
+mod taps;
 mod task;
 mod transports;
 
@@ -28,7 +30,7 @@ use crate::ground::begun::Begun;
 use crate::ground::ping_schedule::Mark;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Home;
-use crate::ground::sync::{AtomicBool, Mutex};
+use crate::ground::sync::{AtomicBool, AtomicU32, Mutex};
 use crate::membership::Further;
 use crate::membership::shared::ConnectionState;
 use crate::settings::codecs::CodecId;
@@ -37,6 +39,7 @@ use acknowledge::Rare;
 pub(crate) use awaited::Waiter;
 use following::Following;
 pub(crate) use following::Visit;
+pub(crate) use measures::Measures;
 pub(crate) use offer::{Offered, Outcome};
 pub(crate) use requests::{Answer, Answered, NoPlace, Unanswered};
 use succession::Succession;
@@ -48,6 +51,11 @@ pub(crate) struct Mailbox {
     /// An end was posted that keeps received messages from their handler. Beside the lock, since
     /// every message asks for it.
     discards_received: AtomicBool,
+    /// How many messages have come, modulo 2^32. Beside the lock, since every message counts; the task
+    /// alone writes it.
+    received: AtomicU32,
+    /// Somebody looks at what passes.
+    is_tapped: AtomicBool,
     home: Home,
     /// Beside the others of a byte, since a connection costs no more for it there.
     codec: CodecId,
@@ -97,6 +105,8 @@ pub(crate) struct Mail {
     pub(crate) callback_deadline: Option<Instant>,
     /// The connection may go on until then, whatever was said before.
     pub(crate) expires_at: Option<Instant>,
+    /// The transport is to be dropped, and the session not.
+    pub(crate) is_cut: bool,
     /// Somebody else who wrote with the transport has found that it takes nothing any more.
     pub(crate) write_error: Option<io::Error>,
 }
@@ -185,6 +195,8 @@ impl Mailbox {
                 following: None,
             }),
             discards_received: AtomicBool::new(false),
+            received: AtomicU32::new(0),
+            is_tapped: AtomicBool::new(false),
             home: Home::current(),
             codec,
         }
@@ -229,13 +241,6 @@ impl Mailbox {
 
     pub(crate) fn stats(&self) -> OutboundStats {
         self.lock().queue.stats()
-    }
-
-    /// For a look at everybody: who follows a room's log goes on with that, unlike at
-    /// [`stats`](Self::stats).
-    pub(crate) fn measure(&self) -> (ConnectionState, OutboundStats) {
-        let inner = self.inner.lock();
-        (inner.state, inner.queue.stats())
     }
 
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncWrite;
+use wspulse_core::EncodedFrame;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather};
 
 use super::log::{Log, Segment};
 use super::mailbox::{GivenBack, Visit};
 use super::shared::ConnectionShared;
+use super::tap::Passed;
 use crate::ground::ping_schedule::Mark;
 use crate::observe::metrics::{DropReason, MessagesSent};
 use crate::settings::codecs::{CODECS_MAX, CodecId};
@@ -60,7 +62,11 @@ impl ConnectionShared {
         let mut cx = Context::from_waker(Waker::noop());
         let (transport, batch) = (&mut loan.transport, &mut loan.batch);
         let waiting = batch.len();
+        let shown = self.to_be_shown(batch);
         let polled = poll_write_batch(transport, batch, &mut bytes_taken, self, &mut cx);
+        if let Some(shown) = shown {
+            self.show_written(shown, loan.batch.len());
+        }
         let written = WrittenBeside { frames: waiting - loan.batch.len(), bytes: bytes_taken };
         let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
         self.count_given_back(given_back);
@@ -119,6 +125,25 @@ impl ConnectionShared {
         let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
         self.count_given_back(given_back);
         Visited::Written
+    }
+
+    /// What a batch holds, if somebody looks at what is written of it.
+    #[inline]
+    pub(crate) fn to_be_shown(&self, batch: &Batch) -> Option<Vec<EncodedFrame>> {
+        self.mailbox.is_tapped().then(|| batch.frames().cloned().collect())
+    }
+
+    /// Of these frames, all but so many are written.
+    #[cold]
+    pub(crate) fn show_written(&self, mut frames: Vec<EncodedFrame>, left: usize) {
+        frames.truncate(frames.len().saturating_sub(left));
+        let meter = self.server.metrics();
+        if meter.is_watched() {
+            meter.tally().end_broadcasts(&frames);
+        }
+        for frame in frames {
+            self.mailbox.show(&Passed::Outbound(frame));
+        }
     }
 
     /// Counts what was dropped or replaced while a batch was being written.

@@ -5,17 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use wspulse_core::DisconnectReason;
+use wspulse_core::{DisconnectReason, EncodedFrame};
 
 use crate::ground::panics;
 use crate::ground::sync::{AtomicBool, Mutex};
 use crate::observe::metrics::{
     ConnectionClosed, ConnectionOpened, MetricsCollector, RoomCreated, RoomDestroyed,
 };
+use crate::observe::tally::Tally;
 
-/// Calls the hooks of the collector, if there is one.
+/// Calls the hooks of the collector, if there is one, and those of the tally while somebody watches.
 pub(crate) struct Meter {
     collector: Option<Arc<dyn MetricsCollector>>,
+    /// There is a collector, or somebody watches.
+    is_heard: AtomicBool,
+    is_watched: AtomicBool,
+    watches: Mutex<usize>,
+    tally: Tally,
     lifecycle: Mutex<Lifecycle>,
 }
 
@@ -64,20 +70,75 @@ impl LifecycleEvent {
 
 impl Meter {
     pub(crate) fn new(collector: Option<Arc<dyn MetricsCollector>>) -> Self {
-        Self { collector, lifecycle: Mutex::default() }
+        Self {
+            is_heard: AtomicBool::new(collector.is_some()),
+            is_watched: AtomicBool::new(false),
+            watches: Mutex::new(0),
+            tally: Tally::default(),
+            collector,
+            lifecycle: Mutex::default(),
+        }
     }
 
     /// Whether anybody listens.
-    pub(crate) const fn is_heard(&self) -> bool {
-        self.collector.is_some()
+    #[inline]
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Relaxed)
     }
 
     /// Calls a hook. No lock may be held.
-    pub(crate) fn record(&self, hook: impl FnOnce(&dyn MetricsCollector)) {
+    #[inline]
+    pub(crate) fn record(&self, hook: impl Fn(&dyn MetricsCollector)) {
+        if self.is_heard() {
+            self.tell(&hook);
+        }
+    }
+
+    fn tell(&self, hook: &dyn Fn(&dyn MetricsCollector)) {
+        if self.is_watched() {
+            hook(&self.tally);
+        }
         if let Some(collector) = &self.collector
             && let Err(panic) = panics::catch(|| hook(&**collector))
         {
             tracing::error!(%panic, backtrace = ?panic.backtrace(), "metrics hook panicked");
+        }
+    }
+
+    /// Whether somebody watches: then the tally counts.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A broadcast is about to be queued in these encodings.
+    #[inline]
+    pub(crate) fn time_broadcast<'a, I>(&self, frames: impl FnOnce() -> I)
+    where
+        I: Iterator<Item = &'a EncodedFrame>,
+    {
+        if self.is_watched() {
+            self.tally.begin_broadcast(frames());
+        }
+    }
+
+    pub(crate) fn begin_watch(&self) {
+        let mut watches = self.watches.lock();
+        *watches += 1;
+        self.is_watched.store(true, Ordering::Relaxed);
+        self.is_heard.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_watch(&self) {
+        let mut watches = self.watches.lock();
+        *watches -= 1;
+        if *watches == 0 {
+            self.is_watched.store(false, Ordering::Relaxed);
+            self.is_heard.store(self.collector.is_some(), Ordering::Relaxed);
+            self.tally.forget_timed();
         }
     }
 

@@ -19,6 +19,8 @@ pub use gauges::{Gauges, Readings, ServerBuilt};
 pub use limit::Limit;
 pub use request::RequestOutcome;
 
+pub use super::tally::{FanOutLatency, Totals};
+
 /// Receives the server's events. Every hook does nothing unless it is overridden, so an
 /// implementation names only what it records; new hooks, and new fields of their structs, break
 /// nobody.

@@ -11,6 +11,7 @@ mod callback;
 mod exchange;
 mod orphan;
 mod read;
+mod suspension;
 mod timer;
 pub(crate) mod watch;
 mod write;
@@ -30,9 +31,7 @@ use crate::membership::presence::Noted;
 use crate::membership::registry::EndRule;
 use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::membership::turn_writes::TurnWrites;
-use crate::observe::metrics::{
-    DropReason, Limit, MessagesDiscarded, PongTimeout, SessionResumed, SessionSuspended,
-};
+use crate::observe::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed};
 use crate::observe::spans;
 use crate::settings::options::Options;
 use crate::wire::transport::{Farewell, Transport, Upgrade};
@@ -155,24 +154,6 @@ impl Driver {
         }
     }
 
-    fn tell_if_suspended(&self) {
-        if !self.session.is_suspended() {
-            return;
-        }
-        let connection = &self.connection;
-        let (is_news, faded) = connection
-            .mailbox
-            .set_suspended(self.arrivals.has_upgrade(), connection.server.queued_bytes());
-        connection.count_dropped(faded, DropReason::Volatile);
-        if is_news {
-            let ConnectionShared { server, id, .. } = &*self.connection;
-            let room = self.connection.room();
-            let suspended = SessionSuspended { room, id };
-            server.metrics().record(|hooks| hooks.session_suspended(&suspended));
-            self.connection.note_presence(Noted::Suspended);
-        }
-    }
-
     /// Takes what others have left in the mailbox. Commands come before data and timers. Tells
     /// whether frames wait; `None` while its transport is lent.
     fn drive_mailbox(&mut self) -> Option<bool> {
@@ -202,11 +183,15 @@ impl Driver {
             predecessor_finished,
             callback_deadline,
             expires_at,
+            is_cut,
             write_error,
         } = mail;
         if let Some(error) = write_error {
             self.session.handle_write_failed(Arc::new(error), now());
             self.settle();
+        }
+        if is_cut {
+            self.lose(TransportLost::Cut);
         }
         if let Some(expires_at) = expires_at {
             self.session.handle_expiry(expires_at.into_std());
@@ -223,6 +208,7 @@ impl Driver {
         self.hear_of_rooms(rooms);
         if let Some(End { disconnect, deadline }) = end {
             spans::record_end(&disconnect);
+            self.note_end(&disconnect);
             // Whoever has ended it may not be done with that, and `on_disconnect` finds it in none.
             self.connection.server.leave_all(&self.connection);
             let Options { write_wait, drain_timeout, .. } = self.connection.server.options();

@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod delivery;
+mod departures;
 mod faults;
 mod lifecycle;
 mod presence;
@@ -10,3 +11,4 @@ mod readings;
 mod support;
 mod suspensions;
 mod traffic;
+mod watches;

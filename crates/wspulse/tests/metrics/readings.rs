@@ -7,7 +7,8 @@ use tokio::time::sleep;
 use wspulse::metrics::{Gauges, Readings, ServerBuilt};
 use wspulse::testing::TestClient;
 use wspulse::{
-    Admission, Delivery, Frame, MetricsCollector, Rejection, RoomOptions, Server, ServerBuilder,
+    Admission, ConnectionState, Delivery, Frame, MetricsCollector, Rejection, RoomOptions, Server,
+    ServerBuilder,
 };
 
 use crate::support::clients::{dial, dial_room};
@@ -156,4 +157,34 @@ async fn several_servers_are_added_up_but_for_the_largest_room() {
     let _cat = dial_room(&other, "attic", "cat").await;
     let sum: Readings = [one.readings(), other.readings()].into_iter().sum();
     assert_eq!((sum.connections, sum.rooms, sum.largest_room_members), (3, 3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_says_what_it_has_without_being_served_otherwise() {
+    let server = open_house().on_message(|_, _| {}).build().unwrap();
+    let mut ann = dial(&server, "ann").await;
+    let connection = server.connection("ann").unwrap();
+    for _ in 0..3 {
+        ann.send(&Frame::new("n")).await.unwrap();
+    }
+    connection.send(Frame::new("n")).unwrap();
+    settle().await;
+    let readings = connection.readings();
+    assert_eq!((readings.state, readings.received), (ConnectionState::Connected, 3));
+    assert_eq!((readings.outbound.sent, readings.outbound.pending), (1, 0));
+    assert_eq!(readings.outbound, connection.outbound_stats());
+    connection.close();
+    assert_eq!(connection.readings().state, ConnectionState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_are_listed_once_each() {
+    let server = users().build().unwrap();
+    let mut clients = Vec::new();
+    for query in ["id=1&user=ann&rooms=a", "id=2&user=ann&rooms=a", "id=3&user=bob&rooms=a"] {
+        clients.push(TestClient::connect(&server, &format!("/ws?{query}")).await.unwrap());
+    }
+    let mut names: Vec<_> = server.users().iter().map(|user| user.id().to_owned()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["ann", "bob"]);
 }

@@ -4,6 +4,7 @@ mod announced;
 mod another_room;
 mod client_scenarios;
 mod connection_handle;
+mod cuts;
 mod duplicate_ids;
 mod expiry;
 mod heartbeat;
@@ -19,3 +20,4 @@ mod stopped_server;
 #[path = "../support/mod.rs"]
 mod support;
 mod suspended_buffer;
+mod taps;

@@ -1,5 +1,6 @@
 //! Broadcasts: from a frame to the queues of a group's members.
 
+use std::iter;
 use std::sync::Arc;
 
 use wspulse_core::codec::EncodeError;
@@ -136,6 +137,7 @@ impl Server {
                 Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
             };
             let Some(group) = &group else { return Ok(fan_out) };
+            self.metrics().time_broadcast(|| iter::once(&encoded));
             (encoded.payload_bytes(), group.broadcast(&encoded, addressed))
         };
         if let Some(group) = group {
@@ -180,6 +182,7 @@ impl Server {
         let mut frames = Representations::new(self.codecs(), &frame, marks);
         // Once for each codec at the most: none is missing twice.
         loop {
+            self.metrics().time_broadcast(|| frames.each().map(|(_, frame)| frame));
             match push(&frames) {
                 Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {

@@ -2,8 +2,10 @@
 
 use super::{Inner, Server};
 use crate::membership::Kind;
+use crate::membership::mailbox::Measures;
 use crate::membership::presence::People;
 use crate::membership::shared::ConnectionState;
+use crate::observe::departures::{Departure, Departures};
 use crate::observe::metrics::{Measured, Readings};
 
 impl Server {
@@ -13,6 +15,25 @@ impl Server {
     /// handle that reads the same.
     pub fn readings(&self) -> Readings {
         self.inner.readings()
+    }
+}
+
+impl Server {
+    /// Remembers, from now on, the last so many transports that were lost and connections that ended,
+    /// up to 4,096, for [`departures`](Self::departures). Without this call, or with 0, it remembers
+    /// none.
+    pub fn remember_departures(&self, most: usize) {
+        self.inner.departures.remember(most);
+    }
+
+    /// The last transports that were lost and connections that ended, the newest first: as many as
+    /// are [remembered](Self::remember_departures).
+    pub fn departures(&self) -> Vec<Departure> {
+        self.inner.departures.list()
+    }
+
+    pub(crate) fn departure_log(&self) -> &Departures {
+        &self.inner.departures
     }
 }
 
@@ -28,7 +49,7 @@ impl Measured for Inner {
 impl Inner {
     fn look_at_connections(&self, readings: &mut Readings) {
         for connection in self.registry.all() {
-            let (state, account) = connection.mailbox.measure();
+            let Measures { state, outbound: account, .. } = connection.mailbox.measure();
             match state {
                 ConnectionState::Connected => {}
                 ConnectionState::Suspended => readings.suspended += 1,

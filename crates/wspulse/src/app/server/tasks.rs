@@ -103,6 +103,7 @@ impl Server {
 
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         self.inner.registry.forget_task(connection);
+        connection.mailbox.end_taps();
     }
 }
 

@@ -1,5 +1,7 @@
 //! What has arrived, and who waits to hear that.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wspulse_core::OutboundStats;
@@ -11,6 +13,7 @@ use super::{Inner, Mailbox};
 use crate::ground::begun::Begun;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
+use crate::membership::tap::TapQueue;
 use crate::settings::error::NotAcknowledged;
 use crate::settings::token::Proof;
 use crate::wire::transport::ComesBack;
@@ -220,6 +223,8 @@ pub(super) struct Rare {
     proof: Option<Proof>,
     /// When the connection expires, if it does.
     pub(super) expires_at: Option<Instant>,
+    /// Those who look at what passes.
+    pub(super) taps: Vec<Arc<TapQueue>>,
 }
 
 impl Rare {
@@ -230,7 +235,12 @@ impl Rare {
 
     pub(super) fn is_empty(&self) -> bool {
         let is_awaited = self.awaits_room || !self.requests.are_none();
-        !is_awaited && self.receipts.is_empty() && self.proof.is_none() && self.expires_at.is_none()
+        let is_looked_at = !self.taps.is_empty();
+        !is_awaited
+            && !is_looked_at
+            && self.receipts.is_empty()
+            && self.proof.is_none()
+            && self.expires_at.is_none()
     }
 }
 

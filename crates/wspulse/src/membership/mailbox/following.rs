@@ -50,7 +50,8 @@ impl Mailbox {
             && inner.transport.is_some()
             && inner.mail.is_none()
             && inner.queue.is_empty()
-            && !inner.has_gap;
+            && !inner.has_gap
+            && !self.is_tapped();
         let Ok(place) = u32::try_from(place) else { return false };
         if !is_idle || inner.following.is_some() {
             return false;

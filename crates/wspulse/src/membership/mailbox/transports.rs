@@ -33,6 +33,14 @@ impl Mailbox {
         displaced
     }
 
+    /// Has the task drop its transport, and not the session.
+    pub(crate) fn cut(&self) {
+        let mut inner = self.inner.lock();
+        if inner.state == ConnectionState::Connected {
+            inner.post(|mail| mail.is_cut = true);
+        }
+    }
+
     // What follows is for the connection's task alone, but `has_newer`.
 
     /// What the client gets that has come back.

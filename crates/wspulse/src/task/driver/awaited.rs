@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use wspulse_core::Frame;
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::websocket::Flow;
@@ -12,6 +13,7 @@ use super::read::Inbound;
 use crate::app::connection::Connection;
 use crate::app::request::RequestCounter;
 use crate::membership::shared::ConnectionShared;
+use crate::membership::tap::Passed;
 use crate::observe::metrics::ReplyUnmatched;
 use crate::router::ReplyError;
 
@@ -45,10 +47,15 @@ impl Driver {
 }
 
 impl Inbound<'_> {
-    /// As [`deliver`](Self::deliver), on a server that asks its clients, or answers what fails.
+    /// As [`deliver`](Self::deliver), on a server that asks its clients, or answers what fails, or
+    /// while somebody looks at what passes.
     #[inline(never)]
     pub(super) fn deliver_beside_requests(&mut self, message: InboundMessage<'_>) -> Flow {
         let ConnectionShared { server, mailbox, .. } = &**self.turn.connection;
+        if mailbox.is_tapped() {
+            let payload = Bytes::copy_from_slice(message.as_bytes());
+            mailbox.show(&Passed::Inbound(message.kind(), payload));
+        }
         if server.callbacks().message.is_none() && !server.requests().are_made() {
             return Flow::Continue;
         }
@@ -78,7 +85,8 @@ impl Inbound<'_> {
     fn take_answer(&mut self, frame: Frame) -> Result<Flow, Frame> {
         let connection = &**self.turn.connection;
         let ConnectionShared { server, id, mailbox, .. } = connection;
-        let is_answer = server.options().requests.is_answer(frame.event());
+        let is_answer = server.requests().look_for_replies()
+            && server.options().requests.is_answer(frame.event());
         if !is_answer || frame.id().is_empty() || !self.turn.session.is_connected() {
             return Err(frame);
         }

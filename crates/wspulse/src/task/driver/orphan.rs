@@ -82,6 +82,7 @@ impl Driver {
             predecessor_finished,
             callback_deadline,
             expires_at: _,
+            is_cut: _,
             write_error: _,
         } = mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {
@@ -99,6 +100,7 @@ impl Driver {
         self.hear_of_rooms(rooms);
         if let Some(end) = end {
             spans::record_end(&end.disconnect);
+            self.note_end(&end.disconnect);
             self.session.handle_end(end.disconnect, end.deadline.into_std());
         }
         self.session.handle_upgrade_failed(TransportLost::EndOfStream, now());

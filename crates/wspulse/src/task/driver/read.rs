@@ -260,6 +260,7 @@ impl Inbound<'_> {
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
         let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
+        mailbox.count_received();
         server.metrics().record(|hooks| {
             let room = self.turn.connection.room();
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
@@ -287,7 +288,8 @@ impl Inbound<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn pass_over(&mut self, message: &InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, id, .. } = &**self.turn.connection;
+        let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
+        mailbox.count_received();
         let received = MessageReceived {
             room: self.turn.connection.room(),
             id,

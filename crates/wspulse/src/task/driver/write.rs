@@ -58,6 +58,7 @@ impl Driver {
                 queue_question(&mut self.session, transport, &connection.mailbox, now());
             }
             let bytes_before = taken.bytes;
+            let shown = connection.to_be_shown(&batch);
             let polled = if std::mem::take(&mut is_starved) {
                 poll_unbudgeted(cx, |cx| {
                     poll_write_batch(transport, &mut batch, &mut taken.bytes, connection, cx)
@@ -66,6 +67,9 @@ impl Driver {
                 poll_write_batch(transport, &mut batch, &mut taken.bytes, connection, cx)
             };
             let frames = waiting - batch.len();
+            if let Some(shown) = shown {
+                connection.show_written(shown, batch.len());
+            }
             taken.frames += frames;
             if frames > 0 && self.session.asks() {
                 self.session.handle_written(frames, taken.bytes - bytes_before, now);
