@@ -39,6 +39,7 @@ use acknowledge::Rare;
 pub(crate) use awaited::Waiter;
 use following::Following;
 pub(crate) use following::Visit;
+pub(crate) use lending::Loan;
 pub(crate) use measures::Measures;
 pub(crate) use offer::{Offered, Outcome};
 pub(crate) use requests::{Answer, Answered, NoPlace, Unanswered};

@@ -11,7 +11,7 @@ use wspulse_core::EncodedFrame;
 use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather};
 
 use super::log::{Log, Segment};
-use super::mailbox::{GivenBack, Visit};
+use super::mailbox::{GivenBack, Loan, Visit};
 use super::shared::ConnectionShared;
 use super::tap::Passed;
 use crate::ground::ping_schedule::Mark;
@@ -57,20 +57,36 @@ impl ConnectionShared {
         let Some(mut loan) = self.mailbox.borrow_transport() else {
             return self.mailbox.wake_for_frames();
         };
+        if self.mailbox.is_tapped() {
+            self.write_loan_and_show(loan);
+            return true;
+        }
         let mut bytes_taken = 0;
         // Whatever it waits for, its own task will ask again.
         let mut cx = Context::from_waker(Waker::noop());
         let (transport, batch) = (&mut loan.transport, &mut loan.batch);
         let waiting = batch.len();
-        let shown = self.to_be_shown(batch);
         let polled = poll_write_batch(transport, batch, &mut bytes_taken, self, &mut cx);
-        if let Some(shown) = shown {
-            self.show_written(shown, loan.batch.len());
-        }
         let written = WrittenBeside { frames: waiting - loan.batch.len(), bytes: bytes_taken };
         let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
         self.count_given_back(given_back);
         true
+    }
+
+    /// As [`write_or_wake`](Self::write_or_wake) with what it has borrowed, while somebody looks at what
+    /// is written. Apart, so that all others pay for a look at one flag.
+    #[cold]
+    #[inline(never)]
+    fn write_loan_and_show(&self, mut loan: Loan) {
+        let mut bytes_taken = 0;
+        let mut cx = Context::from_waker(Waker::noop());
+        let (transport, batch) = (&mut loan.transport, &mut loan.batch);
+        let frames: Vec<_> = batch.frames().cloned().collect();
+        let polled = poll_write_batch(transport, batch, &mut bytes_taken, self, &mut cx);
+        let written = WrittenBeside { frames: frames.len() - loan.batch.len(), bytes: bytes_taken };
+        self.show_written(frames, loan.batch.len());
+        let given_back = self.mailbox.end_loan(loan, polled, written, self.server.queued_bytes());
+        self.count_given_back(given_back);
     }
 
     /// Pings, if its task sleeps and has left its transport for this beat; else wakes the task, which
@@ -360,12 +376,22 @@ fn bounded<'a, 'b>(slices: &'a [IoSlice<'b>], bytes_max: usize) -> &'a [IoSlice<
     &slices[..fitting.count().max(1)]
 }
 
+#[inline]
 fn record_sent(
     connection: &ConnectionShared,
     messages: usize,
     payload_bytes: usize,
     waiting: usize,
 ) {
+    if connection.server.metrics().is_heard() {
+        tell_sent(connection, messages, payload_bytes, waiting);
+    }
+}
+
+/// Apart: what a hook is told would be gathered where nobody listens as well.
+#[cold]
+#[inline(never)]
+fn tell_sent(connection: &ConnectionShared, messages: usize, payload_bytes: usize, waiting: usize) {
     let ConnectionShared { server, id, .. } = connection;
     let capacity = server.options().send_buffer_frames;
     server.metrics().record(|hooks| {

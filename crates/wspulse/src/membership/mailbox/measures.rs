@@ -30,10 +30,10 @@ impl Mailbox {
         }
     }
 
-    /// A message has come. For the connection's task alone, which need not exclude others.
+    /// So many messages have come. For the connection's task alone, which need not exclude others.
     #[inline]
-    pub(crate) fn count_received(&self) {
+    pub(crate) fn count_received(&self, messages: u32) {
         let received = self.received.load(Ordering::Relaxed);
-        self.received.store(received.wrapping_add(1), Ordering::Relaxed);
+        self.received.store(received.wrapping_add(messages), Ordering::Relaxed);
     }
 }

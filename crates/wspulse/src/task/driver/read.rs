@@ -162,6 +162,7 @@ impl Driver {
                 close: None,
                 nonce: transport.nonce,
                 acknowledged: None,
+                received: 0,
             };
             let fed = if exchanges {
                 let is_confirmed = &mut transport.is_confirmed;
@@ -169,6 +170,7 @@ impl Driver {
             } else {
                 panics::catch(|| transport.decoder.feed(chunk, &mut inbound))
             };
+            self.connection.mailbox.count_received(inbound.received);
             (fed, inbound.pace, inbound.close.take(), inbound.acknowledged)
         };
         if let Some(number) = acknowledged
@@ -236,6 +238,8 @@ pub(super) struct Inbound<'a> {
     nonce: Option<Nonce>,
     /// The newest frame that the peer has said to have.
     pub(super) acknowledged: Option<u64>,
+    /// How many messages were whole.
+    received: u32,
 }
 
 impl Inbound<'_> {
@@ -260,7 +264,7 @@ impl Inbound<'_> {
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
         let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
         let payload_bytes = message.as_bytes().len();
-        mailbox.count_received();
+        self.received += 1;
         server.metrics().record(|hooks| {
             let room = self.turn.connection.room();
             hooks.message_received(&MessageReceived { room, id, payload_bytes });
@@ -288,8 +292,8 @@ impl Inbound<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn pass_over(&mut self, message: &InboundMessage<'_>) -> Flow {
-        let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
-        mailbox.count_received();
+        self.received += 1;
+        let ConnectionShared { server, id, .. } = &**self.turn.connection;
         let received = MessageReceived {
             room: self.turn.connection.room(),
             id,
