@@ -110,18 +110,6 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
             "a codec that keeps messages as they are and only counts in count mode",
         ),
         variant(
-            "wspulse+prometheus",
-            "--metrics",
-            "prometheus",
-            "as wspulse, with wspulse-prometheus",
-        ),
-        variant(
-            "wspulse+otel",
-            "--metrics",
-            "otel",
-            "as wspulse, with wspulse-otel and OpenTelemetry's SDK",
-        ),
-        variant(
             "wspulse+at-least-once",
             "--delivery",
             "at-least-once",
@@ -137,7 +125,31 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
             )
         },
     ];
-    Ok(now.into_iter().chain(limits(built_in)).chain(before).collect())
+    Ok(now.into_iter().chain(observed(variant)).chain(limits(built_in)).chain(before).collect())
+}
+
+/// Our own server while somebody counts what it does, or looks at it.
+fn observed(variant: impl Fn(&str, &str, &str, &str) -> Subject) -> [Subject; 3] {
+    [
+        variant(
+            "wspulse+prometheus",
+            "--metrics",
+            "prometheus",
+            "as wspulse, with wspulse-prometheus",
+        ),
+        variant(
+            "wspulse+otel",
+            "--metrics",
+            "otel",
+            "as wspulse, with wspulse-otel and OpenTelemetry's SDK",
+        ),
+        variant(
+            "wspulse+inspector",
+            "--metrics",
+            "inspector",
+            "as wspulse, with a page of wspulse-inspector open, whose work counts as the server's",
+        ),
+    ]
 }
 
 /// Bare loops.

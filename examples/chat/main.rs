@@ -12,7 +12,7 @@
 //! | `client.js`, `codecs.js` | the client of `clients/typescript`, built, and other codecs than JSON |
 //! | `network.rs` | a proxy in this process that the page's buttons cut |
 //!
-//! `/metrics` is for Prometheus.
+//! `/metrics` is for Prometheus, `/inspector` shows what the server has.
 
 mod network;
 mod servers;
@@ -27,7 +27,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 use wspulse_prometheus::PrometheusCollector;
 
@@ -57,6 +57,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         // Open to all here, who are on this machine; elsewhere it belongs behind a login.
         .route_service("/metrics", metrics.handler())
         .route("/deploy", post(deploy).with_state((Arc::clone(&chat), metrics)))
+        // With one server for good it is `.route_service("/inspector", inspector)`.
+        .route("/inspector", any(inspect).with_state(Arc::clone(&chat)))
         // With one server for good it is `.route_service("/ws", server)`.
         .route("/ws", get(enter).with_state(Arc::clone(&chat)));
     let pages = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
@@ -84,6 +86,13 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn enter(State(chat): State<Arc<Chat>>, request: Request) -> Response {
     match chat.servers.newest() {
         Some(server) => server.serve(request).await.into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn inspect(State(chat): State<Arc<Chat>>, request: Request) -> Response {
+    match chat.servers.inspector() {
+        Some(inspector) => inspector.respond(request).await.into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

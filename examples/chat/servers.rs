@@ -8,6 +8,7 @@ use wspulse::codec::{CborCodec, MessagePackCodec, ProtobufCodec};
 use wspulse::{
     Admission, ConnectRequest, Delivery, Rejection, RoomOptions, Server, UserLimit, origin,
 };
+use wspulse_inspector::Inspector;
 use wspulse_prometheus::PrometheusCollector;
 
 use crate::talk::{self, Chat};
@@ -28,31 +29,43 @@ const WINDOWS_MAX: usize = 8;
 ///
 /// In a deployment these are processes, with a broker between them; here they share this memory.
 #[derive(Default)]
-pub(crate) struct Servers(Mutex<Vec<(usize, Server)>>);
+pub(crate) struct Servers(Mutex<Vec<Deployed>>);
+
+#[derive(Clone)]
+struct Deployed {
+    number: usize,
+    server: Server,
+    inspector: Inspector,
+}
 
 impl Servers {
     pub(crate) fn all(&self) -> Vec<Server> {
-        self.lock().iter().map(|(_, server)| server.clone()).collect()
+        self.lock().iter().map(|it| it.server.clone()).collect()
     }
 
     pub(crate) fn newest(&self) -> Option<Server> {
-        self.lock().last().map(|(_, server)| server.clone())
+        self.lock().last().map(|it| it.server.clone())
+    }
+
+    /// Shows what the newest has.
+    pub(crate) fn inspector(&self) -> Option<Inspector> {
+        self.lock().last().map(|it| it.inspector.clone())
     }
 
     /// Adds a server, and tells which were there before.
-    fn add(&self, server: Server) -> Vec<(usize, Server)> {
+    fn add(&self, server: Server, inspector: Inspector) -> Vec<Deployed> {
         let mut servers = self.lock();
         let before = servers.clone();
-        let number = servers.last().map_or(0, |(newest, _)| newest + 1);
-        servers.push((number, server));
+        let number = servers.last().map_or(0, |newest| newest.number + 1);
+        servers.push(Deployed { number, server, inspector });
         before
     }
 
     fn remove(&self, number: usize) {
-        self.lock().retain(|(of_server, _)| *of_server != number);
+        self.lock().retain(|it| it.number != number);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Server)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Deployed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,11 +76,16 @@ pub(crate) fn deploy(
     chat: &Arc<Chat>,
     metrics: &PrometheusCollector,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    for (number, old) in chat.servers.add(build(chat, metrics)?) {
+    let server = build(chat, metrics)?;
+    // Whoever can reach this machine's port may look, and press the buttons: this is a demonstration.
+    let inspector = Inspector::open_to_everyone(server.clone()).show_payloads(true).build()?;
+    for old in chat.servers.add(server, inspector) {
         let chat = Arc::clone(chat);
         tokio::spawn(async move {
-            old.drain(DRAIN_WINDOW).await;
-            chat.servers.remove(number);
+            old.server.drain(DRAIN_WINDOW).await;
+            chat.servers.remove(old.number);
+            // Its pages come again, to the new one's.
+            old.inspector.close().await;
         });
     }
     Ok(())

@@ -13,6 +13,7 @@ use wspulse::{
     Server, ServerBuilder,
 };
 
+use super::metrics::look_at;
 use super::{DRAIN_WINDOW, MetricsChoice, announce, listen};
 use crate::load::{COUNT_REQUEST, RAW_PAYLOAD_AT};
 use crate::scenario::{EVERYBODY, MOVES, VISITED};
@@ -51,6 +52,9 @@ pub(crate) async fn serve(
     let listener = listen(port)?;
     announce(&listener)?;
     let server = server(mode, codec, metrics, delivery)?;
+    if metrics == MetricsChoice::Inspector {
+        look_at(server.clone())?;
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     // All clients have one address, as behind a proxy.
     let serving = wspulse::serve(TcpListener::from_std(listener)?, server.clone())

@@ -130,6 +130,7 @@ mod pages {
         Deploys: "../docs/deploys.md",
         Heartbeats: "../docs/heartbeats.md",
         History: "../docs/history.md",
+        Inspector: "../docs/inspector.md",
         Machine: "../docs/machine.md",
         Moving: "../docs/moving.md",
         Overflow: "../docs/overflow.md",

@@ -14,6 +14,7 @@ pub(crate) mod presence;
 mod present;
 pub(crate) mod registry;
 pub(crate) mod shared;
+mod showing;
 pub(crate) mod tap;
 pub(crate) mod turn_writes;
 pub(crate) mod turns;

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "wspulse",
     "wspulse-core",
     "wspulse-client",
     "wspulse-prometheus",
     "wspulse-otel",
+    "wspulse-inspector",
     "wspulse-load",
 ];
 
@@ -28,7 +29,7 @@ const MACROS: [&str; 10] = [
 ];
 
 /// Whoever needs another one looks first at what may be in it.
-const ALLOWED: [&str; 27] = [
+const ALLOWED: [&str; 29] = [
     // Chosen by the application.
     "id",
     "room",
@@ -41,6 +42,7 @@ const ALLOWED: [&str; 27] = [
     // Only if the application asks for it.
     "peer_addr",
     // Numbers, times and texts of the library's own.
+    "action",
     "backtrace",
     "bytes",
     "callback",
@@ -56,6 +58,7 @@ const ALLOWED: [&str; 27] = [
     "rooms_max",
     "status",
     "transports",
+    "window",
     // Errors of the system, of HTTP, of codecs and of the application, and what became of transports:
     // `traces` has them hold no secret.
     "cause",

@@ -36,6 +36,8 @@ fn path_of(file: &str) -> PathBuf {
         core.join("tests").join(file)
     } else if let Some(file) = file.strip_prefix("prometheus/") {
         server.with_file_name("wspulse-prometheus").join("tests").join(file)
+    } else if let Some(file) = file.strip_prefix("inspector/") {
+        server.with_file_name("wspulse-inspector").join("tests/inspector").join(file)
     } else if let Some(file) = file.strip_prefix("src/") {
         server.join("src").join(file)
     } else {

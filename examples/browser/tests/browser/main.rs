@@ -11,6 +11,7 @@
 
 mod codecs;
 mod cursors;
+mod inspector;
 mod links;
 mod page;
 mod stage;
@@ -77,6 +78,15 @@ in_browsers! {
         to_copy::a_page_shows_who_is_here_away_and_typing,
         to_copy::a_page_draws_a_game_and_its_player_moves,
         to_copy::two_pages_edit_one_text,
+        inspector::the_inspector_lists_who_is_in_the_chat,
+        inspector::a_search_finds_people_and_rooms_narrow_the_list,
+        inspector::what_clients_call_themselves_is_never_markup,
+        inspector::a_tail_shows_what_passes,
+        inspector::a_cut_client_comes_back_and_a_kicked_one_does_not,
+        inspector::a_drain_sends_all_away,
+        inspector::the_inspector_fits_on_a_phone,
+        inspector::the_inspector_needs_no_mouse_and_nothing_from_elsewhere,
+        inspector::screenshots_of_the_inspector,
     }
     // What is left out is about the page's looks, or done by Chromium's own protocol: Firefox has no
     // command that freezes a page.

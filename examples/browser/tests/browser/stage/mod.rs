@@ -110,6 +110,11 @@ impl Stage {
     /// Opens the page in a window of its own, with a session storage of its own. Unlike a tab in the
     /// background, a window is visible, and its timers are on time.
     pub(crate) async fn open_tab(&mut self) -> Tab {
+        self.open_tab_at("").await
+    }
+
+    /// As [`open_tab`](Self::open_tab), with another page of the server.
+    pub(crate) async fn open_tab_at(&mut self, path: &str) -> Tab {
         // The browser comes with one tab.
         let window = if self.opened_tabs == 0 {
             self.browser.window().await.expect("a first tab")
@@ -118,7 +123,7 @@ impl Stage {
         };
         self.opened_tabs += 1;
         let tab = Tab::new(self.kind, self.browser.clone(), window);
-        tab.open(&self.url).await;
+        tab.open(&format!("{}{path}", self.url)).await;
         tab
     }
 

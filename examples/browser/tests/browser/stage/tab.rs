@@ -14,6 +14,10 @@ use super::driver::{Browser, DevTools, Network};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
+/// Those that the docs show.
+const IN_DOCS: [&str; 5] =
+    ["chat.png", "cursors.png", "inspector.png", "inspector-dark.png", "inspector-phone.png"];
+
 pub(crate) struct Tab {
     browser: Browser,
     client: Client,
@@ -259,9 +263,7 @@ impl Tab {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, &png).expect("it can be written");
         println!("wrote {}", path.display());
-        if std::env::var_os("UPDATE_SCREENSHOT").is_some()
-            && ["chat.png", "cursors.png"].contains(&name)
-        {
+        if std::env::var_os("UPDATE_SCREENSHOT").is_some() && IN_DOCS.contains(&name) {
             let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
             std::fs::create_dir_all(&docs).expect("it can be made");
             std::fs::write(docs.join(name), &png).expect("it can be written");
