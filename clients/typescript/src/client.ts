@@ -21,12 +21,8 @@ export interface Sent extends Entry {
   readonly settled: ((error: WspulseError | undefined, outcome: Outcome) => void) | undefined;
 }
 
-interface Asked {
-  readonly reply: string;
-  readonly error: string;
-  readonly resolve: (frame: Frame) => void;
-  readonly reject: (error: unknown) => void;
-}
+/** Takes what may answer a request, and says whether it does; nothing, once its session is over. */
+type Answer = (frame?: Frame) => unknown;
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
 
@@ -68,10 +64,11 @@ export function connect<In = EventMap, Out = In>(
   const own = listeners<keyof ClientEvents, (...told: never[]) => void>();
   const events = listeners<string, (payload: never, frame: Frame) => void>();
   const loops = new Set<Messages>();
-  const requests = new Map<string, Asked>();
+  const requests = new Map<string, Answer>();
+  const giveUp = (answer: Answer) => answer();
   /** Takes away what listens to the world. */
   const ended = new AbortController();
-  const requestPrefix = Math.random().toString(36).slice(2, 10);
+  const requestPrefix = Math.random().toString(36).slice(2);
   let requested = 0;
   let transport: Transport | undefined;
   let running = false;
@@ -190,6 +187,7 @@ export function connect<In = EventMap, Out = In>(
       watch.start(hello.silence);
     }
     connectionId = hello?.id;
+    if (session === "new") requests.forEach(giveUp);
     tell("session", { session, replay, id: connectionId });
   }
 
@@ -231,8 +229,7 @@ export function connect<In = EventMap, Out = In>(
     detach();
     ended.abort();
     for (const loop of loops) loop.end();
-    // Those that are handled, and have no answer.
-    for (const { reject } of requests.values()) reject(errorOf("lost"));
+    requests.forEach(giveUp);
     tell("end", code, reason);
   }
 
@@ -263,13 +260,10 @@ export function connect<In = EventMap, Out = In>(
       return report(error);
     }
     const { id, event, payload } = frame;
-    const asked = requests.get(id!);
-    if (asked && event === asked.reply) return asked.resolve(frame);
-    if (asked && event === asked.error) {
-      return asked.reject(new RequestError(payload));
-    }
+    if (requests.get(id!)?.(frame)) return;
     tell("message", frame);
-    if (event !== undefined) events.tell(event, [payload as never, frame], report);
+    // Nobody listens where there is none.
+    events.tell(event!, [payload as never, frame], report);
     for (const loop of loops) loop.push(frame);
   }
 
@@ -357,8 +351,8 @@ export function connect<In = EventMap, Out = In>(
     get pending() {
       return session.pending;
     },
-    on: (event, handler) => events.add(event, handler as (payload: never, frame: Frame) => void),
-    listen: (name, handler) => own.add(name, handler),
+    on: events.add as Client<In, Out>["on"],
+    listen: own.add,
     messages,
     [Symbol.asyncIterator]: () => messages(),
     post(frame) {
@@ -373,8 +367,16 @@ export function connect<In = EventMap, Out = In>(
       const id = `${requestPrefix}.${++requested}`;
       try {
         return await wait<Frame>(signal, timeout, (resolve, reject) => {
-          requests.set(id, { reply, error, resolve, reject });
-          return accept({ ...frame, id }, false, (error) => error && reject(error));
+          let settled: boolean | undefined;
+          requests.set(id, (frame) => {
+            if (!frame) return settled && reject(errorOf("lost"));
+            if (frame.event === reply) return resolve(frame), true;
+            if (frame.event === error) return reject(new RequestError(frame.payload)), true;
+          });
+          return accept({ ...frame, id }, false, (error) => {
+            settled = true;
+            if (error) reject(error);
+          });
         });
       } finally {
         requests.delete(id);

@@ -282,6 +282,21 @@ describe("requests", () => {
     await expect(request).rejects.toThrow(LostError);
   });
 
+  test("one that an earlier session has handled waits for no answer of the next", async () => {
+    const { client, newest } = await live();
+    const handled = expect(client.request({}, { timeout: 60_000 })).rejects.toThrow(LostError);
+    newest().receive(["ack", 1]);
+    newest().lose(1012, "retry=1");
+    const unsent = client.request({});
+    await vi.advanceTimersByTimeAsync(5_000);
+    newest().open();
+    newest().greet();
+    await handled;
+    const [{ id }] = newest().taken() as [{ id: string }];
+    newest().receive({ id, event: "reply", payload: 1 });
+    expect((await unsent).payload).toBe(1);
+  });
+
   test("one that is given up before it was sent is not sent", async () => {
     const { client, newest } = await start();
     const request = expect(client.request({}, { timeout: 10 })).rejects.toThrow(TimeoutError);
