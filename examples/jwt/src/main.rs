@@ -23,8 +23,8 @@ use wspulse::{
     Admission, ConnectRequest, Connection, Frame, Rejection, Server, ServerBuilder, origin,
 };
 
-const TOKEN_LIFE: Duration = Duration::from_secs(60); // short, so that you can watch it
-const NOTICE: Duration = Duration::from_secs(15); // shorter, or a client would be asked at once
+const TOKEN_LIFE: Duration = Duration::from_secs(30); // short, so that you can watch it
+const NOTICE: Duration = Duration::from_secs(10); // shorter, or a client would be asked at once
 
 /// What a token says: who it is, and until when, in seconds since 1970.
 #[derive(Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl Keys {
             .and_then(|value| value.strip_prefix("Bearer "))
             .or_else(|| cookies.find_map(|cookie| cookie.strip_prefix("token=")))?;
         let mut rules = Validation::new(Algorithm::HS256);
-        rules.leeway = 0; // a minute by default, which is as long as these tokens live
+        rules.leeway = 0; // a minute by default, which is longer than these tokens live
         let Claims { sub, exp } = decode(token, &self.verify, &rules).ok()?.claims;
         Some((sub, UNIX_EPOCH.checked_add(Duration::from_secs(exp))?))
     }

@@ -25,7 +25,7 @@ pub(crate) async fn a_page_renews_its_token_and_ends_with_it_otherwise(browser: 
         waits_for(&page, "#said", "ann: hello").await;
         page.say(" ").await;
         waits_for(&page, "#status", "say something").await;
-        // A token lives for a minute, and its end is announced 15 s before.
+        // A token lives for 30 s, and its end is announced 10 s before.
         waits_for(&page, "#status", "Your token was renewed").await;
         page.click("#renewing").await;
         waits_for(&page, "#status", "Your token ends").await;
