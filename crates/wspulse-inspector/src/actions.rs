@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use wspulse::http::Response;
 use wspulse::{Escaped, Server};
@@ -19,7 +20,8 @@ const DRAIN_SECONDS_MAX: usize = 3600;
 
 pub(crate) fn perform(server: &Server, parts: &Parts, may_act: bool) -> Response {
     let is_own = parts.headers.contains_key(HEADER)
-        && parts.headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
+        && parts.headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin")
+        && is_of_own_origin(parts);
     if !is_own {
         return answer::line(StatusCode::FORBIDDEN, "only the inspector's own page may do this");
     }
@@ -41,6 +43,18 @@ pub(crate) fn perform(server: &Server, parts: &Parts, may_act: bool) -> Response
         },
         _ => answer::line(StatusCode::NOT_FOUND, "no such action"),
     }
+}
+
+/// Whether the page that sends this, if one says that it does, is of the host that it is sent to. To
+/// hosts without TLS browsers say no `Sec-Fetch-Site`.
+fn is_of_own_origin(parts: &Parts) -> bool {
+    let mut origins = parts.headers.get_all(ORIGIN).iter();
+    let Some(origin) = origins.next() else { return true };
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    origins.next().is_none()
+        && origin.zip(host).is_some_and(|((_, origin), host)| origin.eq_ignore_ascii_case(host))
 }
 
 fn with_connection(query: &Query<'_>, action: &str, act: impl FnOnce(&str) -> bool) -> Response {

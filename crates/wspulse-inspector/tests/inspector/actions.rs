@@ -56,7 +56,12 @@ async fn what_a_page_of_another_origin_can_send_does_nothing() {
     let mut elsewhere = post("kick&id=ann");
     let site = HeaderValue::from_static("cross-site");
     elsewhere.headers_mut().insert("sec-fetch-site", site);
-    for request in [form, elsewhere] {
+    // Over plain HTTP a browser may say only this.
+    let mut origin = post("kick&id=ann");
+    origin.headers_mut().insert("host", HeaderValue::from_static("chat.example"));
+    let elsewhere_too = HeaderValue::from_static("http://evil.example");
+    origin.headers_mut().insert("origin", elsewhere_too);
+    for request in [form, elsewhere, origin] {
         assert_eq!(answer(&test, request).await.status(), 403);
     }
     // An image.
@@ -68,6 +73,17 @@ async fn what_a_page_of_another_origin_can_send_does_nothing() {
     assert_eq!(response.status(), 405);
     assert!(!response.headers().contains_key("access-control-allow-origin"));
     assert!(test.server().connection("ann").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_that_says_its_own_origin_may_press_buttons() {
+    let test = open();
+    let _ann = join(&test, "ann", "", "lobby").await;
+    let mut request = post("cut&id=ann");
+    request.headers_mut().insert("host", HeaderValue::from_static("chat.example:3000"));
+    let origin = HeaderValue::from_static("http://Chat.example:3000");
+    request.headers_mut().insert("origin", origin);
+    assert_eq!(answer(&test, request).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
