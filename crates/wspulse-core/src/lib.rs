@@ -11,6 +11,7 @@ mod callbacks;
 mod cbor;
 pub mod clock;
 mod close;
+pub mod cluster;
 pub mod codec;
 mod disconnect;
 mod encoded;

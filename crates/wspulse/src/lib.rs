@@ -63,6 +63,7 @@
 //! cryptography; `testing`, servers, clients and links for the tests of applications.
 
 mod app;
+pub mod cluster;
 mod entry;
 mod ground;
 mod membership;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// From what everything stands on to what stands on everything. A folder imports from itself and
 /// from those before it.
-const FOLDERS: [&str; 8] =
-    ["ground", "observe", "settings", "wire", "membership", "app", "task", "entry"];
+const FOLDERS: [&str; 9] =
+    ["ground", "cluster", "observe", "settings", "wire", "membership", "app", "task", "entry"];
 
 /// A file, the folder above it that it imports from, and why.
 const EXCEPTIONS: [(&str, &str, &str); 8] = [

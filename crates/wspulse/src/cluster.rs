@@ -1,0 +1,14 @@
+//! Many servers as one: what an [`Engine`] carries between them.
+//!
+//! An engine is a lossy pipe, such as a NATS server: it may lose messages, deliver them twice, and
+//! mix up those of different servers. What makes it reliable stands above it, and is the same for all
+//! engines. `wspulse::testing::cluster` has one in memory, whose faults are drawn
+//! from a seed, and a suite that each engine must pass.
+
+mod engine;
+
+pub use engine::{
+    Engine, EngineError, EngineFuture, EngineStatus, Reply, RequestFailed, Sink, Topic,
+    TopicFilter, Unavailable,
+};
+pub use wspulse_core::cluster::{GroupKey, NodeId, SHARDS};
