@@ -1,10 +1,24 @@
 //! What servers of one cluster tell each other, and what makes a lossy pipe between them reliable.
 //!
-//! Each server numbers what it says to each group, and keeps the last of it. Whoever hears a hole in
-//! the numbers asks for what lies in it, from the server that said it; what that does not have any
-//! more is told as a gap, exactly. As everything here, it decides and does nothing: messages go in and
-//! out as bytes, time as an argument.
+//! Each server numbers what it says to each group, and keeps the last of it: the [`Outbox`]. Whoever
+//! hears a hole in the numbers asks for what lies in it, from the server that said it; what that does
+//! not have any more is told as a gap, exactly: the [`Inbox`]. Once a second each server tells all
+//! others which of its streams have moved, since the last frame of a stream has none behind it that
+//! would show its loss.
+//!
+//! As everything here, it decides and does nothing: messages go in and out as values, time as an
+//! argument.
 
 mod ids;
+mod inbox;
+mod incoming;
+mod message;
+mod outbox;
+mod said;
 
-pub use ids::{GroupKey, NodeId, SHARDS};
+pub use ids::{GroupKey, NodeId, SHARDS, Target};
+pub use inbox::{AskId, Inbox, InboxConfig, Output};
+pub use incoming::{ASK_WITHIN, Missed};
+pub use message::{Answer, Ask, Batch, Beat, FRAMES_MAX, MessageError, Moved, NodeState};
+pub use outbox::{Outbox, OutboxConfig};
+pub use said::Said;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::{Codec, EncodeError};
 use crate::frame::Frame;
-use crate::outgoing::Marks;
+use crate::outgoing::{KEY_BYTES_MAX, KeyTooLong, Marks};
 
 /// The opcode of a data message: text or binary (RFC 6455 §5.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +77,7 @@ impl EncodedFrame {
         }
         let is_keyed = marks.key.is_some();
         Ok(Self(Arc::new(Encoded {
-            key_hash: hash(key),
+            key_hash: hash(key.as_bytes()),
             is_keyed,
             is_volatile: marks.is_volatile,
             ..Encoded::seal(codec.kind(frame), buffer, payload_at)
@@ -90,6 +90,34 @@ impl EncodedFrame {
         buffer.extend_from_slice(&[0; HEADER_BYTES_MAX]);
         buffer.extend_from_slice(payload);
         Self::seal(kind, buffer)
+    }
+
+    /// As [`from_payload`](Self::from_payload), of a frame that was marked.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyTooLong`] if there is a key of more than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX) bytes.
+    pub fn from_payload_marked(
+        kind: MessageKind,
+        payload: &[u8],
+        key: Option<&[u8]>,
+        is_volatile: bool,
+    ) -> Result<Self, KeyTooLong> {
+        let (is_keyed, key) = (key.is_some(), key.unwrap_or_default());
+        if key.len() > KEY_BYTES_MAX {
+            return Err(KeyTooLong { bytes: key.len() });
+        }
+        let payload_at = key.len() + HEADER_BYTES_MAX;
+        let mut buffer = Vec::with_capacity(payload_at + payload.len());
+        buffer.extend_from_slice(key);
+        buffer.extend_from_slice(&[0; HEADER_BYTES_MAX]);
+        buffer.extend_from_slice(payload);
+        Ok(Self(Arc::new(Encoded {
+            key_hash: hash(key),
+            is_keyed,
+            is_volatile,
+            ..Encoded::seal(kind, buffer, payload_at)
+        })))
     }
 
     fn seal(kind: MessageKind, buffer: Vec<u8>) -> Self {
@@ -203,10 +231,10 @@ fn estimated_bytes(frame: &Frame) -> usize {
 }
 
 /// FNV-1a, folded. It need not withstand anybody: keys that collide are compared by their text.
-fn hash(key: &str) -> u16 {
+fn hash(key: &[u8]) -> u16 {
     let hash = key
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     let [a, b, c, d] = hash.to_le_bytes();
     u16::from_le_bytes([a ^ c, b ^ d])
 }

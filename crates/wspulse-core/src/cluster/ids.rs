@@ -52,6 +52,15 @@ impl GroupKey {
     }
 }
 
+/// Whom something is said to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// The members of a room, or the connections of a user.
+    Group(GroupKey),
+    /// All connections.
+    Everybody,
+}
+
 /// In hexadecimal digits, of which there are 32.
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,80 @@
+//! What comes out of an inbox, and how it is bounded.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+
+use crate::cluster::ids::{NodeId, Target};
+use crate::cluster::incoming::Missed;
+use crate::cluster::message::Ask;
+use crate::cluster::said::Said;
+
+/// How an [`Inbox`] is bounded.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct InboxConfig {
+    /// How many servers are known at a time; others are passed over. Each server tells all others
+    /// where it is, so beyond a hundred there is little else to hear.
+    pub nodes_max: usize,
+    /// How many questions one server has to answer at a time.
+    pub asks_max: usize,
+    /// How long a server says nothing before it is taken for silent: three beats.
+    pub silent_after: Duration,
+    /// How long before it is taken for gone, with all that it has said and that did not come.
+    pub gone_after: Duration,
+}
+
+impl Default for InboxConfig {
+    fn default() -> Self {
+        Self {
+            nodes_max: 256,
+            asks_max: 8,
+            silent_after: Duration::from_secs(3),
+            gone_after: Duration::from_mins(2),
+        }
+    }
+}
+
+/// A question to another server, of which there is one at a time for each stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub(super) u64);
+
+/// What follows from what was heard.
+#[derive(Debug)]
+pub enum Output {
+    /// Frames for the members of this group, or for all connections.
+    Said {
+        /// Who said it.
+        origin: NodeId,
+        /// To whom.
+        target: Target,
+        /// The name of the frames' codec.
+        codec: ByteString,
+        /// The frames, in order.
+        said: Vec<Said>,
+    },
+    /// What these lack, at this place in their order.
+    Gap {
+        /// Who said what is lost.
+        origin: NodeId,
+        /// To whom.
+        target: Target,
+        /// How much it is.
+        missed: Missed,
+    },
+    /// A question for another server: its answer is for [`Inbox::handle_answer`].
+    Ask {
+        /// To tell answers apart.
+        id: AskId,
+        /// Whom to ask.
+        node: NodeId,
+        /// What.
+        ask: Ask,
+    },
+    /// A server is there that was not, or was silent.
+    Present(NodeId),
+    /// It has said nothing for [`InboxConfig::silent_after`].
+    Silent(NodeId),
+    /// It has said nothing for [`InboxConfig::gone_after`], or since it has said that it ends.
+    Gone(NodeId),
+}
