@@ -1,6 +1,7 @@
 //! What an application holds and gives: the handles, the builder, the callbacks.
 
 pub(crate) mod builder;
+pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod handler;
 mod presence;

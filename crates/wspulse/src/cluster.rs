@@ -5,10 +5,15 @@
 //! engines. `wspulse::testing::cluster` has one in memory, whose faults are drawn
 //! from a seed, and a suite that each engine must pass.
 
+pub(crate) mod beside;
 mod engine;
+pub(crate) mod node;
+pub(crate) mod speaker;
+mod wanted;
 
+pub use crate::app::cluster::{Cluster, ClusterNode, ClusterReadings, Gap, GapIn};
 pub use engine::{
     Engine, EngineError, EngineFuture, EngineStatus, Reply, RequestFailed, Sink, Topic,
     TopicFilter, Unavailable,
 };
-pub use wspulse_core::cluster::{GroupKey, NodeId, SHARDS};
+pub use wspulse_core::cluster::{GroupKey, Missed, NodeId, NodeState, SHARDS};

@@ -1,6 +1,7 @@
 //! Who is where: ids, groups, and the queue of each connection.
 
 mod addressees;
+mod addressing;
 mod extras;
 pub(crate) mod folding;
 mod followers;
@@ -21,10 +22,9 @@ pub(crate) mod turns;
 mod waves;
 pub(crate) mod writing;
 
-pub(crate) use addressees::{Addressees, push_to_all};
+pub(crate) use addressees::{Addressees, Elsewhere, push_to_all, push_to_last};
+pub(crate) use addressing::{Addressed, Kind, OverflowInterest, Queueing, Reach, Terms};
 pub(crate) use extras::Outfit;
-pub(crate) use group::{
-    Addressed, Group, Kind, OverflowInterest, Pushed, Queueing, Terms, push_to_each,
-};
+pub(crate) use group::{Group, Pushed, push_to_each};
 pub(crate) use memberships::{Further, HomeSlot, NotJoined};
 pub(crate) use waves::RunningWaves;

@@ -11,7 +11,7 @@ use super::incoming::{Arrived, FORGOTTEN_AFTER, Heard, Lacks, Missed, News};
 use super::message::{Answer, Ask, Batch, Beat, Moved, NodeState};
 use crate::clock::{after, earlier};
 use node::{Followed, Node};
-pub use output::{AskId, InboxConfig, Output};
+pub use output::{AskId, InboxConfig, Output, Question};
 
 /// What this server has heard of the others.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub struct Inbox {
     asks: HashMap<AskId, (NodeId, About)>,
     asks_made: u64,
     outputs: VecDeque<Output>,
+    questions: VecDeque<Question>,
     /// Frames that came for groups that nobody is in here.
     foreign: u64,
 }
@@ -51,6 +52,7 @@ impl Inbox {
             asks: HashMap::new(),
             asks_made: 0,
             outputs: VecDeque::new(),
+            questions: VecDeque::new(),
             foreign: 0,
         }
     }
@@ -195,9 +197,14 @@ impl Inbox {
         earlier(self.due.first().map(|(at, ..)| *at), silent.min())
     }
 
-    /// The next thing to do.
+    /// The next thing to tell.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The next question to ask.
+    pub fn poll_ask(&mut self) -> Option<Question> {
+        self.questions.pop_front()
     }
 
     /// The servers that are known: each with how it is, how many connections it has, and whether it is
@@ -291,7 +298,7 @@ impl Inbox {
         self.asks_made += 1;
         let id = AskId(self.asks_made);
         self.asks.insert(id, (origin, about));
-        self.outputs.push_back(Output::Ask { id, node: origin, ask });
+        self.questions.push_back(Question { id, node: origin, ask });
     }
 
     /// Where the streams of a server are is forgotten, but for these.

@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use wspulse_core::cluster::{
     Answer, Batch, Beat, GroupKey, Inbox, InboxConfig, NodeId, NodeState, Outbox, OutboxConfig,
-    Output, Said, Target,
+    Output, Question, Said, Target,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -245,6 +245,9 @@ impl Life {
     }
 
     fn put_out(&mut self, node: usize) {
+        while let Some(question) = self.servers[node].inbox.poll_ask() {
+            self.ask(node, question);
+        }
         while let Some(output) = self.servers[node].inbox.poll_output() {
             let server = &mut self.servers[node];
             match output {
@@ -263,23 +266,24 @@ impl Life {
                     let ear = server.ears.entry((origin, target)).or_insert_with(|| Ear::new(0));
                     ear.miss(missed);
                 }
-                Output::Ask { id, node: other, ask } => {
-                    self.seen.repaired += 1;
-                    let asker = server.id;
-                    let place = self.servers.iter().position(|server| server.id == other);
-                    let unheard = Arrival::Answer { to: node, from: asker, id, answer: None };
-                    let Some(to) = place else {
-                        self.network.put(self.now, unheard);
-                        continue;
-                    };
-                    let asks = Arrival::Ask { to, from: node, id, ask };
-                    self.network.carry((node, to), &mut self.rng, self.now, asks, unheard);
-                }
                 Output::Silent(_) => self.seen.silent += 1,
                 Output::Gone(_) => self.seen.gone += 1,
                 Output::Present(_) => {}
             }
         }
+    }
+
+    fn ask(&mut self, node: usize, question: Question) {
+        let Question { id, node: other, ask } = question;
+        self.seen.repaired += 1;
+        let asker = self.servers[node].id;
+        let unheard = Arrival::Answer { to: node, from: asker, id, answer: None };
+        let Some(to) = self.servers.iter().position(|server| server.id == other) else {
+            self.network.put(self.now, unheard);
+            return;
+        };
+        let asks = Arrival::Ask { to, from: node, id, ask };
+        self.network.carry((node, to), &mut self.rng, self.now, asks, unheard);
     }
 
     /// All is calm: nobody lacks anything.

@@ -3,6 +3,7 @@
 mod admission;
 mod announcements;
 mod auth;
+mod cluster;
 mod codecs;
 mod overflow;
 mod requests;
@@ -369,7 +370,8 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// [`ConfigError`], naming the option, its value and the rule, for the first value that is out
-    /// of its range, and for an `on_undecodable` without a message callback.
+    /// of its range, for an `on_undecodable` without a message callback, and for a
+    /// [`cluster`](Self::cluster) outside of a tokio runtime.
     pub fn build(self) -> Result<Server, ConfigError> {
         self.callbacks.check()?;
         Server::new(self.connect, self.callbacks, self.options)

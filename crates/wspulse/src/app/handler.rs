@@ -5,6 +5,7 @@ use std::fmt;
 use wspulse_core::codec::DecodeError;
 use wspulse_core::{Disconnect, Frame, TransportLost};
 
+use crate::app::cluster::Gap;
 use crate::app::connection::Connection;
 use crate::app::restored::Restored;
 use crate::app::returning::ReauthorizeFn;
@@ -141,6 +142,7 @@ pub(crate) struct Callbacks {
     pub(crate) disconnect: Option<Callback<Disconnect>>,
     pub(crate) presence: Option<Box<dyn Fn(Room, PresenceChanges) + Send + Sync>>,
     pub(crate) connection_span: Option<ConnectionSpanFn>,
+    pub(crate) gap: Option<Box<dyn Fn(Gap) + Send + Sync>>,
 }
 
 impl Callbacks {

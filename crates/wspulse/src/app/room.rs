@@ -10,8 +10,9 @@ use wspulse_core::{Frame, Outgoing};
 
 use crate::app::connection::Connection;
 use crate::app::request::RoomRequest;
-use crate::app::server::{FanOut, Server};
-use crate::membership::{Group, Kind};
+use crate::app::server::{FanOut, Server, ToGroup};
+use crate::membership::shared::ConnectionShared;
+use crate::membership::{Group, Kind, Reach};
 use crate::settings::error::BroadcastError;
 
 pub use audience::Audience;
@@ -23,6 +24,7 @@ pub use user::User;
 pub struct Room {
     server: Server,
     reference: Reference,
+    reach: Reach,
 }
 
 /// How a room is found.
@@ -35,11 +37,11 @@ enum Reference {
 
 impl Room {
     pub(crate) const fn new(server: Server, id: Arc<str>) -> Self {
-        Self { server, reference: Reference::Name(id) }
+        Self { server, reference: Reference::Name(id), reach: Reach::Cluster }
     }
 
     pub(crate) const fn of(server: Server, group: Arc<Group>) -> Self {
-        Self { server, reference: Reference::Group(group) }
+        Self { server, reference: Reference::Group(group), reach: Reach::Cluster }
     }
 
     pub(crate) const fn server(&self) -> &Server {
@@ -61,13 +63,25 @@ impl Room {
         }
     }
 
+    /// The same room, whose broadcasts go to its members on this server alone. Without a
+    /// [cluster](crate::cluster) there is no difference.
+    #[must_use]
+    pub fn local(&self) -> Self {
+        Self { reach: Reach::Here, ..self.clone() }
+    }
+
+    fn addressed<'a>(&'a self, excluded: Option<&'a Arc<ConnectionShared>>) -> ToGroup<'a> {
+        let (kind, name, group) = (Kind::Room, self.id(), self.group());
+        ToGroup { kind, name, group, excluded, reach: self.reach }
+    }
+
     /// Queues a frame for all members, as [`Server::broadcast`] does.
     ///
     /// # Errors
     ///
     /// See [`Server::broadcast`].
     pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.group(), frame.into(), None)
+        self.server.fan_out(self.addressed(None), frame.into())
     }
 
     /// Queues a frame for all members but one, as [`Server::broadcast_except`] does.
@@ -80,7 +94,7 @@ impl Room {
         excluded: &Connection,
         frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.group(), frame.into(), Some(excluded.shared()))
+        self.server.fan_out(self.addressed(Some(excluded.shared())), frame.into())
     }
 
     /// Asks all members, each of which answers for itself, as [`Connection::request`] asks one.

@@ -2,6 +2,7 @@
 
 mod drain;
 mod fan_out;
+mod inside;
 mod lifecycle;
 mod readings;
 pub(crate) mod spans;
@@ -11,7 +12,7 @@ mod tests;
 mod watch;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytestring::ByteString;
 use http::StatusCode;
@@ -21,6 +22,7 @@ use wspulse_core::session::SessionConfig;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 
 use crate::app::builder::{ServerBuilder, boxed_connect};
+use crate::app::cluster::{self, Attachment};
 use crate::app::connection::Connection;
 use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture, ConnectOutcome};
 use crate::app::request::RequestCounter;
@@ -30,23 +32,22 @@ use crate::ground::ping_schedule::PingSchedule;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Runtimes;
 use crate::ground::shutdown::DrainDeadline;
-use crate::ground::sync::Mutex;
+use crate::ground::sync::{self, Mutex};
 use crate::ground::throttle::Throttle;
-use crate::membership::folding::Folding;
+use crate::membership::Kind;
 use crate::membership::ping_groups::PingGroups;
 use crate::membership::registry::Registry;
 use crate::membership::turns::Turns;
-use crate::membership::{Group, Kind, Outfit};
 use crate::observe::departures::Departures;
 use crate::observe::meter::Meter;
 use crate::observe::metrics::{Gauges, ServerBuilt};
-use crate::settings::codecs::Codecs;
 use crate::settings::connect::{Admission, ConnectRequest, Rejection};
 use crate::settings::error::{ConfigError, KickError, SendError};
 use crate::settings::options::Options;
 use crate::settings::token::TokenKey;
 use crate::task::driver::watch::Blocking;
 pub use fan_out::FanOut;
+pub(crate) use fan_out::ToGroup;
 pub use watch::Watch;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -84,6 +85,9 @@ struct Inner {
     requests: RequestCounter,
     /// Gives broadcasts to all connections one order.
     everybody: Mutex<()>,
+    gaps: Mutex<Throttle>,
+    /// If it is one of many.
+    attachment: Option<Attachment>,
 }
 
 impl Server {
@@ -153,12 +157,18 @@ impl Server {
         let meter = Meter::new(options.metrics.take());
         let expiry_notice = callbacks.expiring.as_ref().map(|_| options.auth.expiry_notice);
         let session_config = Arc::new(options.session_config(expiry_notice));
-        let registry = Registry::new(&options.admission, &options.rooms);
+        if options.cluster.is_some() && !sync::has_runtime() {
+            let rule = "the server must be built inside of a tokio runtime";
+            return Err(ConfigError::new("cluster", format_args!("outside of one"), rule));
+        }
+        let engine = options.cluster.take();
+        let speaker = engine.as_deref().map(|engine| Attachment::speaker(engine, &options.codecs));
+        let registry = Registry::new(&options.admission, &options.rooms, speaker.clone());
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_groups = PingGroups::new(PingSchedule::new(Instant::now(), &options.heartbeat));
         let requests = RequestCounter::new(options.requests.answers_failures);
         let server = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new_cyclic(|weak| Inner {
                 made_at: Instant::now(),
                 ping_groups,
                 connect,
@@ -181,8 +191,16 @@ impl Server {
                 blocking: Blocking::default(),
                 requests,
                 everybody: Mutex::default(),
+                gaps: Mutex::default(),
+                attachment: engine.zip(speaker).map(|(engine, speaker)| {
+                    let find = cluster::finder(Weak::clone(weak), |inner| Self { inner });
+                    Attachment::new(engine, speaker, find)
+                }),
             }),
         };
+        if let Some(attachment) = &server.inner.attachment {
+            server.spawn(Arc::clone(attachment.node()).run());
+        }
         server.metrics().record(|hooks| {
             hooks.server_built(&ServerBuilt::new(&Gauges::new(&server.inner)));
         });
@@ -305,74 +323,6 @@ impl Server {
     /// A handle to the room of this name, whether it has members or not.
     pub fn room(&self, id: impl AsRef<str>) -> Room {
         Room::new(self.clone(), id.as_ref().into())
-    }
-
-    #[inline]
-    pub(crate) fn requests(&self) -> &RequestCounter {
-        &self.inner.requests
-    }
-
-    /// Tells this server from others, as long as it lives.
-    pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.inner).addr()
-    }
-
-    pub(crate) fn ping_groups(&self) -> &PingGroups {
-        &self.inner.ping_groups
-    }
-
-    /// The group of this kind and name, if it has members.
-    pub(crate) fn group(&self, kind: Kind, name: &str) -> Option<Arc<Group>> {
-        self.inner.registry.groups().find(kind, name)
-    }
-
-    /// What new rooms get.
-    pub(crate) fn outfit(&self) -> &Outfit {
-        self.inner.registry.groups().outfit()
-    }
-
-    pub(crate) fn folding(&self) -> &Folding {
-        self.outfit().folding()
-    }
-
-    pub(crate) fn presence_failures(&self) -> &Mutex<Throttle> {
-        &self.inner.presence_failures
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.inner.registry.is_open()
-    }
-
-    pub(crate) fn connect_fn(&self) -> &ConnectFn {
-        &self.inner.connect
-    }
-
-    pub(crate) fn callbacks(&self) -> &Callbacks {
-        &self.inner.callbacks
-    }
-
-    pub(crate) fn options(&self) -> &Options {
-        &self.inner.options
-    }
-
-    pub(crate) fn codecs(&self) -> &Codecs {
-        &self.inner.options.codecs
-    }
-
-    pub(crate) fn session_config(&self) -> &Arc<SessionConfig> {
-        &self.inner.session_config
-    }
-
-    pub(crate) fn metrics(&self) -> &Meter {
-        &self.inner.meter
-    }
-
-    pub(crate) fn runtimes(&self) -> &Runtimes {
-        &self.inner.runtimes
-    }
-
-    pub(crate) fn queued_bytes(&self) -> Option<&QueuedBytes> {
-        self.inner.queued_bytes.as_ref()
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use super::group::{Group, Pushed, Queueing};
+use wspulse_core::EncodedFrame;
+use wspulse_core::cluster::Target;
+
+use super::addressing::Queueing;
+use super::group::{Group, Pushed};
+use crate::cluster::beside::Beside;
+use crate::cluster::speaker::Speaker;
 use crate::membership::shared::ConnectionShared;
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::representations::Representations;
@@ -15,6 +21,35 @@ pub(crate) struct Addressees {
     pub(crate) room: Option<Arc<str>>,
     pub(crate) excluded: Vec<Arc<Group>>,
     pub(crate) excluded_connections: Vec<Arc<ConnectionShared>>,
+    /// On other servers, if there are any.
+    pub(crate) elsewhere: Option<Elsewhere>,
+}
+
+/// The same audience as other servers know it, whoever is in its groups here.
+pub(crate) struct Elsewhere {
+    pub(crate) speaker: Arc<Speaker>,
+    /// In the order in which they were named, each once.
+    pub(crate) included: Vec<Target>,
+    pub(crate) excluded: Vec<Target>,
+}
+
+impl Elsewhere {
+    fn say(&self, frame: &EncodedFrame, queueing: Queueing<'_>) {
+        for (place, target) in self.included.iter().enumerate() {
+            let beside = self.beside(place).encode();
+            self.speaker.say(*target, frame, queueing.terms.overflow(), beside);
+        }
+    }
+
+    /// What the group at this place hears beside a frame.
+    fn beside(&self, place: usize) -> Beside {
+        Beside { before: self.included[..place].to_vec(), excluded: self.excluded.clone() }
+    }
+
+    /// How many bytes are said beside a frame, at the most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.beside(self.included.len().saturating_sub(1)).bytes()
+    }
 }
 
 impl Addressees {
@@ -47,6 +82,9 @@ pub(crate) fn push_to_all(
         let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, *place));
         needed = addressed.fold(needed, |needed, member| needed.with(member.mailbox.codec()));
     }
+    if to.elsewhere.is_some() {
+        needed = needed.with(CodecId::DEFAULT);
+    }
     // With one codec a history keeps the encoding alone, also of what nobody there gets.
     if needed.is_empty()
         && frames.source().is_none()
@@ -58,6 +96,9 @@ pub(crate) fn push_to_all(
     if !missing.is_empty() {
         return Err(missing);
     }
+    if let Some((elsewhere, frame)) = to.elsewhere.as_ref().zip(frames.of(CodecId::DEFAULT)) {
+        elsewhere.say(frame, queueing);
+    }
     let pushed = locked.iter_mut().map(|(place, inner)| {
         if let Some(history) = inner.live_history() {
             history.record_all(frames);
@@ -66,4 +107,29 @@ pub(crate) fn push_to_all(
         inner.push(queueing, |member| to.leaves_out(member, *place), frame_of)
     });
     Ok(pushed.collect())
+}
+
+/// Gives a frame that another server has said to one of an audience's groups, the last, to those of its
+/// members who do not have it from one before.
+pub(crate) fn push_to_last(
+    to: &Addressees,
+    frames: &Representations<'_>,
+    queueing: Queueing<'_>,
+) -> Result<Pushed, CodecSet> {
+    let Some((place, group)) = to.groups.iter().enumerate().next_back() else {
+        return Ok(Pushed::default());
+    };
+    let inner = &mut *group.inner.lock();
+    let addressed = inner.list.iter().filter(|member| !to.leaves_out(member, place));
+    let needed =
+        addressed.fold(inner.expected(), |needed, member| needed.with(member.mailbox.codec()));
+    let missing = needed.without(frames.made());
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    if let Some(history) = inner.live_history() {
+        history.record_all(frames);
+    }
+    let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
+    Ok(inner.push(queueing, |member| to.leaves_out(member, place), frame_of))
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use wspulse_core::Escaped;
 
+use super::addressing::Kind;
 use super::folding::Folding;
 use super::group::{Group, Inner};
 use super::history::{History, Prepared};
 use super::presence::Presence;
+use crate::cluster::speaker::{Speaker, Uplink};
 use crate::ground::panics;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionShared;
@@ -25,12 +27,19 @@ pub(crate) struct Outfit {
     settings: RoomSettings,
     history_bytes: Arc<QueuedBytes>,
     folding: Arc<Folding>,
+    /// To other servers, if there are any.
+    speaker: Option<Arc<Speaker>>,
 }
 
 impl Outfit {
-    pub(crate) fn new(settings: &RoomSettings) -> Self {
+    pub(crate) fn new(settings: &RoomSettings, speaker: Option<Arc<Speaker>>) -> Self {
         let history_bytes = Arc::new(settings.history_bytes());
-        Self { settings: settings.clone(), history_bytes, folding: Arc::default() }
+        Self { settings: settings.clone(), history_bytes, folding: Arc::default(), speaker }
+    }
+
+    /// A group's way to its members on other servers.
+    pub(crate) fn uplink(&self, kind: Kind, name: &str) -> Option<Uplink> {
+        self.speaker.as_ref().map(|speaker| Uplink::new(speaker, kind.space(), name))
     }
 
     pub(crate) fn folding(&self) -> &Folding {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use wspulse_core::EncodedFrame;
 
-use super::group::{Addressed, Group, Inner, Pushed, Terms, is_same};
+use super::addressing::{Addressed, Terms};
+use super::group::{Group, Inner, Pushed, is_same};
 use super::log::{Log, NotAppended, Offset};
 use super::shared::ConnectionShared;
 use super::turn_writes::TurnWrites;
@@ -97,7 +98,7 @@ impl Inner {
     /// Says a frame to the followers by the log and to the others one by one; `None`, and nobody has
     /// heard it, if there is no log, or if the frame is not for one.
     pub(super) fn say(&mut self, frame: &EncodedFrame, addressed: Addressed<'_>) -> Option<Pushed> {
-        let Addressed { excluded, queueing } = addressed;
+        let Addressed { excluded, queueing, .. } = addressed;
         match queueing.terms {
             Terms::Plain => {}
             Terms::Marked(_) => return None,
@@ -149,7 +150,7 @@ struct Telling<'a> {
 
 impl Telling<'_> {
     fn tell(&mut self, member: &Arc<ConnectionShared>) {
-        let Addressed { excluded, queueing } = self.addressed;
+        let Addressed { excluded, queueing, .. } = self.addressed;
         if is_same(excluded, member) {
             return;
         }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wspulse_core::{EncodedFrame, Overflow};
+use bytes::Bytes;
+use wspulse_core::EncodedFrame;
 
+use super::addressing::{Addressed, Kind, OverflowInterest, Queueing, Reach, Terms};
 use super::extras::Extras;
 use super::followers::Followers;
 use super::history::Prepared;
@@ -12,13 +14,13 @@ use super::memberships::NotJoined;
 use super::present::Present;
 use super::turn_writes::TurnWrites;
 use super::waves::{RunningWaves, Waves};
-use crate::ground::queued_bytes::QueuedBytes;
+use crate::cluster::speaker::Uplink;
 use crate::ground::runtimes::Home;
 use crate::ground::sync::{AtomicBool, AtomicUsize, Mutex};
 use crate::membership::mailbox::{HasEnded, Mailbox, Notice, Offered};
 use crate::membership::shared::ConnectionShared;
 use crate::observe::meter::Meter;
-use crate::settings::codecs::CodecSet;
+use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::representations::Representations;
 
 /// A named set of connections. Pushing to their queues happens under one lock, which gives the
@@ -27,20 +29,13 @@ pub(crate) struct Group {
     kind: Kind,
     name: Arc<str>,
     pub(super) has_extras: bool,
+    /// To its members on other servers, if there are any servers.
+    uplink: Option<Uplink>,
     pub(super) inner: Mutex<Inner>,
     /// As the list is long; written under the lock, for those to read who do not wait for a fan-out.
     len: AtomicUsize,
     /// What the directory of groups knows of it.
     pub(crate) listing: Listing,
-}
-
-/// What a group's members have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// They are in one room.
-    Room,
-    /// They are one user's.
-    User,
 }
 
 /// A group's state in the directory that it is found in.
@@ -59,22 +54,6 @@ pub(super) struct Inner {
     pub(super) waves: Waves,
     pub(super) followers: Option<Followers>,
     pub(super) extras: Option<Box<Extras>>,
-}
-
-/// How a broadcast is queued.
-#[derive(Clone, Copy)]
-pub(crate) struct Queueing<'a> {
-    pub(crate) overflow: OverflowInterest,
-    pub(crate) terms: Terms,
-    pub(crate) queued_bytes: Option<&'a QueuedBytes>,
-}
-
-/// Whom a broadcast to one group is for, and how it is queued.
-#[derive(Clone, Copy)]
-pub(crate) struct Addressed<'a> {
-    /// The one who does not get it.
-    pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
-    pub(crate) queueing: Queueing<'a>,
 }
 
 /// What a broadcast to one group did.
@@ -129,26 +108,16 @@ impl Pushed {
     }
 }
 
-/// Whether anybody wants to know who dropped a frame.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OverflowInterest {
-    Listed,
-    Ignored,
-}
-
-/// On which terms a frame is queued.
-#[derive(Clone, Copy)]
-pub(crate) enum Terms {
-    /// Those of nearly all broadcasts.
-    Plain,
-    /// It is marked, or its sender or the server has said what a full buffer makes of it.
-    Marked(Option<Overflow>),
-}
-
 impl Group {
-    pub(crate) fn new(kind: Kind, name: &str, extras: Option<Box<Extras>>) -> Self {
+    pub(crate) fn new(
+        kind: Kind,
+        name: &str,
+        extras: Option<Box<Extras>>,
+        uplink: Option<Uplink>,
+    ) -> Self {
         Self {
             kind,
+            uplink,
             name: name.into(),
             has_extras: extras.is_some(),
             inner: Mutex::new(Inner { extras, ..Inner::default() }),
@@ -243,10 +212,13 @@ impl Group {
 
     /// Gives every member a reference to the frame, on a server that has one codec.
     pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> Pushed {
-        let Addressed { excluded, queueing } = addressed;
+        let Addressed { excluded, queueing, reach } = addressed;
         let inner = &mut *self.inner.lock();
         if let Some(history) = inner.live_history() {
             history.record(frame);
+        }
+        if let Some(uplink) = self.uplink(reach) {
+            uplink.say(frame, queueing.terms.overflow(), Bytes::new());
         }
         match inner.say(frame, addressed) {
             Some(pushed) => inner.leave_to_waves(pushed),
@@ -266,16 +238,44 @@ impl Group {
         let left_out = addressed.excluded.filter(|excluded| excluded.is_in(self));
         let left_out = left_out.map(|member| member.mailbox.codec());
         let present = inner.present.among(inner.list.len(), left_out).union(inner.expected());
+        let Addressed { excluded, queueing, reach } = addressed;
+        let uplink = self.uplink(reach);
+        let present = if uplink.is_some() { present.with(CodecId::DEFAULT) } else { present };
         let missing = present.without(frames.made());
         if !missing.is_empty() {
             return Err(missing);
         }
-        let Addressed { excluded, queueing } = addressed;
         if let Some(history) = inner.live_history() {
             history.record_all(frames);
         }
+        if let Some((uplink, frame)) = uplink.zip(frames.of(CodecId::DEFAULT)) {
+            uplink.say(frame, queueing.terms.overflow(), Bytes::new());
+        }
         let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
         Ok(inner.push(queueing, |member| is_same(excluded, member), frame_of))
+    }
+
+    /// The way to the members on other servers, if there is one and it is wanted.
+    #[inline]
+    pub(super) fn uplink(&self, reach: Reach) -> Option<&Uplink> {
+        match reach {
+            Reach::Cluster => self.uplink.as_ref(),
+            Reach::Here => None,
+        }
+    }
+
+    /// It begins: what is said to its members elsewhere is listened to.
+    pub(super) fn begin(&self) {
+        if let Some(uplink) = &self.uplink {
+            uplink.begin(self.kind.space(), &self.name);
+        }
+    }
+
+    /// It has nobody left.
+    pub(super) fn end(&self) {
+        if let Some(uplink) = &self.uplink {
+            uplink.end();
+        }
     }
 
     /// Does something while the group's lock is taken, as by a long fan-out.

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use wspulse_core::{DisconnectReason, SessionEvent};
 
-use super::group::{Group, Kind};
+use super::addressing::Kind;
+use super::group::Group;
 use crate::ground::sync::AtomicU32;
 use crate::membership::mailbox::{End, HasEnded};
 use crate::membership::shared::ConnectionShared;

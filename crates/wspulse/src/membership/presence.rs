@@ -7,8 +7,9 @@ use std::mem;
 use std::ptr;
 use std::sync::Arc;
 
+use super::addressing::Queueing;
 use super::folding::Folding;
-use super::group::{Group, Inner, Pushed, Queueing};
+use super::group::{Group, Inner, Pushed};
 use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::settings::codecs::CodecSet;
 use crate::settings::representations::Representations;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use wspulse_core::session::Predecessor;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect};
 
+use crate::cluster::speaker::Speaker;
 use crate::ground::address::AddressGroup;
 use crate::ground::sync::Mutex;
 use crate::membership::Kind;
@@ -83,7 +84,11 @@ pub(crate) enum EndRule {
 }
 
 impl Registry {
-    pub(crate) fn new(options: &AdmissionOptions, rooms: &RoomSettings) -> Self {
+    pub(crate) fn new(
+        options: &AdmissionOptions,
+        rooms: &RoomSettings,
+        speaker: Option<Arc<Speaker>>,
+    ) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 ending: HashMap::new(),
@@ -93,7 +98,7 @@ impl Registry {
             }),
             phase: CurrentPhase::new(),
             connections: Directory::new(),
-            groups: Groups::new(rooms),
+            groups: Groups::new(rooms, speaker),
             farewells: Arc::new(Farewells::new(options)),
         }
     }

@@ -9,10 +9,10 @@ use std::fmt;
 
 pub use event::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
-    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    PresenceTold, ReplyUnmatched, RequestFinished, RoomCreated, RoomDestroyed, SessionResumed,
-    SessionSuspended, UpgradeRefused,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
+    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
+    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RoomCreated, RoomDestroyed,
+    SessionResumed, SessionSuspended, UpgradeRefused,
 };
 pub(crate) use gauges::Measured;
 pub use gauges::{Gauges, Readings, ServerBuilt};
@@ -92,6 +92,8 @@ pub trait MetricsCollector: Send + Sync + 'static {
     /// does not get frames that it was promised. Without a promise nobody knows what was lost with a
     /// transport, and this is never called.
     fn frames_lost(&self, lost: &FramesLost<'_>) {}
+    /// Frames of another server of the [cluster](crate::cluster) are lost for all who are here in a group.
+    fn frames_missed(&self, missed: &FramesMissed<'_>) {}
     /// A [request](crate::Connection::request) to a client has its reply, or will have none: once for
     /// each that was sent.
     fn request_finished(&self, finished: &RequestFinished<'_>) {}

@@ -167,6 +167,15 @@ pub enum BroadcastError {
         /// The codec's error.
         source: EncodeError,
     },
+    /// The frame cannot be said to the other servers of the cluster. Nobody gets it.
+    TooLarge {
+        /// The frame.
+        frame: Frame,
+        /// How many bytes would be said: its own, and, for an audience of many groups, their names.
+        bytes: usize,
+        /// How many may be.
+        bytes_max: usize,
+    },
 }
 
 impl BroadcastError {
@@ -175,6 +184,7 @@ impl BroadcastError {
         match self {
             Self::ServerClosed { frame }
             | Self::BreaksPromise { frame, .. }
+            | Self::TooLarge { frame, .. }
             | Self::Encode { frame, .. } => frame,
         }
     }
@@ -185,6 +195,11 @@ impl fmt::Display for BroadcastError {
         match self {
             Self::ServerClosed { .. } => f.write_str("wspulse: server is closed"),
             Self::BreaksPromise { overflow, .. } => write_breaks_promise(f, *overflow),
+            Self::TooLarge { bytes, bytes_max, .. } => write!(
+                f,
+                "wspulse: {bytes} bytes are too many for the cluster's other servers, which take \
+                 {bytes_max}: split the frame, or name fewer groups at a time"
+            ),
             Self::Encode { frame, codec, source } => {
                 f.write_str("wspulse: ")?;
                 if let Some(codec) = codec {
@@ -200,7 +215,7 @@ impl Error for BroadcastError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Encode { source, .. } => Some(source.get_ref()),
-            Self::ServerClosed { .. } | Self::BreaksPromise { .. } => None,
+            Self::ServerClosed { .. } | Self::BreaksPromise { .. } | Self::TooLarge { .. } => None,
         }
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use wspulse_core::session::SessionConfig;
 use wspulse_core::{CloseCode, HeartbeatConfig};
 
+use crate::cluster::Engine;
 use crate::observe::metrics::MetricsCollector;
 use crate::settings::announcement::Announcements;
 use crate::settings::codecs::Codecs;
@@ -64,6 +65,8 @@ pub(crate) struct Options {
     pub(crate) auth: AuthOptions,
     pub(crate) requests: RequestOptions,
     pub(crate) rooms: RoomSettings,
+    /// What carries messages to the other servers, if there are any.
+    pub(crate) cluster: Option<Arc<dyn Engine>>,
 }
 
 pub(crate) type OriginCheck = Box<dyn Fn(&ConnectRequest) -> bool + Send + Sync>;
@@ -139,6 +142,7 @@ impl Default for Options {
             auth: AuthOptions::default(),
             requests: RequestOptions::default(),
             rooms: RoomSettings::default(),
+            cluster: None,
         }
     }
 }

@@ -38,6 +38,12 @@ impl<'a> Representations<'a> {
         Self { codecs, frame, marks, made: Default::default(), given_up }
     }
 
+    /// As [`new`](Self::new), of a frame that has come encoded.
+    pub(crate) fn with_made(mut self, id: CodecId, encoded: EncodedFrame) -> Self {
+        self.made[id.place()] = Some(encoded);
+        self
+    }
+
     /// Makes those that are missing. It calls the application's codecs: hold no lock.
     pub(crate) fn make(&mut self, missing: CodecSet) -> Result<(), NotExpressed> {
         for id in missing.iter() {

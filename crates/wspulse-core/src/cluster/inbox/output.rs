@@ -39,6 +39,17 @@ impl Default for InboxConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskId(pub(super) u64);
 
+/// A question for another server. Its answer is for [`Inbox::handle_answer`](super::Inbox::handle_answer).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// To tell answers apart.
+    pub id: AskId,
+    /// Whom to ask.
+    pub node: NodeId,
+    /// What.
+    pub ask: Ask,
+}
+
 /// What follows from what was heard.
 #[derive(Debug)]
 pub enum Output {
@@ -61,15 +72,6 @@ pub enum Output {
         target: Target,
         /// How much it is.
         missed: Missed,
-    },
-    /// A question for another server: its answer is for [`Inbox::handle_answer`].
-    Ask {
-        /// To tell answers apart.
-        id: AskId,
-        /// Whom to ask.
-        node: NodeId,
-        /// What.
-        ask: Ask,
     },
     /// A server is there that was not, or was silent.
     Present(NodeId),

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use wspulse_core::Outgoing;
+use wspulse_core::cluster::Target;
 
 use crate::app::connection::Connection;
 use crate::app::server::{FanOut, Server};
+use crate::cluster::speaker::target_of;
 use crate::membership::shared::ConnectionShared;
-use crate::membership::{Addressees, Group, Kind};
+use crate::membership::{Addressees, Elsewhere, Group, Kind};
 use crate::settings::error::BroadcastError;
 
 /// Whom a broadcast is for: the members of some rooms and the connections of some users, but for
@@ -81,6 +83,11 @@ impl Audience {
             },
             excluded: self.find(&self.excluded),
             excluded_connections: self.excluded_connections.clone(),
+            elsewhere: self.server.speaker().map(|speaker| Elsewhere {
+                speaker: Arc::clone(speaker),
+                included: targets(&self.included),
+                excluded: targets(&self.excluded),
+            }),
         }
     }
 
@@ -95,6 +102,18 @@ impl Audience {
         }
         groups
     }
+}
+
+/// As other servers know them, each once.
+fn targets(named: &[(Kind, Arc<str>)]) -> Vec<Target> {
+    let mut targets = Vec::with_capacity(named.len());
+    for (kind, name) in named {
+        let target = target_of(kind.space(), name);
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    targets
 }
 
 impl fmt::Debug for Audience {

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use wspulse_core::{CloseCode, CloseFrame, Disconnect, Outgoing};
 
 use crate::app::connection::Connection;
-use crate::app::server::{FanOut, Server};
+use crate::app::server::{FanOut, Server, ToGroup};
 use crate::membership::Kind;
 use crate::membership::shared::ConnectionState;
 use crate::settings::error::BroadcastError;
@@ -50,7 +50,7 @@ impl User {
     ///
     /// See [`Server::broadcast`].
     pub fn send(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out(self.server.group(Kind::User, &self.id), frame.into(), None)
+        self.server.fan_out(ToGroup::of(&self.server, Kind::User, &self.id), frame.into())
     }
 
     /// The user's connections at this instant, suspended ones included, in no particular order.

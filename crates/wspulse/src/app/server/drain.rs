@@ -118,6 +118,9 @@ impl Server {
         if self.inner.registry.close(deadline, &self.inner.meter) {
             self.inner.drain_deadline.set(deadline);
             self.folding().close();
+            if let Some(attachment) = self.attachment() {
+                attachment.node().closing().cancel();
+            }
             self.deliver_lifecycle();
             self.inner.tasks.close();
         }

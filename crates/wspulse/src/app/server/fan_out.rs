@@ -3,19 +3,24 @@
 use std::iter;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use wspulse_core::cluster::Target;
 use wspulse_core::codec::EncodeError;
 use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
 use super::Server;
 use crate::app::connection::Connection;
 use crate::app::room::Audience;
+use crate::cluster::beside::BESIDE_BYTES_MAX;
+use crate::cluster::speaker::target_of;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{
-    Addressed, Addressees, Group, Kind, Pushed, Queueing, push_to_all, push_to_each,
+    Addressed, Addressees, Elsewhere, Group, Kind, Pushed, Queueing, Reach, push_to_all,
+    push_to_each,
 };
 use crate::membership::{OverflowInterest, Terms};
 use crate::observe::metrics::{GroupKind, MessageBroadcast};
-use crate::settings::codecs::CodecSet;
+use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::error::BroadcastError;
 use crate::settings::representations::{NotExpressed, Representations};
 
@@ -64,7 +69,7 @@ impl Server {
         room: &str,
         frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
-        self.fan_out(self.group(Kind::Room, room), frame.into(), None)
+        self.fan_out(ToGroup::of(self, Kind::Room, room), frame.into())
     }
 
     /// Queues a frame for all members of a room but one, such as the one whom it came from.
@@ -78,7 +83,8 @@ impl Server {
         excluded: &Connection,
         frame: impl Into<Outgoing>,
     ) -> Result<FanOut, BroadcastError> {
-        self.fan_out(self.group(Kind::Room, room), frame.into(), Some(excluded.shared()))
+        let room = ToGroup::of(self, Kind::Room, room);
+        self.fan_out(ToGroup { excluded: Some(excluded.shared()), ..room }, frame.into())
     }
 
     /// Several rooms as one audience, which hears a broadcast once; users can be added, and who is
@@ -98,13 +104,16 @@ impl Server {
         let (frame, marks) = frame.into().into_parts();
         let marks = marks.as_deref();
         let (frame, queueing) = self.queueing(frame, marks)?;
-        let (payload_bytes, pushed) = self.push_in_codecs(frame, marks, |frames| {
+        let frames = Representations::new(self.codecs(), &frame, marks);
+        let pushed = self.push_in_codecs(frames, |frames| {
             // It goes after the lock: with the last of a connection goes the application's data.
             let all;
             let _one_order = self.inner.everybody.lock();
             all = self.inner.registry.all();
+            self.say_to_all(frames, queueing)?;
             push_to_each(&all, frames, queueing)
-        })?;
+        });
+        let (payload_bytes, pushed) = pushed.map_err(|it| it.of(frame))?;
         let mut fan_out = FanOut::default();
         self.account((GroupKind::Everybody, ""), payload_bytes, pushed, &mut fan_out);
         Ok(fan_out)
@@ -112,20 +121,31 @@ impl Server {
 
     pub(crate) fn fan_out(
         &self,
-        group: Option<Arc<Group>>,
+        to: ToGroup<'_>,
         outgoing: Outgoing,
-        excluded: Option<&Arc<ConnectionShared>>,
     ) -> Result<FanOut, BroadcastError> {
+        let ToGroup { kind, name, group, excluded, reach } = to;
         let (frame, marks) = outgoing.into_parts();
         let (frame, queueing) = self.queueing(frame, marks.as_deref())?;
         let room = group.as_ref().filter(|group| group.kind() == Kind::Room);
-        let marks = self.named(marks, room.map(|room| room.name()));
+        let marks = self.named(marks, kind, || match room {
+            Some(room) => Arc::clone(room.name()),
+            None => name.into(),
+        });
         let marks = marks.as_deref();
-        let addressed = Addressed { excluded, queueing };
+        let addressed = Addressed { excluded, queueing, reach };
+        let elsewhere = self.speaker().filter(|_| reach == Reach::Cluster && group.is_none());
+        if group.is_none() && elsewhere.is_none() && self.codecs().are_several() {
+            return Ok(FanOut::default());
+        }
         let mut fan_out = FanOut::default();
         let (payload_bytes, pushed) = if self.codecs().are_several() {
-            let Some(group) = &group else { return Ok(fan_out) };
-            self.push_in_codecs(frame, marks, |frames| group.broadcast_by_codec(frames, addressed))?
+            let frames = Representations::new(self.codecs(), &frame, marks);
+            let pushed = self.push_in_codecs(frames, |frames| match &group {
+                Some(group) => group.broadcast_by_codec(frames, addressed),
+                None => self.say_elsewhere(kind, name, frames, queueing),
+            });
+            pushed.map_err(|it| it.of(frame))?
         } else {
             let codec = self.codecs().default_codec();
             let encoded = match marks {
@@ -136,7 +156,16 @@ impl Server {
                 Ok(encoded) => encoded,
                 Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
             };
-            let Some(group) = &group else { return Ok(fan_out) };
+            if reach == Reach::Cluster {
+                self.check_size(&encoded).map_err(|it| NotPushed::TooLarge(it).of(frame))?;
+            }
+            let Some(group) = &group else {
+                if let Some(speaker) = elsewhere {
+                    let target = target_of(kind.space(), name);
+                    speaker.say(target, &encoded, queueing.terms.overflow(), Bytes::new());
+                }
+                return Ok(fan_out);
+            };
             self.metrics().time_broadcast(|| iter::once(&encoded));
             (encoded.payload_bytes(), group.broadcast(&encoded, addressed))
         };
@@ -153,10 +182,19 @@ impl Server {
     ) -> Result<FanOut, BroadcastError> {
         let (frame, marks) = outgoing.into_parts();
         let (frame, queueing) = self.queueing(frame, marks.as_deref())?;
-        let marks = self.named(marks, to.room.as_ref());
+        let marks = match &to.room {
+            Some(room) => self.named(marks, Kind::Room, || Arc::clone(room)),
+            None => marks,
+        };
         let marks = marks.as_deref();
-        let (payload_bytes, pushed) =
-            self.push_in_codecs(frame, marks, |frames| push_to_all(to, frames, queueing))?;
+        if let Some(bytes) = to.elsewhere.as_ref().map(Elsewhere::bytes)
+            && bytes > BESIDE_BYTES_MAX
+        {
+            return Err(BroadcastError::TooLarge { frame, bytes, bytes_max: BESIDE_BYTES_MAX });
+        }
+        let frames = Representations::new(self.codecs(), &frame, marks);
+        let pushed = self.push_in_codecs(frames, |frames| push_to_all(to, frames, queueing));
+        let (payload_bytes, pushed) = pushed.map_err(|it| it.of(frame))?;
         let mut fan_out = FanOut::default();
         for (group, pushed) in to.groups.iter().zip(pushed) {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
@@ -165,29 +203,35 @@ impl Server {
     }
 
     /// The marks of a frame that is of this room, if its clients are to be told.
-    fn named(&self, marks: Option<Box<Marks>>, room: Option<&Arc<str>>) -> Option<Box<Marks>> {
-        let Some(room) = room.filter(|_| self.options().names_rooms) else { return marks };
+    fn named(
+        &self,
+        marks: Option<Box<Marks>>,
+        kind: Kind,
+        name: impl FnOnce() -> Arc<str>,
+    ) -> Option<Box<Marks>> {
+        if kind != Kind::Room || !self.options().names_rooms {
+            return marks;
+        }
         let mut marks = marks.unwrap_or_default();
-        marks.room = Some(Arc::clone(room));
+        marks.room = Some(name());
         Some(marks)
     }
 
     /// Makes all encodings before `push` gives anybody one, and returns how large they are.
-    fn push_in_codecs<R>(
+    pub(crate) fn push_in_codecs<R>(
         &self,
-        frame: Frame,
-        marks: Option<&Marks>,
+        mut frames: Representations<'_>,
         push: impl Fn(&Representations<'_>) -> Result<R, CodecSet>,
-    ) -> Result<(usize, R), BroadcastError> {
-        let mut frames = Representations::new(self.codecs(), &frame, marks);
+    ) -> Result<(usize, R), NotPushed> {
         // Once for each codec at the most: none is missing twice.
         loop {
             self.metrics().time_broadcast(|| frames.each().map(|(_, frame)| frame));
             match push(&frames) {
                 Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {
-                    if let Err(NotExpressed { codec, source }) = frames.make(missing) {
-                        return Err(BroadcastError::Encode { frame, codec, source });
+                    frames.make(missing).map_err(NotPushed::NotExpressed)?;
+                    if let Some(frame) = frames.of(CodecId::DEFAULT) {
+                        self.check_size(frame).map_err(NotPushed::TooLarge)?;
                     }
                 }
             }
@@ -232,12 +276,102 @@ impl Server {
             let source = EncodeError::new(too_long);
             return Err(BroadcastError::Encode { frame, codec: None, source });
         }
-        // Somebody may have to hear of the members for whom there was no room.
-        let is_told = is_promised || disconnects || self.metrics().is_heard();
-        let overflow = if is_told { OverflowInterest::Listed } else { OverflowInterest::Ignored };
         let is_plain = marks.is_none() && policy.is_none();
         let terms = if is_plain { Terms::Plain } else { Terms::Marked(policy) };
-        Ok((frame, Queueing { overflow, terms, queued_bytes: self.queued_bytes() }))
+        Ok((frame, self.terms(terms)))
+    }
+
+    /// How a frame is queued on these terms.
+    pub(crate) fn terms(&self, terms: Terms) -> Queueing<'_> {
+        let options = self.options();
+        let policy = terms.overflow().or(options.overflow.default);
+        let disconnects = policy.is_some_and(Overflow::disconnects);
+        // Somebody may have to hear of the members for whom there was no room.
+        let is_told = options.delivery.is_promised() || disconnects || self.metrics().is_heard();
+        let overflow = if is_told { OverflowInterest::Listed } else { OverflowInterest::Ignored };
+        Queueing { overflow, terms, queued_bytes: self.queued_bytes() }
+    }
+}
+
+/// Why nobody has got a frame.
+pub(crate) enum NotPushed {
+    NotExpressed(NotExpressed),
+    TooLarge(TooLarge),
+}
+
+/// A frame has more bytes than other servers take.
+pub(crate) struct TooLarge {
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl NotPushed {
+    fn of(self, frame: Frame) -> BroadcastError {
+        match self {
+            Self::NotExpressed(NotExpressed { codec, source }) => {
+                BroadcastError::Encode { frame, codec, source }
+            }
+            Self::TooLarge(TooLarge { bytes, bytes_max }) => {
+                BroadcastError::TooLarge { frame, bytes, bytes_max }
+            }
+        }
+    }
+}
+
+/// Whom a broadcast is for.
+pub(crate) struct ToGroup<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a str,
+    /// If it has members here.
+    pub(crate) group: Option<Arc<Group>>,
+    pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
+    pub(crate) reach: Reach,
+}
+
+impl<'a> ToGroup<'a> {
+    /// All members, wherever they are.
+    pub(crate) fn of(server: &Server, kind: Kind, name: &'a str) -> Self {
+        let group = server.group(kind, name);
+        Self { kind, name, group, excluded: None, reach: Reach::Cluster }
+    }
+}
+
+impl Server {
+    /// Whether other servers take so much, if there are any.
+    fn check_size(&self, frame: &EncodedFrame) -> Result<(), TooLarge> {
+        let Some(speaker) = self.speaker() else { return Ok(()) };
+        let bytes = frame.payload_bytes() + frame.key().map_or(0, <[u8]>::len);
+        let bytes_max = speaker.frame_bytes_max();
+        if bytes > bytes_max { Err(TooLarge { bytes, bytes_max }) } else { Ok(()) }
+    }
+
+    /// Says a frame to the members that a group without members here has elsewhere.
+    fn say_elsewhere(
+        &self,
+        kind: Kind,
+        name: &str,
+        frames: &Representations<'_>,
+        queueing: Queueing<'_>,
+    ) -> Result<Pushed, CodecSet> {
+        let Some(speaker) = self.speaker() else { return Ok(Pushed::default()) };
+        let missing = || CodecSet::NONE.with(CodecId::DEFAULT);
+        let frame = frames.of(CodecId::DEFAULT).ok_or_else(missing)?;
+        let target = target_of(kind.space(), name);
+        speaker.say(target, frame, queueing.terms.overflow(), Bytes::new());
+        Ok(Pushed::default())
+    }
+
+    /// Says a frame to all connections of other servers, under the lock that decides the order.
+    fn say_to_all(
+        &self,
+        frames: &Representations<'_>,
+        queueing: Queueing<'_>,
+    ) -> Result<(), CodecSet> {
+        let Some(speaker) = self.speaker() else { return Ok(()) };
+        let missing = || CodecSet::NONE.with(CodecId::DEFAULT);
+        let frame = frames.of(CodecId::DEFAULT).ok_or_else(missing)?;
+        speaker.say(Target::Everybody, frame, queueing.terms.overflow(), Bytes::new());
+        Ok(())
     }
 }
 

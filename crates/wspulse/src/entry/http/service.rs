@@ -44,6 +44,7 @@ impl Server {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
+            self.listen_ahead(&admission).await;
             let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
             pending.register(admission, upgrade)
         };
@@ -156,6 +157,7 @@ impl Handshake {
         let server = self.pending.server.clone();
         let result = async {
             let (pending, admission) = self.ask().await?;
+            pending.server.listen_ahead(&admission).await;
             pending.admit(admission)
         };
         result.await.map_err(|refused| server.count_refusal(refused))

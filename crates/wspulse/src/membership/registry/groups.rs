@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::directory::{Directory, Named};
+use crate::cluster::speaker::Speaker;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{Group, Kind, NotJoined, Outfit, RunningWaves};
 use crate::observe::meter::{LifecycleEvent, Meter};
@@ -26,8 +27,8 @@ pub(crate) struct Entrance<'a> {
 }
 
 impl Groups {
-    pub(super) fn new(rooms: &RoomSettings) -> Self {
-        let outfit = Outfit::new(rooms);
+    pub(super) fn new(rooms: &RoomSettings, speaker: Option<Arc<Speaker>>) -> Self {
+        let outfit = Outfit::new(rooms, speaker);
         Self { rooms: Directory::new(), users: Directory::new(), outfit }
     }
 
@@ -67,7 +68,13 @@ impl Groups {
         loop {
             let group = self.of(kind).visit_or_insert(
                 name,
-                || Some(Arc::new(Group::new(kind, name, self.outfit.extras(options?)))),
+                || {
+                    let (extras, uplink) =
+                        (self.outfit.extras(options?), self.outfit.uplink(kind, name));
+                    let group = Arc::new(Group::new(kind, name, extras, uplink));
+                    group.begin();
+                    Some(group)
+                },
                 |group| {
                     group.listing.entering.fetch_add(1, Ordering::Relaxed);
                 },
@@ -133,6 +140,9 @@ impl Drop for Entrance<'_> {
 /// begins after this one's end was noted.
 fn is_over(group: &Group, meter: &Meter) -> bool {
     let is_over = group.len() == 0 && group.listing.entering.load(Ordering::Relaxed) == 0;
+    if is_over {
+        group.end();
+    }
     if is_over && group.listing.is_told.load(Ordering::Relaxed) {
         meter.note(|| LifecycleEvent::RoomDestroyed { room: Arc::clone(group.name()) });
     }

@@ -185,6 +185,15 @@ events! {
         /// accepted by then. Of a client that says to have more than were sent, those that waited.
         frames: usize,
     }
+    /// Frames of another server of the cluster are lost.
+    FramesMissed<'a> {
+        /// What kind of group lacks them.
+        group: GroupKind,
+        /// The room, if it is one.
+        room: &'a str,
+        /// How many they are, if that is known.
+        frames: Option<u64>,
+    }
     /// A request to a client was answered, or will not be.
     RequestFinished<'a> {
         /// The room of the connection.

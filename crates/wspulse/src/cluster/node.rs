@@ -1,0 +1,231 @@
+//! This server as one of its cluster: its tasks, and what the engine gives it.
+
+mod ears;
+mod subscriptions;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wspulse_core::cluster::{Inbox, InboxConfig, NodeState, Output, Target};
+
+use super::engine::{Engine, EngineError, Topic};
+use super::speaker::Speaker;
+use crate::ground::sync::Mutex;
+use ears::Ears;
+
+/// How often a server says where its streams are. A frame that nothing follows is missed for no longer.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// What a cluster tells the server of which it is.
+pub(crate) type Tell = Box<dyn Fn(Output) + Send + Sync>;
+
+/// How the server is: its state, and how many connections it has; `None` once it is gone.
+pub(crate) type State = Box<dyn Fn() -> Option<(NodeState, u32)> + Send + Sync>;
+
+pub(crate) struct Node {
+    speaker: Arc<Speaker>,
+    engine: Arc<dyn Engine>,
+    inbox: Mutex<Listening>,
+    told: Mutex<Told>,
+    tell: Tell,
+    state: State,
+    /// Something is due earlier than was known.
+    is_due: Notify,
+    must_beat: Notify,
+    is_connected: AtomicBool,
+    started: Mutex<Option<Result<(), Arc<EngineError>>>>,
+    has_started: Notify,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    counts: Counts,
+}
+
+struct Listening {
+    inbox: Inbox,
+    /// When the timer's task looks at it.
+    armed: Option<std::time::Instant>,
+}
+
+/// What was heard and is still to be told, by one thread at a time.
+#[derive(Default)]
+struct Told {
+    waiting: VecDeque<Output>,
+    is_told: bool,
+}
+
+/// What has happened, since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) frames_heard: AtomicU64,
+    pub(crate) messages_sent: AtomicU64,
+    pub(crate) messages_unsent: AtomicU64,
+    pub(crate) asked: AtomicU64,
+    pub(crate) unreadable: AtomicU64,
+}
+
+impl Node {
+    pub(crate) fn new(
+        speaker: Arc<Speaker>,
+        engine: Arc<dyn Engine>,
+        tell: Tell,
+        state: State,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            speaker,
+            engine,
+            inbox: Mutex::new(Listening { inbox: Inbox::new(InboxConfig::default()), armed: None }),
+            told: Mutex::default(),
+            tell,
+            state,
+            is_due: Notify::new(),
+            must_beat: Notify::new(),
+            is_connected: AtomicBool::new(false),
+            started: Mutex::new(None),
+            has_started: Notify::new(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    pub(crate) const fn speaker(&self) -> &Arc<Speaker> {
+        &self.speaker
+    }
+
+    pub(crate) const fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    pub(crate) const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Acquire)
+    }
+
+    /// Waits until the engine has begun, or could not.
+    pub(crate) async fn started(&self) -> Result<(), Arc<EngineError>> {
+        loop {
+            let mut more = std::pin::pin!(self.has_started.notified());
+            more.as_mut().enable();
+            if let Some(started) = &*self.started.lock() {
+                return started.clone();
+            }
+            more.await;
+        }
+    }
+
+    pub(crate) fn with_inbox<R>(&self, with: impl FnOnce(&Inbox) -> R) -> R {
+        with(&self.inbox.lock().inbox)
+    }
+
+    /// From the start to the end of the server.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let sink = Arc::new(Ears(Arc::clone(&self)));
+        let started = self.engine.start(self.speaker.node(), sink).await.map_err(Arc::new);
+        if let Err(error) = &started {
+            tracing::error!(%error, "this server is alone: its cluster's engine cannot begin");
+        }
+        let is_started = started.is_ok();
+        *self.started.lock() = Some(started);
+        self.has_started.notify_waiters();
+        if is_started {
+            self.spawn(Self::listen);
+            self.spawn(Self::send);
+            self.spawn(Self::beat);
+            self.spawn(Self::time);
+        }
+        self.closing.cancelled().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        if is_started {
+            self.flush();
+            self.say_beat(NodeState::Leaving);
+        }
+        self.engine.close().await;
+    }
+
+    /// Runs one of its tasks until it closes.
+    fn spawn<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        task: impl Fn(Arc<Self>) -> F,
+    ) {
+        let (task, closing) = (task(Arc::clone(self)), self.closing.clone());
+        tokio::spawn(self.tasks.track_future(async move {
+            let _ = closing.run_until_cancelled(task).await;
+        }));
+    }
+
+    async fn send(self: Arc<Self>) {
+        loop {
+            self.flush();
+            self.speaker.news().await;
+        }
+    }
+
+    /// Sends all that waits. What cannot be sent is not kept for that: whoever lacks it will ask.
+    fn flush(&self) {
+        loop {
+            let batch = self.speaker.outbox(|outbox| outbox.take_batch(now_ms()));
+            let Some((target, batch)) = batch else { break };
+            self.publish(topic_of(target), batch.encode());
+        }
+    }
+
+    fn publish(&self, topic: Topic, message: Bytes) {
+        let counts = &self.counts;
+        let count = match self.engine.publish(topic, message) {
+            Ok(()) => &counts.messages_sent,
+            Err(_) => &counts.messages_unsent,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn beat(self: Arc<Self>) {
+        while let Some((state, _)) = (self.state)() {
+            self.say_beat(state);
+            // Whoever is connected again has missed some.
+            let _ = timeout(BEAT, self.must_beat.notified()).await;
+        }
+    }
+
+    fn say_beat(&self, state: NodeState) {
+        let connections = (self.state)().map_or(0, |(_, connections)| connections);
+        let beats = self.speaker.outbox(|outbox| outbox.beat(state, connections, now()));
+        for beat in beats {
+            self.publish(Topic::Beats, beat.encode());
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("id", &self.speaker.node()).finish_non_exhaustive()
+    }
+}
+
+fn topic_of(target: Target) -> Topic {
+    match target {
+        Target::Group(key) => Topic::Group(key),
+        Target::Everybody => Topic::Everybody,
+    }
+}
+
+/// By the clock of the runtime, which tests may stop.
+pub(super) fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

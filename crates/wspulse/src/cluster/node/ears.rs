@@ -1,0 +1,153 @@
+//! What the engine gives this server, and what follows.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+use wspulse_core::cluster::{
+    ASK_WITHIN, Answer, Ask, Batch, Beat, Inbox, MessageError, Output, Question, Target,
+};
+
+use super::{Listening, Node, Told, now};
+use crate::cluster::engine::{EngineStatus, Reply, Sink, Topic};
+use crate::ground::sync::Mutex;
+
+/// What the engine gives.
+pub(super) struct Ears(pub(super) Arc<Node>);
+
+impl Sink for Ears {
+    fn message(&self, topic: Topic, message: Bytes) {
+        self.0.hear_message(topic, message);
+    }
+
+    fn request(&self, message: Bytes, reply: Reply) {
+        if let Some(ask) = self.0.read(Ask::decode(message)) {
+            let answer = self.0.speaker.outbox(|outbox| outbox.answer(&ask, now()));
+            reply.send(answer.encode());
+        }
+    }
+
+    fn status(&self, status: EngineStatus) {
+        match status {
+            EngineStatus::Connected => {
+                self.0.is_connected.store(true, Ordering::Release);
+                self.0.must_beat.notify_one();
+            }
+            EngineStatus::Disconnected => self.0.is_connected.store(false, Ordering::Release),
+            // The numbers and beats of the others show what it was.
+            EngineStatus::Lost => {}
+        }
+    }
+}
+
+impl Node {
+    pub(super) async fn time(self: Arc<Self>) {
+        loop {
+            let at = {
+                let mut listening = self.inbox.lock();
+                listening.armed = listening.inbox.poll_timeout();
+                listening.armed
+            };
+            match at {
+                Some(at) => {
+                    let _ = timeout_at(Instant::from_std(at), self.is_due.notified()).await;
+                }
+                None => self.is_due.notified().await,
+            }
+            self.hear(|inbox| inbox.handle_timeout(now()));
+        }
+    }
+
+    /// Has the inbox hear something, and what follows from that told.
+    fn hear(self: &Arc<Self>, heard: impl FnOnce(&mut Inbox)) {
+        let mut asks = Vec::new();
+        {
+            let mut listening = self.inbox.lock();
+            let Listening { inbox, armed } = &mut *listening;
+            heard(inbox);
+            let mut told = self.told.lock();
+            told.waiting.extend(std::iter::from_fn(|| inbox.poll_output()));
+            drop(told);
+            asks.extend(std::iter::from_fn(|| inbox.poll_ask()));
+            let next = inbox.poll_timeout();
+            if next.is_some_and(|next| armed.is_none_or(|armed| next < armed)) {
+                *armed = next;
+                self.is_due.notify_one();
+            }
+        }
+        for question in asks {
+            self.ask(question);
+        }
+        self.tell_all();
+    }
+
+    /// Tells what waits, unless another thread is at it: in the order in which it was heard.
+    fn tell_all(&self) {
+        /// Another one goes on, should what is told panic.
+        struct Telling<'a>(&'a Mutex<Told>);
+        impl Drop for Telling<'_> {
+            fn drop(&mut self) {
+                self.0.lock().is_told = false;
+            }
+        }
+        if std::mem::replace(&mut self.told.lock().is_told, true) {
+            return;
+        }
+        let telling = Telling(&self.told);
+        loop {
+            let mut told = self.told.lock();
+            let Some(output) = told.waiting.pop_front() else {
+                told.is_told = false;
+                std::mem::forget(telling);
+                return;
+            };
+            drop(told);
+            if let Output::Said { said, .. } = &output {
+                self.counts.frames_heard.fetch_add(said.len() as u64, Ordering::Relaxed);
+            }
+            (self.tell)(output);
+        }
+    }
+
+    fn ask(self: &Arc<Self>, question: Question) {
+        let Question { id, node: to, ask } = question;
+        self.counts.asked.fetch_add(1, Ordering::Relaxed);
+        let question = ask.encode();
+        self.spawn(move |node| {
+            let question = question.clone();
+            async move {
+                let answer = node.engine.request(to, question, ASK_WITHIN).await.ok();
+                let answer = answer.and_then(|bytes| node.read(Answer::decode(bytes)));
+                node.hear(|inbox| inbox.handle_answer(id, answer, now()));
+            }
+        });
+    }
+
+    /// What cannot be read is counted and passed over, as servers of another version say it.
+    fn read<T>(&self, read: Result<T, MessageError>) -> Option<T> {
+        read.inspect_err(|error| {
+            self.counts.unreadable.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%error, "a message of another server cannot be read");
+        })
+        .ok()
+    }
+
+    fn hear_message(self: &Arc<Self>, topic: Topic, message: Bytes) {
+        let target = match topic {
+            Topic::Group(key) => Target::Group(key),
+            Topic::Everybody => Target::Everybody,
+            Topic::Beats => {
+                let beat = self.read(Beat::decode(message));
+                if let Some(beat) = beat.filter(|beat| beat.origin != self.speaker.node()) {
+                    self.hear(|inbox| inbox.handle_beat(beat, now()));
+                }
+                return;
+            }
+        };
+        let batch = self.read(Batch::decode(message));
+        if let Some(batch) = batch.filter(|batch| batch.origin != self.speaker.node()) {
+            self.hear(|inbox| inbox.handle_batch(target, batch, now()));
+        }
+    }
+}

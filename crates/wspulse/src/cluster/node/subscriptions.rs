@@ -1,0 +1,103 @@
+//! What this server listens to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+use wspulse_core::cluster::Target;
+
+use super::{Node, now};
+use crate::cluster::engine::{Topic, TopicFilter};
+use crate::cluster::wanted::Wish;
+
+/// A subscription that could not be made is tried again after this.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
+
+/// How many subscriptions are asked for at a time.
+const SUBSCRIBED_AT_ONCE_MAX: usize = 64;
+
+impl Node {
+    pub(super) async fn listen(self: Arc<Self>) {
+        for topic in [Topic::Beats, Topic::Everybody] {
+            while self.engine.subscribe(TopicFilter::Topic(topic)).await.is_err() {
+                sleep(SUBSCRIBE_AGAIN).await;
+            }
+        }
+        self.inbox.lock().inbox.begin(Target::Everybody, now());
+        loop {
+            let has_failed = self.fulfil().await;
+            let next_at = self.speaker.wanted(|wanted| wanted.next_at()).map(Instant::from_std);
+            let again = has_failed.then(|| Instant::now() + SUBSCRIBE_AGAIN);
+            match [next_at, again].into_iter().flatten().min() {
+                Some(at) => {
+                    let _ = timeout_at(at, self.speaker.wishes()).await;
+                }
+                None => self.speaker.wishes().await,
+            }
+        }
+    }
+
+    /// Subscribes to what is lacking; tells whether some of that has failed.
+    async fn fulfil(&self) -> bool {
+        loop {
+            let (forgotten, covered, wishes) = self
+                .speaker
+                .wanted(|wanted| (wanted.forget(now()), wanted.covered(), wanted.take_wishes()));
+            {
+                let inbox = &mut self.inbox.lock().inbox;
+                for target in covered {
+                    inbox.begin(target, now());
+                }
+                for target in forgotten {
+                    inbox.end(target);
+                }
+            }
+            self.speaker.tell_in_force();
+            if wishes.is_empty() {
+                return false;
+            }
+            let mut subscribe = Vec::new();
+            for wish in wishes {
+                match wish {
+                    Wish::Subscribe(filter) => subscribe.push(filter),
+                    Wish::Unsubscribe(filter) => self.engine.unsubscribe(filter),
+                }
+            }
+            for filters in subscribe.chunks(SUBSCRIBED_AT_ONCE_MAX) {
+                if !self.subscribe(filters).await {
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Tells whether all are in force.
+    async fn subscribe(&self, filters: &[TopicFilter]) -> bool {
+        let mut all = JoinSet::new();
+        for filter in filters.iter().copied() {
+            let engine = Arc::clone(&self.engine);
+            all.spawn(async move { (filter, engine.subscribe(filter).await) });
+        }
+        let mut has_failed = false;
+        while let Some(subscribed) = all.join_next().await {
+            let Ok((filter, result)) = subscribed else { continue };
+            match result {
+                Ok(()) => {
+                    let begun = self.speaker.wanted(|wanted| wanted.note(filter));
+                    let inbox = &mut self.inbox.lock().inbox;
+                    for target in begun {
+                        inbox.begin(target, now());
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "cannot subscribe yet");
+                    self.speaker.wanted(|wanted| wanted.fail(filter));
+                    has_failed = true;
+                }
+            }
+            self.speaker.tell_in_force();
+        }
+        !has_failed
+    }
+}

@@ -1,0 +1,185 @@
+//! What this server says to the others, and whom it listens for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use wspulse_core::cluster::{GroupKey, NodeId, Outbox, OutboxConfig, Said, Target};
+use wspulse_core::{EncodedFrame, Overflow};
+
+use super::node::now;
+use super::wanted::Wanted;
+use crate::ground::sync::Mutex;
+
+/// How long a server goes on to listen for a group that nobody is in any more: who comes back, or
+/// looks at rooms one after the other, takes no subscription anew.
+pub(crate) const LISTENED_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a client's handshake waits until what is said to its room comes. It is a round trip to the
+/// broker; a broker that is gone keeps nobody out.
+const IN_FORCE_WITHIN: Duration = Duration::from_millis(250);
+
+/// What a message between servers holds beside its frame, at the most: its header, and names of codecs.
+const AROUND_BYTES: usize = 512;
+
+/// What kind of group a name is of: a room and a user may have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum NameSpace {
+    Rooms,
+    Users,
+}
+
+/// The one end of the cluster that groups know: it takes what is said to them, in the order in which
+/// they decide on it. Its locks are taken under those of groups and directories, and none under them.
+pub(crate) struct Speaker {
+    node: NodeId,
+    outbox: Mutex<Outbox>,
+    /// There is something to send.
+    has_news: Notify,
+    wanted: Mutex<Wanted>,
+    /// What is wanted has changed.
+    has_wishes: Notify,
+    /// Something more is in force.
+    in_force: Notify,
+    frame_bytes_max: usize,
+}
+
+/// A group's way to its members on other servers.
+pub(crate) struct Uplink {
+    speaker: Arc<Speaker>,
+    target: Target,
+}
+
+impl Speaker {
+    pub(crate) fn new(node: NodeId, config: OutboxConfig, message_bytes_max: usize) -> Self {
+        Self {
+            node,
+            outbox: Mutex::new(Outbox::new(node, config)),
+            has_news: Notify::new(),
+            wanted: Mutex::default(),
+            has_wishes: Notify::new(),
+            in_force: Notify::new(),
+            frame_bytes_max: message_bytes_max.saturating_sub(AROUND_BYTES),
+        }
+    }
+
+    pub(crate) const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The most bytes that a frame may have to be said to others.
+    pub(crate) const fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
+    }
+
+    /// Takes a frame that is said to these. Where there is an order of what is said to them, it is
+    /// called under the lock that decides it.
+    pub(crate) fn say(
+        &self,
+        target: Target,
+        frame: &EncodedFrame,
+        overflow: Option<Overflow>,
+        beside: Bytes,
+    ) {
+        let said = Said { frame: frame.clone(), overflow, beside };
+        self.outbox.lock().say(target, said, now());
+        self.has_news.notify_one();
+    }
+
+    pub(super) fn outbox<R>(&self, with: impl FnOnce(&mut Outbox) -> R) -> R {
+        with(&mut self.outbox.lock())
+    }
+
+    /// How many bytes are kept for those who lack them.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.outbox.lock().kept_bytes()
+    }
+
+    pub(super) fn wanted<R>(&self, with: impl FnOnce(&mut Wanted) -> R) -> R {
+        with(&mut self.wanted.lock())
+    }
+
+    pub(super) async fn news(&self) {
+        self.has_news.notified().await;
+    }
+
+    pub(super) async fn wishes(&self) {
+        self.has_wishes.notified().await;
+    }
+
+    pub(super) fn tell_in_force(&self) {
+        self.in_force.notify_waiters();
+    }
+
+    /// The name by which a group is listened for, if it is.
+    pub(crate) fn name_of(&self, target: Target) -> Option<(NameSpace, Arc<str>)> {
+        self.wanted.lock().name_of(target)
+    }
+
+    /// Somebody is about to be in these groups: waits until what is said to them comes, for a moment.
+    pub(crate) async fn listen_ahead(&self, groups: &[(NameSpace, Arc<str>)]) {
+        let targets: Vec<_> = groups.iter().map(|(space, name)| target_of(*space, name)).collect();
+        {
+            let mut wanted = self.wanted.lock();
+            for (target, (space, name)) in targets.iter().zip(groups) {
+                // From now on it lingers, until the client is in.
+                wanted.begin(*target, *space, name);
+                wanted.end(*target, now());
+            }
+        }
+        self.has_wishes.notify_one();
+        let all_in_force = async {
+            loop {
+                let mut more = std::pin::pin!(self.in_force.notified());
+                more.as_mut().enable();
+                let is_in_force = {
+                    let wanted = self.wanted.lock();
+                    targets.iter().all(|target| wanted.is_in_force(*target))
+                };
+                if is_in_force {
+                    break;
+                }
+                more.await;
+            }
+        };
+        // It goes on without; what is lacking then is found by the first beat.
+        let _ = timeout(IN_FORCE_WITHIN, all_in_force).await;
+    }
+}
+
+impl Uplink {
+    pub(crate) fn new(speaker: &Arc<Speaker>, space: NameSpace, name: &str) -> Self {
+        Self { speaker: Arc::clone(speaker), target: target_of(space, name) }
+    }
+
+    /// The group begins.
+    pub(crate) fn begin(&self, space: NameSpace, name: &Arc<str>) {
+        self.speaker.wanted.lock().begin(self.target, space, name);
+        self.speaker.has_wishes.notify_one();
+    }
+
+    /// The group has ended: there may be another one of its name.
+    pub(crate) fn end(&self) {
+        self.speaker.wanted.lock().end(self.target, now());
+        self.speaker.has_wishes.notify_one();
+    }
+
+    pub(crate) fn say(&self, frame: &EncodedFrame, overflow: Option<Overflow>, beside: Bytes) {
+        self.speaker.say(self.target, frame, overflow, beside);
+    }
+}
+
+/// How a group is called between servers.
+pub(crate) fn target_of(space: NameSpace, name: &str) -> Target {
+    let space: &[u8] = match space {
+        NameSpace::Rooms => b"room:",
+        NameSpace::Users => b"user:",
+    };
+    let hash = Sha256::new().chain_update(space).chain_update(name.as_bytes()).finalize();
+    let mut key = [0; GroupKey::BYTES];
+    key.copy_from_slice(&hash[..GroupKey::BYTES]);
+    Target::Group(GroupKey::new(key))
+}
