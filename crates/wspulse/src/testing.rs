@@ -8,6 +8,8 @@
 //! - [`play`] plays random lives, each from a seed, with [`Dice`].
 //! - [`Trace`] is what has happened, printed by each assertion that fails.
 //! - [`TestClient`] does what it is told and nothing by itself: for silent, slow and rude peers.
+//! - [`cluster`] has an engine in memory, for several servers in one process, and the suite that each
+//!   engine must pass.
 //!
 //! ```
 //! use wspulse::testing::TestServer;
@@ -33,6 +35,7 @@
 //! happens is there at once. The repository's `docs/testing.md` is the tour.
 
 mod callbacks;
+pub mod cluster;
 mod dial;
 mod handshake;
 mod inbox;

@@ -1,6 +1,7 @@
 //! The test kit, by what it promises: that tests of applications see what happens, and say so.
 
 mod assertions;
+mod cluster;
 mod faults;
 mod seeds;
 mod times;
