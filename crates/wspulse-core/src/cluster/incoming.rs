@@ -30,7 +30,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
 /// How long frames are held for what lies before them.
-const HELD_FOR: Duration = Duration::from_secs(2);
+const HELD_FOR: Duration = Duration::from_secs(5);
 
 /// How long it is tried to get frames behind which nothing is held.
 const TAIL_FOR: Duration = Duration::from_secs(10);
