@@ -109,7 +109,7 @@ fn draw(server: &Server) -> Vec<Tap> {
     let step = all.len().div_ceil(TIMED_CONNECTIONS).max(1);
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let first = nanos.subsec_nanos() as usize / 1_000 % step;
-    all.into_iter().skip(first).step_by(step).map(|connection| connection.tap(1)).collect()
+    all.into_iter().skip(first).step_by(step).map(|connection| connection.tap_sent(1)).collect()
 }
 
 /// What a page draws.

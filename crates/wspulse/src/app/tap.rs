@@ -8,10 +8,10 @@ use wspulse_core::Frame;
 use wspulse_core::codec::{DecodeError, InboundMessage};
 
 use crate::app::connection::Connection;
-use crate::membership::tap::{Noted, Passed, Seen, TapQueue};
+use crate::membership::tap::{Noted, Passed, Seen, Sees, TapQueue};
 
-/// Sees what passes a connection, in both directions, across all its transports. Made by
-/// [`Connection::tap`].
+/// Sees what passes a connection, across all its transports. Made by [`Connection::tap`], and by
+/// [`Connection::tap_sent`] for one direction.
 pub struct Tap {
     connection: Connection,
     queue: Arc<TapQueue>,
@@ -57,8 +57,17 @@ impl Connection {
     /// # }
     /// ```
     pub fn tap(&self, capacity: usize) -> Tap {
-        let queue = Arc::new(TapQueue::new(capacity));
         self.server().requests().begin_tap();
+        self.tap_of(capacity, Sees::Both)
+    }
+
+    /// As [`tap`](Self::tap), for what goes to the client alone: messages that come cost nothing more.
+    pub fn tap_sent(&self, capacity: usize) -> Tap {
+        self.tap_of(capacity, Sees::Outbound)
+    }
+
+    fn tap_of(&self, capacity: usize, sees: Sees) -> Tap {
+        let queue = Arc::new(TapQueue::new(capacity, sees));
         self.shared().mailbox.add_tap(&queue);
         Tap { connection: self.clone(), queue }
     }
@@ -101,7 +110,10 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         self.connection.shared().mailbox.remove_tap(&self.queue);
-        self.connection.server().requests().end_tap();
+        match self.queue.sees {
+            Sees::Both => self.connection.server().requests().end_tap(),
+            Sees::Outbound => {}
+        }
     }
 }
 

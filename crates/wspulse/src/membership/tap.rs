@@ -30,7 +30,16 @@ pub(crate) struct Noted {
 pub(crate) struct TapQueue {
     inner: Mutex<Inner>,
     capacity: usize,
+    pub(crate) sees: Sees,
     news: Notify,
+}
+
+/// What somebody looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sees {
+    Both,
+    /// What sockets have taken.
+    Outbound,
 }
 
 struct Inner {
@@ -48,13 +57,17 @@ pub(crate) enum Seen {
 
 impl TapQueue {
     /// Holds at least one.
-    pub(crate) fn new(capacity: usize) -> Self {
-        let inner = Inner { waiting: VecDeque::new(), is_over: false };
-        Self { inner: Mutex::new(inner), capacity: capacity.max(1), news: Notify::new() }
+    pub(crate) fn new(capacity: usize, sees: Sees) -> Self {
+        let inner = Mutex::new(Inner { waiting: VecDeque::new(), is_over: false });
+        Self { inner, capacity: capacity.max(1), sees, news: Notify::new() }
     }
 
     /// Of too many the oldest is left out.
     pub(crate) fn push(&self, message: Passed) {
+        match (self.sees, &message) {
+            (Sees::Outbound, Passed::Inbound(..)) => return,
+            (Sees::Both, _) | (Sees::Outbound, Passed::Outbound(_)) => {}
+        }
         let mut noted = Noted { at: SystemTime::now(), left_out: 0, message };
         {
             let waiting = &mut self.inner.lock().waiting;

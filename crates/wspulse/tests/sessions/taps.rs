@@ -37,6 +37,17 @@ async fn a_tap_sees_what_comes_and_what_goes_once_each_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tap_of_what_is_sent_sees_nothing_of_what_comes_also_beside_another_tap() {
+    let server = echo().build().unwrap();
+    let mut ann = dial(&server, "ann").await;
+    let mut sent = server.connection("ann").unwrap().tap_sent(16);
+    let mut both = server.connection("ann").unwrap().tap(16);
+    ann.send(&named(1)).await.unwrap();
+    assert_eq!(ann.frame().await.unwrap(), named(1));
+    assert_eq!((seen(&mut sent), seen(&mut both).len()), (to_client(&["1"]), 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tap_tells_how_long_a_message_is() {
     let server = echo().build().unwrap();
     let mut ann = dial(&server, "ann").await;
