@@ -127,6 +127,7 @@ mod pages {
         Readme: "../README.md",
         Auth: "../docs/auth.md",
         Callbacks: "../docs/callbacks.md",
+        Cluster: "../docs/cluster.md",
         Codecs: "../docs/codecs.md",
         Deploys: "../docs/deploys.md",
         Heartbeats: "../docs/heartbeats.md",

@@ -29,7 +29,7 @@ const MACROS: [&str; 10] = [
 ];
 
 /// Whoever needs another one looks first at what may be in it.
-const ALLOWED: [&str; 29] = [
+const ALLOWED: [&str; 31] = [
     // Chosen by the application.
     "id",
     "room",
@@ -58,6 +58,9 @@ const ALLOWED: [&str; 29] = [
     "rooms_max",
     "status",
     "transports",
+    // Another server of the cluster, and how many of its frames are lost.
+    "node",
+    "frames",
     "window",
     // Errors of the system, of HTTP, of codecs and of the application, and what became of transports:
     // `traces` has them hold no secret.
