@@ -13,6 +13,8 @@ pub(crate) struct Row {
     id: String,
     user: Option<String>,
     room: String,
+    /// Of one without a home room, the first rooms that it is in.
+    joined: Vec<String>,
     state: &'static str,
     address: Option<String>,
     connected_at: u64,
@@ -38,6 +40,9 @@ pub(crate) struct Detail {
 
 /// More rooms than that are seldom read.
 const ROOMS_MAX: usize = 100;
+
+/// So many have a place in a row.
+const JOINED_MAX: usize = 3;
 
 pub(crate) fn connections(server: &Server, wanted: &Wanted) -> Page<Row> {
     let all = match (&wanted.room, &wanted.user) {
@@ -74,10 +79,9 @@ fn is_found(wanted: &Wanted, readings: &ConnectionReadings, connection: &Connect
 pub(crate) fn connection(server: &Server, id: &str) -> Option<Detail> {
     let connection = server.connection(id)?;
     let readings = connection.readings();
-    let rooms = connection.rooms();
     Some(Detail {
         row: row(&readings, &connection),
-        rooms: rooms.iter().take(ROOMS_MAX).map(|room| room.id().to_owned()).collect(),
+        rooms: rooms_of(&connection, ROOMS_MAX),
         accepted: readings.outbound.accepted,
         acknowledged: readings.outbound.acknowledged,
         conflated: readings.outbound.conflated,
@@ -86,12 +90,21 @@ pub(crate) fn connection(server: &Server, id: &str) -> Option<Detail> {
     })
 }
 
+fn rooms_of(connection: &Connection, count_max: usize) -> Vec<String> {
+    connection.rooms().iter().take(count_max).map(|room| room.id().to_owned()).collect()
+}
+
 fn row(readings: &ConnectionReadings, connection: &Connection) -> Row {
     let outbound = &readings.outbound;
+    let joined = match connection.room_id() {
+        "" => rooms_of(connection, JOINED_MAX),
+        _ => Vec::new(),
+    };
     Row {
         id: connection.id().to_owned(),
         user: connection.user_id().map(str::to_owned),
         room: connection.room_id().to_owned(),
+        joined,
         state: name_of(readings.state),
         address: readings.peer_addr.map(|address| address.to_string()),
         connected_at: millis_of(connection.connected_at()),

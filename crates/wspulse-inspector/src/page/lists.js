@@ -27,6 +27,10 @@ const link = (text, key, act) => {
 };
 
 const roomLink = (room) => (room ? link(room, `room ${room}`, () => show({ list: 'connections', room })) : '–');
+/** The home room; without one, the rooms that it has joined. */
+const roomsLinks = (row) => (row.room || !row.joined.length
+  ? roomLink(row.room)
+  : element('span', {}, ...row.joined.flatMap((room, at) => (at ? [' ', roomLink(room)] : [roomLink(room)]))));
 const userLink = (user) => (user ? link(user, `user ${user}`, () => show({ list: 'connections', user })) : '–');
 const number = (text) => [text, 'number'];
 
@@ -43,7 +47,7 @@ const COLUMNS = {
   connections: [
     ['Id', (row) => link(row.id, `id ${row.id}`, () => openDetail(row.id))],
     ['Person', (row) => userLink(row.user)],
-    ['Room', (row) => roomLink(row.room)],
+    ['Room', roomsLinks],
     ['State', (row) => element('span', { class: `state ${row.state}` }, row.state)],
     ['Address', (row) => row.address ?? '–'],
     ['Age', (row) => number(span((Date.now() - row.connected_at) / 1000)), 'number'],

@@ -18,7 +18,11 @@ pub(crate) type Body = Vec<u8>;
 pub(crate) fn chat() -> ServerBuilder {
     Server::builder_sync(|request| {
         let word = |name| request.query(name).unwrap_or_default().into_owned();
-        let admission = Admission::room(word("room")).id(word("id"));
+        let admission = match request.query("room") {
+            Some(room) => Admission::room(room),
+            None => Admission::without_room(),
+        };
+        let admission = admission.id(word("id"));
         let user = word("user");
         Ok::<_, Rejection>(if user.is_empty() { admission } else { admission.user(user) })
     })
