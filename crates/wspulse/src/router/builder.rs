@@ -18,6 +18,7 @@ use crate::app::connection::Connection;
 use crate::app::handler::{CallbackOutput, Outcome, outcome};
 use crate::ground::sync::Mutex;
 use crate::ground::throttle::Throttle;
+use crate::settings::error::{BroadcastError, SendError};
 
 /// Builds a [`Router`]. Mistakes are told by [`build`](Self::build).
 #[must_use = "a builder does nothing until it is built"]
@@ -248,15 +249,24 @@ fn loggable(error: &HandlerError) -> Escaped<'static> {
     Escaped::error(error.as_error())
 }
 
+/// Whether it says that the connection or the server has ended to which something was to be said.
+fn is_of_an_end(error: &HandlerError) -> bool {
+    let error = error.as_error();
+    matches!(error.downcast_ref(), Some(SendError::Closed { .. } | SendError::NotFound { .. }))
+        || matches!(error.downcast_ref(), Some(BroadcastError::ServerClosed { .. }))
+}
+
 fn tell_failed(connection: &Connection, frame: &Frame, error: &HandlerError, log: &Log) {
     match error {
         HandlerError::Extract(_) | HandlerError::Application(_) => {}
         // Whoever caught it has logged it.
         HandlerError::Panicked(_) => return,
     }
+    let is_told_to_nobody = is_of_an_end(error);
     let (event, id) = (Escaped::new(frame.event()), Escaped::new(connection.id()));
     let (event, id, error) = (event.as_str(), id.as_str(), loggable(error));
-    let due = log.lock().due();
+    // That somebody goes while a handler runs is no fault of the handler's.
+    let due = if is_told_to_nobody { None } else { log.lock().due() };
     if let Some(before) = due {
         let not_logged = (before > 0).then_some(before);
         tracing::warn!(event, id, %error, not_logged, "router: handler failed");

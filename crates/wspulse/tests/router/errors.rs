@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wspulse::Frame;
 use wspulse::router::{
     Context, Data, Extension, ExtractError, Handler, HandlerError, Json, Next, Router, State,
 };
+use wspulse::{Connection, Frame};
 
 use crate::support::dispatch::{Client, Journal};
 use crate::support::logs::Logs;
@@ -199,5 +199,23 @@ async fn an_error_that_nobody_deals_with_is_logged() {
     assert_eq!(
         log.of("wspulse::router"),
         [r#"WARN router: handler failed event="a" id="c" error=no"#]
+    );
+}
+
+#[tokio::test]
+async fn an_error_that_somebody_has_gone_meanwhile_is_no_warning() {
+    let client = Client::alone().await;
+    let router = Router::builder()
+        .on("a", |conn: Connection| conn.server().send("nobody", Frame::new("hello")))
+        .build()
+        .unwrap();
+    let log = Logs::capture();
+
+    client.dispatch(&router, Frame::new("a")).await;
+
+    let lines = log.of("wspulse::router");
+    assert!(
+        matches!(&lines[..], [line] if line.starts_with("DEBUG router: handler failed")),
+        "{lines:?}"
     );
 }
