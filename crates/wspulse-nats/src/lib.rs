@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod asked;
+mod builder;
+mod client;
+mod connection;
+mod engine;
+mod interest;
+mod outgoing;
+mod readers;
+mod subjects;
+
+pub use builder::{Builder, OptionError};
+pub use engine::NatsEngine;

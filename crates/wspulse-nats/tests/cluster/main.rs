@@ -1,0 +1,15 @@
+//! The engine against a real NATS server, which `.ci/nats` gets.
+
+mod faults;
+mod nats_server;
+mod options;
+
+use nats_server::NatsServer;
+use wspulse::testing::cluster::conformance;
+
+/// With SIGKILL for interruptions, and the same port again.
+#[tokio::test]
+#[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
+async fn the_engine_does_what_an_engine_must() {
+    conformance(&NatsServer::start()).await;
+}
