@@ -3,6 +3,7 @@
 mod faults;
 mod nats_server;
 mod options;
+mod servers;
 
 use nats_server::NatsServer;
 use wspulse::testing::cluster::conformance;

@@ -1,0 +1,94 @@
+//! Whole servers around a NATS server that is killed and stopped: nothing is lost, nothing comes twice.
+
+use std::time::Duration;
+
+use tokio::io::DuplexStream;
+use tokio::time::{sleep, timeout};
+use wspulse::testing::TestClient;
+use wspulse::{Admission, Frame, Server};
+
+use crate::nats_server::NatsServer;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+async fn server(nats: &NatsServer) -> Server {
+    let engine = nats.builder().build().unwrap();
+    let server = Server::builder_sync(|_| Ok(Admission::room("lobby")))
+        .send_buffer_size(4096)
+        .cluster(engine)
+        .build()
+        .unwrap();
+    server.cluster().unwrap().started().await.unwrap();
+    server
+}
+
+/// Two that know each other, and a member on the second.
+async fn two(nats: &NatsServer) -> ([Server; 2], TestClient<DuplexStream>) {
+    let servers = [server(nats).await, server(nats).await];
+    let know_each_other =
+        || servers.iter().all(|server| server.cluster().unwrap().nodes().len() == 1);
+    until(know_each_other).await;
+    let member = TestClient::connect(&servers[1], "/ws").await.expect("admitted");
+    (servers, member)
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("it comes to that");
+}
+
+fn say(server: &Server, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        server.broadcast("lobby", Frame::new("n").json(&number).unwrap()).unwrap();
+    }
+}
+
+async fn hears(member: &mut TestClient<DuplexStream>, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let frame = timeout(PATIENCE, member.frame()).await.expect("a frame").unwrap();
+        assert_eq!(frame.to_json::<u32>().unwrap(), number);
+    }
+}
+
+#[tokio::test]
+#[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
+async fn what_is_said_while_nats_is_killed_and_comes_again_arrives_once_and_in_order() {
+    let nats = NatsServer::start();
+    let (servers, mut member) = two(&nats).await;
+    say(&servers[0], 0..1_000);
+    hears(&mut member, 0..1_000).await;
+    nats.kill();
+    until(|| !servers[0].cluster().unwrap().is_connected()).await;
+    say(&servers[0], 1_000..2_000);
+    nats.start_again();
+    until(|| servers[0].cluster().unwrap().is_connected()).await;
+    say(&servers[0], 2_000..3_000);
+    hears(&mut member, 1_000..3_000).await;
+    for server in &servers {
+        server.close().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
+async fn what_is_said_while_nats_stands_still_arrives_once_and_in_order() {
+    let nats = NatsServer::start();
+    let (servers, mut member) = two(&nats).await;
+    say(&servers[0], 0..50);
+    hears(&mut member, 0..50).await;
+    nats.signal("-STOP");
+    for at in 1..=40 {
+        say(&servers[0], at * 50..(at + 1) * 50);
+        // As a server says it, and not all at once.
+        sleep(Duration::from_millis(100)).await;
+    }
+    nats.signal("-CONT");
+    hears(&mut member, 50..2_050).await;
+    for server in &servers {
+        server.close().await;
+    }
+}
