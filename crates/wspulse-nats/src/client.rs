@@ -272,6 +272,10 @@ impl Client {
     }
 }
 
+#[cfg_attr(
+    not(feature = "nkeys"),
+    expect(clippy::unnecessary_wraps, reason = "only the text of credentials can be wrong")
+)]
 fn options(
     settings: &Settings,
     hear: Arc<impl Fn(Happened) + Send + Sync + 'static>,
