@@ -38,6 +38,8 @@ fn path_of(file: &str) -> PathBuf {
         server.with_file_name("wspulse-prometheus").join("tests").join(file)
     } else if let Some(file) = file.strip_prefix("inspector/") {
         server.with_file_name("wspulse-inspector").join("tests/inspector").join(file)
+    } else if let Some(file) = file.strip_prefix("nats/") {
+        server.with_file_name("wspulse-nats").join("tests/cluster").join(file)
     } else if let Some(file) = file.strip_prefix("src/") {
         server.join("src").join(file)
     } else {
