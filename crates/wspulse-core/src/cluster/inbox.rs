@@ -28,6 +28,8 @@ pub struct Inbox {
     questions: VecDeque<Question>,
     /// Frames that came for groups that nobody is in here.
     foreign: u64,
+    /// What all streams hold for what lies before it.
+    held_bytes: usize,
 }
 
 /// What a question is about.
@@ -54,6 +56,7 @@ impl Inbox {
             outputs: VecDeque::new(),
             questions: VecDeque::new(),
             foreign: 0,
+            held_bytes: 0,
         }
     }
 
@@ -67,7 +70,8 @@ impl Inbox {
     pub fn end(&mut self, target: Target) {
         if self.interests.remove(&target).is_some() {
             for node in self.nodes.values_mut() {
-                node.streams.remove(&target);
+                let followed = node.streams.remove(&target);
+                self.held_bytes -= followed.map_or(0, |it| it.incoming.held_bytes());
             }
         }
     }
@@ -84,10 +88,11 @@ impl Inbox {
         }
         let news = News { stream, is_sure: self.is_sure(origin, stream) };
         let arrived = Arrived { first, quiet_ms, codec, said };
+        let may_hold = self.held_bytes < self.config.held_bytes_max;
         self.with_stream(origin, target, |streams, out| {
             let followed = streams.entry(target);
             let followed = followed.or_insert_with(|| Followed::new(news, since, now, out));
-            followed.incoming.hear(news, arrived, now, out);
+            followed.incoming.hear(news, arrived, may_hold, now, out);
         });
         self.settle(origin, target, now);
     }
@@ -103,7 +108,7 @@ impl Inbox {
         node.state = state;
         // With nobody here, it lacks nothing of what was said before.
         let lacks_nothing = node.beat == 0 && self.interests.is_empty();
-        let is_next = number <= node.beat + 1 || lacks_nothing;
+        let is_next = number <= node.beat.saturating_add(1) || lacks_nothing;
         if is_next {
             node.beat = node.beat.max(number);
         }
@@ -213,6 +218,11 @@ impl Inbox {
         self.nodes.iter().map(|(id, it)| (*id, it.state, it.connections, it.is_silent))
     }
 
+    /// How many bytes of frames are held for what lies before them.
+    pub const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// How many frames have come for groups that nobody is in here.
     pub const fn foreign(&self) -> u64 {
         self.foreign
@@ -253,6 +263,7 @@ impl Inbox {
         let Some(oldest) = gone.min_by_key(|(_, node)| node.heard_at).map(|(id, _)| *id) else {
             return false;
         };
+        // Nothing is held of one that is gone.
         self.nodes.remove(&oldest);
         self.asks.retain(|_, (asked, _)| *asked != oldest);
         true
@@ -348,7 +359,12 @@ impl Inbox {
     ) {
         let Some(node) = self.nodes.get_mut(&origin) else { return };
         let mut heard = Vec::new();
+        let held = |streams: &HashMap<Target, Followed>| {
+            streams.get(&target).map_or(0, |followed| followed.incoming.held_bytes())
+        };
+        let held_before = held(&node.streams);
         act(&mut node.streams, &mut heard);
+        self.held_bytes = self.held_bytes + held(&node.streams) - held_before;
         self.outputs.extend(heard.into_iter().map(|heard| match heard {
             Heard::Said { codec, said } => Output::Said { origin, target, codec, said },
             Heard::Missed(missed) => Output::Gap { origin, target, missed },
@@ -386,5 +402,5 @@ impl Inbox {
 /// Whether these beats show where all streams were when this one began, which is called after the beat
 /// that was next then. One that was before it at its place was forgotten beats ago.
 fn is_known(beat: u64, stream: u32) -> bool {
-    beat + 2 >= u64::from(stream)
+    beat.saturating_add(2) >= u64::from(stream)
 }

@@ -123,15 +123,21 @@ impl Incoming {
         }
     }
 
+    /// How many bytes it holds for what lies before them.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     pub(super) const fn lacks(&self) -> Lacks {
         self.lacks
     }
 
-    /// Frames have come.
+    /// Frames have come. What cannot be told yet is held, if that may be, or else asked for later.
     pub(super) fn hear(
         &mut self,
         news: News,
         arrived: Arrived,
+        may_hold: bool,
         now: Instant,
         out: &mut Vec<Heard>,
     ) {
@@ -145,11 +151,13 @@ impl Incoming {
             let is_beginning = first == 1 || u128::from(quiet_ms) >= listened;
             self.next = is_beginning.then_some(first);
         }
-        self.newest = self.newest.max(first + said.len() as u64 - 1);
+        self.newest = self.newest.max(first - 1 + said.len() as u64);
         match self.next {
             Some(next) if first <= next => self.pass_on(first, (codec, said), now, out),
             Some(_) | None => {
-                self.hold(first, &codec, said);
+                if may_hold {
+                    self.hold(first, &codec, said);
+                }
                 self.ask(now, now);
             }
         }
@@ -233,7 +241,7 @@ impl Incoming {
     /// What it lacks will not come any more: up to what is held, or all of it.
     pub(super) fn give_up(&mut self, now: Instant, out: &mut Vec<Heard>) {
         self.lacks = Lacks::Nothing;
-        let to = self.held.keys().next().copied().unwrap_or(self.newest + 1);
+        let to = self.held.keys().next().copied().unwrap_or(self.newest.saturating_add(1));
         if self.next.is_none() {
             out.push(Heard::Missed(Missed::Unknown));
         }
@@ -246,10 +254,13 @@ impl Incoming {
     pub(super) fn finish(&mut self, out: &mut Vec<Heard>) {
         if self.next.is_none() && self.newest > 0 {
             out.push(Heard::Missed(Missed::Unknown));
-            self.skip_to(self.held.keys().next().copied().unwrap_or(self.newest + 1), out);
+            self.skip_to(
+                self.held.keys().next().copied().unwrap_or(self.newest.saturating_add(1)),
+                out,
+            );
         }
         if self.next.is_some() {
-            self.skip_to(self.newest + 1, out);
+            self.skip_to(self.newest.saturating_add(1), out);
         }
         self.lacks = Lacks::Nothing;
     }
@@ -303,7 +314,7 @@ impl Incoming {
         let known = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
         said.drain(..known.min(said.len()));
         if !said.is_empty() {
-            self.next = Some(next + said.len() as u64);
+            self.next = Some(next.saturating_add(said.len() as u64));
             out.push(Heard::Said { codec, said });
         }
         self.pass_on_held(out);
@@ -320,7 +331,7 @@ impl Incoming {
             let (number, (codec, said)) = entry.remove_entry();
             self.held_bytes -= said.bytes();
             if number == next {
-                next += 1;
+                next = next.saturating_add(1);
                 out.push(Heard::Said { codec, said: vec![said] });
             }
         }

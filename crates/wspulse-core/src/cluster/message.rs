@@ -15,7 +15,7 @@ pub use error::MessageError;
 pub(super) use parts::take_bytes;
 use parts::{
     begin, check_range, end, expect_kind, kind_of, put_frames, put_moved, put_target, take_array,
-    take_flag, take_frames, take_moved, take_target,
+    take_flag, take_frames, take_moved, take_number, take_target,
 };
 
 /// What this version writes, and reads.
@@ -178,7 +178,7 @@ impl Batch {
     pub fn decode(mut from: Bytes) -> Result<Self, MessageError> {
         expect_kind(&mut from, kind::BATCH)?;
         let origin = NodeId::new(take_array(&mut from)?);
-        let (stream, first) = (from.try_get_u32()?, from.try_get_u64()?);
+        let (stream, first) = (from.try_get_u32()?, take_number(&mut from)?);
         let (quiet_ms, sent_ms) = (from.try_get_u32()?, from.try_get_u64()?);
         let (codec, said) = take_frames(&mut from)?;
         check_range(first, said.len())?;
@@ -211,7 +211,7 @@ impl Beat {
     pub fn decode(mut from: Bytes) -> Result<Self, MessageError> {
         expect_kind(&mut from, kind::BEAT)?;
         let origin = NodeId::new(take_array(&mut from)?);
-        let number = from.try_get_u64()?;
+        let number = take_number(&mut from)?;
         let state = match from.try_get_u8()? {
             0 => NodeState::Serving,
             1 => NodeState::Draining,
@@ -259,12 +259,12 @@ impl Ask {
             kind::ASK_FROM => Self::From {
                 target: take_target(&mut from)?,
                 stream: from.try_get_u32()?,
-                first: from.try_get_u64()?,
+                first: take_number(&mut from)?,
             },
             kind::ASK_SINCE => {
                 Self::Since { target: take_target(&mut from)?, age_ms: from.try_get_u32()? }
             }
-            kind::ASK_MOVED => Self::Moved { beat: from.try_get_u64()? },
+            kind::ASK_MOVED => Self::Moved { beat: take_number(&mut from)? },
             found => return Err(MessageError::Kind { found }),
         };
         end(&from)?;
@@ -305,8 +305,8 @@ impl Answer {
     pub fn decode(mut from: Bytes) -> Result<Self, MessageError> {
         let answer = match kind_of(&mut from)? {
             kind::FRAMES => {
-                let (stream, first) = (from.try_get_u32()?, from.try_get_u64()?);
-                let (newest, is_truncated) = (from.try_get_u64()?, take_flag(&mut from)?);
+                let (stream, first) = (from.try_get_u32()?, take_number(&mut from)?);
+                let (newest, is_truncated) = (take_number(&mut from)?, take_flag(&mut from)?);
                 let (codec, said) = take_frames(&mut from)?;
                 let last = check_range(first, said.len())?;
                 if last > newest {
@@ -316,7 +316,7 @@ impl Answer {
             }
             kind::NO_STREAM => Self::NoStream,
             kind::MOVED => Self::Moved {
-                beat: from.try_get_u64()?,
+                beat: take_number(&mut from)?,
                 is_truncated: take_flag(&mut from)?,
                 moved: take_moved(&mut from)?,
             },

@@ -24,6 +24,9 @@ use ears::Ears;
 /// How often a server says where its streams are. A frame that nothing follows is missed for no longer.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// How long an engine may take to say what is still to be said.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a cluster tells the server of which it is.
 pub(crate) type Tell = Box<dyn Fn(Output) + Send + Sync>;
 
@@ -131,7 +134,10 @@ impl Node {
     /// From the start to the end of the server.
     pub(crate) async fn run(self: Arc<Self>) {
         let sink = Arc::new(Ears(Arc::clone(&self)));
-        let started = self.engine.start(self.speaker.node(), sink).await.map_err(Arc::new);
+        let starts = self.engine.start(self.speaker.node(), sink);
+        // A server that closes waits for no engine.
+        let Some(started) = self.closing.run_until_cancelled(starts).await else { return };
+        let started = started.map_err(Arc::new);
         if let Err(error) = &started {
             tracing::error!(%error, "this server is alone: its cluster's engine cannot begin");
         }
@@ -151,7 +157,8 @@ impl Node {
             self.flush();
             self.say_beat(NodeState::Leaving);
         }
-        self.engine.close().await;
+        // A broker that stands still takes no leave.
+        let _ = timeout(CLOSED_WITHIN, self.engine.close()).await;
     }
 
     /// Runs one of its tasks until it closes.

@@ -9,7 +9,7 @@ use crate::cluster::incoming::Missed;
 use crate::cluster::message::Ask;
 use crate::cluster::said::Said;
 
-/// How an [`Inbox`] is bounded.
+/// How an [`Inbox`](super::Inbox) is bounded.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InboxConfig {
@@ -18,6 +18,9 @@ pub struct InboxConfig {
     pub nodes_max: usize,
     /// How many questions one server has to answer at a time.
     pub asks_max: usize,
+    /// How many bytes of frames are held, all in all, for what lies before them. What comes beyond is
+    /// asked for later.
+    pub held_bytes_max: usize,
     /// How long a server says nothing before it is taken for silent: three beats.
     pub silent_after: Duration,
     /// How long before it is taken for gone, with all that it has said and that did not come.
@@ -29,6 +32,7 @@ impl Default for InboxConfig {
         Self {
             nodes_max: 256,
             asks_max: 8,
+            held_bytes_max: 64 * 1024 * 1024,
             silent_after: Duration::from_secs(3),
             gone_after: Duration::from_mins(2),
         }

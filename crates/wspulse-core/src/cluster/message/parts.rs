@@ -31,10 +31,19 @@ pub(super) fn end(from: &Bytes) -> Result<(), MessageError> {
     if from.is_empty() { Ok(()) } else { Err(MessageError::Trailing { bytes: from.len() }) }
 }
 
+/// A number that nothing gets to in a lifetime: whoever says more says nonsense, and sums of these are
+/// numbers.
+const NUMBER_MAX: u64 = 1 << 62;
+
+pub(super) fn take_number(from: &mut Bytes) -> Result<u64, MessageError> {
+    let number = from.try_get_u64()?;
+    if number > NUMBER_MAX { Err(MessageError::Invalid { what: "number" }) } else { Ok(number) }
+}
+
 /// The number of the last of so many frames; before the first, if there are none.
 pub(super) fn check_range(first: u64, frames: usize) -> Result<u64, MessageError> {
-    let last = first.checked_sub(1).and_then(|before| before.checked_add(frames as u64));
-    last.ok_or(MessageError::Invalid { what: "number" })
+    let before = first.checked_sub(1).ok_or(MessageError::Invalid { what: "number" })?;
+    Ok(before + frames as u64)
 }
 
 pub(super) fn put_target(to: &mut BytesMut, target: &Target) {
@@ -97,7 +106,7 @@ pub(super) fn take_moved(from: &mut Bytes) -> Result<Vec<Moved>, MessageError> {
     let mut moved = Vec::new();
     for _ in 0..count {
         let target = take_target(from)?;
-        let (stream, newest) = (from.try_get_u32()?, from.try_get_u64()?);
+        let (stream, newest) = (from.try_get_u32()?, take_number(from)?);
         moved.push(Moved { target, stream, newest });
     }
     Ok(moved)
