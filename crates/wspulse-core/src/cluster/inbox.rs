@@ -1,5 +1,6 @@
 //! What a server hears of the others: in order, once, and with each hole filled or told.
 
+mod losing;
 mod node;
 mod output;
 
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::ids::{NodeId, Target};
-use super::incoming::{Arrived, FORGOTTEN_AFTER, Heard, Lacks, Missed, News};
+use super::incoming::{Arrived, Heard, Lacks, News};
 use super::message::{Answer, Ask, Batch, Beat, Moved, NodeState};
 use crate::clock::{after, earlier};
 use node::{Followed, Node};
@@ -257,18 +258,6 @@ impl Inbox {
         true
     }
 
-    /// Forgets the server that has been gone for longest; tells whether there was one.
-    fn forget_gone(&mut self) -> bool {
-        let gone = self.nodes.iter().filter(|(_, node)| node.is_gone);
-        let Some(oldest) = gone.min_by_key(|(_, node)| node.heard_at).map(|(id, _)| *id) else {
-            return false;
-        };
-        // Nothing is held of one that is gone.
-        self.nodes.remove(&oldest);
-        self.asks.retain(|_, (asked, _)| *asked != oldest);
-        true
-    }
-
     fn heard_beats(&mut self, origin: NodeId, beat: u64) {
         if let Some(node) = self.nodes.get_mut(&origin) {
             node.beat = node.beat.max(beat);
@@ -310,44 +299,6 @@ impl Inbox {
         let id = AskId(self.asks_made);
         self.asks.insert(id, (origin, about));
         self.questions.push_back(Question { id, node: origin, ask });
-    }
-
-    /// Where the streams of a server are is forgotten, but for these.
-    fn lose_others(&mut self, origin: NodeId, known: &[Moved], now: Instant) {
-        let known: BTreeSet<_> = known.iter().map(|moved| moved.target).collect();
-        // Of what was said before somebody listened nothing is lacking.
-        let is_lost = |target: &Target, since: Instant| {
-            !known.contains(target) && after(since, FORGOTTEN_AFTER) <= now
-        };
-        let lost = self.interests.iter().filter(|(target, since)| is_lost(target, **since));
-        let lost: BTreeSet<_> = lost.map(|(target, _)| *target).collect();
-        for target in lost {
-            self.with_stream(origin, target, |streams, out| {
-                // Where it was is kept, so that nothing is heard twice that is still on its way.
-                if let Some(followed) = streams.get_mut(&target) {
-                    followed.incoming.finish(out);
-                }
-                out.push(Heard::Missed(Missed::Unknown));
-            });
-            self.settle(origin, target, now);
-        }
-    }
-
-    /// A server is gone: what it has said and what did not come is given up. Where its streams were is
-    /// kept, as it may be back.
-    fn lose_node(&mut self, origin: NodeId, now: Instant) {
-        let Some(node) = self.nodes.get_mut(&origin) else { return };
-        node.is_gone = true;
-        self.outputs.push_back(Output::Gone(origin));
-        let targets: BTreeSet<_> = node.streams.keys().copied().collect();
-        for target in targets {
-            self.with_stream(origin, target, |streams, out| {
-                if let Some(followed) = streams.get_mut(&target) {
-                    followed.incoming.finish(out);
-                }
-            });
-            self.settle(origin, target, now);
-        }
     }
 
     /// Does something with the streams of a server, and puts out what is heard of this one.
