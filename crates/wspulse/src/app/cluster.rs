@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use tokio_util::sync::DropGuard;
 use wspulse_core::cluster::{Inbox, Missed, NodeId, NodeState, OutboxConfig, Output, Said, Target};
@@ -244,8 +243,10 @@ impl Server {
         };
         let frames = Representations::new(self.codecs(), &frame, marks.as_ref());
         let frames = frames.with_made(codec, encoded);
+        // Who is not to hear it must not, so one whose exceptions cannot be read is for nobody.
+        let Some(beside) = Beside::decode(beside) else { return false };
         let to = self.audience(group.clone(), beside);
-        let pushed = self.push_in_codecs(frames, |frames| match (&to, &group) {
+        let pushed = self.push_in_codecs(frames, Reach::Here, |frames| match (&to, &group) {
             (Some(to), _) => push_to_last(to, frames, addressed.queueing),
             (None, Some(group)) => group.broadcast_by_codec(frames, addressed),
             (None, None) => self.push_to_everybody(frames, addressed),
@@ -296,9 +297,9 @@ impl Server {
     }
 
     /// The groups whose members have it from there, then this one.
-    fn audience(&self, group: Option<Arc<Group>>, beside: Bytes) -> Option<Addressees> {
-        let group = group.filter(|_| !beside.is_empty())?;
-        let Beside { before, excluded } = Beside::decode(beside)?;
+    fn audience(&self, group: Option<Arc<Group>>, beside: Beside) -> Option<Addressees> {
+        let group = group.filter(|_| beside != Beside::default())?;
+        let Beside { before, excluded } = beside;
         let find = |targets: Vec<Target>| -> Vec<Arc<Group>> {
             let speaker = self.speaker();
             let names = targets.into_iter().filter_map(|it| speaker?.name_of(it));

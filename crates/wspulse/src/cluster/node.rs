@@ -24,6 +24,9 @@ use ears::Ears;
 /// How often a server says where its streams are. A frame that nothing follows is missed for no longer.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// How many messages are sent before others have their turn.
+const SENT_AT_ONCE_MAX: usize = 64;
+
 /// How long an engine may take to say what is still to be said.
 const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -154,7 +157,7 @@ impl Node {
         self.tasks.close();
         self.tasks.wait().await;
         if is_started {
-            self.flush();
+            while self.send_one() {}
             self.say_beat(NodeState::Leaving);
         }
         // A broker that stands still takes no leave.
@@ -174,18 +177,23 @@ impl Node {
 
     async fn send(self: Arc<Self>) {
         loop {
-            self.flush();
-            self.speaker.news().await;
+            // Whoever goes on to speak must not keep others from their turn on this thread.
+            let is_all = (0..SENT_AT_ONCE_MAX).any(|_| !self.send_one());
+            if is_all {
+                self.speaker.news().await;
+            } else {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
-    /// Sends all that waits. What cannot be sent is not kept for that: whoever lacks it will ask.
-    fn flush(&self) {
-        loop {
-            let batch = self.speaker.outbox(|outbox| outbox.take_batch(now_ms()));
-            let Some((target, batch)) = batch else { break };
-            self.publish(topic_of(target), batch.encode());
-        }
+    /// Sends what waits for one group; tells whether there was any. What cannot be sent is not kept for
+    /// that: whoever lacks it will ask.
+    fn send_one(&self) -> bool {
+        let batch = self.speaker.outbox(|outbox| outbox.take_batch(now_ms()));
+        let Some((target, batch)) = batch else { return false };
+        self.publish(topic_of(target), batch.encode());
+        true
     }
 
     fn publish(&self, topic: Topic, message: Bytes) {

@@ -114,3 +114,22 @@ async fn a_frame_that_others_cannot_take_reaches_nobody() {
     servers[0].room("lobby").local().broadcast(numbered(1)).unwrap();
     assert_eq!(hears(&mut ann, 1).await, [1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_local_room_of_several_codecs_takes_what_others_could_not() {
+    let network = MemoryNetwork::new();
+    let builder = super::rooms()
+        .delivery(wspulse::Delivery::ExactlyOnce)
+        .resume_window(Duration::from_mins(1))
+        .duplicates(wspulse::DuplicatePolicy::Resume)
+        .send_buffer_size(64)
+        .also_codec(wspulse::codec::MessagePackCodec);
+    let (server, _) = super::node(&network, builder);
+    let mut ann = come(&server, "room=lobby&id=ann").await;
+    let text = format!("\"{}\"", "x".repeat(2 * 1024 * 1024));
+    let large = || Frame::new("large").with_payload(text.clone());
+    let refused = server.broadcast("lobby", large()).unwrap_err();
+    assert!(matches!(refused, BroadcastError::TooLarge { .. }), "{refused}");
+    server.room("lobby").local().broadcast(large()).unwrap();
+    assert_eq!(ann.frame().await.unwrap().event(), "large");
+}

@@ -5,6 +5,7 @@ mod losses;
 mod nodes;
 #[path = "../support/mod.rs"]
 mod support;
+mod words_of_others;
 
 use std::time::Duration;
 

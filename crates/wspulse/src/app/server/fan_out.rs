@@ -55,14 +55,16 @@ impl Server {
     /// broadcasts in the same order, but for what [keys](Frame::conflate) change in it. A room without members is no error.
     ///
     /// Returns what it did: how many members have it in their send buffers now, and how many of them
-    /// are suspended. That nobody is there is worth knowing, for instance to send an e-mail.
+    /// are suspended. That nobody is there is worth knowing, for instance to send an e-mail. In a
+    /// [cluster](crate::cluster) the frame goes to the members on all servers; those here are counted.
     ///
     /// # Errors
     ///
     /// [`BroadcastError::ServerClosed`] after [`close`](Self::close);
     /// [`BroadcastError::BreaksPromise`] if a member with a full buffer is not to get it although its
     /// delivery is promised; [`BroadcastError::Encode`] if a codec cannot express the frame, or its
-    /// key is too long: then no member gets it. On a server that has several codecs,
+    /// key is too long: then no member gets it; [`BroadcastError::TooLarge`] if it has more bytes than
+    /// other servers of a cluster take. On a server that has several codecs,
     /// only those are asked that members of the room have.
     pub fn broadcast(
         &self,
@@ -105,7 +107,7 @@ impl Server {
         let marks = marks.as_deref();
         let (frame, queueing) = self.queueing(frame, marks)?;
         let frames = Representations::new(self.codecs(), &frame, marks);
-        let pushed = self.push_in_codecs(frames, |frames| {
+        let pushed = self.push_in_codecs(frames, Reach::Cluster, |frames| {
             // It goes after the lock: with the last of a connection goes the application's data.
             let all;
             let _one_order = self.inner.everybody.lock();
@@ -141,7 +143,7 @@ impl Server {
         let mut fan_out = FanOut::default();
         let (payload_bytes, pushed) = if self.codecs().are_several() {
             let frames = Representations::new(self.codecs(), &frame, marks);
-            let pushed = self.push_in_codecs(frames, |frames| match &group {
+            let pushed = self.push_in_codecs(frames, reach, |frames| match &group {
                 Some(group) => group.broadcast_by_codec(frames, addressed),
                 None => self.say_elsewhere(kind, name, frames, queueing),
             });
@@ -193,7 +195,8 @@ impl Server {
             return Err(BroadcastError::TooLarge { frame, bytes, bytes_max: BESIDE_BYTES_MAX });
         }
         let frames = Representations::new(self.codecs(), &frame, marks);
-        let pushed = self.push_in_codecs(frames, |frames| push_to_all(to, frames, queueing));
+        let push = |frames: &Representations<'_>| push_to_all(to, frames, queueing);
+        let pushed = self.push_in_codecs(frames, Reach::Cluster, push);
         let (payload_bytes, pushed) = pushed.map_err(|it| it.of(frame))?;
         let mut fan_out = FanOut::default();
         for (group, pushed) in to.groups.iter().zip(pushed) {
@@ -221,6 +224,7 @@ impl Server {
     pub(crate) fn push_in_codecs<R>(
         &self,
         mut frames: Representations<'_>,
+        reach: Reach,
         push: impl Fn(&Representations<'_>) -> Result<R, CodecSet>,
     ) -> Result<(usize, R), NotPushed> {
         // Once for each codec at the most: none is missing twice.
@@ -230,7 +234,9 @@ impl Server {
                 Ok(pushed) => return Ok((frames.payload_bytes(), pushed)),
                 Err(missing) => {
                     frames.make(missing).map_err(NotPushed::NotExpressed)?;
-                    if let Some(frame) = frames.of(CodecId::DEFAULT) {
+                    if reach == Reach::Cluster
+                        && let Some(frame) = frames.of(CodecId::DEFAULT)
+                    {
                         self.check_size(frame).map_err(NotPushed::TooLarge)?;
                     }
                 }
