@@ -19,6 +19,8 @@ mod said;
 pub use ids::{GroupKey, NodeId, SHARDS, Target};
 pub use inbox::{AskId, Inbox, InboxConfig, Output, Question};
 pub use incoming::{ASK_WITHIN, Missed};
-pub use message::{Answer, Ask, Batch, Beat, FRAMES_MAX, MessageError, Moved, NodeState};
+pub use message::{
+    Addressee, Answer, Ask, Batch, Beat, FRAMES_MAX, MessageError, Moved, NodeState,
+};
 pub use outbox::{Outbox, OutboxConfig};
 pub use said::Said;

@@ -144,6 +144,30 @@ pub enum Answer {
     },
 }
 
+/// What a message is, by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressee {
+    /// The order and wholeness of what servers say: an [`Ask`].
+    Outbox,
+    /// The server as such, what it has and knows.
+    Server,
+}
+
+impl Addressee {
+    /// Whom a request to a server is for.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError`] if it is none that is known.
+    pub fn of(request: &Bytes) -> Result<Self, MessageError> {
+        match kind_of(&mut request.clone())? {
+            kind::ASK_FROM..=kind::ASK_MOVED => Ok(Self::Outbox),
+            kind::FIRST_OF_SERVERS.. => Ok(Self::Server),
+            found => Err(MessageError::Kind { found }),
+        }
+    }
+}
+
 /// The first bytes of each message after the version.
 mod kind {
     pub(super) const BATCH: u8 = 1;
@@ -154,6 +178,8 @@ mod kind {
     pub(super) const FRAMES: u8 = 32;
     pub(super) const NO_STREAM: u8 = 33;
     pub(super) const MOVED: u8 = 34;
+    /// From here on, requests are about servers as such.
+    pub(super) const FIRST_OF_SERVERS: u8 = 64;
 }
 
 impl Batch {

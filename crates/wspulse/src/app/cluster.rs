@@ -1,6 +1,7 @@
 //! The other servers of a cluster: what they say, told to those who are here.
 
 mod gap;
+mod serving;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -136,10 +137,15 @@ impl Attachment {
         speaker: Arc<Speaker>,
         find: impl Fn() -> Option<Server> + Clone + Send + Sync + 'static,
     ) -> Self {
-        let find_again = find.clone();
+        let (find_again, find_to_serve) = (find.clone(), find.clone());
         let tell = Box::new(move |output| {
             if let Some(server) = find() {
                 server.hear(output);
+            }
+        });
+        let serve = Box::new(move |message, reply| {
+            if let Some(server) = find_to_serve() {
+                server.serve_node(message, reply);
             }
         });
         let state = Box::new(move || {
@@ -147,7 +153,7 @@ impl Attachment {
             let state = if server.is_draining() { NodeState::Draining } else { NodeState::Serving };
             Some((state, u32::try_from(server.connection_count()).unwrap_or(u32::MAX)))
         });
-        let node = Node::new(speaker, engine, tell, state);
+        let node = Node::new(speaker, engine, tell, serve, state);
         let ends = node.closing().clone().drop_guard();
         Self { node, _ends: ends }
     }

@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wspulse_core::cluster::{Inbox, InboxConfig, NodeState, Output, Target};
+use wspulse_core::cluster::{Inbox, InboxConfig, NodeId, NodeState, Output, Target};
 
-use super::engine::{Engine, EngineError, Topic};
+use super::engine::{Engine, EngineError, Reply, RequestFailed, Topic};
 use super::speaker::Speaker;
 use crate::ground::sync::Mutex;
 use ears::Ears;
@@ -36,12 +36,16 @@ pub(crate) type Tell = Box<dyn Fn(Output) + Send + Sync>;
 /// How the server is: its state, and how many connections it has; `None` once it is gone.
 pub(crate) type State = Box<dyn Fn() -> Option<(NodeState, u32)> + Send + Sync>;
 
+/// What answers requests to the server. It must not wait, as the engine reads meanwhile.
+pub(crate) type Serve = Box<dyn Fn(Bytes, Reply) + Send + Sync>;
+
 pub(crate) struct Node {
     speaker: Arc<Speaker>,
     engine: Arc<dyn Engine>,
     inbox: Mutex<Listening>,
     told: Mutex<Told>,
     tell: Tell,
+    serve: Serve,
     state: State,
     /// Something is due earlier than was known.
     is_due: Notify,
@@ -82,6 +86,7 @@ impl Node {
         speaker: Arc<Speaker>,
         engine: Arc<dyn Engine>,
         tell: Tell,
+        serve: Serve,
         state: State,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -90,6 +95,7 @@ impl Node {
             inbox: Mutex::new(Listening { inbox: Inbox::new(InboxConfig::default()), armed: None }),
             told: Mutex::default(),
             tell,
+            serve,
             state,
             is_due: Notify::new(),
             must_beat: Notify::new(),
@@ -132,6 +138,16 @@ impl Node {
 
     pub(crate) fn with_inbox<R>(&self, with: impl FnOnce(&Inbox) -> R) -> R {
         with(&self.inbox.lock().inbox)
+    }
+
+    /// Asks another server, for its application's side of things.
+    pub(crate) async fn request(
+        &self,
+        to: NodeId,
+        message: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, RequestFailed> {
+        self.engine.request(to, message, within).await
     }
 
     /// From the start to the end of the server.

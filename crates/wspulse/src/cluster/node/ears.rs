@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use wspulse_core::cluster::{
-    ASK_WITHIN, Answer, Ask, Batch, Beat, Inbox, MessageError, Output, Question, Target,
+    ASK_WITHIN, Addressee, Answer, Ask, Batch, Beat, Inbox, MessageError, Output, Question, Target,
 };
 
 use super::{Listening, Node, Told, now};
@@ -22,9 +22,15 @@ impl Sink for Ears {
     }
 
     fn request(&self, message: Bytes, reply: Reply) {
-        if let Some(ask) = self.0.read(Ask::decode(message)) {
-            let answer = self.0.speaker.outbox(|outbox| outbox.answer(&ask, now()));
-            reply.send(answer.encode());
+        match self.0.read(Addressee::of(&message)) {
+            Some(Addressee::Outbox) => {
+                if let Some(ask) = self.0.read(Ask::decode(message)) {
+                    let answer = self.0.speaker.outbox(|outbox| outbox.answer(&ask, now()));
+                    reply.send(answer.encode());
+                }
+            }
+            Some(Addressee::Server) => (self.0.serve)(message, reply),
+            None => {}
         }
     }
 
@@ -125,7 +131,7 @@ impl Node {
     }
 
     /// What cannot be read is counted and passed over, as servers of another version say it.
-    fn read<T>(&self, read: Result<T, MessageError>) -> Option<T> {
+    pub(crate) fn read<T>(&self, read: Result<T, MessageError>) -> Option<T> {
         read.inspect_err(|error| {
             self.counts.unreadable.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%error, "a message of another server cannot be read");
