@@ -14,6 +14,7 @@ mod inbox;
 mod incoming;
 mod message;
 mod outbox;
+mod request;
 mod said;
 
 pub use ids::{GroupKey, NodeId, SHARDS, Target};
@@ -23,4 +24,8 @@ pub use message::{
     Addressee, Answer, Ask, Batch, Beat, FRAMES_MAX, MessageError, Moved, NodeState,
 };
 pub use outbox::{Outbox, OutboxConfig};
+pub use request::{
+    ENTRIES_MAX, FullBuffer, Listed, MEMBERS_WITHIN_MAX, MemberReply, MembersOf, NodeReply,
+    NodeRequest, NotQueued, Unreplied,
+};
 pub use said::Said;

@@ -219,6 +219,14 @@ impl Inbox {
         self.nodes.iter().map(|(id, it)| (*id, it.state, it.connections, it.is_silent))
     }
 
+    /// The servers that may have connections: those that are known, but for those that have left, or
+    /// have said nothing for [`InboxConfig::gone_after`].
+    pub fn present(&self) -> impl Iterator<Item = NodeId> {
+        let present =
+            self.nodes.iter().filter(|(_, it)| !it.is_gone && it.state != NodeState::Leaving);
+        present.map(|(id, _)| *id)
+    }
+
     /// How many bytes of frames are held for what lies before them.
     pub const fn held_bytes(&self) -> usize {
         self.held_bytes

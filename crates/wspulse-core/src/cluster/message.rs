@@ -12,10 +12,10 @@ use bytestring::ByteString;
 use super::ids::{GroupKey, NodeId, Target};
 use super::said::Said;
 pub use error::MessageError;
-pub(super) use parts::take_bytes;
+pub(super) use parts::{begin, end, kind_of, take_bytes, take_number};
 use parts::{
-    begin, check_range, end, expect_kind, kind_of, put_frames, put_moved, put_target, take_array,
-    take_flag, take_frames, take_moved, take_number, take_target,
+    check_range, expect_kind, put_frames, put_moved, put_target, take_array, take_flag,
+    take_frames, take_moved, take_target,
 };
 
 /// What this version writes, and reads.
@@ -169,7 +169,7 @@ impl Addressee {
 }
 
 /// The first bytes of each message after the version.
-mod kind {
+pub(super) mod kind {
     pub(super) const BATCH: u8 = 1;
     pub(super) const BEAT: u8 = 2;
     pub(super) const ASK_FROM: u8 = 16;
@@ -180,6 +180,25 @@ mod kind {
     pub(super) const MOVED: u8 = 34;
     /// From here on, requests are about servers as such.
     pub(super) const FIRST_OF_SERVERS: u8 = 64;
+    /// What servers have, and do for each other.
+    pub(in crate::cluster) const FIND: u8 = 64;
+    pub(in crate::cluster) const SEND: u8 = 65;
+    pub(in crate::cluster) const KICK: u8 = 66;
+    pub(in crate::cluster) const KICK_USER: u8 = 67;
+    pub(in crate::cluster) const CONNECTIONS: u8 = 68;
+    pub(in crate::cluster) const ROOMS: u8 = 69;
+    pub(in crate::cluster) const COUNTS: u8 = 70;
+    pub(in crate::cluster) const ASK_MEMBERS: u8 = 71;
+    pub(in crate::cluster) const BUSY: u8 = 80;
+    pub(in crate::cluster) const NOT_FOUND: u8 = 81;
+    pub(in crate::cluster) const FOUND: u8 = 82;
+    pub(in crate::cluster) const QUEUED: u8 = 83;
+    pub(in crate::cluster) const NOT_QUEUED: u8 = 84;
+    pub(in crate::cluster) const KICKED: u8 = 85;
+    pub(in crate::cluster) const LISTED: u8 = 86;
+    pub(in crate::cluster) const LISTED_ROOMS: u8 = 87;
+    pub(in crate::cluster) const COUNTED: u8 = 88;
+    pub(in crate::cluster) const MEMBERS: u8 = 89;
 }
 
 impl Batch {

@@ -11,6 +11,7 @@ mod hostile;
 mod life;
 mod messages;
 mod network;
+mod requests;
 
 use std::num::NonZero;
 use std::thread;

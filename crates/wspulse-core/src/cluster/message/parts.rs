@@ -7,14 +7,14 @@ use super::{FRAMES_MAX, MessageError, Moved, STREAMS_MAX, VERSION};
 use crate::cluster::ids::{GroupKey, Target};
 use crate::cluster::said::Said;
 
-pub(super) fn begin(kind: u8, bytes: usize) -> BytesMut {
+pub(in crate::cluster) fn begin(kind: u8, bytes: usize) -> BytesMut {
     let mut to = BytesMut::with_capacity(bytes);
     to.put_u8(VERSION);
     to.put_u8(kind);
     to
 }
 
-pub(super) fn kind_of(from: &mut Bytes) -> Result<u8, MessageError> {
+pub(in crate::cluster) fn kind_of(from: &mut Bytes) -> Result<u8, MessageError> {
     let found = from.try_get_u8()?;
     if found != VERSION {
         return Err(MessageError::Version { found });
@@ -27,7 +27,7 @@ pub(super) fn expect_kind(from: &mut Bytes, kind: u8) -> Result<(), MessageError
     if found == kind { Ok(()) } else { Err(MessageError::Kind { found }) }
 }
 
-pub(super) fn end(from: &Bytes) -> Result<(), MessageError> {
+pub(in crate::cluster) fn end(from: &Bytes) -> Result<(), MessageError> {
     if from.is_empty() { Ok(()) } else { Err(MessageError::Trailing { bytes: from.len() }) }
 }
 
@@ -35,7 +35,7 @@ pub(super) fn end(from: &Bytes) -> Result<(), MessageError> {
 /// numbers.
 const NUMBER_MAX: u64 = 1 << 62;
 
-pub(super) fn take_number(from: &mut Bytes) -> Result<u64, MessageError> {
+pub(in crate::cluster) fn take_number(from: &mut Bytes) -> Result<u64, MessageError> {
     let number = from.try_get_u64()?;
     if number > NUMBER_MAX { Err(MessageError::Invalid { what: "number" }) } else { Ok(number) }
 }
