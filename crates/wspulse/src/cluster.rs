@@ -11,7 +11,12 @@ pub(crate) mod node;
 pub(crate) mod speaker;
 mod wanted;
 
-pub use crate::app::cluster::{Cluster, ClusterNode, ClusterReadings, Gap, GapIn};
+pub use crate::app::cluster::{
+    Answers, Cluster, ClusterConnection, ClusterConnections, ClusterCounts, ClusterNode,
+    ClusterReadings, ClusterReplies, ClusterReply, ClusterRoom, ClusterRoomRequest, ClusterRooms,
+    Found, Gap, GapIn, Kicked, NoReply, Queued,
+};
+pub use crate::settings::error::{NotKicked, NotSent};
 pub use engine::{
     Engine, EngineError, EngineFuture, EngineStatus, Reply, RequestFailed, Sink, Topic,
     TopicFilter, Unavailable,

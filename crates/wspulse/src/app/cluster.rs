@@ -1,11 +1,16 @@
 //! The other servers of a cluster: what they say, told to those who are here.
 
+mod asking;
 mod gap;
+mod many;
+mod members;
+mod one;
 mod serving;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytestring::ByteString;
 use tokio_util::sync::DropGuard;
@@ -27,12 +32,25 @@ use crate::observe::metrics::GroupKind;
 use crate::settings::codecs::{CodecId, CodecSet, Codecs};
 use crate::settings::connect::Admission;
 use crate::settings::representations::Representations;
+use asking::ASKED_WITHIN;
+pub use asking::ClusterConnection;
 pub use gap::{Gap, GapIn};
+pub use many::{Answers, ClusterConnections, ClusterCounts, ClusterRoom, ClusterRooms};
+pub use members::{ClusterReplies, ClusterReply, ClusterRoomRequest, NoReply};
+pub use one::{Found, Kicked, Queued};
+use serving::Places;
 
 /// The cluster that a server is part of, from [`Server::cluster`].
+///
+/// It also asks the other servers for what they have, and has them do something: to
+/// [find](Self::find), send to or kick a connection wherever it is. Each question goes to
+/// each server that is known, once: up to 256 requests and replies. It is for what is seldom; what
+/// all hear anyway is a broadcast.
 #[derive(Clone)]
 pub struct Cluster {
+    server: Server,
     node: Arc<Node>,
+    within: Duration,
 }
 
 /// Another server of the cluster, as it is known at a moment.
@@ -65,6 +83,8 @@ pub struct ClusterReadings {
     pub asked: u64,
     /// Messages that could not be read.
     pub unreadable: u64,
+    /// Requests of others that were refused, as 1,024 were being answered.
+    pub requests_refused: u64,
     /// Bytes of what was said that are kept for those who ask: up to 64 MiB, for a minute.
     pub kept_bytes: usize,
 }
@@ -113,6 +133,7 @@ impl Cluster {
             frames_foreign: self.node.with_inbox(Inbox::foreign),
             asked: counts.asked.load(Ordering::Relaxed),
             unreadable: counts.unreadable.load(Ordering::Relaxed),
+            requests_refused: counts.requests_refused.load(Ordering::Relaxed),
             kept_bytes: self.node.speaker().kept_bytes(),
         }
     }
@@ -127,6 +148,7 @@ impl fmt::Debug for Cluster {
 /// What a server has of its cluster: it ends with the server.
 pub(crate) struct Attachment {
     node: Arc<Node>,
+    places: Places,
     _ends: DropGuard,
 }
 
@@ -155,7 +177,7 @@ impl Attachment {
         });
         let node = Node::new(speaker, engine, tell, serve, state);
         let ends = node.closing().clone().drop_guard();
-        Self { node, _ends: ends }
+        Self { node, places: Places::default(), _ends: ends }
     }
 
     pub(crate) const fn node(&self) -> &Arc<Node> {
@@ -177,7 +199,8 @@ impl Attachment {
 impl Server {
     /// The cluster that it is part of, if it was [built](crate::ServerBuilder::cluster) for one.
     pub fn cluster(&self) -> Option<Cluster> {
-        self.attachment().map(|it| Cluster { node: Arc::clone(it.node()) })
+        let node = Arc::clone(self.attachment()?.node());
+        Some(Cluster { server: self.clone(), node, within: ASKED_WITHIN })
     }
 
     pub(crate) fn speaker(&self) -> Option<&Arc<Speaker>> {
@@ -213,9 +236,9 @@ impl Server {
         }
     }
 
-    fn codec_named(&self, name: &ByteString) -> Option<CodecId> {
+    fn codec_named(&self, name: &str) -> Option<CodecId> {
         let default = self.codecs().default_codec().name().unwrap_or_default();
-        if *default == **name { Some(CodecId::DEFAULT) } else { self.codecs().named(name) }
+        if default == name { Some(CodecId::DEFAULT) } else { self.codecs().named(name) }
     }
 
     /// Tells whether it could be read.
@@ -288,9 +311,7 @@ impl Server {
         if !self.codecs().are_several() {
             return Some((Frame::default(), None));
         }
-        let message = InboundMessage::lent(encoded.kind(), encoded.payload());
-        let decoded = panics::catch(|| self.codecs().of(codec).decode(message));
-        let frame = decoded.ok()?.ok()?;
+        let frame = self.decode(codec, encoded)?;
         let mut marks = Marks::default();
         let key = encoded.key().and_then(|key| std::str::from_utf8(key).ok());
         marks.key = key.map(ByteString::from);
@@ -300,6 +321,12 @@ impl Server {
         marks.room = room.map(|room| Arc::clone(room.name()));
         let is_marked = marks != Marks::default();
         Some((frame, is_marked.then_some(marks)))
+    }
+
+    /// A frame that another server has encoded, unless it is none.
+    fn decode(&self, codec: CodecId, encoded: &EncodedFrame) -> Option<Frame> {
+        let message = InboundMessage::lent(encoded.kind(), encoded.payload());
+        panics::catch(|| self.codecs().of(codec).decode(message)).ok()?.ok()
     }
 
     /// The groups whose members have it from there, then this one.

@@ -79,6 +79,7 @@ pub(crate) struct Counts {
     pub(crate) messages_unsent: AtomicU64,
     pub(crate) asked: AtomicU64,
     pub(crate) unreadable: AtomicU64,
+    pub(crate) requests_refused: AtomicU64,
 }
 
 impl Node {
@@ -138,6 +139,10 @@ impl Node {
 
     pub(crate) fn with_inbox<R>(&self, with: impl FnOnce(&Inbox) -> R) -> R {
         with(&self.inbox.lock().inbox)
+    }
+
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.engine.message_bytes_max()
     }
 
     /// Asks another server, for its application's side of things.

@@ -1,6 +1,7 @@
 //! What the server's own operations can fail with.
 
 mod buffer_limit;
+mod cluster;
 mod presence;
 mod request;
 
@@ -11,6 +12,7 @@ use wspulse_core::codec::EncodeError;
 use wspulse_core::{Escaped, Frame, Overflow};
 
 pub use buffer_limit::BufferLimit;
+pub use cluster::{NotKicked, NotSent};
 pub use presence::PresenceError;
 pub use request::{RequestError, RequestLimit};
 

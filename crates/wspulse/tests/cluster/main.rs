@@ -1,5 +1,10 @@
 //! Many servers in one process, and between them a network in memory that fails as networks do.
 
+mod asking;
+mod asking_codecs;
+mod asking_hostile;
+mod asking_many;
+mod asking_members;
 mod broadcasts;
 mod losses;
 mod nodes;

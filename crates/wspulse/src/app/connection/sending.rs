@@ -34,21 +34,50 @@ impl Connection {
         if self.state() == ConnectionState::Closed {
             return Err(SendError::Closed { frame });
         }
-        if let Some(overflow @ Overflow::DropOldest) = marks.overflow
-            && server.options().delivery.is_promised()
+        let frame = self.check_promise(frame, marks.overflow)?;
+        let encoded = server.codecs().encode_marked(shared.mailbox.codec(), &frame, marks);
+        match encoded {
+            Ok(encoded) => self.send_marked_encoded(frame, encoded, marks.overflow),
+            Err(source) => Err(SendError::Encode { frame, source }),
+        }
+    }
+
+    /// Queues a frame of another server, which is in this connection's codec. An error gives back an
+    /// empty one.
+    pub(crate) fn send_said(
+        &self,
+        encoded: EncodedFrame,
+        overflow: Option<Overflow>,
+    ) -> Result<(), SendError> {
+        let frame = self.check_promise(Frame::default(), overflow)?;
+        if overflow.is_none() && !encoded.is_keyed() && !encoded.is_volatile() {
+            self.send_encoded(frame, encoded)
+        } else {
+            self.send_marked_encoded(frame, encoded, overflow)
+        }
+    }
+
+    fn check_promise(&self, frame: Frame, overflow: Option<Overflow>) -> Result<Frame, SendError> {
+        if let Some(overflow @ Overflow::DropOldest) = overflow
+            && self.server().options().delivery.is_promised()
         {
             return Err(SendError::BreaksPromise { frame, overflow });
         }
-        let encoded = server.codecs().encode_marked(shared.mailbox.codec(), &frame, marks);
-        let encoded = match encoded {
-            Ok(encoded) => encoded,
-            Err(source) => return Err(SendError::Encode { frame, source }),
-        };
+        Ok(frame)
+    }
+
+    fn send_marked_encoded(
+        &self,
+        frame: Frame,
+        encoded: EncodedFrame,
+        overflow: Option<Overflow>,
+    ) -> Result<(), SendError> {
+        let shared = &self.shared;
         let offered = shared.mailbox.send_marked(
             encoded,
-            marks.overflow,
+            overflow,
             TurnWrites::notice_for(shared.mailbox.home()),
-            server.queued_bytes(),
+            self.server().queued_bytes(),
         );
         let Ok(offered) = offered else {
             return Err(SendError::Closed { frame });
