@@ -25,7 +25,7 @@ pub use message::{
 };
 pub use outbox::{Outbox, OutboxConfig};
 pub use request::{
-    ENTRIES_MAX, FullBuffer, Listed, MEMBERS_WITHIN_MAX, MemberReply, MembersOf, NodeReply,
-    NodeRequest, NotQueued, Unreplied,
+    ENTRIES_MAX, FullBuffer, Listed, ListedPerson, MEMBERS_WITHIN_MAX, MemberReply, MembersOf,
+    NodeReply, NodeRequest, NotQueued, Unreplied,
 };
 pub use said::Said;

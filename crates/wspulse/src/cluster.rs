@@ -13,8 +13,8 @@ mod wanted;
 
 pub use crate::app::cluster::{
     Answers, Cluster, ClusterConnection, ClusterConnections, ClusterCounts, ClusterNode,
-    ClusterReadings, ClusterReplies, ClusterReply, ClusterRoom, ClusterRoomRequest, ClusterRooms,
-    Found, Gap, GapIn, Kicked, NoReply, Queued,
+    ClusterPeople, ClusterPerson, ClusterReadings, ClusterReplies, ClusterReply, ClusterRoom,
+    ClusterRoomRequest, ClusterRooms, Found, Gap, GapIn, Kicked, NoReply, Queued,
 };
 pub use crate::settings::error::{NotKicked, NotSent};
 pub use engine::{

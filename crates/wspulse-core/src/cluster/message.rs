@@ -189,6 +189,7 @@ pub(super) mod kind {
     pub(in crate::cluster) const ROOMS: u8 = 69;
     pub(in crate::cluster) const COUNTS: u8 = 70;
     pub(in crate::cluster) const ASK_MEMBERS: u8 = 71;
+    pub(in crate::cluster) const PEOPLE: u8 = 72;
     pub(in crate::cluster) const BUSY: u8 = 80;
     pub(in crate::cluster) const NOT_FOUND: u8 = 81;
     pub(in crate::cluster) const FOUND: u8 = 82;
@@ -199,6 +200,7 @@ pub(super) mod kind {
     pub(in crate::cluster) const LISTED_ROOMS: u8 = 87;
     pub(in crate::cluster) const COUNTED: u8 = 88;
     pub(in crate::cluster) const MEMBERS: u8 = 89;
+    pub(in crate::cluster) const LISTED_PEOPLE: u8 = 90;
 }
 
 impl Batch {

@@ -1,5 +1,6 @@
 //! What servers ask each other of what they have, and have each other do, as bytes.
 
+mod person;
 mod reply;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use bytestring::ByteString;
 use super::message::{MessageError, begin, end, kind, kind_of, take_bytes};
 use super::said::Said;
 use crate::close::{CloseCode, CloseFrame};
+pub use person::ListedPerson;
 pub use reply::{FullBuffer, Listed, MemberReply, NodeReply, NotQueued, Unreplied};
 
 /// The most connections, rooms or replies of members that one reply holds.
@@ -54,6 +56,11 @@ pub enum NodeRequest {
         /// The group.
         of: MembersOf,
     },
+    /// Who is in a room that has presence.
+    People {
+        /// The room's id.
+        room: ByteString,
+    },
     /// Which rooms have members.
     Rooms,
     /// How many it has of each.
@@ -83,7 +90,7 @@ pub enum MembersOf {
 impl NodeRequest {
     /// Whether a request is one of these, by its first bytes.
     pub fn is_meant(request: &Bytes) -> bool {
-        matches!(kind_of(&mut request.clone()), Ok(kind::FIND..=kind::ASK_MEMBERS))
+        matches!(kind_of(&mut request.clone()), Ok(kind::FIND..=kind::PEOPLE))
     }
 
     /// As it is sent.
@@ -119,6 +126,10 @@ impl NodeRequest {
                 to = begin(kind::CONNECTIONS, 16 + name.len());
                 to.put_u8(1);
                 put_text(&mut to, name);
+            }
+            Self::People { room } => {
+                to = begin(kind::PEOPLE, 16 + room.len());
+                put_text(&mut to, room);
             }
             Self::Rooms => to = begin(kind::ROOMS, 2),
             Self::Counts => to = begin(kind::COUNTS, 2),
@@ -159,6 +170,7 @@ impl NodeRequest {
                 };
                 Self::Connections { of }
             }
+            kind::PEOPLE => Self::People { room: take_text(from, "room")? },
             kind::ROOMS => Self::Rooms,
             kind::COUNTS => Self::Counts,
             kind::ASK_MEMBERS => Self::AskMembers {

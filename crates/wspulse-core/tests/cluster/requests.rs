@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use wspulse_core::cluster::{
-    ENTRIES_MAX, FullBuffer, Listed, MEMBERS_WITHIN_MAX, MemberReply, MembersOf, MessageError,
-    NodeReply, NodeRequest, NotQueued, Said, Unreplied,
+    ENTRIES_MAX, FullBuffer, Listed, ListedPerson, MEMBERS_WITHIN_MAX, MemberReply, MembersOf,
+    MessageError, NodeReply, NodeRequest, NotQueued, Said, Unreplied,
 };
 use wspulse_core::{CloseCode, CloseFrame, EncodedFrame, MessageKind, Overflow};
 
@@ -18,6 +18,10 @@ fn listed(id: &'static str, user: Option<&'static str>) -> Listed {
     Listed { id: id.into(), room: "lobby".into(), user: user.map(Into::into), is_suspended: true }
 }
 
+fn person(meta: Option<&'static str>) -> ListedPerson {
+    ListedPerson { id: "ann".into(), is_user: true, is_away: false, meta: meta.map(Into::into) }
+}
+
 fn requests() -> Vec<NodeRequest> {
     let close = CloseFrame::new(CloseCode::new(4001).unwrap(), "signed in elsewhere");
     vec![
@@ -27,6 +31,7 @@ fn requests() -> Vec<NodeRequest> {
         NodeRequest::KickUser { user: "ann".into(), close },
         NodeRequest::Connections { of: MembersOf::Room("lobby".into()) },
         NodeRequest::Connections { of: MembersOf::User("ann".into()) },
+        NodeRequest::People { room: "lobby".into() },
         NodeRequest::Rooms,
         NodeRequest::Counts,
         NodeRequest::AskMembers {
@@ -61,6 +66,7 @@ fn replies() -> Vec<NodeReply> {
         NodeReply::Kicked { connections: 3 },
         NodeReply::Connections { count: 7, listed: vec![listed("ann", None)] },
         NodeReply::Rooms { count: 7, listed: vec![("lobby".into(), 12)] },
+        NodeReply::People { count: 2, listed: vec![person(Some("{}")), person(None)] },
         NodeReply::Counts { connections: 3, rooms: 2, users: 1 },
         NodeReply::Members { count: 9, codec: "json".into(), replies: members.map(member).into() },
     ]

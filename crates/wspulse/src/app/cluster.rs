@@ -5,6 +5,7 @@ mod gap;
 mod many;
 mod members;
 mod one;
+mod people;
 mod serving;
 
 use std::fmt;
@@ -38,6 +39,7 @@ pub use gap::{Gap, GapIn};
 pub use many::{Answers, ClusterConnections, ClusterCounts, ClusterRoom, ClusterRooms};
 pub use members::{ClusterReplies, ClusterReply, ClusterRoomRequest, NoReply};
 pub use one::{Found, Kicked, Queued};
+pub use people::{ClusterPeople, ClusterPerson};
 use serving::Places;
 
 /// The cluster that a server is part of, from [`Server::cluster`].

@@ -25,7 +25,7 @@ use crate::settings::representations::{NotExpressed, Representations};
 use crate::settings::room_options::PresenceTold;
 
 /// Enough for a name, a picture's address and what somebody does; each member of a room is told it.
-const META_BYTES_MAX: usize = 1024;
+pub(super) const META_BYTES_MAX: usize = 1024;
 
 /// No codec is to stumble over what a room is told.
 const META_LEVELS_MAX: usize = 16;

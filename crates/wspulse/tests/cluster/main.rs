@@ -5,6 +5,7 @@ mod asking_codecs;
 mod asking_hostile;
 mod asking_many;
 mod asking_members;
+mod asking_people;
 mod broadcasts;
 mod losses;
 mod nodes;

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-use super::{ENTRIES_MAX, put_text, take_text};
+use super::{ENTRIES_MAX, ListedPerson, put_text, take_text};
 use crate::cluster::message::{MessageError, begin, end, kind, kind_of, take_number};
 use crate::cluster::said::Said;
 
@@ -38,6 +38,13 @@ pub enum NodeReply {
         count: u64,
         /// As many of them as one reply holds, each with the number of its members.
         listed: Vec<(ByteString, u64)>,
+    },
+    /// The people in a room that has presence.
+    People {
+        /// How many there are.
+        count: u64,
+        /// As many of them as one reply holds.
+        listed: Vec<ListedPerson>,
     },
     /// How many it has.
     Counts {
@@ -249,6 +256,10 @@ impl NodeReply {
                     to.put_u64(*members);
                 });
             }
+            Self::People { count, listed } => {
+                to = begin(kind::LISTED_PEOPLE, 16 + sum(listed, ListedPerson::bytes));
+                put_all(&mut to, *count, listed, ListedPerson::put);
+            }
             Self::Counts { connections, rooms, users } => {
                 to = begin(kind::COUNTED, 32);
                 for count in [connections, rooms, users] {
@@ -288,6 +299,10 @@ impl NodeReply {
                 let (count, listed) = take_all(from, take)?;
                 Self::Rooms { count, listed }
             }
+            kind::LISTED_PEOPLE => {
+                let (count, listed) = take_all(from, ListedPerson::take)?;
+                Self::People { count, listed }
+            }
             kind::COUNTED => Self::Counts {
                 connections: take_count(from)?,
                 rooms: take_count(from)?,
@@ -309,6 +324,7 @@ impl NodeReply {
         let (count, told) = match self {
             Self::Connections { count, listed } => (*count, listed.len()),
             Self::Rooms { count, listed } => (*count, listed.len()),
+            Self::People { count, listed } => (*count, listed.len()),
             Self::Members { count, replies, .. } => (*count, replies.len()),
             Self::Busy
             | Self::NotFound

@@ -48,6 +48,7 @@ impl Places {
             | NodeRequest::Kick { .. }
             | NodeRequest::KickUser { .. }
             | NodeRequest::Connections { .. }
+            | NodeRequest::People { .. }
             | NodeRequest::Rooms
             | NodeRequest::Counts => &self.quick,
         };
@@ -91,6 +92,7 @@ impl Server {
                 NodeReply::Kicked { connections: kicked as u64 }
             }
             NodeRequest::Connections { of } => self.answer_connections(&of, bytes_max),
+            NodeRequest::People { room } => self.answer_people(&room, bytes_max),
             NodeRequest::Rooms => self.answer_rooms(bytes_max),
             NodeRequest::Counts => NodeReply::Counts {
                 connections: self.connection_count() as u64,
