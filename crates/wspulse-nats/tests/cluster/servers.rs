@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::DuplexStream;
 use tokio::time::{sleep, timeout};
+use wspulse::cluster::{Found, NodeState, NotSent};
 use wspulse::testing::TestClient;
 use wspulse::{Admission, Frame, Server};
 
@@ -91,4 +92,36 @@ async fn what_is_said_while_nats_stands_still_arrives_once_and_in_order() {
     for server in &servers {
         server.close().await;
     }
+}
+
+#[tokio::test]
+#[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
+async fn a_connection_is_found_sent_to_and_kicked_on_another_server_and_named_as_lacking_without_nats()
+ {
+    let nats = NatsServer::start();
+    let (servers, mut member) = two(&nats).await;
+    let cluster = servers[0].cluster().unwrap();
+    let there = servers[1].cluster().unwrap().id();
+    let id = servers[1].all_connections()[0].id().to_owned();
+    assert!(matches!(cluster.find(&id).await, Found::At(found) if found.node == there));
+    for number in 0..100_u32 {
+        cluster.send(&id, Frame::new("n").json(&number).unwrap()).await.unwrap();
+    }
+    hears(&mut member, 0..100).await;
+    let members = cluster.connections("lobby").await;
+    assert!(members.is_complete());
+    assert_eq!((members.value.count, &*members.value.listed[0].id), (1, &*id));
+    nats.kill();
+    until(|| !cluster.is_connected()).await;
+    let sent = cluster.send(&id, Frame::new("n")).await;
+    assert!(matches!(&sent, Err(NotSent::NotReached { gone, .. }) if *gone == [there]), "{sent:?}");
+    nats.start_again();
+    until(|| cluster.is_connected() && servers[1].cluster().unwrap().is_connected()).await;
+    assert_eq!(cluster.kick(&id).await.unwrap().nodes, [there]);
+    assert!(servers[1].connection(&id).is_none());
+    // One that has left is asked no more.
+    servers[1].close().await;
+    until(|| !cluster.nodes().iter().any(|node| node.state == NodeState::Serving)).await;
+    assert_eq!(cluster.find(&id).await, Found::Nowhere);
+    servers[0].close().await;
 }
