@@ -9,6 +9,7 @@
 //! As everything here, it decides and does nothing: messages go in and out as values, time as an
 //! argument.
 
+mod handoff;
 mod ids;
 mod inbox;
 mod incoming;
@@ -17,7 +18,11 @@ mod outbox;
 mod request;
 mod said;
 
-pub use ids::{GroupKey, NodeId, SHARDS, Target};
+pub use handoff::{
+    GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession, NotGiven,
+    SessionReply, SessionRequest,
+};
+pub use ids::{GroupKey, NodeId, Position, SHARDS, Target};
 pub use inbox::{AskId, Inbox, InboxConfig, Output, Question};
 pub use incoming::{ASK_WITHIN, Missed};
 pub use message::{

@@ -209,6 +209,8 @@ pub enum Disconnect {
         /// How long the client is asked to wait before that.
         retry: Duration,
     },
+    /// Its client has come back to another server of the cluster, and it goes on there.
+    Moved,
     /// The server was closed.
     ServerClosed,
 }
@@ -227,6 +229,7 @@ impl Disconnect {
             Self::SlowConsumer(_) => DisconnectReason::SlowConsumer,
             Self::Expired => DisconnectReason::Expired,
             Self::Drained { .. } => DisconnectReason::Drained,
+            Self::Moved => DisconnectReason::Moved,
             Self::ServerClosed => DisconnectReason::ServerClosed,
         }
     }
@@ -246,6 +249,7 @@ impl Disconnect {
             | Self::SlowConsumer(_)
             | Self::Expired
             | Self::Drained { .. }
+            | Self::Moved
             | Self::ServerClosed => None,
         }
     }
@@ -265,6 +269,7 @@ impl Disconnect {
             | Self::SlowConsumer(_)
             | Self::Expired
             | Self::Drained { .. }
+            | Self::Moved
             | Self::ServerClosed => false,
         }
     }
@@ -289,6 +294,7 @@ impl Disconnect {
             Self::ServerClosed => {
                 CloseFrame::from_static(CloseCode::GOING_AWAY, "server shutting down")
             }
+            Self::Moved => OVERTAKEN,
             Self::TransportLost(_) | Self::GraceExpired(_) | Self::SuspendedLimit(_) => {
                 CloseFrame::from_static(CloseCode::GOING_AWAY, "session ended")
             }
@@ -312,6 +318,7 @@ impl Disconnect {
             | Self::Duplicate
             | Self::UserLimit(_)
             | Self::Expired
+            | Self::Moved
             | Self::ServerClosed => false,
         }
     }
@@ -343,6 +350,7 @@ impl fmt::Display for Disconnect {
             Self::Drained { retry } => {
                 write!(f, "server drained; its client may come back in {} ms", retry.as_millis())
             }
+            Self::Moved => f.write_str("its session went over to another server of the cluster"),
             Self::ServerClosed => f.write_str("server closed"),
         }
     }

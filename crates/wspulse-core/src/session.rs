@@ -8,6 +8,7 @@ mod config;
 mod exchange;
 mod expiry;
 mod inbound;
+mod moved;
 mod state;
 mod suspension;
 mod timeout;
@@ -35,6 +36,7 @@ pub use exchange::Counted;
 use expiry::RareDeadlines;
 use inbound::InboundWatch;
 pub use inbound::Pace;
+pub use moved::MovedExchange;
 use state::{Link, State};
 pub use suspension::SuspensionLimit;
 pub use view::Deadlines;
@@ -97,7 +99,12 @@ impl Session {
     pub fn handle_attached(&mut self, resumed: Resumed, now: Instant) {
         self.rare.end_upgrade();
         match &self.state {
-            State::Opening => self.callbacks.push(SessionEvent::Opened),
+            State::Opening => {
+                self.callbacks.push(SessionEvent::Opened);
+                if self.comes_from_elsewhere() {
+                    self.callbacks.push(SessionEvent::Resumed(resumed));
+                }
+            }
             State::Connected(_) => {
                 self.callbacks.push(SessionEvent::Suspended(TransportLost::Superseded));
                 self.callbacks.push(SessionEvent::Resumed(resumed));

@@ -4,6 +4,7 @@ pub(crate) mod builder;
 pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod handler;
+pub(crate) mod handoff;
 mod presence;
 pub(crate) mod request;
 pub(crate) mod restored;

@@ -52,6 +52,24 @@ impl GroupKey {
     }
 }
 
+/// How far somebody has heard what one server says to one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The server.
+    pub origin: NodeId,
+    /// Which of its streams to this group.
+    pub stream: u32,
+    /// The number of the last frame that was heard.
+    pub number: u64,
+}
+
+impl Position {
+    /// Whether the same server was heard further there: in the same stream, or in a later one.
+    pub fn is_behind(&self, other: &Self) -> bool {
+        (self.stream, self.number) < (other.stream, other.number)
+    }
+}
+
 /// Whom something is said to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {

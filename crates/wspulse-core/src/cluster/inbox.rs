@@ -7,7 +7,7 @@ mod output;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::ids::{NodeId, Target};
+use super::ids::{NodeId, Position, Target};
 use super::incoming::{Arrived, Heard, Lacks, News};
 use super::message::{Answer, Ask, Batch, Beat, Moved, NodeState};
 use crate::clock::{after, earlier};
@@ -227,6 +227,20 @@ impl Inbox {
         present.map(|(id, _)| *id)
     }
 
+    /// How far those who are in this group here have heard each server. What was
+    /// [put out](Self::poll_output), or is about to be, counts as heard.
+    pub fn positions(&self, target: Target) -> impl Iterator<Item = Position> {
+        self.nodes.iter().filter_map(move |(origin, node)| {
+            let (stream, number) = node.streams.get(&target)?.incoming.told()?;
+            Some(Position { origin: *origin, stream, number })
+        })
+    }
+
+    /// Since when this server has listened for these, if it does.
+    pub fn listens_since(&self, target: Target) -> Option<Instant> {
+        self.interests.get(&target).copied()
+    }
+
     /// How many bytes of frames are held for what lies before them.
     pub const fn held_bytes(&self) -> usize {
         self.held_bytes
@@ -325,7 +339,9 @@ impl Inbox {
         act(&mut node.streams, &mut heard);
         self.held_bytes = self.held_bytes + held(&node.streams) - held_before;
         self.outputs.extend(heard.into_iter().map(|heard| match heard {
-            Heard::Said { codec, said } => Output::Said { origin, target, codec, said },
+            Heard::Said { stream, first, codec, said } => {
+                Output::Said { origin, target, stream, first, codec, said }
+            }
             Heard::Missed(missed) => Output::Gap { origin, target, missed },
         }));
     }

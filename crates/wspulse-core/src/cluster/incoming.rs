@@ -48,7 +48,7 @@ pub enum Missed {
 /// What comes out of a stream, in its order.
 #[derive(Debug)]
 pub(super) enum Heard {
-    Said { codec: ByteString, said: Vec<Said> },
+    Said { stream: u32, first: u64, codec: ByteString, said: Vec<Said> },
     Missed(Missed),
 }
 
@@ -126,6 +126,11 @@ impl Incoming {
     /// How many bytes it holds for what lies before them.
     pub(super) const fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Up to where it was told; `None` while it is not known with which frame it begins here.
+    pub(super) fn told(&self) -> Option<(u32, u64)> {
+        self.next.map(|next| (self.stream, next - 1))
     }
 
     pub(super) const fn lacks(&self) -> Lacks {
@@ -315,7 +320,7 @@ impl Incoming {
         said.drain(..known.min(said.len()));
         if !said.is_empty() {
             self.next = Some(next.saturating_add(said.len() as u64));
-            out.push(Heard::Said { codec, said });
+            out.push(Heard::Said { stream: self.stream, first: next, codec, said });
         }
         self.pass_on_held(out);
         self.ask_if_lacking(now);
@@ -332,7 +337,12 @@ impl Incoming {
             self.held_bytes -= said.bytes();
             if number == next {
                 next = next.saturating_add(1);
-                out.push(Heard::Said { codec, said: vec![said] });
+                out.push(Heard::Said {
+                    stream: self.stream,
+                    first: number,
+                    codec,
+                    said: vec![said],
+                });
             }
         }
         self.next = Some(next);

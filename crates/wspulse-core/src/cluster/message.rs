@@ -12,10 +12,10 @@ use bytestring::ByteString;
 use super::ids::{GroupKey, NodeId, Target};
 use super::said::Said;
 pub use error::MessageError;
-pub(super) use parts::{begin, end, kind_of, take_bytes, take_number};
+pub(super) use parts::{begin, end, kind_of, take_array, take_bytes, take_flag, take_number};
 use parts::{
-    check_range, expect_kind, put_frames, put_moved, put_target, take_array, take_flag,
-    take_frames, take_moved, take_target,
+    check_range, expect_kind, put_frames, put_moved, put_target, take_frames, take_moved,
+    take_target,
 };
 
 /// What this version writes, and reads.
@@ -179,7 +179,7 @@ pub(super) mod kind {
     pub(super) const NO_STREAM: u8 = 33;
     pub(super) const MOVED: u8 = 34;
     /// From here on, requests are about servers as such.
-    pub(super) const FIRST_OF_SERVERS: u8 = 64;
+    pub(in crate::cluster) const FIRST_OF_SERVERS: u8 = 64;
     /// What servers have, and do for each other.
     pub(in crate::cluster) const FIND: u8 = 64;
     pub(in crate::cluster) const SEND: u8 = 65;
@@ -201,6 +201,13 @@ pub(super) mod kind {
     pub(in crate::cluster) const COUNTED: u8 = 88;
     pub(in crate::cluster) const MEMBERS: u8 = 89;
     pub(in crate::cluster) const LISTED_PEOPLE: u8 = 90;
+    /// Sessions that go from one server to another.
+    pub(in crate::cluster) const TAKE: u8 = 96;
+    pub(in crate::cluster) const PART: u8 = 97;
+    pub(in crate::cluster) const COMMIT: u8 = 98;
+    pub(in crate::cluster) const GIVEN: u8 = 104;
+    pub(in crate::cluster) const REFUSED: u8 = 105;
+    pub(in crate::cluster) const COMMITTED: u8 = 106;
 }
 
 impl Batch {

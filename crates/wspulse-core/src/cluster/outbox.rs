@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
 
-use super::ids::{NodeId, Target};
+use super::ids::{NodeId, Position, Target};
 use super::incoming::FORGOTTEN_AFTER;
 use super::message::{Answer, Ask, Batch, Beat, FRAMES_MAX, Moved, NodeState, STREAMS_MAX};
 use super::said::Said;
@@ -243,6 +243,12 @@ impl Outbox {
                 Answer::Moved { beat: self.beat, is_truncated, moved }
             }
         }
+    }
+
+    /// How far it has spoken to these: its position for those who hear it as soon as it is said.
+    pub fn position(&self, target: Target) -> Option<Position> {
+        let stream = self.streams.get(&target)?;
+        Some(Position { origin: self.node, stream: stream.number, number: stream.newest })
     }
 
     /// How many bytes are kept for those who lack them.

@@ -28,11 +28,13 @@ pub enum DisconnectReason {
     Expired,
     /// The server is drained.
     Drained,
+    /// The session went over to another server.
+    Moved,
 }
 
 impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Normal,
         Self::Kicked,
         Self::GraceExpired,
@@ -44,10 +46,12 @@ impl DisconnectReason {
         Self::SlowConsumer,
         Self::Expired,
         Self::Drained,
+        Self::Moved,
     ];
 
     /// The label for metrics: `normal`, `kick`, `grace_expired`, `suspended_limit`, `server_close`,
-    /// `duplicate`, `user_limit`, `frames_lost`, `slow_consumer`, `expired` or `drain`.
+    /// `duplicate`, `user_limit`, `frames_lost`, `slow_consumer`, `expired`, `drain`
+    /// or `moved`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -61,6 +65,7 @@ impl DisconnectReason {
             Self::SlowConsumer => "slow_consumer",
             Self::Expired => "expired",
             Self::Drained => "drain",
+            Self::Moved => "moved",
         }
     }
 }

@@ -51,6 +51,7 @@ impl Disconnect {
             | Self::FramesLost
             | Self::Expired
             | Self::Drained { .. }
+            | Self::Moved
             | Self::ServerClosed => None,
         }
     }

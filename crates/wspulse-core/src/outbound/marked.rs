@@ -13,12 +13,14 @@ use crate::encoded::EncodedFrame;
 pub(super) struct Rare {
     pub(super) dropped: u64,
     pub(super) conflated: u64,
+    /// Frames that go on elsewhere.
+    pub(super) moved: u64,
     /// At the most so many frames with a key are pending: a look for one stops there, so that a
     /// queue without any is not searched. Frames that are sent do not lower it; the next look that
     /// sees all of them does.
-    keyed_max: usize,
+    pub(super) keyed_max: usize,
     /// The same of volatile ones.
-    volatile_max: usize,
+    pub(super) volatile_max: usize,
 }
 
 /// An older frame with the key of a newer one.

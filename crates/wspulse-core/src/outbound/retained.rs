@@ -119,6 +119,26 @@ impl Retained {
         is_within || self.replaying > 0 || self.frames.is_empty()
     }
 
+    /// Whether frames were taken for arrived that may not have.
+    pub(super) const fn doubt(&self) -> Doubt {
+        self.doubt
+    }
+
+    /// Of a session that comes from another server: so much was written there, and of that these frames,
+    /// with their bytes, are to be written again.
+    pub(super) fn restore(
+        &mut self,
+        written: u64,
+        (replaying, bytes): (usize, usize),
+        is_begun: bool,
+        is_doubtful: bool,
+    ) {
+        (self.replaying, self.replaying_bytes) = (replaying, bytes);
+        self.acknowledged = written.saturating_sub(replaying as u64);
+        self.begun = is_begun;
+        self.doubt = if is_doubtful { Doubt::Lasting } else { Doubt::None };
+    }
+
     /// Whether the client may say that it has the first frame that no transport has taken whole.
     pub(super) const fn is_begun(&self) -> bool {
         self.begun

@@ -4,7 +4,7 @@ use super::queue::OutboundQueue;
 use super::retained::Retained;
 
 /// An account of a session's outbound frames: `accepted = sent + dropped +
-/// conflated + pending`, always.
+/// conflated + moved + pending`, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OutboundStats {
@@ -21,6 +21,8 @@ pub struct OutboundStats {
     pub dropped: u64,
     /// Frames that a newer one with the same key has replaced while they waited.
     pub conflated: u64,
+    /// Frames that had not been written when the session went over to another server of the cluster.
+    pub moved: u64,
     /// Frames that wait.
     pub pending: u64,
     /// The bytes on the wire of the frames that are pending or unacknowledged: each counts whole,
@@ -37,15 +39,16 @@ impl OutboundQueue {
         let retained = self.keeping.kept();
         let unacknowledged_bytes =
             retained.map_or(0, |retained| retained.bytes() + retained.replaying_bytes());
-        let (dropped, conflated) =
-            self.rare.as_ref().map_or((0, 0), |rare| (rare.dropped, rare.conflated));
+        let (dropped, conflated, moved) =
+            self.rare.as_ref().map_or((0, 0, 0), |rare| (rare.dropped, rare.conflated, rare.moved));
         OutboundStats {
-            accepted: self.sent + dropped + conflated + pending,
+            accepted: self.sent + dropped + conflated + moved + pending,
             sent: self.sent,
             acknowledged: retained.map_or(0, Retained::acknowledged),
             unacknowledged: retained.map_or(0, |retained| retained.unacknowledged() as u64),
             dropped,
             conflated,
+            moved,
             pending,
             held_bytes: self.held_bytes() as u64,
             unacknowledged_bytes: unacknowledged_bytes as u64,

@@ -8,12 +8,14 @@ use crate::rare_queue::RareQueue;
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     /// Data messages that were taken over from a transport.
-    received: u64,
+    pub(super) received: u64,
     /// The numbers of those that will come again and were taken before, in order: they wait for
     /// nobody, but what they lay behind was thrown away. No more than could wait.
-    taken_before: RareQueue<u64>,
+    pub(super) taken_before: RareQueue<u64>,
     /// An end is on its way that has messages thrown away: none counts any more.
     is_over: bool,
+    /// The session comes from another server, and its client has not been here yet.
+    pub(super) comes_from_elsewhere: bool,
     /// The client has asked, and is to hear once so many are handled.
     answer: Option<Answer>,
 }
@@ -152,11 +154,11 @@ impl Session {
         }
     }
 
-    fn exchange(&self) -> Option<&Exchange> {
+    pub(super) fn exchange(&self) -> Option<&Exchange> {
         self.acks.as_ref()?.exchange.as_ref()
     }
 
-    fn exchange_mut(&mut self) -> Option<&mut Exchange> {
+    pub(super) fn exchange_mut(&mut self) -> Option<&mut Exchange> {
         self.acks.as_mut()?.exchange.as_mut()
     }
 }

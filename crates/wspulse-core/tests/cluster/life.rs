@@ -251,7 +251,7 @@ impl Life {
         while let Some(output) = self.servers[node].inbox.poll_output() {
             let server = &mut self.servers[node];
             match output {
-                Output::Said { origin, target, codec: _, said } => {
+                Output::Said { origin, target, codec: _, said, .. } => {
                     assert!(server.listens.contains_key(&target), "nobody listens");
                     self.seen.heard += said.len() as u64;
                     let ear = server.ears.entry((origin, target)).or_insert_with(|| Ear::new(0));

@@ -276,6 +276,6 @@ fn close_of(end: &Disconnect) -> (u16, &str) {
         Disconnect::TransportLost(_)
         | Disconnect::GraceExpired(_)
         | Disconnect::SuspendedLimit(_) => (1001, "session ended"),
-        other => panic!("{other:?} has no close frame here"),
+        other @ (Disconnect::Moved | _) => panic!("{other:?} has no close frame here"),
     }
 }

@@ -4,6 +4,7 @@ mod drain;
 mod fan_out;
 mod inside;
 mod lifecycle;
+mod offered;
 mod readings;
 pub(crate) mod spans;
 mod tasks;
@@ -25,6 +26,7 @@ use crate::app::builder::{ServerBuilder, boxed_connect};
 use crate::app::cluster::{self, Attachment};
 use crate::app::connection::Connection;
 use crate::app::handler::{Callbacks, ConnectFn, ConnectFuture, ConnectOutcome};
+use crate::app::handoff::{Overlaps, Shelf};
 use crate::app::request::RequestCounter;
 use crate::app::room::{Room, User};
 use crate::ground::panics;
@@ -48,6 +50,7 @@ use crate::settings::token::TokenKey;
 use crate::task::driver::watch::Blocking;
 pub use fan_out::FanOut;
 pub(crate) use fan_out::ToGroup;
+pub(crate) use lifecycle::Made;
 pub use watch::Watch;
 
 /// A room server: a cheap handle, to be cloned to wherever connections are served or used.
@@ -83,6 +86,10 @@ struct Inner {
     presence_failures: Mutex<Throttle>,
     blocking: Blocking,
     requests: RequestCounter,
+    /// Sessions on their way to other servers.
+    shelf: Shelf,
+    /// Who has heard elsewhere what comes here.
+    overlaps: Overlaps,
     /// Gives broadcasts to all connections one order.
     everybody: Mutex<()>,
     gaps: Mutex<Throttle>,
@@ -163,6 +170,7 @@ impl Server {
         }
         let engine = options.cluster.take();
         let speaker = engine.as_deref().map(|engine| Attachment::speaker(engine, &options.codecs));
+        let node = speaker.as_ref().map(|speaker| speaker.node());
         let registry = Registry::new(&options.admission, &options.rooms, speaker.clone());
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_groups = PingGroups::new(PingSchedule::new(Instant::now(), &options.heartbeat));
@@ -182,7 +190,7 @@ impl Server {
                 queued_bytes,
                 tasks: TaskTracker::new(),
                 runtimes: Runtimes::new(),
-                token_key: TokenKey::random(),
+                token_key: TokenKey::random(node),
                 unknown_addresses: Mutex::default(),
                 turns: Turns::default(),
                 other_rooms: Mutex::default(),
@@ -190,6 +198,8 @@ impl Server {
                 presence_failures: Mutex::default(),
                 blocking: Blocking::default(),
                 requests,
+                shelf: Shelf::default(),
+                overlaps: Overlaps::default(),
                 everybody: Mutex::default(),
                 gaps: Mutex::default(),
                 attachment: engine.zip(speaker).map(|(engine, speaker)| {

@@ -5,8 +5,8 @@ mod subscriptions;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wspulse_core::cluster::{Inbox, InboxConfig, NodeId, NodeState, Output, Target};
+use wspulse_core::cluster::{Inbox, InboxConfig, NodeId, NodeState, Output, Position, Target};
 
 use super::engine::{Engine, EngineError, Reply, RequestFailed, Topic};
 use super::speaker::Speaker;
@@ -23,6 +23,9 @@ use ears::Ears;
 
 /// How often a server says where its streams are. A frame that nothing follows is missed for no longer.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// A server that was not heard for so long is taken for dead: three beats.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
 
 /// How many messages are sent before others have their turn.
 const SENT_AT_ONCE_MAX: usize = 64;
@@ -53,6 +56,7 @@ pub(crate) struct Node {
     is_connected: AtomicBool,
     started: Mutex<Option<Result<(), Arc<EngineError>>>>,
     has_started: Notify,
+    begun_at: OnceLock<Instant>,
     tasks: TaskTracker,
     closing: CancellationToken,
     counts: Counts,
@@ -67,8 +71,22 @@ struct Listening {
 /// What was heard and is still to be told, by one thread at a time.
 #[derive(Default)]
 struct Told {
-    waiting: VecDeque<Output>,
+    waiting: VecDeque<Telling>,
     is_told: bool,
+}
+
+/// What has its place among what is told.
+enum Telling {
+    Heard(Output),
+    /// Something else that must not happen while something is told.
+    Between(Box<dyn FnOnce() + Send>),
+}
+
+/// How far this server has heard the others in a group, and since when it listens for it.
+#[derive(Debug, Default)]
+pub(crate) struct HeardIn {
+    pub(crate) positions: Vec<Position>,
+    pub(crate) since: Option<std::time::Instant>,
 }
 
 /// What has happened, since the start.
@@ -103,6 +121,7 @@ impl Node {
             is_connected: AtomicBool::new(false),
             started: Mutex::new(None),
             has_started: Notify::new(),
+            begun_at: OnceLock::new(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             counts: Counts::default(),
@@ -169,6 +188,7 @@ impl Node {
         *self.started.lock() = Some(started);
         self.has_started.notify_waiters();
         if is_started {
+            let _ = self.begun_at.set(Instant::now());
             self.spawn(Self::listen);
             self.spawn(Self::send);
             self.spawn(Self::beat);

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use wspulse_core::cluster::{GroupKey, NodeId, Outbox, OutboxConfig, Said, Target};
+use wspulse_core::cluster::{
+    Answer, Ask, GroupKey, NodeId, Outbox, OutboxConfig, Position, Said, Target,
+};
 use wspulse_core::{EncodedFrame, Overflow};
 
 use super::node::now;
@@ -114,6 +116,17 @@ impl Speaker {
         self.in_force.notify_waiters();
     }
 
+    /// How far this server has spoken to these. Under the lock that decides the order of what is said
+    /// to them, it is where those are who hear it.
+    pub(crate) fn position(&self, target: Target) -> Option<Position> {
+        self.outbox.lock().position(target)
+    }
+
+    /// What another server would be answered.
+    pub(crate) fn answer(&self, ask: &Ask) -> Answer {
+        self.outbox.lock().answer(ask, now())
+    }
+
     /// The name by which a group is listened for, if it is.
     pub(crate) fn name_of(&self, target: Target) -> Option<(NameSpace, Arc<str>)> {
         self.wanted.lock().name_of(target)
@@ -165,6 +178,10 @@ impl Uplink {
     pub(crate) fn end(&self) {
         self.speaker.wanted.lock().end(self.target, now());
         self.speaker.has_wishes.notify_one();
+    }
+
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.speaker.position(self.target)
     }
 
     pub(crate) fn say(&self, frame: &EncodedFrame, overflow: Option<Overflow>, beside: Bytes) {

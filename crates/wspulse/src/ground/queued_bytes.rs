@@ -40,6 +40,11 @@ impl QueuedBytes {
         })
     }
 
+    /// Charges bytes that are there whatever the bound says.
+    pub(crate) fn charge(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn release(&self, bytes: usize) {
         if bytes > 0 {
             self.used.fetch_sub(bytes, Ordering::Relaxed);

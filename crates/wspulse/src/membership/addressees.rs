@@ -5,10 +5,11 @@ use std::sync::Arc;
 use wspulse_core::EncodedFrame;
 use wspulse_core::cluster::Target;
 
-use super::addressing::Queueing;
+use super::addressing::{Queueing, Terms};
 use super::group::{Group, Pushed};
 use crate::cluster::beside::Beside;
 use crate::cluster::speaker::Speaker;
+use crate::membership::mailbox::Notice;
 use crate::membership::shared::ConnectionShared;
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::representations::Representations;
@@ -132,4 +133,34 @@ pub(crate) fn push_to_last(
     }
     let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
     Ok(inner.push(queueing, |member| to.leaves_out(member, place), frame_of))
+}
+
+/// Gives a frame to each of these, who hold nothing together but that. As with a group, nobody gets
+/// anything if a codec is missing.
+pub(crate) fn push_to_each(
+    all: &[Arc<ConnectionShared>],
+    frames: &Representations<'_>,
+    queueing: Queueing<'_>,
+) -> Result<Pushed, CodecSet> {
+    let codecs = all.iter().map(|connection| connection.mailbox.codec());
+    let missing = codecs.fold(CodecSet::NONE, CodecSet::with).without(frames.made());
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let mut pushed = Pushed::default();
+    for connection in all {
+        let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
+        let Queueing { overflow, terms, queued_bytes } = queueing;
+        let (mailbox, frame) = (&connection.mailbox, frame.clone());
+        let offered = match terms {
+            Terms::Plain => mailbox.broadcast(frame, Notice::Now, queued_bytes),
+            Terms::Marked(policy) => {
+                mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
+            }
+        };
+        if let Ok(offered) = offered {
+            pushed.count(connection, offered, overflow);
+        }
+    }
+    Ok(pushed)
 }

@@ -84,3 +84,10 @@ impl Terms {
         }
     }
 }
+
+pub(super) fn is_same(
+    excluded: Option<&Arc<ConnectionShared>>,
+    member: &Arc<ConnectionShared>,
+) -> bool {
+    excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member))
+}

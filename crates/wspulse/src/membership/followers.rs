@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use wspulse_core::EncodedFrame;
 
+use super::addressing::is_same;
 use super::addressing::{Addressed, Terms};
-use super::group::{Group, Inner, Pushed, is_same};
+use super::group::{Group, Inner, Pushed};
 use super::log::{Log, NotAppended, Offset};
 use super::shared::ConnectionShared;
 use super::turn_writes::TurnWrites;

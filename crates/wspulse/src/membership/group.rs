@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use wspulse_core::EncodedFrame;
+use wspulse_core::cluster::Position;
 
-use super::addressing::{Addressed, Kind, OverflowInterest, Queueing, Reach, Terms};
+use super::addressing::{Addressed, Kind, OverflowInterest, Queueing, Reach, Terms, is_same};
 use super::extras::Extras;
 use super::followers::Followers;
 use super::history::Prepared;
@@ -148,11 +149,30 @@ impl Group {
     pub(crate) fn join(
         self: &Arc<Self>,
         connection: &Arc<ConnectionShared>,
-        mut prepared: Prepared,
+        prepared: Prepared,
     ) -> Result<Option<RunningWaves>, NotJoined> {
+        self.take_in(&mut self.inner.lock(), connection, Some(prepared))
+    }
+
+    /// Adds a member that was one on another server, so that it gets no history, and tells how far this
+    /// server has spoken to the group by then.
+    pub(crate) fn join_noting(
+        self: &Arc<Self>,
+        connection: &Arc<ConnectionShared>,
+    ) -> Result<(Option<RunningWaves>, Option<Position>), NotJoined> {
         let mut inner = self.inner.lock();
-        if let Some(history) = inner.history() {
-            history.settle(connection.mailbox.codec(), &mut prepared);
+        let waves = self.take_in(&mut inner, connection, None)?;
+        Ok((waves, self.uplink.as_ref().and_then(Uplink::position)))
+    }
+
+    fn take_in(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        connection: &Arc<ConnectionShared>,
+        mut prepared: Option<Prepared>,
+    ) -> Result<Option<RunningWaves>, NotJoined> {
+        if let Some((history, prepared)) = inner.history().zip(prepared.as_mut()) {
+            history.settle(connection.mailbox.codec(), prepared);
         }
         connection.enter(self, inner.list.len())?;
         inner.present.join(connection.mailbox.codec());
@@ -160,7 +180,7 @@ impl Group {
         if let Some(followers) = &mut inner.followers {
             followers.join();
         }
-        if let Some(history) = inner.history() {
+        if let Some((history, prepared)) = inner.history().zip(prepared) {
             history.give(connection, prepared);
         }
         if let Some(presence) = inner.presence() {
@@ -178,9 +198,22 @@ impl Group {
 
     /// Removes a member; tells whether it was one.
     pub(crate) fn leave(self: &Arc<Self>, connection: &ConnectionShared) -> bool {
+        self.take_out(&mut self.inner.lock(), connection)
+    }
+
+    /// As [`leave`](Self::leave), and tells how far this server has spoken to the group by then.
+    pub(crate) fn leave_noting(
+        self: &Arc<Self>,
+        connection: &ConnectionShared,
+    ) -> (bool, Option<Position>) {
         let mut inner = self.inner.lock();
+        let position = self.uplink.as_ref().and_then(Uplink::position);
+        (self.take_out(&mut inner, connection), position)
+    }
+
+    fn take_out(self: &Arc<Self>, inner: &mut Inner, connection: &ConnectionShared) -> bool {
         let Some(slot) = connection.place_in(self) else { return false };
-        let Inner { list, followers, .. } = &mut *inner;
+        let Inner { list, followers, .. } = inner;
         if let Some(followers) = followers {
             followers.leave(slot, list);
         }
@@ -359,41 +392,4 @@ impl Inner {
         self.wake_members(1);
         pushed
     }
-}
-
-/// Gives a frame to each of these, who hold nothing together but that. As with a group, nobody gets
-/// anything if a codec is missing.
-pub(crate) fn push_to_each(
-    all: &[Arc<ConnectionShared>],
-    frames: &Representations<'_>,
-    queueing: Queueing<'_>,
-) -> Result<Pushed, CodecSet> {
-    let codecs = all.iter().map(|connection| connection.mailbox.codec());
-    let missing = codecs.fold(CodecSet::NONE, CodecSet::with).without(frames.made());
-    if !missing.is_empty() {
-        return Err(missing);
-    }
-    let mut pushed = Pushed::default();
-    for connection in all {
-        let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
-        let Queueing { overflow, terms, queued_bytes } = queueing;
-        let (mailbox, frame) = (&connection.mailbox, frame.clone());
-        let offered = match terms {
-            Terms::Plain => mailbox.broadcast(frame, Notice::Now, queued_bytes),
-            Terms::Marked(policy) => {
-                mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
-            }
-        };
-        if let Ok(offered) = offered {
-            pushed.count(connection, offered, overflow);
-        }
-    }
-    Ok(pushed)
-}
-
-pub(super) fn is_same(
-    excluded: Option<&Arc<ConnectionShared>>,
-    member: &Arc<ConnectionShared>,
-) -> bool {
-    excluded.is_some_and(|excluded| Arc::ptr_eq(excluded, member))
 }

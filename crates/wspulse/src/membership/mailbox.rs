@@ -8,6 +8,7 @@ mod following;
 mod history;
 mod lending;
 mod measures;
+mod moving;
 mod offer;
 mod requests;
 mod sending;
@@ -41,6 +42,7 @@ use following::Following;
 pub(crate) use following::Visit;
 pub(crate) use lending::Loan;
 pub(crate) use measures::Measures;
+pub(crate) use moving::{Leave, Left};
 pub(crate) use offer::{Offered, Outcome};
 pub(crate) use requests::{Answer, Answered, NoPlace, Unanswered};
 use succession::Succession;
@@ -108,6 +110,10 @@ pub(crate) struct Mail {
     pub(crate) expires_at: Option<Instant>,
     /// The transport is to be dropped, and the session not.
     pub(crate) is_cut: bool,
+    /// The session is to go over to another server.
+    pub(crate) leave: Option<Leave>,
+    /// What it has left for that.
+    pub(crate) left: Option<Left>,
     /// Somebody else who wrote with the transport has found that it takes nothing any more.
     pub(crate) write_error: Option<io::Error>,
 }

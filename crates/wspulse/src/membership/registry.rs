@@ -23,7 +23,7 @@ use crate::cluster::speaker::Speaker;
 use crate::ground::address::AddressGroup;
 use crate::ground::sync::Mutex;
 use crate::membership::Kind;
-use crate::membership::mailbox::{End, HasEnded};
+use crate::membership::mailbox::{End, HasEnded, Leave};
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::observe::meter::{LifecycleEvent, Meter};
@@ -134,10 +134,8 @@ impl Registry {
             let connection = Arc::clone(connection);
             return Ok(Registered::Overtaken { connection, upgrade: arrival.upgrade });
         }
-        // Before anything is done to the session: it is somebody else's.
-        if existing.as_ref().is_some_and(|it| it.user_id() != arrival.user) {
-            return Err(Refused::OtherUser);
-        }
+        // Before anything is done to the session.
+        arrival.check_existing(existing.as_ref())?;
         let Arrival { id, is_named, home, user, speaks, upgrade, asked_about: _ } = arrival;
         let group = upgrade.peer_addr.map(AddressGroup::of);
         if let Some(connection) = &existing
@@ -165,8 +163,10 @@ impl Registry {
         entry.insert(Arc::clone(&connection));
         inner.places.take(connection.task_key, Place { group, is_named });
         inner.users.take(user, connection.task_key);
-        if let Speaks::Exchange { .. } = speaks {
-            connection.mailbox.begin_exchange();
+        match speaks {
+            Speaks::Plain => {}
+            Speaks::Exchange { .. } => connection.mailbox.begin_exchange(),
+            Speaks::Moved(proof) => connection.mailbox.begin_moved(proof),
         }
         // The id leads to the old one until it ends, and to the new one from then on.
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
@@ -279,6 +279,12 @@ impl Registry {
         if inner.tasks.is_empty() {
             inner.tasks = Slab::new();
         }
+    }
+
+    /// Has a session get ready to go over to another server, unless something is in the way.
+    pub(crate) fn begin_leaving(&self, connection: &ConnectionShared, leave: Leave) -> bool {
+        let _nobody_comes = self.inner.lock();
+        connection.mailbox.leave(leave)
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Arc<ConnectionShared>> {

@@ -138,7 +138,7 @@ fn arrive(
         request: None,
         expires_at: None,
     };
-    server.register(admission, exchange, upgrade, None)?;
+    server.register(admission, exchange, upgrade, None, None)?;
     Ok(Client(wire))
 }
 

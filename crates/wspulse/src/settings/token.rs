@@ -1,15 +1,20 @@
 //! The tokens by which clients of `wspulse.1` find their sessions again.
 //!
 //! None is stored: a token is what only this server can compute of a session and of how many tokens
-//! the session has had.
+//! the session has had. In a cluster it names the server that has made it, where others ask for the
+//! session; a session that comes from there brings what its client's tokens are told by.
+
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
+use wspulse_core::cluster::{InheritedToken, MovedProof, NodeId};
 
 use crate::ground::begun::Begun;
+use crate::ground::sync::Mutex;
 
 /// Of HMAC-SHA-256 (RFC 2104), 128 bits are sent: as many as nobody guesses.
 const MAC_BYTES: usize = 16;
@@ -18,8 +23,26 @@ const MAC_BYTES: usize = 16;
 /// longer one, the application must admit the client under its id again.
 const ID_BYTES_MAX: usize = 512;
 
+/// So many of a session's newest tokens are told to the server where it goes on. A client whose newest
+/// is an older one has lost so many transports in a row before it could say a word.
+const INHERITED_MAX: u32 = 16;
+
 /// A server's secret, made anew at each start.
-pub(crate) struct TokenKey([u8; 32]);
+pub(crate) struct TokenKey {
+    secret: [u8; 32],
+    /// Which server of a cluster this is.
+    node: Option<NodeId>,
+    /// Those tokens of sessions from other servers that these have made, by the session.
+    inherited: Mutex<HashMap<u64, Vec<InheritedToken>>>,
+}
+
+/// What a token is made of.
+struct Parts<'a> {
+    number: u32,
+    mac: [u8; MAC_BYTES],
+    /// The server that has made it; empty outside of a cluster.
+    node: &'a str,
+}
 
 /// Which tokens of which session a client may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,20 +136,25 @@ impl Proof {
 }
 
 impl TokenKey {
-    pub(crate) fn random() -> Self {
+    /// Of this server of a cluster, if it is one.
+    pub(crate) fn random(node: Option<NodeId>) -> Self {
         // 244 random bits.
         let halves = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()];
-        let mut key = [0; 32];
-        key.copy_from_slice(&halves.concat());
-        Self(key)
+        let mut secret = [0; 32];
+        secret.copy_from_slice(&halves.concat());
+        Self { secret, node, inherited: Mutex::default() }
     }
 
-    /// The newest token of a session: an id, a number, a MAC.
+    /// The newest token of a session: an id, a number, a MAC, and the server if it is one of many.
     pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
         let carried = if id.len() > ID_BYTES_MAX { "" } else { id };
-        let mac = self.mac(id, proof.session, proof.newest).finalize().into_bytes();
-        let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
-        format!("{}.{}.{mac}", URL_SAFE_NO_PAD.encode(carried), proof.newest)
+        let mac = URL_SAFE_NO_PAD.encode(self.own_mac(id, proof.session, proof.newest));
+        let mut token = format!("{}.{}.{mac}", URL_SAFE_NO_PAD.encode(carried), proof.newest);
+        if let Some(node) = self.node {
+            token.push('.');
+            URL_SAFE_NO_PAD.encode_string(node.as_bytes(), &mut token);
+        }
+        token
     }
 
     /// The id that a token is for, if it carries one.
@@ -137,12 +165,13 @@ impl TokenKey {
 
     /// What a token is to this session.
     pub(crate) fn check(&self, token: &str, id: &str, proof: Proof) -> Option<Token> {
-        let (_, rest) = token.split_once('.')?;
-        let (number, mac) = rest.split_once('.')?;
-        let number: u32 = number.parse().ok()?;
-        let mac = URL_SAFE_NO_PAD.decode(mac).ok().filter(|mac| mac.len() == MAC_BYTES)?;
-        // In constant time.
-        self.mac(id, proof.session, number).verify_truncated_left(&mac).ok()?;
+        let Parts { number, mac, node } = Parts::of(token)?;
+        if node == self.node_name() {
+            // In constant time.
+            self.mac(id, proof.session, number).verify_truncated_left(&mac).ok()?;
+        } else if !self.has_inherited(proof.session, number, &mac) {
+            return None;
+        }
         let is_one = (1..=proof.newest).contains(&number);
         is_one.then_some(if proof.has_left(number) {
             Token::Worthless
@@ -151,12 +180,93 @@ impl TokenKey {
         })
     }
 
+    /// The server that has made a token, if it is one of a cluster.
+    pub(crate) fn node_of(token: &str) -> Option<NodeId> {
+        let Parts { node, .. } = Parts::of(token)?;
+        let node = URL_SAFE_NO_PAD.decode(node).ok()?;
+        Some(NodeId::new(node.try_into().ok()?))
+    }
+
+    /// The number of a token that is one of those that are known of a session, and was made for it.
+    pub(crate) fn number_in(token: &str, moved: &MovedProof) -> Option<u32> {
+        let Parts { number, mac, .. } = Parts::of(token)?;
+        is_among(&moved.inherited, number, &mac).then_some(number)
+    }
+
+    /// The number that a token says it has.
+    pub(crate) fn number_of(token: &str) -> Option<u32> {
+        Parts::of(token).map(|parts| parts.number)
+    }
+
+    /// What the server is to know at which a session goes on.
+    pub(crate) fn moved(&self, id: &str, proof: Proof) -> MovedProof {
+        let Proof { session, newest, confirmed, .. } = proof;
+        let mut inherited = self.inherited.lock().get(&session).cloned().unwrap_or_default();
+        let oldest = confirmed.max(newest.saturating_sub(INHERITED_MAX)).max(1);
+        inherited.retain(|token| token.number >= oldest);
+        let made_elsewhere = inherited.iter().map(|token| token.number).max().unwrap_or(0);
+        for number in oldest.max(made_elsewhere.saturating_add(1))..=newest {
+            inherited.push(InheritedToken { number, mac: self.own_mac(id, session, number) });
+        }
+        MovedProof { session, newest, confirmed, inherited }
+    }
+
+    /// A session has come from another server.
+    pub(crate) fn inherit(&self, moved: &MovedProof) -> Proof {
+        self.inherited.lock().insert(moved.session, moved.inherited.clone());
+        let MovedProof { session, newest, confirmed, .. } = *moved;
+        Proof { session, newest, confirmed, overtakings: 0, returned: Begun::EARLIEST }
+    }
+
+    /// A session has ended.
+    pub(crate) fn forget(&self, proof: Proof) {
+        let mut inherited = self.inherited.lock();
+        if !inherited.is_empty() {
+            inherited.remove(&proof.session);
+        }
+    }
+
+    fn has_inherited(&self, session: u64, number: u32, mac: &[u8; MAC_BYTES]) -> bool {
+        self.inherited.lock().get(&session).is_some_and(|tokens| is_among(tokens, number, mac))
+    }
+
+    fn node_name(&self) -> String {
+        self.node.map_or_else(String::new, |node| URL_SAFE_NO_PAD.encode(node.as_bytes()))
+    }
+
+    fn own_mac(&self, id: &str, session: u64, number: u32) -> [u8; MAC_BYTES] {
+        let mut mac = [0; MAC_BYTES];
+        mac.copy_from_slice(&self.mac(id, session, number).finalize().into_bytes()[..MAC_BYTES]);
+        mac
+    }
+
     fn mac(&self, id: &str, session: u64, number: u32) -> Hmac<Sha256> {
-        let mut mac = Hmac::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        let mut mac = Hmac::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
         mac.update(&session.to_be_bytes());
         mac.update(&number.to_be_bytes());
         mac.update(id.as_bytes());
         mac
+    }
+}
+
+fn is_among(tokens: &[InheritedToken], number: u32, mac: &[u8; MAC_BYTES]) -> bool {
+    tokens.iter().any(|token| {
+        // In constant time.
+        let differing = token.mac.iter().zip(mac).fold(0, |all, (one, other)| all | (one ^ other));
+        token.number == number && differing == 0
+    })
+}
+
+impl<'a> Parts<'a> {
+    fn of(token: &'a str) -> Option<Self> {
+        let mut parts = token.split('.').skip(1);
+        let (number, mac) = (parts.next()?, parts.next()?);
+        let node = parts.next().unwrap_or_default();
+        if parts.next().is_some() {
+            return None;
+        }
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?.try_into().ok()?;
+        Some(Self { number: number.parse().ok()?, mac, node })
     }
 }
 
@@ -173,19 +283,40 @@ mod tests {
 
     #[test]
     fn a_token_is_valid_for_its_session_alone() {
-        let key = TokenKey::random();
+        let key = TokenKey::random(None);
         let (proof, other) = (begun(), begun());
         let token = key.token("ann", proof);
         assert_eq!(key.check(&token, "ann", proof), Some(Token::Valid(1)));
         assert_eq!(key.check(&token, "ann", other), None, "another session of the same id");
         assert_eq!(key.check(&token, "bob", proof), None, "another id");
-        assert_eq!(TokenKey::random().check(&token, "ann", proof), None, "another server");
+        assert_eq!(TokenKey::random(None).check(&token, "ann", proof), None, "another server");
         assert_eq!(TokenKey::id_of(&token).as_deref(), Some("ann"));
     }
 
     #[test]
+    fn a_token_names_the_server_that_has_made_it_and_is_valid_where_its_session_goes_on() {
+        let nodes = [NodeId::new([1; 16]), NodeId::new([2; 16])];
+        let [one, other] = nodes.map(|node| TokenKey::random(Some(node)));
+        let mut proof = begun();
+        let first = one.token("ann", proof);
+        assert_eq!(TokenKey::node_of(&first), Some(nodes[0]));
+        assert_eq!(other.check(&first, "ann", proof), None);
+        let mut there = other.inherit(&one.moved("ann", proof));
+        assert_eq!(other.check(&first, "ann", there), Some(Token::Valid(1)));
+        there.renew();
+        let second = other.token("ann", there);
+        assert_eq!(other.check(&second, "ann", there), Some(Token::Valid(2)));
+        // And back again, with both.
+        proof = one.inherit(&other.moved("ann", there));
+        assert_eq!(one.check(&first, "ann", proof), Some(Token::Valid(1)));
+        assert_eq!(one.check(&second, "ann", proof), Some(Token::Valid(2)));
+        one.forget(proof);
+        assert_eq!(one.check(&second, "ann", proof), None);
+    }
+
+    #[test]
     fn tokens_are_valid_until_the_client_is_known_to_have_a_newer_one() {
-        let (key, mut proof) = (TokenKey::random(), begun());
+        let (key, mut proof) = (TokenKey::random(None), begun());
         let first = key.token("ann", proof);
         proof.renew();
         let second = key.token("ann", proof);
@@ -222,7 +353,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_or_changed_is_no_token() {
-        let (key, proof) = (TokenKey::random(), begun());
+        let (key, proof) = (TokenKey::random(None), begun());
         let token = key.token("ann", proof);
         let cut = &token[..token.len() - 2];
         let another_number = token.replace(".1.", ".2.");
@@ -235,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_long_id_is_not_carried_and_its_token_is_valid() {
-        let (key, proof) = (TokenKey::random(), begun());
+        let (key, proof) = (TokenKey::random(None), begun());
         let id = "x".repeat(ID_BYTES_MAX + 1);
         let token = key.token(&id, proof);
         assert!(token.len() < 64 && key.check(&token, &id, proof).is_some());

@@ -9,6 +9,7 @@ mod arrivals;
 mod awaited;
 mod callback;
 mod exchange;
+mod leaving;
 mod orphan;
 mod read;
 mod suspension;
@@ -21,14 +22,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep};
-use wspulse_core::session::{Action, Predecessor, Session};
+use wspulse_core::session::{Action, MovedExchange, Predecessor, Session};
 use wspulse_core::{Disconnect, Dismissal, SessionEvent, TransportLost};
 
 use crate::ground::running_time::heard;
 use crate::membership::mailbox::{Collected, End, Found, Mail};
 use crate::membership::ping_groups::PingPlace;
 use crate::membership::presence::Noted;
-use crate::membership::registry::EndRule;
 use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::membership::turn_writes::TurnWrites;
 use crate::observe::metrics::{Limit, MessagesDiscarded, PongTimeout, SessionResumed};
@@ -60,14 +60,18 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
+    /// With what was counted of what its client has sent, if the session comes from another server.
     pub(crate) fn new(
         connection: Arc<ConnectionShared>,
         upgrade: Upgrade,
         predecessor: Predecessor,
+        moved: Option<MovedExchange>,
     ) -> Self {
         let config = Arc::clone(connection.server.session_config());
         let mut session = Session::new(config, predecessor, now());
-        if connection.mailbox.proof().is_some() {
+        if let Some(moved) = moved {
+            session.begin_moved(moved);
+        } else if connection.mailbox.proof().is_some() {
             session.begin_exchange();
         }
         Self {
@@ -125,22 +129,6 @@ impl Driver {
         }
     }
 
-    /// Has the connection ended for a reason of its own; the mailbox then holds the end, this one
-    /// or one that came before.
-    fn end(&self, disconnect: Disconnect) {
-        if matches!(disconnect, Disconnect::SuspendedLimit(_)) {
-            self.connection.report_limit(Limit::Suspended);
-        }
-        let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
-            EndRule::UnlessAttaching
-        } else if matches!(disconnect, Disconnect::Expired) {
-            EndRule::UnlessRenewed
-        } else {
-            EndRule::Always
-        };
-        self.connection.server.end_if(&self.connection, disconnect, rule);
-    }
-
     /// Parts with the current transport.
     fn dismiss(&mut self, dismissal: Dismissal, deadline: Instant) {
         let remainder = self.connection.rewind();
@@ -184,6 +172,8 @@ impl Driver {
             callback_deadline,
             expires_at,
             is_cut,
+            leave,
+            left,
             write_error,
         } = mail;
         if let Some(error) = write_error {
@@ -206,7 +196,16 @@ impl Driver {
             }
         }
         self.hear_of_rooms(rooms);
+        if let Some(leave) = leave {
+            self.begin_leaving(leave);
+        }
+        if let Some(left) = left {
+            self.note_left(left);
+        }
         if let Some(End { disconnect, deadline }) = end {
+            if matches!(disconnect, Disconnect::Moved) {
+                self.hand_over();
+            }
             spans::record_end(&disconnect);
             self.note_end(&disconnect);
             // Whoever has ended it may not be done with that, and `on_disconnect` finds it in none.
@@ -335,6 +334,7 @@ impl Future for Driver {
             let Some(had_frames) = this.drive_mailbox() else { return Poll::Pending };
             let may_be_frames = this.drive_upgrade(cx) || had_frames;
             let mut progress = this.drive_callback(cx);
+            progress |= this.drive_leaving();
             progress |= this.drive_read(cx);
             this.drive_ping();
             // Frames that have come in this round are seen in the next, or before the task sleeps.

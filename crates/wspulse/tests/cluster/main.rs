@@ -8,6 +8,7 @@ mod asking_members;
 mod asking_people;
 mod broadcasts;
 mod losses;
+mod moves;
 mod nodes;
 #[path = "../support/mod.rs"]
 mod support;
@@ -44,7 +45,15 @@ fn node(network: &MemoryNetwork, builder: ServerBuilder) -> (Server, MemoryEngin
 
 /// Servers that have begun and know each other.
 async fn cluster(network: &MemoryNetwork, nodes: usize) -> Vec<Server> {
-    let servers: Vec<_> = (0..nodes).map(|_| node(network, rooms()).0).collect();
+    cluster_of(network, nodes, rooms).await
+}
+
+async fn cluster_of(
+    network: &MemoryNetwork,
+    nodes: usize,
+    builder: impl Fn() -> ServerBuilder,
+) -> Vec<Server> {
+    let servers: Vec<_> = (0..nodes).map(|_| node(network, builder()).0).collect();
     know_each_other(&servers).await;
     servers
 }

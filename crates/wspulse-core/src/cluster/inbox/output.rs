@@ -63,6 +63,10 @@ pub enum Output {
         origin: NodeId,
         /// To whom.
         target: Target,
+        /// In which of the origin's streams.
+        stream: u32,
+        /// The number of the first frame in that.
+        first: u64,
         /// The name of the frames' codec.
         codec: ByteString,
         /// The frames, in order.

@@ -112,7 +112,7 @@ pub(super) fn take_moved(from: &mut Bytes) -> Result<Vec<Moved>, MessageError> {
     Ok(moved)
 }
 
-pub(super) fn take_flag(from: &mut Bytes) -> Result<bool, MessageError> {
+pub(in crate::cluster) fn take_flag(from: &mut Bytes) -> Result<bool, MessageError> {
     match from.try_get_u8()? {
         0 => Ok(false),
         1 => Ok(true),
@@ -120,7 +120,9 @@ pub(super) fn take_flag(from: &mut Bytes) -> Result<bool, MessageError> {
     }
 }
 
-pub(super) fn take_array<const N: usize>(from: &mut Bytes) -> Result<[u8; N], MessageError> {
+pub(in crate::cluster) fn take_array<const N: usize>(
+    from: &mut Bytes,
+) -> Result<[u8; N], MessageError> {
     let mut array = [0; N];
     from.try_copy_to_slice(&mut array)?;
     Ok(array)

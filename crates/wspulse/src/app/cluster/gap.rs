@@ -2,6 +2,7 @@
 
 use wspulse_core::cluster::{Missed, NodeId};
 
+use crate::app::connection::Connection;
 use crate::app::room::{Room, User};
 use crate::observe::metrics::{FramesMissed, GroupKind};
 
@@ -28,6 +29,8 @@ pub enum GapIn {
     User(User),
     /// All connections.
     Everybody,
+    /// A connection whose session has come from another server.
+    Connection(Connection),
 }
 
 impl GapIn {
@@ -36,6 +39,7 @@ impl GapIn {
             Self::Room(room) => room.id(),
             Self::User(user) => user.id(),
             Self::Everybody => "",
+            Self::Connection(connection) => connection.room_id(),
         }
     }
 }
@@ -55,6 +59,7 @@ impl Gap {
             GapIn::Room(room) => (GroupKind::Room, room.id()),
             GapIn::User(_) => (GroupKind::User, ""),
             GapIn::Everybody => (GroupKind::Everybody, ""),
+            GapIn::Connection(connection) => (GroupKind::Room, connection.room_id()),
         };
         FramesMissed { group, room, frames: self.frames() }
     }

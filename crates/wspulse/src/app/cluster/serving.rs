@@ -9,6 +9,7 @@ use bytestring::ByteString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wspulse_core::cluster::{
     ENTRIES_MAX, FullBuffer, Listed, MembersOf, NodeReply, NodeRequest, NotQueued, Said,
+    SessionRequest,
 };
 use wspulse_core::{CloseFrame, Disconnect};
 
@@ -63,6 +64,13 @@ impl Server {
     pub(super) fn serve_node(&self, request: Bytes, reply: Reply) {
         let Some(attachment) = self.attachment() else { return };
         let node = attachment.node();
+        if SessionRequest::is_meant(&request) {
+            if let Some(request) = node.read(SessionRequest::decode(request)) {
+                let place = Arc::clone(&attachment.places.quick).try_acquire_owned();
+                self.serve_session(request, reply, place.ok());
+            }
+            return;
+        }
         let Some(request) = node.read(NodeRequest::decode(request)) else { return };
         let Some(place) = attachment.places.take(&request) else {
             node.counts().requests_refused.fetch_add(1, Ordering::Relaxed);

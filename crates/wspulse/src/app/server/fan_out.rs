@@ -109,9 +109,10 @@ impl Server {
         let frames = Representations::new(self.codecs(), &frame, marks);
         let pushed = self.push_in_codecs(frames, Reach::Cluster, |frames| {
             // It goes after the lock: with the last of a connection goes the application's data.
-            let all;
+            let mut all;
             let _one_order = self.inner.everybody.lock();
             all = self.inner.registry.all();
+            self.inner.overlaps.retain_present(&mut all);
             self.say_to_all(frames, queueing)?;
             push_to_each(&all, frames, queueing)
         });

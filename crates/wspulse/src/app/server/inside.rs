@@ -7,6 +7,7 @@ use wspulse_core::session::SessionConfig;
 use super::Server;
 use crate::app::cluster::Attachment;
 use crate::app::handler::{Callbacks, ConnectFn};
+use crate::app::handoff::{Overlaps, Shelf};
 use crate::app::request::RequestCounter;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::ground::runtimes::Runtimes;
@@ -19,6 +20,7 @@ use crate::membership::{Group, Kind, Outfit};
 use crate::observe::meter::Meter;
 use crate::settings::codecs::Codecs;
 use crate::settings::options::Options;
+use crate::settings::token::TokenKey;
 
 impl Server {
     #[inline]
@@ -67,6 +69,18 @@ impl Server {
 
     pub(crate) fn attachment(&self) -> Option<&Attachment> {
         self.inner.attachment.as_ref()
+    }
+
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.inner.shelf
+    }
+
+    pub(crate) fn overlaps(&self) -> &Overlaps {
+        &self.inner.overlaps
+    }
+
+    pub(crate) fn token_key(&self) -> &TokenKey {
+        &self.inner.token_key
     }
 
     pub(crate) fn is_open(&self) -> bool {

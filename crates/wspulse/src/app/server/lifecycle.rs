@@ -1,6 +1,5 @@
 //! How connections begin and end, and the tasks that a closing server waits for.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +8,13 @@ use std::time::SystemTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument;
-use wspulse_core::protocol::ResumeOffer;
+use wspulse_core::cluster::Position;
+use wspulse_core::session::{MovedExchange, Predecessor};
 use wspulse_core::{Disconnect, OVERTAKEN};
 
 use super::Server;
+use super::offered::Found;
+use crate::app::handoff::Brought;
 use crate::ground::address::AddressGroup;
 use crate::ground::begun::Begun;
 use crate::membership::mailbox::{End, Mailbox};
@@ -20,28 +22,22 @@ use crate::membership::registry::{Arrival, EndRule, Entrance, Refused, Registere
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::membership::turns::Turns;
-use crate::membership::{HomeSlot, Kind, NotJoined};
+use crate::membership::{Group, HomeSlot, Kind, NotJoined};
 use crate::settings::codecs::CodecId;
 use crate::settings::connect::Admission;
-use crate::settings::connect::Asked;
 use crate::settings::connect::Exchange;
-use crate::settings::token::{Proof, Token, TokenKey};
+use crate::settings::connect::{Asked, Data};
+use crate::settings::token::Token;
 use crate::task::driver::Driver;
 use crate::task::driver::watch::Blocking;
-use crate::wire::transport::{ComesBack, Upgrade};
+use crate::wire::transport::Upgrade;
 
-/// The session that a client comes back to.
-struct Found {
-    session: Arc<ConnectionShared>,
-    comes_back: ComesBack,
-}
-
-impl Found {
-    fn new(session: Arc<ConnectionShared>, received: u64, token: Token) -> Option<Self> {
-        let Token::Valid(token) = token else { return None };
-        session.mailbox.confirm_token(token);
-        Some(Self { session, comes_back: ComesBack { received, token } })
-    }
+/// What a connection is made of, beside what its client was admitted with.
+#[derive(Clone, Copy)]
+pub(crate) struct Made {
+    pub(crate) peer_addr: Option<SocketAddr>,
+    pub(crate) begun: Begun,
+    pub(crate) codec: CodecId,
 }
 
 /// What a new connection is to be a member of.
@@ -139,6 +135,7 @@ impl Server {
         exchange: Option<Exchange>,
         mut upgrade: Upgrade,
         asked_about: Option<&Arc<ConnectionShared>>,
+        brought: Option<Box<Brought>>,
     ) -> Result<(), Refused> {
         // Once it is registered, a shutdown must wait for the task that is yet to be spawned.
         let _pending = self.inner.tasks.token();
@@ -151,6 +148,9 @@ impl Server {
         if self.callbacks().transport_restore.is_some() {
             upgrade.asked =
                 Some(Asked { room: room.clone().unwrap_or_default(), data: data.clone() });
+        }
+        if let Some((brought, exchange)) = brought.zip(exchange.as_ref()) {
+            return self.register_moved(*brought, (data, expires_at), exchange, upgrade);
         }
         let registry = &self.inner.registry;
         // Before the registry's lock, under which nobody waits for a fan-out.
@@ -181,7 +181,7 @@ impl Server {
         // A session that is found by its token comes back under its id, whoever has given it that.
         let is_named = id.is_some() || matches!(speaks, Speaks::Exchange { .. });
         let id = id.unwrap_or_else(|| speaks.session_id());
-        let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
+        let made = Made { peer_addr: upgrade.peer_addr, begun: upgrade.begun, codec };
         let registered = registry.register(
             Arrival {
                 id: &id,
@@ -195,25 +195,37 @@ impl Server {
             options.returns,
             self.end_deadline(),
             &self.inner.meter,
-            |task_key| ConnectionShared {
-                server: self.clone(),
-                id: Arc::clone(&id),
-                home: home_group.cloned(),
-                user: user_group.cloned(),
-                data,
-                connected_at: SystemTime::now(),
-                opened_at: Instant::now(),
-                mailbox: Mailbox::new(options.outbound_queue(), peer_addr, begun, codec)
-                    .expiring_at(expires_at),
-                ended: Notify::new(),
-                task_key,
-                home_slot: HomeSlot::none(),
-            },
+            |task_key| self.make(&id, (home_group, user_group), (data, expires_at), made, task_key),
         );
         let to_join = ToJoin { home, user, also_in };
         let settled = registered.map(|registered| self.settle_registered(registered, to_join));
         self.deliver_lifecycle();
         settled
+    }
+
+    /// A connection of these groups, with what its client was admitted with.
+    pub(crate) fn make(
+        &self,
+        id: &Arc<str>,
+        (home, user): (Option<&Arc<Group>>, Option<&Arc<Group>>),
+        (data, expires_at): (Data, Option<Instant>),
+        Made { peer_addr, begun, codec }: Made,
+        task_key: u32,
+    ) -> ConnectionShared {
+        ConnectionShared {
+            server: self.clone(),
+            id: Arc::clone(id),
+            home: home.cloned(),
+            user: user.cloned(),
+            data,
+            connected_at: SystemTime::now(),
+            opened_at: Instant::now(),
+            mailbox: Mailbox::new(self.options().outbound_queue(), peer_addr, begun, codec)
+                .expiring_at(expires_at),
+            ended: Notify::new(),
+            task_key,
+            home_slot: HomeSlot::none(),
+        }
     }
 
     /// Has a transport go where it was registered.
@@ -234,15 +246,7 @@ impl Server {
                 self.deliver_lifecycle();
                 // Its session may have ended while this was looked at.
                 upgrade.comes_back = None;
-                self.inner.runtimes.note_current();
-                let span = self.connection_span(&connection, upgrade.request.take().as_deref());
-                let driver = Driver::new(connection, upgrade, predecessor);
-                // The task of a connection is no larger for a span that nobody wants.
-                if span.is_disabled() {
-                    self.spawn(driver);
-                } else {
-                    self.spawn(driver.instrument(span));
-                }
+                self.start(connection, upgrade, predecessor, None);
                 for waves in waves.into_iter().flatten() {
                     self.spawn_stealable(waves.run());
                 }
@@ -259,6 +263,25 @@ impl Server {
             Registered::Overtaken { connection, upgrade } => {
                 self.say_no(&connection, upgrade, OVERTAKEN);
             }
+        }
+    }
+
+    /// Starts a connection's task.
+    pub(crate) fn start(
+        &self,
+        connection: Arc<ConnectionShared>,
+        mut upgrade: Upgrade,
+        predecessor: Predecessor,
+        moved: Option<MovedExchange>,
+    ) {
+        self.inner.runtimes.note_current();
+        let span = self.connection_span(&connection, upgrade.request.take().as_deref());
+        let driver = Driver::new(connection, upgrade, predecessor, moved);
+        // The task of a connection is no larger for a span that nobody wants.
+        if span.is_disabled() {
+            self.spawn(driver);
+        } else {
+            self.spawn(driver.instrument(span));
         }
     }
 
@@ -282,6 +305,25 @@ impl Server {
         Ok(())
     }
 
+    /// As [`join`](Self::join), of a member from another server; tells how far this one has spoken to the
+    /// group by then.
+    pub(crate) fn join_moved(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        kind: Kind,
+        name: &str,
+    ) -> Option<Position> {
+        let _pending = self.inner.tasks.token();
+        let entrance = self.inner.registry.groups().enter(kind, name, &self.inner.meter);
+        let joined = entrance.join_noting(connection);
+        self.deliver_lifecycle();
+        let (waves, position) = joined.ok()?;
+        if let Some(waves) = waves.filter(|_| self.inner.runtimes.has_current()) {
+            self.spawn_stealable(waves.run());
+        }
+        position
+    }
+
     /// Takes a connection out of a group; tells whether it was a member.
     pub(crate) fn leave(&self, connection: &ConnectionShared, kind: Kind, name: &str) -> bool {
         let _pending = self.inner.tasks.token();
@@ -299,39 +341,8 @@ impl Server {
         self.deliver_lifecycle();
     }
 
-    /// The session whose token a client offers; if the application has admitted it under an id, the
-    /// session must have that one.
-    pub(crate) fn find_offered(
-        &self,
-        offer: &ResumeOffer,
-        admitted_id: Option<&str>,
-    ) -> Option<(Arc<ConnectionShared>, u64, Token)> {
-        let id = match admitted_id {
-            Some(id) => Cow::Borrowed(id),
-            None => Cow::Owned(TokenKey::id_of(&offer.token)?),
-        };
-        let session = self.inner.registry.find(&id)?;
-        let proof = session.mailbox.proof()?;
-        let token = self.inner.token_key.check(&offer.token, &id, proof)?;
-        Some((session, offer.count, token))
-    }
-
     pub(crate) fn turns(&self) -> &Turns {
         &self.inner.turns
-    }
-
-    /// The newest token of a session.
-    pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
-        self.inner.token_key.token(id, proof)
-    }
-
-    /// A session whose first hello nobody is known to have read: it is for the client that is
-    /// admitted under its id now, which has no token and no frame of it.
-    fn find_unclaimed(&self, id: &str, codec: CodecId) -> Option<Found> {
-        let session = self.inner.registry.find(id)?;
-        let is_claimed = session.mailbox.proof()?.is_claimed();
-        let is_for_it = !is_claimed && session.mailbox.codec() == codec;
-        is_for_it.then_some(Found { session, comes_back: ComesBack { received: 0, token: 0 } })
     }
 
     /// Ends a connection and tells whether this call was the one that did.
@@ -355,14 +366,14 @@ impl Server {
 
     /// Calls the hooks of what the registry has noted; [`close`](Self::close) waits for them,
     /// whichever thread is at it.
-    pub(super) fn deliver_lifecycle(&self) {
+    pub(crate) fn deliver_lifecycle(&self) {
         let _pending = self.inner.tasks.token();
         self.inner.meter.deliver();
         self.fold_presence();
     }
 
     /// Until when a connection that ends now may flush and be answered.
-    pub(super) fn end_deadline(&self) -> Instant {
+    pub(crate) fn end_deadline(&self) -> Instant {
         Instant::now() + self.inner.options.write_wait
     }
 }

@@ -33,7 +33,7 @@ impl Server {
     }
 
     /// Closes a transport that this connection is not to have.
-    pub(super) fn say_no(
+    pub(crate) fn say_no(
         &self,
         connection: &ConnectionShared,
         mut upgrade: Upgrade,
@@ -104,6 +104,9 @@ impl Server {
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         self.inner.registry.forget_task(connection);
         connection.mailbox.end_taps();
+        if let Some(proof) = connection.mailbox.proof() {
+            self.token_key().forget(proof);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::wire::transport::{Upgradable, Upgrade};
 fn enter(server: &Server, room: &str, id: &str) {
     let (stream, _) = duplex(64);
     let upgrade = Upgrade::ready(Upgradable::new(stream, &[]));
-    server.register(Admission::room(room).id(id), None, upgrade, None).expect("let in");
+    server.register(Admission::room(room).id(id), None, upgrade, None, None).expect("let in");
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use wspulse_core::cluster::{
-    ASK_WITHIN, Addressee, Answer, Ask, Batch, Beat, Inbox, MessageError, Output, Question, Target,
+    ASK_WITHIN, Addressee, Answer, Ask, Batch, Beat, Inbox, MessageError, NodeId, NodeState,
+    Output, Question, Target,
 };
 
-use super::{Listening, Node, Told, now};
+use super::{HeardIn, Listening, Node, SILENT_AFTER, Telling, Told, now};
 use crate::cluster::engine::{EngineStatus, Reply, Sink, Topic};
 use crate::ground::sync::Mutex;
 
@@ -73,7 +74,7 @@ impl Node {
             let Listening { inbox, armed } = &mut *listening;
             heard(inbox);
             let mut told = self.told.lock();
-            told.waiting.extend(std::iter::from_fn(|| inbox.poll_output()));
+            told.waiting.extend(std::iter::from_fn(|| inbox.poll_output()).map(Telling::Heard));
             drop(told);
             asks.extend(std::iter::from_fn(|| inbox.poll_ask()));
             let next = inbox.poll_timeout();
@@ -91,8 +92,8 @@ impl Node {
     /// Tells what waits, unless another thread is at it: in the order in which it was heard.
     fn tell_all(&self) {
         /// Another one goes on, should what is told panic.
-        struct Telling<'a>(&'a Mutex<Told>);
-        impl Drop for Telling<'_> {
+        struct Guard<'a>(&'a Mutex<Told>);
+        impl Drop for Guard<'_> {
             fn drop(&mut self) {
                 self.0.lock().is_told = false;
             }
@@ -100,19 +101,68 @@ impl Node {
         if std::mem::replace(&mut self.told.lock().is_told, true) {
             return;
         }
-        let telling = Telling(&self.told);
+        let guard = Guard(&self.told);
         loop {
             let mut told = self.told.lock();
-            let Some(output) = told.waiting.pop_front() else {
+            let Some(next) = told.waiting.pop_front() else {
                 told.is_told = false;
-                std::mem::forget(telling);
+                std::mem::forget(guard);
                 return;
             };
             drop(told);
-            if let Output::Said { said, .. } = &output {
-                self.counts.frames_heard.fetch_add(said.len() as u64, Ordering::Relaxed);
+            match next {
+                Telling::Heard(output) => {
+                    if let Output::Said { said, .. } = &output {
+                        self.counts.frames_heard.fetch_add(said.len() as u64, Ordering::Relaxed);
+                    }
+                    (self.tell)(output);
+                }
+                Telling::Between(act) => act(),
             }
-            (self.tell)(output);
+        }
+    }
+
+    /// Does something at a moment in which nothing that others have said is told, with how far they were
+    /// heard in these groups by then. It may be another thread that does it, a little later.
+    pub(crate) fn between(
+        &self,
+        targets: &[Target],
+        act: impl FnOnce(Vec<HeardIn>) + Send + 'static,
+    ) {
+        {
+            let listening = self.inbox.lock();
+            let inbox = &listening.inbox;
+            let heard = targets.iter().map(|target| HeardIn {
+                positions: inbox.positions(*target).collect(),
+                since: inbox.listens_since(*target),
+            });
+            let heard = heard.collect();
+            let act = Telling::Between(Box::new(move || act(heard)));
+            self.told.lock().waiting.push_back(act);
+        }
+        self.tell_all();
+    }
+
+    /// Asks another server for what it has said, once.
+    pub(crate) async fn ask_for(&self, node: NodeId, ask: &Ask) -> Option<Answer> {
+        let answer = self.engine.request(node, ask.encode(), ASK_WITHIN).await.ok()?;
+        self.read(Answer::decode(answer))
+    }
+
+    /// Those that say something now and then.
+    pub(crate) fn living(&self) -> Vec<NodeId> {
+        self.with_inbox(|inbox| {
+            inbox.nodes().filter(|(.., is_silent)| !is_silent).map(|(id, ..)| id).collect()
+        })
+    }
+
+    /// Whether a server is taken for dead: it has said nothing for long, or since this server has begun
+    /// to listen.
+    pub(crate) fn is_lost(&self, node: NodeId) -> bool {
+        let known = self.with_inbox(|inbox| inbox.nodes().find(|(id, ..)| *id == node));
+        match known {
+            Some((_, state, _, is_silent)) => is_silent || state == NodeState::Leaving,
+            None => self.begun_at.get().is_some_and(|at| at.elapsed() >= SILENT_AFTER),
         }
     }
 

@@ -60,6 +60,9 @@ impl Refused {
             Self::SessionChanged => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the session has just changed")
             }
+            Self::IsLeaving | Self::OutOfReach => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the session is at another server")
+            }
             Self::OtherRoom => (StatusCode::CONFLICT, "the session is in another room"),
             Self::TooManyRooms => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
             Self::OtherUser => (StatusCode::FORBIDDEN, "the session is another user's"),
@@ -67,7 +70,11 @@ impl Refused {
         // At DEBUG, lest a flood of clients becomes a flood of lines; `upgrade_refused` counts.
         tracing::debug!(status = status.as_u16(), "client refused: {line}");
         let mut response = refusal(status, line);
-        if matches!(self, Self::TooManyEnding | Self::SessionChanged) {
+        let comes_again = matches!(
+            self,
+            Self::TooManyEnding | Self::SessionChanged | Self::IsLeaving | Self::OutOfReach
+        );
+        if comes_again {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));
         }
         response

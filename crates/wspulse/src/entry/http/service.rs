@@ -18,6 +18,7 @@ use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal};
 use crate::app::handler::ConnectOutcome;
+use crate::app::handoff::Brought;
 use crate::app::server::Server;
 use crate::ground::BoxFuture;
 use crate::ground::address::PeerAddr;
@@ -44,9 +45,9 @@ impl Server {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
-            self.listen_ahead(&admission).await;
+            let brought = pending.bring(&admission).await?;
             let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
-            pending.register(admission, upgrade)
+            pending.register(admission, upgrade, brought)
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
@@ -62,7 +63,7 @@ impl Server {
         let result = self.check(parts).and_then(|handshake| {
             let stream = stream.ok_or_else(no_upgrade)?;
             let upgrade = Upgrade::from_hyper(stream, handshake.pending.peer_addr);
-            handshake.pending.register(admission, upgrade)
+            handshake.pending.register(admission, upgrade, None)
         });
         result.unwrap_or_else(|refused| self.count_refusal(refused))
     }
@@ -157,8 +158,8 @@ impl Handshake {
         let server = self.pending.server.clone();
         let result = async {
             let (pending, admission) = self.ask().await?;
-            pending.server.listen_ahead(&admission).await;
-            pending.admit(admission)
+            let brought = pending.bring(&admission).await?;
+            pending.admit(admission, brought)
         };
         result.await.map_err(|refused| server.count_refusal(refused))
     }
@@ -171,7 +172,7 @@ impl Handshake {
     /// of a tokio runtime.
     pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
         let server = self.pending.server.clone();
-        self.pending.admit(admission).map_err(|refused| server.count_refusal(refused))
+        self.pending.admit(admission, None).map_err(|refused| server.count_refusal(refused))
     }
 
     async fn ask(self) -> Result<(Pending, Admission), Response> {
@@ -244,13 +245,40 @@ impl Drop for Connecting<'_> {
 }
 
 impl Pending {
-    fn admit(self, admission: Admission) -> Result<Accepted, Response> {
+    /// What a server of a cluster gets ready before it lets a client in: the session that is at another
+    /// one, or that what is said elsewhere to its rooms is heard.
+    async fn bring(&self, admission: &Admission) -> Result<Option<Box<Brought>>, Response> {
+        if self.server.cluster().is_none() {
+            return Ok(None);
+        }
+        if self.chosen_protocol(admission).is_none()
+            && let Negotiated::Exchange(exchange, _) = Negotiated::of(&self.server, &self.protocols)
+        {
+            let brought = self.server.bring(admission, &exchange).await;
+            if let Some(brought) = brought.map_err(|refused| self.server.refuse(refused))? {
+                return Ok(Some(brought));
+            }
+        }
+        self.server.listen_ahead(admission).await;
+        Ok(None)
+    }
+
+    fn admit(
+        self,
+        admission: Admission,
+        brought: Option<Box<Brought>>,
+    ) -> Result<Accepted, Response> {
         let (stream, upgrade) = Upgrade::by_hand(self.peer_addr);
-        let response = self.register(admission, upgrade)?;
+        let response = self.register(admission, upgrade, brought)?;
         Ok(Accepted { response, stream })
     }
 
-    fn register(self, admission: Admission, mut upgrade: Upgrade) -> Result<Response, Response> {
+    fn register(
+        self,
+        admission: Admission,
+        mut upgrade: Upgrade,
+        brought: Option<Box<Brought>>,
+    ) -> Result<Response, Response> {
         check_runtime()?;
         upgrade.begun = self.begun;
         let (exchange, protocol) = match self.chosen_protocol(&admission) {
@@ -268,7 +296,8 @@ impl Pending {
         };
         upgrade.request = self.asked_again;
         // Registered before the 101 leaves: whoever has read it is found.
-        let registered = self.server.register(admission, exchange, upgrade, asked_about.as_ref());
+        let registered =
+            self.server.register(admission, exchange, upgrade, asked_about.as_ref(), brought);
         registered.map_err(|refused| self.server.refuse(refused))?;
         Ok(switching_protocols(self.accept_key, protocol))
     }

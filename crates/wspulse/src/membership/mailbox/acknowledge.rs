@@ -220,7 +220,9 @@ pub(super) struct Rare {
     /// acknowledged others.
     pub(super) awaits_room: bool,
     /// Of a client that speaks `wspulse.1`.
-    proof: Option<Proof>,
+    pub(super) proof: Option<Proof>,
+    /// The session is about to go over to another server: no transport comes to it.
+    pub(super) is_leaving: bool,
     /// When the connection expires, if it does.
     pub(super) expires_at: Option<Instant>,
     /// Those who look at what passes.

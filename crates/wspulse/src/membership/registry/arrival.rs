@@ -26,6 +26,23 @@ pub(crate) struct Arrival<'a> {
     pub(crate) asked_about: Option<&'a Arc<ConnectionShared>>,
 }
 
+impl Arrival<'_> {
+    /// Whether the connection that has its id may be touched at all.
+    pub(super) fn check_existing(
+        &self,
+        existing: Option<&Arc<ConnectionShared>>,
+    ) -> Result<(), Refused> {
+        let Some(existing) = existing else { return Ok(()) };
+        if existing.user_id() != self.user {
+            return Err(Refused::OtherUser);
+        }
+        if existing.mailbox.is_leaving() {
+            return Err(Refused::IsLeaving);
+        }
+        Ok(())
+    }
+}
+
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -50,6 +67,10 @@ pub(crate) enum Refused {
     OtherRoom,
     /// What it was admitted with has run out by now.
     Expired,
+    /// Its session is about to go over to another server.
+    IsLeaving,
+    /// Its session is at another server, which cannot be asked for it now.
+    OutOfReach,
     /// Its id has gone over to another connection than the one that the application was asked about.
     SessionChanged,
 }

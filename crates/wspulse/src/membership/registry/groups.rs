@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use wspulse_core::cluster::Position;
+
 use super::directory::{Directory, Named};
 use crate::cluster::speaker::Speaker;
 use crate::membership::shared::ConnectionShared;
@@ -95,10 +97,30 @@ impl Groups {
         meter: &Meter,
     ) -> bool {
         let was_member = group.leave(connection);
+        self.remove_if_over(group, was_member, meter);
+        was_member
+    }
+
+    /// Takes a connection that goes over to another server out of all its groups, and tells how far this
+    /// server had spoken to each by then.
+    pub(crate) fn leave_all_noting(
+        &self,
+        connection: &ConnectionShared,
+        meter: &Meter,
+    ) -> Vec<(Arc<Group>, Option<Position>)> {
+        let left = std::iter::from_fn(|| {
+            let group = connection.any_group()?;
+            let (was_member, position) = group.leave_noting(connection);
+            self.remove_if_over(&group, was_member, meter);
+            Some((group, position))
+        });
+        left.collect()
+    }
+
+    fn remove_if_over(&self, group: &Arc<Group>, was_member: bool, meter: &Meter) {
         if was_member && group.len() == 0 {
             self.of(group.kind()).remove_if(group, || is_over(group, meter));
         }
-        was_member
     }
 
     /// Takes a connection that has ended out of all its groups; its home room comes last.
@@ -112,6 +134,17 @@ impl Groups {
 impl Entrance<'_> {
     pub(crate) const fn group(&self) -> &Arc<Group> {
         &self.group
+    }
+
+    /// As [`join`](Self::join), for one that was a member on another server, and tells how far this
+    /// server has spoken to the group by then.
+    pub(crate) fn join_noting(
+        self,
+        connection: &Arc<ConnectionShared>,
+    ) -> Result<(Option<RunningWaves>, Option<Position>), NotJoined> {
+        let joined = self.group.join_noting(connection)?;
+        self.group.tell(self.meter);
+        Ok(joined)
     }
 
     pub(crate) fn join(

@@ -6,6 +6,7 @@ use super::{Arrival, Refused};
 use crate::membership::shared::ConnectionShared;
 use crate::membership::shared::ConnectionState;
 use crate::settings::options::{DuplicatePolicy, ReturnRules, RoomChange};
+use crate::settings::token::Proof;
 
 /// What a client and its session speak.
 pub(crate) enum Speaks {
@@ -13,6 +14,9 @@ pub(crate) enum Speaks {
     Plain,
     /// `wspulse.1`; and this is the session whose token the client has, if it has one.
     Exchange { resumes: Option<Arc<ConnectionShared>> },
+    /// `wspulse.1`; and the session that the client has the token of comes with it from another server,
+    /// where that was told by this.
+    Moved(Proof),
 }
 
 impl Speaks {
@@ -20,7 +24,7 @@ impl Speaks {
     pub(crate) fn session_id(&self) -> Arc<str> {
         match self {
             Self::Exchange { resumes: Some(session) } => Arc::clone(&session.id),
-            Self::Exchange { resumes: None } | Self::Plain => {
+            Self::Exchange { resumes: None } | Self::Moved(_) | Self::Plain => {
                 uuid::Uuid::new_v4().to_string().into()
             }
         }
@@ -33,7 +37,7 @@ impl Speaks {
         policy: DuplicatePolicy,
     ) -> bool {
         match (self, session.mailbox.state(), policy) {
-            (_, ConnectionState::Closed, _) => false,
+            (_, ConnectionState::Closed, _) | (Self::Moved(_), _, _) => false,
             // Whoever has the token is whom the session waits for, be it suspended or not.
             (Self::Exchange { resumes }, _, _) => {
                 resumes.as_ref().is_some_and(|resumes| Arc::ptr_eq(resumes, session))
@@ -54,7 +58,7 @@ pub(super) fn is_overtaken(arrival: &Arrival<'_>, session: &Arc<ConnectionShared
             let comes_back = arrival.upgrade.comes_back;
             comes_back.is_some_and(|it| session.mailbox.has_newest(it.token))
         }
-        Speaks::Exchange { .. } | Speaks::Plain => false,
+        Speaks::Exchange { .. } | Speaks::Moved(_) | Speaks::Plain => false,
     };
     !shows_newest && session.mailbox.has_newer(arrival.upgrade.begun)
 }

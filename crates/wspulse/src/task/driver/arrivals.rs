@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use wspulse_core::Resumed;
 
+use super::leaving::Leaving;
 use crate::app::restored::Restored;
 use crate::membership::shared::ConnectionShared;
 use crate::settings::connect::Asked;
@@ -19,6 +20,8 @@ struct Inner {
     upgrade: Option<Upgrade>,
     /// One for each restore that waits to be told, in their order.
     restores: VecDeque<Arrived>,
+    /// The session goes over to another server.
+    leaving: Option<Leaving>,
 }
 
 /// With what a client has come back.
@@ -30,7 +33,7 @@ pub(super) struct Arrived {
 
 impl Arrivals {
     pub(super) fn begin(upgrade: Upgrade) -> Self {
-        Self(Some(Box::new(Inner { upgrade: Some(upgrade), restores: VecDeque::new() })))
+        Self(Some(Box::new(Inner { upgrade: Some(upgrade), ..Inner::default() })))
     }
 
     /// The transport that is on its way.
@@ -76,7 +79,23 @@ impl Arrivals {
         Restored::new(missed, asked, peer_addr)
     }
 
+    pub(super) fn leaving(&self) -> Option<&Leaving> {
+        self.0.as_ref()?.leaving.as_ref()
+    }
+
+    pub(super) fn leaving_mut(&mut self) -> &mut Leaving {
+        self.0.get_or_insert_default().leaving.get_or_insert_default()
+    }
+
+    pub(super) fn forget_leaving(&mut self) -> Option<Leaving> {
+        let leaving = self.0.as_mut()?.leaving.take();
+        self.forget_if_empty();
+        leaving
+    }
+
     fn forget_if_empty(&mut self) {
-        self.0.take_if(|inner| inner.upgrade.is_none() && inner.restores.is_empty());
+        self.0.take_if(|inner| {
+            inner.upgrade.is_none() && inner.restores.is_empty() && inner.leaving.is_none()
+        });
     }
 }

@@ -83,6 +83,8 @@ impl Driver {
             callback_deadline,
             expires_at: _,
             is_cut: _,
+            leave: _,
+            left: _,
             write_error: _,
         } = mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {

@@ -7,9 +7,10 @@ use wspulse_core::Disconnect;
 
 use super::Driver;
 use crate::membership::presence::Noted;
+use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::departures::{Departure, DepartureKind};
-use crate::observe::metrics::{DropReason, SessionSuspended};
+use crate::observe::metrics::{DropReason, Limit, SessionSuspended};
 
 impl Driver {
     pub(super) fn tell_if_suspended(&self) {
@@ -32,6 +33,22 @@ impl Driver {
                 departures.note(|| self.departure(DepartureKind::Suspended(cause.clone())));
             }
         }
+    }
+
+    /// Has the connection ended for a reason of its own; the mailbox then holds the end, this one
+    /// or one that came before.
+    pub(super) fn end(&self, disconnect: Disconnect) {
+        if matches!(disconnect, Disconnect::SuspendedLimit(_)) {
+            self.connection.report_limit(Limit::Suspended);
+        }
+        let rule = if matches!(disconnect, Disconnect::GraceExpired(_)) {
+            EndRule::UnlessAttaching
+        } else if matches!(disconnect, Disconnect::Expired) {
+            EndRule::UnlessRenewed
+        } else {
+            EndRule::Always
+        };
+        self.connection.server.end_if(&self.connection, disconnect, rule);
     }
 
     /// The connection has ended.

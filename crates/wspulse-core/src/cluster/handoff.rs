@@ -1,0 +1,232 @@
+//! Sessions that go from one server to another: what is asked and answered, and what they take along.
+//!
+//! A client that has come to another server than its session is at has a token, which names that server.
+//! The new one asks for the session ([`SessionRequest::Take`]); the old one ends it there and keeps what
+//! it was, from then on nothing but bytes, under a ticket. The new one fetches all of it, and says when it
+//! has it ([`SessionRequest::Commit`]). Only one can: whoever asks afterwards is told where it went.
+
+mod session;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
+
+use super::ids::NodeId;
+use super::message::{MessageError, begin, end, kind, kind_of, take_array, take_bytes, take_flag};
+pub use session::{GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession};
+
+/// What a server asks of the one that a session is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionRequest {
+    /// A client has come that has this token.
+    Take {
+        /// The token, as the client has offered it.
+        token: ByteString,
+        /// The id under which the client was admitted, if it was under one.
+        id: Option<ByteString>,
+        /// The room that it was admitted to; empty for none.
+        room: ByteString,
+        /// Whose it is, if that was said.
+        user: Option<ByteString>,
+        /// The name of the codec that the client speaks.
+        codec: ByteString,
+    },
+    /// What follows of a session that was given.
+    Part {
+        /// Which one.
+        ticket: u64,
+        /// From which byte on.
+        from: u32,
+    },
+    /// A session that was given goes on at this server.
+    Commit {
+        /// Which one.
+        ticket: u64,
+        /// At which server.
+        node: NodeId,
+    },
+}
+
+/// What it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionReply {
+    /// The session, or a part of it.
+    Given {
+        /// By which it is called from now on.
+        ticket: u64,
+        /// How long ago it has left its groups, in milliseconds.
+        away_ms: u32,
+        /// How many bytes it has, all in all.
+        bytes: u32,
+        /// Some of them, from where it was asked.
+        part: Bytes,
+    },
+    /// It is not given.
+    NotGiven(NotGiven),
+    /// It goes on at the server that has said so.
+    Committed,
+}
+
+/// Why a session is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotGiven {
+    /// There is none that this token is for, or none with this codec.
+    Unknown,
+    /// The session's client is known to have a newer token.
+    Outdated,
+    /// It is another user's.
+    OtherUser,
+    /// It has another room than the client was admitted to, and is to stay there.
+    OtherRoom,
+    /// Another client's handshake, or a callback that goes on, is in the way: it may be asked again.
+    Busy,
+    /// It has gone to this server.
+    Elsewhere(NodeId),
+}
+
+impl SessionRequest {
+    /// As it is sent.
+    pub fn encode(&self) -> Bytes {
+        let mut to;
+        match self {
+            Self::Take { token, id, room, user, codec } => {
+                to = begin(kind::TAKE, 128 + token.len() + room.len());
+                put_text(&mut to, token);
+                put_optional(&mut to, id.as_ref());
+                put_text(&mut to, room);
+                put_optional(&mut to, user.as_ref());
+                put_text(&mut to, codec);
+            }
+            Self::Part { ticket, from } => {
+                to = begin(kind::PART, 16);
+                to.put_u64(*ticket);
+                to.put_u32(*from);
+            }
+            Self::Commit { ticket, node } => {
+                to = begin(kind::COMMIT, 32);
+                to.put_u64(*ticket);
+                to.put_slice(node.as_bytes());
+            }
+        }
+        to.freeze()
+    }
+
+    /// Reads what [`encode`](Self::encode) has written.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError`] if it is none.
+    pub fn decode(mut from: Bytes) -> Result<Self, MessageError> {
+        let request = match kind_of(&mut from)? {
+            kind::TAKE => Self::Take {
+                token: take_text(&mut from)?,
+                id: take_optional(&mut from)?,
+                room: take_text(&mut from)?,
+                user: take_optional(&mut from)?,
+                codec: take_text(&mut from)?,
+            },
+            kind::PART => Self::Part { ticket: from.try_get_u64()?, from: from.try_get_u32()? },
+            kind::COMMIT => Self::Commit {
+                ticket: from.try_get_u64()?,
+                node: NodeId::new(take_array(&mut from)?),
+            },
+            found => return Err(MessageError::Kind { found }),
+        };
+        end(&from)?;
+        Ok(request)
+    }
+
+    /// Whether a request is one of these.
+    pub fn is_meant(request: &Bytes) -> bool {
+        let found = kind_of(&mut request.clone());
+        found.is_ok_and(|found| matches!(found, kind::TAKE..=kind::COMMIT))
+    }
+}
+
+impl SessionReply {
+    /// As it is sent.
+    pub fn encode(&self) -> Bytes {
+        let mut to;
+        match self {
+            Self::Given { ticket, away_ms, bytes, part } => {
+                to = begin(kind::GIVEN, 32 + part.len());
+                to.put_u64(*ticket);
+                to.put_u32(*away_ms);
+                to.put_u32(*bytes);
+                to.put_slice(part);
+            }
+            Self::NotGiven(why) => {
+                to = begin(kind::REFUSED, 32);
+                to.put_u8(match why {
+                    NotGiven::Unknown => 0,
+                    NotGiven::Outdated => 1,
+                    NotGiven::OtherUser => 2,
+                    NotGiven::OtherRoom => 3,
+                    NotGiven::Busy => 4,
+                    NotGiven::Elsewhere(_) => 5,
+                });
+                if let NotGiven::Elsewhere(node) = why {
+                    to.put_slice(node.as_bytes());
+                }
+            }
+            Self::Committed => to = begin(kind::COMMITTED, 2),
+        }
+        to.freeze()
+    }
+
+    /// Reads what [`encode`](Self::encode) has written.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError`] if it is none.
+    pub fn decode(mut from: Bytes) -> Result<Self, MessageError> {
+        let reply = match kind_of(&mut from)? {
+            kind::GIVEN => {
+                let (ticket, away_ms) = (from.try_get_u64()?, from.try_get_u32()?);
+                let bytes = from.try_get_u32()?;
+                let part = from.split_to(from.len());
+                Self::Given { ticket, away_ms, bytes, part }
+            }
+            kind::REFUSED => Self::NotGiven(match from.try_get_u8()? {
+                0 => NotGiven::Unknown,
+                1 => NotGiven::Outdated,
+                2 => NotGiven::OtherUser,
+                3 => NotGiven::OtherRoom,
+                4 => NotGiven::Busy,
+                5 => NotGiven::Elsewhere(NodeId::new(take_array(&mut from)?)),
+                6.. => return Err(MessageError::Invalid { what: "refusal" }),
+            }),
+            kind::COMMITTED => Self::Committed,
+            found => return Err(MessageError::Kind { found }),
+        };
+        end(&from)?;
+        Ok(reply)
+    }
+}
+
+/// A text of up to 65,535 bytes, as all names and ids are; a longer one is cut to nothing, and then
+/// found nowhere.
+fn put_text(to: &mut BytesMut, text: &str) {
+    let bytes = u16::try_from(text.len());
+    to.put_u16(bytes.unwrap_or_default());
+    if bytes.is_ok() {
+        to.put_slice(text.as_bytes());
+    }
+}
+
+fn take_text(from: &mut Bytes) -> Result<ByteString, MessageError> {
+    let bytes = usize::from(from.try_get_u16()?);
+    let text = take_bytes(from, bytes)?;
+    ByteString::try_from(text).map_err(|_| MessageError::Invalid { what: "text" })
+}
+
+fn put_optional(to: &mut BytesMut, text: Option<&ByteString>) {
+    to.put_u8(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put_text(to, text);
+    }
+}
+
+fn take_optional(from: &mut Bytes) -> Result<Option<ByteString>, MessageError> {
+    if take_flag(from)? { take_text(from).map(Some) } else { Ok(None) }
+}

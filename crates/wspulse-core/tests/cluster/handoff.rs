@@ -1,0 +1,134 @@
+//! What servers say of sessions that go from one to another, as bytes.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use wspulse_core::cluster::{
+    GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession, NodeId, NotGiven,
+    Position, SessionReply, SessionRequest,
+};
+use wspulse_core::{EncodedFrame, MessageKind};
+
+use wspulse_core::outbound::MovedQueue;
+use wspulse_core::session::MovedExchange;
+
+fn heard() -> HeardOf {
+    let position = Position { origin: NodeId::new([7; 16]), stream: 3, number: 12 };
+    HeardOf { positions: vec![position], age_ms: 250 }
+}
+
+fn session() -> MovedSession {
+    let frame = |text: &str| EncodedFrame::from_payload(MessageKind::Text, text.as_bytes());
+    MovedSession {
+        id: "ann".into(),
+        codec: "json".into(),
+        home: Some("lobby".into()),
+        user: None,
+        groups: vec![MovedGroup { name: GroupName::Room("lobby".into()), heard: heard() }],
+        everybody: heard(),
+        exchange: MovedExchange { received: 4, taken_before: vec![6, 7] },
+        queue: MovedQueue {
+            written: 9,
+            replayed: 1,
+            is_begun: true,
+            is_doubtful: false,
+            frames: vec![frame("one"), frame("two")],
+        },
+        proof: MovedProof {
+            session: 5,
+            newest: 2,
+            confirmed: 1,
+            inherited: vec![InheritedToken { number: 2, mac: [1; 16] }],
+        },
+    }
+}
+
+#[test]
+fn a_session_is_read_as_it_was_written() {
+    let session = session();
+    let read = MovedSession::decode(session.encode()).unwrap();
+    assert_eq!((&*read.id, &*read.codec, read.home.as_deref()), ("ann", "json", Some("lobby")));
+    assert_eq!((&read.groups, &read.everybody), (&session.groups, &session.everybody));
+    assert_eq!(read.exchange, session.exchange);
+    assert!(read.proof == session.proof);
+    let MovedQueue { written, replayed, is_begun, is_doubtful, frames } = &read.queue;
+    assert_eq!((*written, *replayed, *is_begun, *is_doubtful), (9, 1, true, false));
+    let payloads: Vec<_> = frames.iter().map(EncodedFrame::payload).collect();
+    assert_eq!(payloads, [b"one", b"two"]);
+}
+
+#[test]
+fn a_session_that_cannot_be_is_refused() {
+    let refused = |change: fn(&mut MovedSession)| {
+        let mut session = session();
+        change(&mut session);
+        assert!(MovedSession::decode(session.encode()).is_err());
+    };
+    refused(|it| it.queue.replayed = 3);
+    refused(|it| it.queue.written = 0);
+    refused(|it| it.queue.replayed = 2);
+    refused(|it| it.proof.confirmed = 3);
+    refused(|it| it.exchange.taken_before = vec![4]);
+    refused(|it| it.exchange.taken_before = vec![7, 6]);
+    refused(|it| it.exchange.received = u64::MAX);
+}
+
+#[test]
+fn a_session_that_ends_anywhere_is_refused() {
+    let bytes = session().encode();
+    for end in 0..bytes.len() {
+        assert!(MovedSession::decode(bytes.slice(..end)).is_err(), "{end} bytes");
+    }
+}
+
+#[test]
+fn requests_and_replies_are_read_as_they_were_written() {
+    let node = NodeId::new([9; 16]);
+    let take = SessionRequest::Take {
+        token: "a.1.b.c".into(),
+        id: Some("ann".into()),
+        room: "lobby".into(),
+        user: None,
+        codec: "json".into(),
+    };
+    let part = SessionRequest::Part { ticket: 8, from: 100 };
+    for request in [take, part, SessionRequest::Commit { ticket: 8, node }] {
+        let bytes = request.encode();
+        assert!(SessionRequest::is_meant(&bytes));
+        assert_eq!(SessionRequest::decode(bytes), Ok(request));
+    }
+    let given =
+        SessionReply::Given { ticket: 8, away_ms: 1, bytes: 9, part: Bytes::from_static(b"part") };
+    let refusals = [
+        NotGiven::Unknown,
+        NotGiven::Outdated,
+        NotGiven::OtherUser,
+        NotGiven::OtherRoom,
+        NotGiven::Busy,
+        NotGiven::Elsewhere(node),
+    ];
+    let replies = refusals.map(SessionReply::NotGiven).into_iter().chain([given]);
+    for reply in replies.chain([SessionReply::Committed]) {
+        assert_eq!(SessionReply::decode(reply.encode()), Ok(reply));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_message_of_sessions_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        kind in 90u8..110,
+    ) {
+        let all = Bytes::from([&[1, kind], &*bytes].concat());
+        let _ = SessionRequest::decode(all.clone());
+        let _ = SessionReply::decode(all);
+        let _ = MovedSession::decode(Bytes::from([&[1], &*bytes].concat()));
+    }
+
+    #[test]
+    fn no_change_of_a_session_makes_it_panic(at in 0usize..300, by in any::<u8>()) {
+        let mut bytes = session().encode().to_vec();
+        let at = at % bytes.len();
+        bytes[at] = bytes[at].wrapping_add(by);
+        let _ = MovedSession::decode(bytes.into());
+    }
+}

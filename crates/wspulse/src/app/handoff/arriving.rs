@@ -1,0 +1,105 @@
+//! A session that has come, on its way to being one of this server's.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wspulse_core::OVERTAKEN;
+use wspulse_core::cluster::MovedSession;
+
+use super::bringing::Brought;
+use crate::app::server::{Made, Server};
+use crate::membership::Kind;
+use crate::membership::registry::{Arrival, Entrance, Refused, Registered, Speaks};
+use crate::settings::connect::{Data, Exchange};
+use crate::settings::token::Proof;
+use crate::wire::transport::{ComesBack, Upgrade};
+
+impl Server {
+    /// As [`register`](Self::register), of a client whose session comes with it. A session that is
+    /// refused is kept for when its client comes again.
+    pub(crate) fn register_moved(
+        &self,
+        brought: Brought,
+        admitted: (Data, Option<Instant>),
+        exchange: &Exchange,
+        mut upgrade: Upgrade,
+    ) -> Result<(), Refused> {
+        let Brought { session, received, token, left_at } = brought;
+        upgrade.comes_back = Some(ComesBack { received, token });
+        let mut proof = self.token_key().inherit(&session.proof);
+        proof.confirm_number(token);
+        let registered = self.enter_moved(&session, proof, admitted, exchange, upgrade);
+        let refused = match registered {
+            Ok(Registered::New { connection, predecessor, upgrade, made_way }) => {
+                if let Some(made_way) = made_way {
+                    self.leave_all(&made_way);
+                }
+                self.deliver_lifecycle();
+                let server = self.clone();
+                let catching_up = async move {
+                    server.catch_up(&connection, &session, left_at).await;
+                    let MovedSession { exchange, queue: _, .. } = session;
+                    server.start(connection, upgrade, predecessor, Some(exchange));
+                };
+                // Boxed, as it is gone soon and its connection's task is not.
+                self.spawn(Box::pin(catching_up));
+                return Ok(());
+            }
+            Ok(Registered::Overtaken { connection, upgrade }) => {
+                self.say_no(&connection, upgrade, OVERTAKEN);
+                Ok(())
+            }
+            Ok(Registered::Attached { connection, displaced }) => {
+                debug_assert!(displaced.is_none(), "it resumes no session that is here");
+                drop(connection);
+                Ok(())
+            }
+            Err(refused) => Err(refused),
+        };
+        self.token_key().forget(proof);
+        self.shelf().keep(&session, left_at, self.forgotten_at());
+        self.deliver_lifecycle();
+        refused
+    }
+
+    fn enter_moved(
+        &self,
+        session: &MovedSession,
+        proof: Proof,
+        admitted: (Data, Option<Instant>),
+        exchange: &Exchange,
+        upgrade: Upgrade,
+    ) -> Result<Registered, Refused> {
+        let MovedSession { id, home, user, .. } = session;
+        let id: Arc<str> = Arc::from(&**id);
+        let enter = |kind, name| self.registry().groups().enter(kind, name, self.metrics());
+        // Before the registry's lock, under which nobody waits for a fan-out.
+        let home = home.as_ref().map(|home| enter(Kind::Room, home));
+        let user = user.as_ref().map(|user| enter(Kind::User, user));
+        let (home_group, user_group) =
+            (home.as_ref().map(Entrance::group), user.as_ref().map(Entrance::group));
+        let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
+        let made = Made { peer_addr, begun, codec: exchange.codec };
+        // It hears what is said to all from when it is known where that is.
+        let _one_order = self.everybody().lock();
+        let registered = self.registry().register(
+            Arrival {
+                id: &id,
+                is_named: true,
+                home: home_group,
+                user: user_group.map(|user| &**user.name()),
+                speaks: Speaks::Moved(proof),
+                upgrade,
+                asked_about: None,
+            },
+            self.options().returns,
+            self.end_deadline(),
+            self.metrics(),
+            |task_key| self.make(&id, (home_group, user_group), admitted, made, task_key),
+        );
+        if let Ok(Registered::New { connection, .. }) = &registered {
+            self.overlaps().begin(connection);
+        }
+        registered
+    }
+}

@@ -1,0 +1,192 @@
+//! What a session that has come lacks, as it was in no group for a moment; and what it has heard already
+//! that this server is yet to hear.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::{Duration, Instant};
+use wspulse_core::EncodedFrame;
+use wspulse_core::cluster::{
+    GroupName, HeardOf, MovedGroup, MovedSession, NodeId, Position, Target,
+};
+
+use super::lacking::Lacking;
+use crate::app::server::Server;
+use crate::cluster::node::HeardIn;
+use crate::cluster::speaker::{NameSpace, target_of};
+use crate::membership::Kind;
+use crate::membership::shared::ConnectionShared;
+use crate::observe::metrics::DropReason;
+
+/// How often it is asked again for what was said meanwhile.
+const ROUNDS_MAX: usize = 16;
+
+/// What is known of a group as the session enters it.
+struct Entered {
+    target: Target,
+    /// For how long the session had listened to it when it has left it.
+    age: Duration,
+    /// What is to be done about each server that speaks to it.
+    plans: Vec<(NodeId, Plan)>,
+}
+
+/// What to do about a server that speaks to a group.
+enum Plan {
+    /// What it has said from behind this place up to that one is lacking. Without a place to begin, it is
+    /// what was said since the session was asked for.
+    Fetch { after: Option<Position>, up_to: Position },
+    /// Where it is by now is not known here. Nothing of it is told until what is lacking is here.
+    Block { after: Option<Position> },
+}
+
+/// How far a session has heard servers in a group elsewhere, and how far they were heard here.
+struct Compared<'a> {
+    target: Target,
+    elsewhere: &'a HeardOf,
+    here: &'a HeardIn,
+    /// How far this server has spoken to the group itself.
+    own: Option<Position>,
+}
+
+impl Compared<'_> {
+    /// How far a server was heard there and here.
+    fn of(&self, origin: NodeId) -> (Option<Position>, Option<Position>) {
+        let find = |all: &[Position]| all.iter().find(|it| it.origin == origin).copied();
+        let own = self.own.filter(|own| own.origin == origin);
+        (find(&self.elsewhere.positions), own.or_else(|| find(&self.here.positions)))
+    }
+
+    /// The servers of which anything is known.
+    fn origins(&self) -> BTreeSet<NodeId> {
+        let known = self.elsewhere.positions.iter().chain(&self.here.positions).chain(&self.own);
+        known.map(|it| it.origin).collect()
+    }
+}
+
+impl Server {
+    /// Enters the groups of a session that has come, and puts what it has brought and what it lacks in
+    /// front of what is said from then on.
+    pub(super) async fn catch_up(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        session: &MovedSession,
+        left_at: Instant,
+    ) {
+        let groups: Vec<_> = session.groups.iter().map(|group| named(&group.name)).collect();
+        if let Some(speaker) = self.speaker() {
+            speaker.listen_ahead(&groups).await;
+        }
+        let entered = self.enter_groups(connection, session, groups).await;
+        let mut frames = Vec::new();
+        for Entered { target, age, plans } in entered {
+            let since = left_at.checked_sub(age).unwrap_or(left_at);
+            for (origin, plan) in plans {
+                let lacking = Lacking::new(self, connection, target, origin, since);
+                self.carry_out(lacking, plan, &mut frames).await;
+            }
+        }
+        let queue = session.queue.clone();
+        let dropped = connection.mailbox.put_moved(queue, frames, self.queued_bytes());
+        connection.count_dropped(dropped, DropReason::Evicted);
+    }
+
+    async fn enter_groups(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        session: &MovedSession,
+        groups: Vec<(NameSpace, Arc<str>)>,
+    ) -> Vec<Entered> {
+        let Some(attachment) = self.attachment() else { return Vec::new() };
+        let mut targets: Vec<_> =
+            groups.iter().map(|(space, name)| target_of(*space, name)).collect();
+        targets.push(Target::Everybody);
+        let heard = session.groups.iter().map(|MovedGroup { heard, .. }| heard.clone());
+        let elsewhere: Vec<_> = heard.chain([session.everybody.clone()]).collect();
+        let (done, entered) = oneshot::channel();
+        let (server, connection, known) = (self.clone(), Arc::clone(connection), targets.clone());
+        attachment.node().between(&targets, move |here| {
+            let mut own: Vec<_> = groups
+                .iter()
+                .map(|(space, name)| server.join_moved(&connection, Kind::of(*space), name))
+                .collect();
+            own.push(server.hear_all(&connection));
+            let all = known.iter().zip(&elsewhere).zip(here.iter().zip(own)).map(
+                |((target, elsewhere), (here, own))| {
+                    let compared = Compared { target: *target, elsewhere, here, own };
+                    server.plan(&connection, &compared)
+                },
+            );
+            // It is so whether somebody waits or not.
+            let _ = done.send(all.collect());
+        });
+        entered.await.unwrap_or_default()
+    }
+
+    /// From now on a connection hears what is said to all; tells how far this server has spoken to all.
+    fn hear_all(&self, connection: &Arc<ConnectionShared>) -> Option<Position> {
+        let _one_order = self.everybody().lock();
+        self.overlaps().end(connection);
+        self.speaker().and_then(|speaker| speaker.position(Target::Everybody))
+    }
+
+    /// What is to be done, at a moment in which nothing is heard.
+    fn plan(&self, connection: &Arc<ConnectionShared>, compared: &Compared<'_>) -> Entered {
+        let Compared { target, elsewhere, .. } = *compared;
+        let this = self.speaker().map(|speaker| speaker.node());
+        let mut origins = compared.origins();
+        // Of what one says that was never heard before, something may be on its way.
+        origins.extend(self.attachment().into_iter().flat_map(|it| it.node().living()));
+        let plan = |origin| match compared.of(origin) {
+            (Some(before), Some(now)) if before.is_behind(&now) => {
+                // A stream that is forgotten was heard to its end.
+                let begins = Position { number: 0, ..now };
+                let after = if before.stream == now.stream { before } else { begins };
+                Some(Plan::Fetch { after: Some(after), up_to: now })
+            }
+            (Some(before), Some(_)) => {
+                self.overlaps().note(connection, target, before);
+                None
+            }
+            (None, Some(now)) => Some(Plan::Fetch { after: None, up_to: now }),
+            // It has forgotten what it has said.
+            (_, None) if Some(origin) == this => None,
+            (after, None) => {
+                self.overlaps().block(connection, target, origin);
+                Some(Plan::Block { after })
+            }
+        };
+        let plans = origins.into_iter().filter_map(|origin| Some((origin, plan(origin)?)));
+        let age = Duration::from_millis(elsewhere.age_ms.into());
+        Entered { target, age, plans: plans.collect() }
+    }
+
+    async fn carry_out(
+        &self,
+        mut lacking: Lacking<'_>,
+        plan: Plan,
+        frames: &mut Vec<EncodedFrame>,
+    ) {
+        match plan {
+            Plan::Fetch { after, up_to } => {
+                lacking.fetch(after, Some(up_to), frames).await;
+            }
+            Plan::Block { mut after } => {
+                for round in 1..=ROUNDS_MAX {
+                    after = lacking.fetch(after, None, frames).await;
+                    let is_last = round == ROUNDS_MAX;
+                    if lacking.unblock(after, is_last).await {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn named(group: &GroupName) -> (NameSpace, Arc<str>) {
+    match group {
+        GroupName::Room(name) => (NameSpace::Rooms, Arc::from(&**name)),
+        GroupName::User(name) => (NameSpace::Users, Arc::from(&**name)),
+    }
+}

@@ -1,0 +1,231 @@
+//! The server that a session is at, when its client has come to another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytestring::ByteString;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, timeout};
+use wspulse_core::cluster::{
+    GroupName, HeardOf, MovedGroup, MovedSession, NotGiven, Position, SessionReply, SessionRequest,
+    Target,
+};
+use wspulse_core::protocol::ResumeOffer;
+use wspulse_core::{Disconnect, Escaped};
+
+use super::shelf::{Asking, Forgotten};
+use crate::app::server::Server;
+use crate::cluster::Reply;
+use crate::cluster::node::HeardIn;
+use crate::cluster::speaker::target_of;
+use crate::membership::mailbox::{End, Leave, Left};
+use crate::membership::registry::EndRule;
+use crate::membership::shared::ConnectionShared;
+use crate::membership::{Group, Kind};
+use crate::observe::metrics::{DropReason, FrameDropped};
+use crate::settings::options::RoomChange;
+use crate::settings::token::{Token, TokenKey};
+
+/// How long a callback may go on before its session is not given, for now.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// How much of a session is told at a time.
+const PART_BYTES_MAX: usize = 512 * 1024;
+
+impl Server {
+    /// Another server asks about a session.
+    ///
+    /// Without a `place` as many are being answered as may be, and it is asked again.
+    pub(crate) fn serve_session(
+        &self,
+        request: SessionRequest,
+        reply: Reply,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        match request {
+            SessionRequest::Take { token, id, room, user, codec } => {
+                let Some(place) = place else {
+                    reply.send(SessionReply::NotGiven(NotGiven::Busy).encode());
+                    return;
+                };
+                let server = self.clone();
+                // A callback may go on.
+                self.spawn(async move {
+                    let _place = place;
+                    let asked = (&*token, id.as_deref(), &*room, user.as_deref(), &*codec);
+                    let answer = match server.give(asked).await {
+                        Ok(ticket) => server.session_part(ticket, 0),
+                        Err(why) => SessionReply::NotGiven(why),
+                    };
+                    reply.send(answer.encode());
+                });
+            }
+            SessionRequest::Part { ticket, from } => {
+                reply.send(self.session_part(ticket, from as usize).encode());
+            }
+            SessionRequest::Commit { ticket, node } => {
+                reply.send(self.shelf().commit(ticket, node).encode());
+            }
+        }
+    }
+
+    fn session_part(&self, ticket: u64, from: usize) -> SessionReply {
+        let message_bytes_max = self.speaker().map_or(0, |speaker| speaker.frame_bytes_max());
+        self.shelf().part(ticket, from, PART_BYTES_MAX.min(message_bytes_max))
+    }
+
+    /// Gets a session ready to go: the ticket by which it is found from now on.
+    pub(super) async fn give(
+        &self,
+        (token, id, room, user, codec): (&str, Option<&str>, &str, Option<&str>, &str),
+    ) -> Result<u64, NotGiven> {
+        let carried = TokenKey::id_of(token);
+        let id = id.or(carried.as_deref()).ok_or(NotGiven::Unknown)?;
+        let changes_rooms = match self.options().returns.room_changes {
+            RoomChange::Keep => true,
+            RoomChange::Replace | RoomChange::Refuse => false,
+        };
+        let offer = ResumeOffer { count: 0, token: token.to_owned() };
+        let Some((session, _, token_of)) = self.find_offered(&offer, Some(id)) else {
+            let asking = Asking { id, token, room, user, codec, changes_rooms };
+            return self.shelf().find(&asking);
+        };
+        match token_of {
+            Token::Worthless => return Err(NotGiven::Outdated),
+            Token::Valid(_) => {}
+        }
+        if session.user_id() != user {
+            return Err(NotGiven::OtherUser);
+        }
+        if self.codecs().of(session.mailbox.codec()).name().unwrap_or_default() != codec {
+            return Err(NotGiven::Unknown);
+        }
+        if session.room() != room && !changes_rooms {
+            return Err(NotGiven::OtherRoom);
+        }
+        let (given, ticket) = oneshot::channel();
+        if !self.registry().begin_leaving(&session, Leave { given }) {
+            return Err(NotGiven::Busy);
+        }
+        // Its task sees that nobody waits any more, and goes on.
+        let ticket = timeout(READY_WITHIN, ticket).await;
+        ticket.ok().and_then(Result::ok).ok_or(NotGiven::Busy)
+    }
+
+    /// A session is ready to go: takes its connection out of its groups and ends it, at a moment in which
+    /// it is known how far it has heard each server.
+    pub(crate) fn leave_for_good(&self, connection: &Arc<ConnectionShared>) {
+        let Some(attachment) = self.attachment() else { return };
+        let groups = connection.rooms().into_iter().chain(connection.user.clone());
+        let targets: Vec<_> = groups.map(|group| target_of_group(&group)).collect();
+        let mut asked = targets.clone();
+        asked.push(Target::Everybody);
+        let (server, connection) = (self.clone(), Arc::clone(connection));
+        attachment.node().between(&asked, move |heard| {
+            server.leave_now(&connection, &targets, heard);
+        });
+    }
+
+    fn leave_now(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        targets: &[Target],
+        mut heard: Vec<HeardIn>,
+    ) {
+        // It may be ahead of what was told here.
+        let ahead = self.overlaps().take(connection);
+        for (target, heard) in targets.iter().chain([&Target::Everybody]).zip(&mut heard) {
+            for (_, position) in ahead.iter().filter(|(of, _)| of == target) {
+                advance(&mut heard.positions, *position);
+            }
+        }
+        let age = connection.age();
+        let mut everybody = heard_of(heard.pop().unwrap_or_default(), age);
+        let left = self.registry().groups().leave_all_noting(connection, self.metrics());
+        let groups = left.into_iter().map(|(group, own)| {
+            let target = target_of_group(&group);
+            let place = targets.iter().position(|it| *it == target);
+            let others = place.map(|place| std::mem::take(&mut heard[place]));
+            let mut heard = heard_of(others.unwrap_or_default(), age);
+            heard.positions.extend(own);
+            MovedGroup { name: name_of(&group), heard }
+        });
+        let groups = groups.collect();
+        {
+            // What is said to all reaches it until it has ended.
+            let _one_order = self.everybody().lock();
+            let own = self.speaker().and_then(|speaker| speaker.position(Target::Everybody));
+            everybody.positions.extend(own);
+            connection.mailbox.tell_left(Left { groups, everybody });
+            // Somebody else may have ended it.
+            let end = End { disconnect: Disconnect::Moved, deadline: Instant::now() };
+            let _ = self.registry().end(connection, end, EndRule::Always, self.metrics());
+        }
+        self.leave_all(connection);
+    }
+
+    /// Keeps a session for whoever comes for it.
+    pub(crate) fn keep_moved(&self, connection: &ConnectionShared, session: MovedSession) -> u64 {
+        let ConnectionShared { id, home, user, mailbox, .. } = connection;
+        let name = |group: &Arc<Group>| ByteString::from(&**group.name());
+        let codec = self.codecs().of(mailbox.codec()).name().unwrap_or_default();
+        let proof = mailbox.proof().map(|proof| self.token_key().moved(id, proof));
+        let session = MovedSession {
+            id: (&**id).into(),
+            codec: codec.into(),
+            home: home.as_ref().map(name),
+            user: user.as_ref().map(name),
+            proof: proof.unwrap_or_default(),
+            ..session
+        };
+        self.shelf().keep(&session, Instant::now(), self.forgotten_at())
+    }
+
+    pub(super) fn forgotten_at(&self) -> Instant {
+        Instant::now() + self.options().resume_window
+    }
+
+    /// Forgets sessions that nobody has come for.
+    pub(crate) fn sweep_shelf(&self) {
+        for Forgotten { id, home, waiting } in self.shelf().sweep() {
+            tracing::debug!(
+                id = Escaped::new(&id).as_str(),
+                frames = waiting,
+                "a session was on its way to another server, and nobody has come for it"
+            );
+            let dropped = FrameDropped { room: &home, id: &id, reason: DropReason::Ended };
+            for _ in 0..waiting {
+                self.metrics().record(|hooks| hooks.frame_dropped(&dropped));
+            }
+        }
+    }
+}
+
+/// How far a connection of this age has heard the servers in a group.
+fn heard_of(heard: HeardIn, age: Duration) -> HeardOf {
+    let HeardIn { positions, since } = heard;
+    let listening = since.map(|since| Instant::from_std(since).elapsed());
+    let age = listening.unwrap_or_default().min(age).as_millis();
+    HeardOf { positions, age_ms: u32::try_from(age).unwrap_or(u32::MAX) }
+}
+
+/// A server was heard so far, at the least.
+fn advance(positions: &mut Vec<Position>, to: Position) {
+    match positions.iter_mut().find(|it| it.origin == to.origin) {
+        Some(known) if known.is_behind(&to) => *known = to,
+        Some(_) => {}
+        None => positions.push(to),
+    }
+}
+
+pub(super) fn target_of_group(group: &Group) -> Target {
+    target_of(group.kind().space(), group.name())
+}
+
+fn name_of(group: &Group) -> GroupName {
+    let name = ByteString::from(&**group.name());
+    match group.kind() {
+        Kind::Room => GroupName::Room(name),
+        Kind::User => GroupName::User(name),
+    }
+}

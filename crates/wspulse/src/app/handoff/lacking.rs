@@ -1,0 +1,151 @@
+//! Fetching what a session lacks from the server that has said it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytestring::ByteString;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use wspulse_core::EncodedFrame;
+use wspulse_core::cluster::{ASK_WITHIN, Answer, Ask, Missed, NodeId, Position, Said, Target};
+
+use crate::app::server::Server;
+use crate::membership::shared::ConnectionShared;
+
+/// How often a server is asked that does not answer: its client waits meanwhile.
+const ASKS_MAX: usize = 5;
+
+/// How long after it did not.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a session lacks of what one server says to one group.
+pub(super) struct Lacking<'a> {
+    server: &'a Server,
+    connection: &'a Arc<ConnectionShared>,
+    target: Target,
+    origin: NodeId,
+    /// Since when what was said may be lacking, where nothing of the server was heard before.
+    since: Instant,
+}
+
+impl<'a> Lacking<'a> {
+    pub(super) const fn new(
+        server: &'a Server,
+        connection: &'a Arc<ConnectionShared>,
+        target: Target,
+        origin: NodeId,
+        since: Instant,
+    ) -> Self {
+        Self { server, connection, target, origin, since }
+    }
+
+    /// Fetches what was said behind `after`, or lately, up to `up_to`, or to the newest there is. Tells
+    /// how far that is.
+    pub(super) async fn fetch(
+        &mut self,
+        mut after: Option<Position>,
+        up_to: Option<Position>,
+        frames: &mut Vec<EncodedFrame>,
+    ) -> Option<Position> {
+        loop {
+            let Some(answer) = self.ask(after).await else {
+                self.tell_unanswered(after, up_to);
+                return after;
+            };
+            let Answer::Frames { stream, first, newest, codec, said, .. } = answer else {
+                // It has forgotten the stream, and nothing was said in it for long.
+                return after;
+            };
+            let last = up_to.filter(|it| it.stream == stream).map_or(newest, |it| it.number);
+            let expected = after.filter(|it| it.stream == stream).map(|it| it.number + 1);
+            if let Some(missed) = expected.and_then(|it| first.checked_sub(it)).filter(|it| *it > 0)
+            {
+                self.tell(Missed::Frames(missed));
+            }
+            let is_empty = said.is_empty();
+            let mut number = first.saturating_sub(1);
+            for said in said {
+                number += 1;
+                if number <= last && expected.is_none_or(|expected| number >= expected) {
+                    self.add(&codec, said, frames);
+                }
+            }
+            after = Some(Position { origin: self.origin, stream, number });
+            if is_empty || number >= last {
+                return after;
+            }
+        }
+    }
+
+    async fn ask(&self, after: Option<Position>) -> Option<Answer> {
+        let target = self.target;
+        let ask = || {
+            if let Some(Position { stream, number, .. }) = after {
+                return Ask::From { target, stream, first: number + 1 };
+            }
+            // Who is asked counts from when it hears of it.
+            let age = (self.since.elapsed() + ASK_WITHIN).as_millis();
+            Ask::Since { target, age_ms: u32::try_from(age).unwrap_or(u32::MAX) }
+        };
+        let node = self.server.attachment()?.node();
+        if self.origin == node.speaker().node() {
+            return Some(node.speaker().answer(&ask()));
+        }
+        for _ in 0..ASKS_MAX {
+            if let Some(answer) = node.ask_for(self.origin, &ask()).await {
+                return Some(answer);
+            }
+            if node.is_lost(self.origin) {
+                break;
+            }
+            sleep(ASK_AGAIN).await;
+        }
+        None
+    }
+
+    /// Has it told again what the server says, from behind what is here by now; `false` if more of it was
+    /// told to others meanwhile, unless this is the last time.
+    pub(super) async fn unblock(&self, reached: Option<Position>, is_last: bool) -> bool {
+        let Some(attachment) = self.server.attachment() else { return true };
+        let (server, connection) = (self.server.clone(), Arc::clone(self.connection));
+        let (target, origin) = (self.target, self.origin);
+        let (done, unblocked) = oneshot::channel();
+        attachment.node().between(&[target], move |heard| {
+            let here =
+                heard.first().and_then(|it| it.positions.iter().find(|it| it.origin == origin));
+            let is_behind = match (reached, here) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(reached), Some(here)) => reached.is_behind(here),
+            };
+            if !is_behind || is_last {
+                server.overlaps().unblock(&connection, target, (origin, reached));
+            }
+            let _ = done.send(!is_behind);
+        });
+        unblocked.await.unwrap_or(true)
+    }
+
+    /// What the session's client gets of a frame.
+    fn add(&self, codec: &ByteString, said: Said, frames: &mut Vec<EncodedFrame>) {
+        match self.server.frame_for(self.connection, self.target, codec, said) {
+            Ok(frame) => frames.extend(frame),
+            Err(_) => self.tell(Missed::Frames(1)),
+        }
+    }
+
+    fn tell_unanswered(&self, after: Option<Position>, up_to: Option<Position>) {
+        let attachment = self.server.attachment();
+        // Whoever is silent has said nothing for a while.
+        if after.is_none() && attachment.is_none_or(|it| it.node().is_lost(self.origin)) {
+            return;
+        }
+        let lacking =
+            after.zip(up_to).map(|(after, up_to)| up_to.number.saturating_sub(after.number));
+        self.tell(lacking.map_or(Missed::Unknown, Missed::Frames));
+    }
+
+    fn tell(&self, missed: Missed) {
+        self.server.tell_gap_of(self.connection, self.origin, missed);
+    }
+}

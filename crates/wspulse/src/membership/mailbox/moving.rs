@@ -1,0 +1,93 @@
+//! A session that goes over to another server, or comes from there.
+
+use tokio::sync::oneshot;
+use wspulse_core::EncodedFrame;
+use wspulse_core::cluster::{HeardOf, MovedGroup};
+use wspulse_core::outbound::MovedQueue;
+
+use super::{ConnectionState, Mailbox};
+use crate::ground::queued_bytes::QueuedBytes;
+use crate::settings::token::Proof;
+
+/// Its task is to get the session ready to go. Dropped, the session stays.
+pub(crate) struct Leave {
+    /// Told by which ticket it is found from now on.
+    pub(crate) given: oneshot::Sender<u64>,
+}
+
+/// What a connection has left, in order to go on elsewhere, and how far it had heard each server.
+#[derive(Default)]
+pub(crate) struct Left {
+    pub(crate) groups: Vec<MovedGroup>,
+    pub(crate) everybody: HeardOf,
+}
+
+impl Mailbox {
+    /// Has the task get the session ready to go, unless it is about to get another transport or has
+    /// ended. From now on no transport is attached, until it [stays](Self::stay). To be called under the
+    /// registry's lock. Tells whether it is so.
+    pub(crate) fn leave(&self, leave: Leave) -> bool {
+        let mut inner = self.inner.lock();
+        let is_awaited = inner.mail.as_ref().is_some_and(|mail| mail.upgrade.is_some());
+        let may_not = inner.state == ConnectionState::Closed || is_awaited;
+        // Only a client of `wspulse.1` has a token, by which its session is asked for.
+        let Some(rare) = inner.rare.as_mut().filter(|_| !may_not) else { return false };
+        if std::mem::replace(&mut rare.is_leaving, true) {
+            return false;
+        }
+        inner.post(|mail| mail.leave = Some(leave));
+        true
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.inner.lock().rare.as_ref().is_some_and(|rare| rare.is_leaving)
+    }
+
+    /// The session goes on here.
+    pub(crate) fn stay(&self) {
+        if let Some(rare) = &mut self.inner.lock().rare {
+            rare.is_leaving = false;
+        }
+    }
+
+    /// It is in no group any more, and is about to end.
+    pub(crate) fn tell_left(&self, left: Left) {
+        self.inner.lock().post(|mail| mail.left = Some(left));
+    }
+
+    /// Takes all that waits, of a connection that has ended.
+    pub(crate) fn take_moved(&self, queued_bytes: Option<&QueuedBytes>) -> MovedQueue {
+        let mut inner = self.lock();
+        if let Some(queued_bytes) = queued_bytes {
+            queued_bytes.release(inner.queue.held_bytes());
+        }
+        inner.close_receipts();
+        inner.queue.take_moved()
+    }
+
+    /// Puts what has come from another server in front of all that waits. Its task has not begun. Tells
+    /// how many frames had to be dropped.
+    pub(crate) fn put_moved(
+        &self,
+        moved: MovedQueue,
+        lacking: Vec<EncodedFrame>,
+        queued_bytes: Option<&QueuedBytes>,
+    ) -> usize {
+        let mut inner = self.lock();
+        if inner.state == ConnectionState::Closed {
+            return moved.frames.len() - moved.replayed;
+        }
+        let bytes_before = inner.queue.held_bytes();
+        let dropped = inner.queue.put_moved(moved, lacking);
+        if let Some(queued_bytes) = queued_bytes {
+            // It was let in elsewhere, and is not to be lost here for the sake of a bound.
+            queued_bytes.charge(inner.queue.held_bytes() - bytes_before);
+        }
+        dropped
+    }
+
+    /// As [`begin_exchange`](Self::begin_exchange), of a session from another server.
+    pub(crate) fn begin_moved(&self, proof: Proof) {
+        self.inner.lock().rare.get_or_insert_default().proof = Some(proof);
+    }
+}

@@ -1,0 +1,65 @@
+//! A session that goes over to another server.
+
+use wspulse_core::cluster::MovedSession;
+
+use super::{Driver, now};
+use crate::membership::mailbox::{Leave, Left};
+
+/// A session on its way out.
+#[derive(Default)]
+pub(super) struct Leaving {
+    leave: Option<Leave>,
+    /// It has been asked to end.
+    is_ending: bool,
+    left: Option<Left>,
+}
+
+impl Driver {
+    /// Another server asks for the session: its transport is lost, and nothing more is handed in.
+    pub(super) fn begin_leaving(&mut self, leave: Leave) {
+        self.session.handle_leaving(now());
+        self.arrivals.leaving_mut().leave = Some(leave);
+        self.settle();
+        self.tell_if_suspended();
+    }
+
+    /// Goes on with that, as soon as nothing runs and nothing waits to be told. Tells whether it has.
+    pub(super) fn drive_leaving(&mut self) -> bool {
+        let Some(leaving) = self.arrivals.leaving() else { return false };
+        let Some(leave) = &leaving.leave else { return false };
+        if leaving.is_ending {
+            return false;
+        }
+        if leave.given.is_closed() {
+            // It took too long.
+            self.arrivals.forget_leaving();
+            self.connection.mailbox.stay();
+            return false;
+        }
+        if !self.session.is_quiet() {
+            return false;
+        }
+        self.arrivals.leaving_mut().is_ending = true;
+        self.connection.server.leave_for_good(&self.connection);
+        true
+    }
+
+    pub(super) fn note_left(&mut self, left: Left) {
+        self.arrivals.leaving_mut().left = Some(left);
+    }
+
+    /// The connection has ended for that, and is in no group: all of the session is kept for whoever
+    /// comes for it.
+    pub(super) fn hand_over(&mut self) {
+        let Some(Leaving { leave, left, .. }) = self.arrivals.forget_leaving() else { return };
+        let Left { groups, everybody } = left.unwrap_or_default();
+        let (exchange, connection) = (self.session.moved_exchange(), &self.connection);
+        let queue = connection.mailbox.take_moved(connection.server.queued_bytes());
+        let moved = MovedSession { groups, everybody, exchange, queue, ..MovedSession::default() };
+        let ticket = connection.server.keep_moved(connection, moved);
+        if let Some(leave) = leave {
+            // Who has asked may ask again.
+            let _ = leave.given.send(ticket);
+        }
+    }
+}
