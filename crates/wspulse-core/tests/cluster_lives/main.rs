@@ -9,6 +9,7 @@
 mod ear;
 mod handoff;
 mod hostile;
+mod hostile_peers;
 mod life;
 mod messages;
 mod network;
