@@ -4,6 +4,8 @@
 //! judges is not written anew: the models and second decoders are those of `wspulse-core`'s tests.
 
 mod cbor_codec;
+mod cluster_messages;
+mod cluster_peers;
 mod control;
 mod dice;
 mod exchange;
@@ -18,6 +20,8 @@ mod router;
 mod server;
 mod session;
 
+#[path = "../../../crates/wspulse-core/tests/cluster_lives/hostile_peers.rs"]
+mod hostile_peers;
 #[path = "../../../crates/wspulse-core/tests/codecs/json_reference.rs"]
 mod json_reference;
 #[path = "../../../crates/wspulse-core/tests/websocket/readings.rs"]
@@ -71,6 +75,8 @@ mod socket;
 mod world;
 
 pub use cbor_codec::cbor_codec;
+pub use cluster_messages::cluster_messages;
+pub use cluster_peers::cluster_peers;
 pub use control::control;
 pub use exchange::exchange;
 pub use handshake::handshake;
@@ -87,8 +93,10 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus and of their fuzzer.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("cbor_codec", cbor_codec),
+    ("cluster_messages", cluster_messages),
+    ("cluster_peers", cluster_peers),
     ("control", control),
     ("exchange", exchange),
     ("handshake", handshake),
