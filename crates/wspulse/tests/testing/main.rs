@@ -1,6 +1,7 @@
 //! The test kit, by what it promises: that tests of applications see what happens, and say so.
 
 mod assertions;
+mod broken_engines;
 mod cluster;
 mod faults;
 mod seeds;

@@ -6,7 +6,12 @@ mod node;
 mod requests;
 
 use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+
+use wspulse_core::PanicError;
 
 use crate::cluster::{Engine, EngineFuture};
 
@@ -48,8 +53,8 @@ impl fmt::Debug for dyn Interruption + '_ {
 /// engines of its own, made and closed by it. Where the network is a real one, it waits for half a
 /// minute before it gives up what does not come.
 ///
-/// Run it on a runtime of one thread: an engine that waits in
-/// [`publish`](Engine::publish) for its own tasks then waits for ever, instead of for a while.
+/// Run it on a runtime of one thread: there, an engine that waits in [`publish`](Engine::publish) for
+/// its own tasks is found out, since they have no turn meanwhile.
 ///
 /// ```
 /// use wspulse::testing::cluster::{MemoryNetwork, conformance};
@@ -62,24 +67,43 @@ impl fmt::Debug for dyn Interruption + '_ {
 ///
 /// # Panics
 ///
-/// If an engine does something else; the text says what was expected and what has happened.
+/// If an engine does something else; the text names the rule, and says what was expected and what has
+/// happened.
 pub async fn conformance(engines: &impl Engines) {
-    messages::a_message_reaches_all_who_are_subscribed_to_its_topic_and_says_which(engines).await;
-    messages::what_one_publishes_to_one_topic_arrives_in_order(engines).await;
-    messages::a_subscription_is_in_force_once_it_is_ready(engines).await;
-    messages::a_filter_of_a_shard_hears_all_of_its_groups(engines).await;
-    messages::a_topic_that_two_filters_cover_stays_in_order(engines).await;
-    messages::an_ended_subscription_falls_silent(engines).await;
-    messages::the_smallest_and_the_largest_message_arrive_whole(engines).await;
-    messages::publish_never_waits(engines).await;
-    requests::a_request_reaches_the_node_it_is_for_and_the_reply_its_asker(engines).await;
-    requests::the_largest_request_and_reply_arrive_whole(engines).await;
-    requests::a_node_that_never_was_is_told_from_one_that_does_not_answer(engines).await;
-    requests::a_node_that_has_closed_is_not_there(engines).await;
-    requests::a_closed_engine_says_nothing_more(engines).await;
-    if let Some(interruption) = engines.interruption() {
-        interruptions::after_an_interruption_all_subscriptions_are_in_force(engines, interruption)
-            .await;
-        interruptions::an_engine_begins_without_a_network(engines, interruption).await;
+    macro_rules! hold {
+        ($($rules:ident::$check:ident($($argument:expr),+);)+) => {
+            $(named(stringify!($check), $rules::$check($($argument),+)).await;)+
+        };
     }
+    hold! {
+        messages::a_message_reaches_all_who_are_subscribed_to_its_topic_and_says_which(engines);
+        messages::what_one_publishes_to_one_topic_arrives_in_order(engines);
+        messages::a_subscription_is_in_force_once_it_is_ready(engines);
+        messages::a_filter_of_a_shard_hears_all_of_its_groups(engines);
+        messages::a_topic_that_two_filters_cover_stays_in_order(engines);
+        messages::an_ended_subscription_falls_silent(engines);
+        messages::the_smallest_and_the_largest_message_arrive_whole(engines);
+        messages::publish_never_waits(engines);
+        requests::a_request_reaches_the_node_it_is_for_and_the_reply_its_asker(engines);
+        requests::the_largest_request_and_reply_arrive_whole(engines);
+        requests::a_node_that_never_was_is_told_from_one_that_does_not_answer(engines);
+        requests::a_node_that_has_closed_is_not_there(engines);
+        requests::a_closed_engine_says_nothing_more(engines);
+    }
+    if let Some(interruption) = engines.interruption() {
+        hold! {
+            interruptions::after_an_interruption_all_subscriptions_are_in_force(engines, interruption);
+            interruptions::an_engine_begins_without_a_network(engines, interruption);
+        }
+    }
+}
+
+/// Runs a check; if it fails, its name is told as well.
+async fn named(name: &str, check: impl Future<Output = ()>) {
+    let mut check = pin!(check);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| check.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(payload) => panic!("{name}: {}", PanicError::new(&*payload, None)),
+    })
+    .await;
 }
