@@ -1,6 +1,5 @@
 //! A server that stops, that is about to end, and that takes only so much.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,10 +140,7 @@ async fn a_server_that_is_about_to_end_is_left_for_another_one() {
 #[tokio::test]
 #[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
 async fn the_largest_message_is_what_the_server_takes() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("nats.conf");
-    fs::write(&file, "max_payload: 65536\n").unwrap();
-    let server = NatsServer::start_with(&["-c", file.to_str().unwrap()]);
+    let server = NatsServer::with_config("max_payload: 65536");
     let (ann, mut bob) = (Node::connect(&server, 1).await, Node::connect(&server, 2).await);
     bob.engine.subscribe(TopicFilter::Topic(TOPIC)).await.unwrap();
     let bytes = ann.engine.message_bytes_max();

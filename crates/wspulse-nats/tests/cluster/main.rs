@@ -1,6 +1,7 @@
 //! The engine against a real NATS server, which `.ci/nats` gets.
 
 mod faults;
+mod logins;
 mod nats_server;
 mod options;
 mod servers;

@@ -8,7 +8,7 @@ use wspulse_nats::{NatsEngine, OptionError};
 
 use crate::nats_server::NatsServer;
 
-struct Deaf;
+pub(crate) struct Deaf;
 
 impl Sink for Deaf {
     fn message(&self, _: Topic, _: bytes::Bytes) {}
@@ -16,7 +16,7 @@ impl Sink for Deaf {
     fn status(&self, _: EngineStatus) {}
 }
 
-fn node() -> NodeId {
+pub(crate) fn node() -> NodeId {
     NodeId::new([1; 16])
 }
 
@@ -48,7 +48,7 @@ fn what_is_secret_is_not_in_the_debug_text() {
 #[tokio::test]
 #[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
 async fn a_wrong_password_is_an_error_that_says_what_to_do() {
-    let server = NatsServer::start_with(&["--user", "ann", "--pass", "right"]);
+    let server = NatsServer::with_config("authorization { user: ann, password: right }");
     let engine = server.builder().user_and_password("ann", "wrong").build().unwrap();
     let error = engine.start(node(), Arc::new(Deaf)).await.unwrap_err();
     let text = error.to_string();

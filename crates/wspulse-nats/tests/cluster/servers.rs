@@ -7,13 +7,18 @@ use tokio::time::{sleep, timeout};
 use wspulse::cluster::{Found, NodeState, NotSent};
 use wspulse::testing::TestClient;
 use wspulse::{Admission, Frame, Server};
+use wspulse_nats::Builder;
 
 use crate::nats_server::NatsServer;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn server(nats: &NatsServer) -> Server {
-    let engine = nats.builder().build().unwrap();
+    server_of(nats.builder()).await
+}
+
+async fn server_of(builder: Builder) -> Server {
+    let engine = builder.build().unwrap();
     let server = Server::builder_sync(|_| Ok(Admission::room("lobby")))
         .send_buffer_size(4096)
         .cluster(engine)
@@ -25,7 +30,10 @@ async fn server(nats: &NatsServer) -> Server {
 
 /// Two that know each other, and a member on the second.
 async fn two(nats: &NatsServer) -> ([Server; 2], TestClient<DuplexStream>) {
-    let servers = [server(nats).await, server(nats).await];
+    acquainted([server(nats).await, server(nats).await]).await
+}
+
+async fn acquainted(servers: [Server; 2]) -> ([Server; 2], TestClient<DuplexStream>) {
     let know_each_other =
         || servers.iter().all(|server| server.cluster().unwrap().nodes().len() == 1);
     until(know_each_other).await;
@@ -124,4 +132,43 @@ async fn a_connection_is_found_sent_to_and_kicked_on_another_server_and_named_as
     until(|| !cluster.nodes().iter().any(|node| node.state == NodeState::Serving)).await;
     assert_eq!(cluster.find(&id).await, Found::Nowhere);
     servers[0].close().await;
+}
+
+/// One of a NATS cluster; the first has no other one to connect to.
+fn routed(to: Option<&NatsServer>) -> NatsServer {
+    let routes = to.map(|other| format!("\"{}\"", other.route())).unwrap_or_default();
+    let config = "cluster { name: three, listen: \"127.0.0.1:-1\", routes: [";
+    NatsServer::with_config(&format!("{config}{routes}] }}"))
+}
+
+#[tokio::test]
+#[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
+async fn what_is_said_while_one_of_three_nats_servers_dies_arrives_once_and_in_order() {
+    let first = routed(None);
+    let (second, third) = (routed(Some(&first)), routed(Some(&first)));
+    let named = first.builder().server(second.url()).server(third.url());
+    // So that it is with the first, which will die.
+    second.kill();
+    third.kill();
+    let speaker = server_of(named).await;
+    second.start_again();
+    third.start_again();
+    let (servers, mut member) = acquainted([speaker, server(&third).await]).await;
+    let cluster = servers[0].cluster().unwrap();
+    say(&servers[0], 0..500);
+    hears(&mut member, 0..500).await;
+    first.kill();
+    // One after the other, until it is with another one, and for a while after.
+    let mut said = 500;
+    let mut was_gone = false;
+    while !was_gone || !cluster.is_connected() || said < 1_500 {
+        was_gone |= !cluster.is_connected();
+        say(&servers[0], said..said + 1);
+        said += 1;
+        sleep(Duration::from_millis(1)).await;
+    }
+    hears(&mut member, 500..said).await;
+    for server in servers {
+        server.close().await;
+    }
 }
