@@ -1,29 +1,20 @@
 //! The server under attack, seen from outside.
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
-
+use crate::child::{Asked, PATIENCE};
 use crate::control::{Ask, Counters, Inspection, Numbered};
 use crate::process;
 
 /// A server process. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Attacked {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Receiver<String>,
+    process: Asked,
     address: SocketAddr,
 }
-
-/// How long the server may take for an answer, or for what is waited for: long enough for a
-/// machine that does ten other things, short enough for a test that hangs to be told.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a condition is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -46,24 +37,10 @@ impl Attacked {
     /// # Panics
     ///
     /// If it does not start.
-    pub fn spawn(mut command: Command, host: IpAddr) -> Self {
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let stdin = child.stdin.take().expect("standard input is piped");
-        let stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut attacked = Self { child, stdin, lines, address: SocketAddr::new(host, 0) };
-        let first = attacked.line();
-        let port = first.strip_prefix("LISTENING ").and_then(|port| port.parse().ok());
-        attacked.address.set_port(port.unwrap_or_else(|| panic!("{first:?} names no port")));
-        attacked
+    pub fn spawn(command: Command, host: IpAddr) -> Self {
+        let process = Asked::spawn(command);
+        let address = SocketAddr::new(host, process.port());
+        Self { process, address }
     }
 
     /// Where it listens.
@@ -73,7 +50,7 @@ impl Attacked {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// Its resident memory in KiB.
@@ -91,7 +68,7 @@ impl Attacked {
     ///
     /// If it does not answer.
     pub fn counters(&mut self) -> Counters {
-        self.ask(&Ask::Counters)
+        self.process.ask(&Ask::Counters)
     }
 
     /// One connection, if it is there.
@@ -100,7 +77,7 @@ impl Attacked {
     ///
     /// If the server does not answer.
     pub fn inspect(&mut self, id: &str) -> Option<Inspection> {
-        self.ask(&Ask::Inspect { id: id.to_owned() })
+        self.process.ask(&Ask::Inspect { id: id.to_owned() })
     }
 
     /// Broadcasts numbered frames.
@@ -109,7 +86,7 @@ impl Attacked {
     ///
     /// If the server does not answer.
     pub fn broadcast(&mut self, room: &str, frames: Numbered) {
-        self.ask::<()>(&Ask::Broadcast { room: room.to_owned(), frames });
+        self.process.ask::<()>(&Ask::Broadcast { room: room.to_owned(), frames });
     }
 
     /// Sends numbered frames to one connection and tells how many were accepted.
@@ -118,7 +95,7 @@ impl Attacked {
     ///
     /// If the server does not answer.
     pub fn send(&mut self, id: &str, frames: Numbered) -> u64 {
-        self.ask(&Ask::Send { id: id.to_owned(), frames })
+        self.process.ask(&Ask::Send { id: id.to_owned(), frames })
     }
 
     /// Asks the server to close, and does not wait for it.
@@ -127,7 +104,7 @@ impl Attacked {
     ///
     /// If it has ended.
     pub fn start_closing(&mut self) {
-        self.say(&Ask::Close);
+        self.process.say(&Ask::Close);
     }
 
     /// Waits for what the server counted last, after [`start_closing`](Self::start_closing).
@@ -136,8 +113,8 @@ impl Attacked {
     ///
     /// If it does not end in time or not well.
     pub fn wait_closed(&mut self) -> Counters {
-        let counters = self.answer();
-        let status = self.child.wait().expect("a child can be waited for");
+        let counters = self.process.answer();
+        let status = self.process.wait();
         assert!(status.success(), "the server ended with {status}");
         counters
     }
@@ -176,35 +153,5 @@ impl Attacked {
             assert!(Instant::now() < deadline, "in vain waited for {id}: {inspection:?}");
             thread::sleep(GLANCE);
         }
-    }
-
-    fn ask<T: DeserializeOwned>(&mut self, ask: &Ask) -> T {
-        self.say(ask);
-        self.answer()
-    }
-
-    fn say(&mut self, ask: &Ask) {
-        let mut line = serde_json::to_string(ask).expect("questions are JSON");
-        line.push('\n');
-        self.stdin.write_all(line.as_bytes()).expect("the server runs");
-    }
-
-    fn answer<T: DeserializeOwned>(&mut self) -> T {
-        let line = self.line();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
-    }
-
-    fn line(&mut self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| {
-            panic!("no answer ({error}); the server's status is {:?}", self.child.try_wait())
-        })
-    }
-}
-
-impl Drop for Attacked {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

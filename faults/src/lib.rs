@@ -5,6 +5,7 @@
 //! with two healthy clients that go on talking, whatever is done to it.
 
 pub mod clients;
+pub mod cluster;
 pub mod control;
 pub mod load;
 pub mod process;
@@ -12,6 +13,7 @@ pub mod server;
 pub mod soak;
 
 mod attacked;
+mod child;
 mod healthy;
 mod reserved;
 mod siege;

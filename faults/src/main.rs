@@ -4,6 +4,7 @@ use std::error::Error;
 
 use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
+use wspulse_faults::cluster::{self, ClusterOptions, NodeOptions};
 use wspulse_faults::load::{self, LoadOptions};
 use wspulse_faults::server::{self, ServerOptions};
 use wspulse_faults::soak::{self, SoakOptions};
@@ -16,6 +17,10 @@ enum Process {
     Load(LoadOptions),
     /// A server and its load, for a long while, with a verdict at the end.
     Soak(SoakOptions),
+    /// A server of a cluster, which is told what to say over its standard streams.
+    Node(NodeOptions),
+    /// Servers of a cluster, a NATS server and members who count, while faults befall them.
+    Cluster(ClusterOptions),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,6 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Process::Server(options) => runtime()?.block_on(server::run(options)),
         Process::Load(options) => runtime()?.block_on(load::run(options)),
         Process::Soak(options) => Ok(soak::run(&options)?),
+        Process::Node(options) => runtime()?.block_on(cluster::run_node(options)),
+        Process::Cluster(options) => Ok(cluster::run(&options)?),
     }
 }
 

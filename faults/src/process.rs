@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 /// Resident memory in KiB. Exact: the sums in `status` lag behind by some pages for each thread.
 ///
@@ -13,6 +14,22 @@ pub fn resident_kib(pid: u32) -> io::Result<u64> {
     let rss = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
     let number = rss.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok());
     number.ok_or_else(|| io::Error::other(format!("no Rss in {rollup:?}")))
+}
+
+/// How much processor time it has had, in user space and in the kernel.
+///
+/// # Errors
+///
+/// That of reading `/proc`, if the process has ended for instance.
+pub fn processor(pid: u32) -> io::Result<Duration> {
+    /// Linux counts in hundredths of a second on all machines that there are today.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name may hold anything.
+    let numbers = stat.rsplit_once(") ").map_or("", |(_, numbers)| numbers);
+    let number = |place| numbers.split(' ').nth(place)?.parse::<u32>().ok();
+    let ticks = number(11).zip(number(12)).map(|(user, kernel)| user + kernel);
+    ticks.map(|ticks| TICK * ticks).ok_or_else(|| io::Error::other(format!("no times in {stat:?}")))
 }
 
 /// How many descriptors are open.

@@ -1,0 +1,107 @@
+//! What one member has heard of each node.
+
+/// What one member has heard of one node, in one room.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Account {
+    /// The node's mark.
+    pub(super) origin: u32,
+    /// The number up to which all is heard, told as lost, or lacking.
+    pub(super) last: u64,
+    /// Frames that were heard.
+    pub(super) heard: u64,
+    /// That were told as lost, exactly.
+    pub(super) told: u64,
+    /// Losses of an unknown number.
+    pub(super) unknown: u64,
+    /// Frames that came again.
+    pub(super) twice: u64,
+    /// Frames that came behind later ones.
+    pub(super) disordered: u64,
+    /// Numbers that were passed over without a word.
+    lacking: Vec<u64>,
+}
+
+impl Account {
+    pub(super) fn new(origin: u32) -> Self {
+        Self { origin, ..Self::default() }
+    }
+
+    pub(super) fn hear(&mut self, number: u64) {
+        if number > self.last {
+            self.lacking.extend(self.last + 1..number);
+            self.last = number;
+            self.heard += 1;
+        } else if let Some(place) = self.lacking.iter().position(|lacking| *lacking == number) {
+            self.lacking.swap_remove(place);
+            self.disordered += 1;
+            self.heard += 1;
+        } else {
+            self.twice += 1;
+        }
+    }
+
+    /// So many frames are told as lost; 0, if nobody knows how many.
+    pub(super) fn lose(&mut self, frames: u64) {
+        self.unknown += u64::from(frames == 0);
+        self.told += frames;
+        self.last += frames;
+    }
+
+    /// How many were passed over without a word, of so many that were said.
+    pub(super) fn lost(&self, said: u64) -> u64 {
+        self.lacking.len() as u64 + said.saturating_sub(self.last)
+    }
+
+    /// More than was said: told as lost, or heard, although it never was.
+    pub(super) fn invented(&self, said: u64) -> u64 {
+        self.last.saturating_sub(said)
+    }
+
+    /// How many were passed over without a word, as far as later ones show.
+    pub(super) fn holes(&self) -> u64 {
+        self.lacking.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(numbers: &[u64]) -> Account {
+        let mut account = Account::new(1);
+        for number in numbers {
+            account.hear(*number);
+        }
+        account
+    }
+
+    #[test]
+    fn each_once_and_in_order_is_complete() {
+        let account = heard(&[1, 2, 3]);
+        assert_eq!(
+            (account.heard, account.lost(3), account.twice, account.disordered),
+            (3, 0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn a_hole_and_a_lacking_end_are_lost() {
+        assert_eq!(heard(&[1, 4]).lost(6), 4);
+    }
+
+    #[test]
+    fn a_second_copy_is_told_from_one_that_is_late() {
+        let account = heard(&[1, 3, 2, 2]);
+        assert_eq!((account.disordered, account.twice, account.lost(3)), (1, 1, 0));
+    }
+
+    #[test]
+    fn what_is_told_as_lost_is_not_lost_without_a_word() {
+        let mut account = heard(&[1]);
+        account.lose(4);
+        account.hear(6);
+        assert_eq!((account.lost(6), account.told, account.invented(6)), (0, 4, 0));
+        account.lose(2);
+        assert_eq!(account.invented(6), 2);
+    }
+}

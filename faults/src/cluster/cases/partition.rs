@@ -1,0 +1,55 @@
+//! A node whose packets to and from NATS are lost, and nobody is told.
+
+use std::io;
+use std::process::Command;
+
+use wspulse_nats_server::NatsServer;
+
+use super::{befall, measured, plan, wait};
+use crate::cluster::stage::Stage;
+use crate::cluster::verdict::Row;
+
+/// The address at which the node that will be cut off reaches NATS; the others have the plain one.
+const CUT: &str = "127.0.0.99";
+
+/// `faults/cluster` says so: this network belongs to this program alone.
+fn may_change_the_network() -> bool {
+    std::env::var("WSPULSE_FAULTS_NETWORK").is_ok_and(|kind| kind == "private")
+}
+
+pub(super) fn cut_off(is_short: bool) -> io::Result<Row> {
+    if !may_change_the_network() {
+        return Err(io::Error::other(
+            "the case of a node that is cut off changes the network: run it by `faults/cluster`",
+        ));
+    }
+    let nats = vec![NatsServer::on_all_addresses()];
+    let urls = |place: usize, nats: &[NatsServer]| {
+        let host = if place == 0 { CUT } else { "127.0.0.1" };
+        vec![format!("nats://{host}:{}", nats[0].port())]
+    };
+    let mut stage = Stage::set(plan(3, is_short), nats, urls)?;
+    run("nft add table ip partition")?;
+    run("nft add chain ip partition input { type filter hook input priority 0 ; }")?;
+    befall(&mut stage, is_short, |_| {
+        run(&format!("nft add rule ip partition input ip daddr {CUT} drop"))?;
+        run(&format!("nft add rule ip partition input ip saddr {CUT} drop"))?;
+        wait(if is_short { 6 } else { 20 });
+        run("nft flush chain ip partition input")
+    })?;
+    let settled = stage.settle();
+    let mut row = measured(Row::exact(settled), &stage);
+    row.must(row.sum.asked > 0, "nothing was lacking: nobody was cut off");
+    run("nft delete table ip partition")?;
+    Ok(row)
+}
+
+fn run(command: &str) -> io::Result<()> {
+    let mut words = command.split_ascii_whitespace();
+    let output = Command::new(words.next().unwrap_or_default()).args(words).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(format!("{command}: {said}")))
+}
