@@ -23,7 +23,7 @@ pub use handoff::{
     SessionReply, SessionRequest,
 };
 pub use ids::{GroupKey, NodeId, Position, SHARDS, Target};
-pub use inbox::{AskId, Inbox, InboxConfig, Output, Question};
+pub use inbox::{AskId, Inbox, InboxConfig, Output, Presence, Question};
 pub use incoming::{ASK_WITHIN, Missed};
 pub use message::{
     Addressee, Answer, Ask, Batch, Beat, FRAMES_MAX, MessageError, Moved, NodeState,

@@ -89,6 +89,10 @@ instruments! {
         => "Time from the first write of the oldest acknowledged frame to the acknowledgement",
     lost: Counter<u64> = u64_counter("wspulse.frames.lost", "{frame}")
         => "Frames that were promised to clients, who do not get them",
+    missed: Counter<u64> = u64_counter("wspulse.cluster.frames.missed", "{frame}")
+        => "Frames of other servers that are lost, as far as it is known how many",
+    gaps: Counter<u64> = u64_counter("wspulse.cluster.gaps", "{gap}")
+        => "How often frames of other servers are lost",
     requests: Counter<u64> = u64_counter("wspulse.requests.finished", "{request}")
         => "Requests to clients",
     request_duration: Histogram<f64> = f64_histogram("wspulse.request.duration", "s", request)

@@ -15,10 +15,10 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
-    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
-    ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
+    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
+    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated,
+    RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -192,6 +192,13 @@ impl MetricsCollector for OtelCollector {
     fn frames_lost(&self, event: &FramesLost<'_>) {
         let &FramesLost { room, frames, .. } = event;
         self.record(room, |to, attributes| to.lost.add(frames as u64, attributes.room()));
+    }
+
+    fn frames_missed(&self, event: &FramesMissed<'_>) {
+        let &FramesMissed { group, frames, .. } = event;
+        let (to, group) = (&self.0.instruments, self.0.groups.of(group.as_str()));
+        to.gaps.add(1, group);
+        to.missed.add(frames.unwrap_or_default(), group);
     }
 
     fn request_finished(&self, event: &RequestFinished<'_>) {

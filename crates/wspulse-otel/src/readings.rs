@@ -21,7 +21,7 @@ struct Look {
 
 type Read = fn(&Readings) -> u64;
 
-const SUMS: [(&str, &str, &str, Read); 9] = [
+const SUMS: [(&str, &str, &str, Read); 14] = [
     (
         "wspulse.connections.ending",
         "{connection}",
@@ -51,9 +51,72 @@ const SUMS: [(&str, &str, &str, Read); 9] = [
         |now| now.unacknowledged_bytes,
     ),
     ("wspulse.history.size", "By", "Bytes of all rooms' histories", |now| now.history_bytes as u64),
+    ("wspulse.cluster.servers", "{server}", "Servers that are of a cluster", |now| {
+        now.cluster.servers as u64
+    }),
+    (
+        "wspulse.cluster.servers.connected",
+        "{server}",
+        "Servers that are connected to what carries messages between servers",
+        |now| now.cluster.connected as u64,
+    ),
+    (
+        "wspulse.cluster.subscriptions",
+        "{subscription}",
+        "Subscriptions to rooms, users and parts of them that are in force",
+        |now| now.cluster.subscriptions as u64,
+    ),
+    (
+        "wspulse.cluster.kept.size",
+        "By",
+        "Bytes of what was said that are kept for servers that lack it",
+        |now| now.cluster.kept_bytes as u64,
+    ),
+    (
+        "wspulse.cluster.held.size",
+        "By",
+        "Bytes of what was heard that are held for what lies before it",
+        |now| now.cluster.held_bytes as u64,
+    ),
     // The attribute is told beside.
     (PEOPLE, "{person}", "People in rooms with presence, by what was told last", |now| {
         now.people_here as u64
+    }),
+];
+
+const COUNTS: [(&str, &str, &str, Read); 7] = [
+    ("wspulse.cluster.messages.sent", "{message}", "Messages to other servers", |now| {
+        now.cluster.messages_sent
+    }),
+    (
+        "wspulse.cluster.messages.unsent",
+        "{message}",
+        "Messages to other servers for which there was no connection",
+        |now| now.cluster.messages_unsent,
+    ),
+    (
+        "wspulse.cluster.messages.unreadable",
+        "{message}",
+        "Messages of other servers that could not be read",
+        |now| now.cluster.unreadable,
+    ),
+    ("wspulse.cluster.frames.heard", "{frame}", "Frames of other servers", |now| {
+        now.cluster.frames_heard
+    }),
+    (
+        "wspulse.cluster.frames.foreign",
+        "{frame}",
+        "Frames of other servers for rooms that nobody is in here",
+        |now| now.cluster.frames_foreign,
+    ),
+    (
+        "wspulse.cluster.frames.repaired",
+        "{frame}",
+        "Frames that other servers have said again, as they were lacking",
+        |now| now.cluster.frames_repaired,
+    ),
+    ("wspulse.cluster.questions", "{question}", "Questions for frames that were lacking", |now| {
+        now.cluster.asked
     }),
 ];
 
@@ -107,14 +170,52 @@ pub(crate) fn observe(meter: &Meter, servers: &Arc<Servers>) {
             })
             .build();
     }
-    let servers = Arc::clone(servers);
+    for (place, (name, unit, description, read)) in COUNTS.into_iter().enumerate() {
+        let (servers, look) = (Arc::clone(servers), Arc::clone(&look));
+        meter
+            .u64_observable_counter(name)
+            .with_unit(unit)
+            .with_description(description)
+            .with_callback(move |observer| {
+                observer.observe(read(&servers.look(&look, SUMS.len() + place)), &[]);
+            })
+            .build();
+    }
+    observe_others(meter, servers, &look, SUMS.len() + COUNTS.len());
+}
+
+/// What is neither a sum without attributes nor a count; the first of these has this number.
+fn observe_others(meter: &Meter, servers: &Arc<Servers>, look: &Arc<Mutex<Look>>, first: usize) {
+    let reader = |place| {
+        let (servers, look) = (Arc::clone(servers), Arc::clone(look));
+        move || servers.look(&look, first + place)
+    };
+    let now = reader(0);
     meter
         .u64_observable_gauge(LARGEST)
         .with_unit("{member}")
         .with_description("Members of the largest room")
+        .with_callback(move |observer| observer.observe(now().largest_room_members as u64, &[]))
+        .build();
+    let now = reader(1);
+    meter
+        .i64_observable_up_down_counter("wspulse.cluster.peers")
+        .with_unit("{server}")
+        .with_description("Other servers, by whether they are heard")
         .with_callback(move |observer| {
-            let now = servers.look(&look, SUMS.len());
-            observer.observe(now.largest_room_members as u64, &[]);
+            let cluster = now().cluster;
+            for (state, peers) in [("heard", cluster.peers), ("silent", cluster.silent_peers)] {
+                observer.observe(signed(peers as u64), &[KeyValue::new("state", state)]);
+            }
+        })
+        .build();
+    let now = reader(2);
+    meter
+        .f64_observable_gauge("wspulse.cluster.longest_silence")
+        .with_unit("s")
+        .with_description("How long the other server has said nothing that is silent for longest")
+        .with_callback(move |observer| {
+            observer.observe(now().cluster.longest_silence.as_secs_f64(), &[]);
         })
         .build();
 }

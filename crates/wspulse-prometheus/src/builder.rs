@@ -112,6 +112,8 @@ impl Builder {
             drains: Counter::default(),
             limits: Counters::new(LIMITS),
             groups: Counters::new(GROUPS),
+            missed: Counters::new(GROUPS),
+            gaps: Counters::new(GROUPS),
             refused: Statuses::new(),
             servers: Servers::default(),
         })))

@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Unit;
-use wspulse::metrics::Readings;
+use wspulse::metrics::{ClusterReadings, Readings};
 
 use crate::Shared;
 use crate::series::{REASONS, Rooms, Series};
@@ -111,7 +111,9 @@ impl Collector for Shared {
         write_messages(&mut writer)?;
         write_delivery(&mut writer)?;
         write_presence(&mut writer)?;
-        write_readings(&mut writer, &self.servers.read())
+        let now = self.servers.read();
+        write_readings(&mut writer, &now)?;
+        self.write_cluster(&mut writer, &now.cluster)
     }
 }
 
@@ -135,6 +137,62 @@ impl Shared {
         let refused = refused.iter().map(|(status, n)| (vec![("status", &**status)], *n));
         let help = "Clients that were refused, by HTTP status";
         to.total("upgrades_refused", help, &refused.collect::<Vec<_>>())
+    }
+}
+
+impl Shared {
+    /// The part of servers in their cluster.
+    fn write_cluster(&self, to: &mut Writer<'_, '_>, now: &ClusterReadings) -> fmt::Result {
+        to.gauge("cluster_servers", "Servers that are of a cluster", now.servers as u64)?;
+        let help = "Of these, those that are connected to what carries messages";
+        to.gauge("cluster_servers_connected", help, now.connected as u64)?;
+        let help = "Other servers, by whether they are heard";
+        to.family("cluster_peers", help, MetricType::Gauge, |metric| {
+            for (state, peers) in [("heard", now.peers), ("silent", now.silent_peers)] {
+                metric.encode_family(&[("state", state)])?.encode_gauge(&(peers as u64))?;
+            }
+            Ok(())
+        })?;
+        let help = "How long the other server has said nothing that is silent for longest";
+        to.family("cluster_longest_silence_seconds", help, MetricType::Gauge, |metric| {
+            metric.encode_gauge(&now.longest_silence.as_secs_f64())
+        })?;
+        let help = "Subscriptions to rooms, users and parts of them that are in force";
+        to.gauge("cluster_subscriptions", help, now.subscriptions as u64)?;
+        let help = "Bytes of what was said that are kept for servers that lack it";
+        to.gauge("cluster_kept_bytes", help, now.kept_bytes as u64)?;
+        let help = "Bytes of what was heard that are held for what lies before it";
+        to.gauge("cluster_held_bytes", help, now.held_bytes as u64)?;
+        for (name, help, value) in [
+            ("cluster_messages_sent", "Messages to other servers", now.messages_sent),
+            (
+                "cluster_messages_unsent",
+                "Messages to other servers for which there was no connection",
+                now.messages_unsent,
+            ),
+            ("cluster_messages_unreadable", "Messages that could not be read", now.unreadable),
+            ("cluster_frames_heard", "Frames of other servers", now.frames_heard),
+            (
+                "cluster_frames_foreign",
+                "Frames of other servers for rooms that nobody is in here",
+                now.frames_foreign,
+            ),
+            (
+                "cluster_frames_repaired",
+                "Frames that other servers have said again, as they were lacking",
+                now.frames_repaired,
+            ),
+            ("cluster_questions", "Questions for frames that were lacking", now.asked),
+        ] {
+            to.total(name, help, &[(vec![], value)])?;
+        }
+        let missed = self.missed.seen().map(|(group, n)| (vec![("group", group)], n));
+        let help =
+            "Frames of other servers that are lost, by who lacks them, as far as they are known";
+        to.total("cluster_frames_missed", help, &missed.collect::<Vec<_>>())?;
+        let gaps = self.gaps.seen().map(|(group, n)| (vec![("group", group)], n));
+        let help = "How often frames of other servers are lost, by who lacks them";
+        to.total("cluster_gaps", help, &gaps.collect::<Vec<_>>())
     }
 }
 

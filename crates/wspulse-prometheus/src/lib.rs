@@ -15,10 +15,10 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
-    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
-    ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
+    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
+    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated,
+    RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -46,6 +46,9 @@ struct Shared {
     limits: Counters,
     /// Broadcasts, by whom they were for.
     groups: Counters,
+    /// Frames of other servers that are lost, and how often that was told, by who lacks them.
+    missed: Counters,
+    gaps: Counters,
     refused: Statuses,
     servers: Servers,
 }
@@ -142,7 +145,7 @@ impl MetricsCollector for PrometheusCollector {
         } else {
             self.0.rooms.count_beside(count);
         }
-        self.0.groups.add(group.as_str());
+        self.0.groups.count(group.as_str());
     }
 
     fn presence_told(&self, event: &PresenceTold<'_>) {
@@ -167,7 +170,7 @@ impl MetricsCollector for PrometheusCollector {
 
     fn frame_dropped(&self, event: &FrameDropped<'_>) {
         let &FrameDropped { room, reason, .. } = event;
-        self.count(room, |series| series.dropped.add(reason.as_str()));
+        self.count(room, |series| series.dropped.count(reason.as_str()));
     }
 
     fn frames_conflated(&self, event: &FramesConflated<'_>) {
@@ -190,10 +193,16 @@ impl MetricsCollector for PrometheusCollector {
         self.count(room, |series| series.lost.add(frames));
     }
 
+    fn frames_missed(&self, event: &FramesMissed<'_>) {
+        let &FramesMissed { group, frames, .. } = event;
+        self.0.gaps.add(group.as_str(), 1);
+        self.0.missed.add(group.as_str(), frames.unwrap_or_default());
+    }
+
     fn request_finished(&self, event: &RequestFinished<'_>) {
         let &RequestFinished { room, outcome, duration, .. } = event;
         self.count(room, |series| {
-            series.requests.add(outcome.as_str());
+            series.requests.count(outcome.as_str());
             if matches!(outcome, RequestOutcome::Replied | RequestOutcome::Refused) {
                 series.request_duration.observe(duration.as_secs_f64());
             }
@@ -217,16 +226,16 @@ impl MetricsCollector for PrometheusCollector {
     }
 
     fn limit_reached(&self, event: &LimitReached) {
-        self.0.limits.add(event.limit.as_str());
+        self.0.limits.count(event.limit.as_str());
     }
 
     fn callback_panicked(&self, event: &CallbackPanicked<'_>) {
         let &CallbackPanicked { room, callback, .. } = event;
-        self.count(room, |series| series.panics.add(callback.as_str()));
+        self.count(room, |series| series.panics.count(callback.as_str()));
     }
 
     fn callback_blocked(&self, event: &CallbackBlocked<'_>) {
         let &CallbackBlocked { room, callback, .. } = event;
-        self.count(room, |series| series.blocked.add(callback.as_str()));
+        self.count(room, |series| series.blocked.count(callback.as_str()));
     }
 }

@@ -94,8 +94,12 @@ impl Counters {
         Self { labels, counts: labels.iter().map(|_| Counter::default()).collect() }
     }
 
-    pub(crate) fn add(&self, value: &str) {
-        self.counts[place(self.labels, value)].add(1);
+    pub(crate) fn count(&self, value: &str) {
+        self.add(value, 1);
+    }
+
+    pub(crate) fn add(&self, value: &str, amount: u64) {
+        self.counts[place(self.labels, value)].0.fetch_add(amount, Relaxed);
     }
 
     pub(crate) fn sum(&self) -> u64 {

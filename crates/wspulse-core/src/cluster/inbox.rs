@@ -12,7 +12,7 @@ use super::incoming::{Arrived, Heard, Lacks, News};
 use super::message::{Answer, Ask, Batch, Beat, Moved, NodeState};
 use crate::clock::{after, earlier};
 use node::{Followed, Node};
-pub use output::{AskId, InboxConfig, Output, Question};
+pub use output::{AskId, InboxConfig, Output, Presence, Question};
 
 /// What this server has heard of the others.
 #[derive(Debug)]
@@ -239,6 +239,18 @@ impl Inbox {
     /// Since when this server has listened for these, if it does.
     pub fn listens_since(&self, target: Target) -> Option<Instant> {
         self.interests.get(&target).copied()
+    }
+
+    /// How many servers are heard, how many are silent and not gone yet, and for how long the one that
+    /// was heard least lately has said nothing.
+    pub fn presence(&self, now: Instant) -> Presence {
+        let mut presence = Presence::default();
+        for node in self.nodes.values().filter(|node| !node.is_gone) {
+            let silence = now.saturating_duration_since(node.heard_at);
+            presence.longest_silence = presence.longest_silence.max(silence);
+            *(if node.is_silent { &mut presence.silent } else { &mut presence.heard }) += 1;
+        }
+        presence
     }
 
     /// How many bytes of frames are held for what lies before them.

@@ -8,10 +8,10 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
-    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached, MessageBroadcast,
-    MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent, PongTimeout,
-    PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
+    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
+    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated,
+    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -57,6 +57,7 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.frames_acknowledged(&FramesAcknowledged::new(room, id, 2, Some(WINDOW)));
     metrics.frames_conflated(&FramesConflated::new(room, id, 3));
     metrics.frames_lost(&FramesLost::new(room, id, 3));
+    metrics.frames_missed(&FramesMissed::new(GroupKind::Room, room, Some(3)));
     metrics.request_finished(&RequestFinished::new(room, id, RequestOutcome::Replied, WINDOW));
     metrics.reply_unmatched(&ReplyUnmatched::new(room, id));
     metrics.pong_timeout(&PongTimeout::new(room, id));
@@ -95,6 +96,22 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.unacknowledged.frames", "up-down counter", "{frame}"),
         ("wspulse.unacknowledged.size", "up-down counter", "By"),
         ("wspulse.users.active", "up-down counter", "{user}"),
+        ("wspulse.cluster.frames.foreign", "counter", "{frame}"),
+        ("wspulse.cluster.frames.heard", "counter", "{frame}"),
+        ("wspulse.cluster.frames.missed", "counter", "{frame}"),
+        ("wspulse.cluster.frames.repaired", "counter", "{frame}"),
+        ("wspulse.cluster.gaps", "counter", "{gap}"),
+        ("wspulse.cluster.held.size", "up-down counter", "By"),
+        ("wspulse.cluster.kept.size", "up-down counter", "By"),
+        ("wspulse.cluster.longest_silence", "gauge", "s"),
+        ("wspulse.cluster.messages.sent", "counter", "{message}"),
+        ("wspulse.cluster.messages.unreadable", "counter", "{message}"),
+        ("wspulse.cluster.messages.unsent", "counter", "{message}"),
+        ("wspulse.cluster.peers", "up-down counter", "{server}"),
+        ("wspulse.cluster.questions", "counter", "{question}"),
+        ("wspulse.cluster.servers", "up-down counter", "{server}"),
+        ("wspulse.cluster.servers.connected", "up-down counter", "{server}"),
+        ("wspulse.cluster.subscriptions", "up-down counter", "{subscription}"),
         ("wspulse.connections.closed", "counter", "{connection}"),
         ("wspulse.connections.opened", "counter", "{connection}"),
         ("wspulse.connections.suspended", "up-down counter", "{connection}"),

@@ -7,15 +7,15 @@ mod many;
 mod members;
 mod one;
 mod people;
+mod readings;
 mod serving;
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio_util::sync::DropGuard;
-use wspulse_core::cluster::{Inbox, NodeId, NodeState, OutboxConfig};
+use wspulse_core::cluster::{NodeId, NodeState, OutboxConfig};
 
 use crate::app::server::Server;
 use crate::cluster::node::Node;
@@ -59,28 +59,6 @@ pub struct ClusterNode {
     pub is_silent: bool,
 }
 
-/// What has passed between this server and the others, since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ClusterReadings {
-    /// Messages that were given to the engine, each with up to 64 frames.
-    pub messages_sent: u64,
-    /// Messages that were not, as there was no connection: what was in them is kept for those who ask.
-    pub messages_unsent: u64,
-    /// Frames that were heard from others.
-    pub frames_heard: u64,
-    /// Frames that came for groups that nobody is in here.
-    pub frames_foreign: u64,
-    /// Questions to others for what was lacking.
-    pub asked: u64,
-    /// Messages that could not be read.
-    pub unreadable: u64,
-    /// Requests of others that were refused, as 1,024 were being answered.
-    pub requests_refused: u64,
-    /// Bytes of what was said that are kept for those who ask: up to 64 MiB, for a minute.
-    pub kept_bytes: usize,
-}
-
 impl Cluster {
     /// Waits until the engine has begun.
     ///
@@ -113,21 +91,6 @@ impl Cluster {
             });
             nodes.collect()
         })
-    }
-
-    /// What has passed between this server and the others.
-    pub fn readings(&self) -> ClusterReadings {
-        let counts = self.node.counts();
-        ClusterReadings {
-            messages_sent: counts.messages_sent.load(Ordering::Relaxed),
-            messages_unsent: counts.messages_unsent.load(Ordering::Relaxed),
-            frames_heard: counts.frames_heard.load(Ordering::Relaxed),
-            frames_foreign: self.node.with_inbox(Inbox::foreign),
-            asked: counts.asked.load(Ordering::Relaxed),
-            unreadable: counts.unreadable.load(Ordering::Relaxed),
-            requests_refused: counts.requests_refused.load(Ordering::Relaxed),
-            kept_bytes: self.node.speaker().kept_bytes(),
-        }
     }
 }
 

@@ -14,7 +14,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wspulse_core::cluster::{Inbox, InboxConfig, NodeId, NodeState, Output, Position, Target};
+use wspulse_core::cluster::{
+    Inbox, InboxConfig, NodeId, NodeState, Output, Position, Presence, Target,
+};
 
 use super::engine::{Engine, EngineError, Reply, RequestFailed, Topic};
 use super::speaker::Speaker;
@@ -98,6 +100,7 @@ pub(crate) struct Counts {
     pub(crate) asked: AtomicU64,
     pub(crate) unreadable: AtomicU64,
     pub(crate) requests_refused: AtomicU64,
+    pub(crate) frames_repaired: AtomicU64,
 }
 
 impl Node {
@@ -154,6 +157,10 @@ impl Node {
             }
             more.await;
         }
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        self.with_inbox(|inbox| inbox.presence(now()))
     }
 
     pub(crate) fn with_inbox<R>(&self, with: impl FnOnce(&Inbox) -> R) -> R {

@@ -100,6 +100,11 @@ impl Speaker {
         self.outbox.lock().kept_bytes()
     }
 
+    /// How many subscriptions to groups, and to parts of all groups, are in force.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.wanted.lock().in_force()
+    }
+
     pub(super) fn wanted<R>(&self, with: impl FnOnce(&mut Wanted) -> R) -> R {
         with(&mut self.wanted.lock())
     }

@@ -87,6 +87,12 @@ impl Wanted {
             .is_some_and(|shard| shard.is_whole || shard.exact.contains(&key))
     }
 
+    /// How many subscriptions to groups, and to parts of all groups, are in force.
+    pub(super) fn in_force(&self) -> usize {
+        let of_shard = |shard: &Shard| shard.exact.len() + usize::from(shard.is_whole);
+        self.shards.values().map(of_shard).sum()
+    }
+
     /// When [`forget`](Self::forget) has something to do.
     pub(super) fn next_at(&self) -> Option<Instant> {
         self.lingering.first().map(|(at, _)| *at)

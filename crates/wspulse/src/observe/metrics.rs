@@ -1,5 +1,6 @@
 //! What the server counts, for a metrics backend to record.
 
+mod cluster;
 mod event;
 mod gauges;
 mod limit;
@@ -7,6 +8,7 @@ mod request;
 
 use std::fmt;
 
+pub use cluster::ClusterReadings;
 pub use event::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,

@@ -39,6 +39,18 @@ impl Default for InboxConfig {
     }
 }
 
+/// Who of the other servers is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Presence {
+    /// Servers that have said something within [`InboxConfig::silent_after`].
+    pub heard: usize,
+    /// Those that have not, and are not gone yet.
+    pub silent: usize,
+    /// How long nothing was heard from the one of all these that is silent for longest.
+    pub longest_silence: Duration,
+}
+
 /// A question to another server, of which there is one at a time for each stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskId(pub(super) u64);

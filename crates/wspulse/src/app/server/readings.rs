@@ -1,6 +1,7 @@
 //! What the server has at a moment, found by a look at everything.
 
 use super::{Inner, Server};
+use crate::app::cluster::Attachment;
 use crate::membership::Kind;
 use crate::membership::mailbox::Measures;
 use crate::membership::presence::People;
@@ -42,6 +43,7 @@ impl Measured for Inner {
         let mut readings = Readings { ending: self.registry.ending_count(), ..Readings::default() };
         self.look_at_connections(&mut readings);
         self.look_at_groups(&mut readings);
+        readings.cluster = self.attachment.as_ref().map(Attachment::readings).unwrap_or_default();
         readings
     }
 }

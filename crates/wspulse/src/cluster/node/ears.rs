@@ -175,6 +175,9 @@ impl Node {
             async move {
                 let answer = node.engine.request(to, question, ASK_WITHIN).await.ok();
                 let answer = answer.and_then(|bytes| node.read(Answer::decode(bytes)));
+                if let Some(Answer::Frames { said, .. }) = &answer {
+                    node.counts.frames_repaired.fetch_add(said.len() as u64, Ordering::Relaxed);
+                }
                 node.hear(|inbox| inbox.handle_answer(id, answer, now()));
             }
         });

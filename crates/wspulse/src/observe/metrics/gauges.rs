@@ -4,6 +4,8 @@ use std::fmt;
 use std::iter::Sum;
 use std::sync::{Arc, Weak};
 
+use super::cluster::ClusterReadings;
+
 /// What a server has at the moment. Nothing of it is counted beforehand: it is found by a look at
 /// each connection and each room, so it costs nothing until somebody asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +42,8 @@ pub struct Readings {
     pub unacknowledged_bytes: u64,
     /// The bytes of all rooms' histories.
     pub history_bytes: usize,
+    /// The server's part in its cluster; all 0 without one.
+    pub cluster: ClusterReadings,
 }
 
 impl Sum for Readings {
@@ -60,6 +64,7 @@ impl Sum for Readings {
             unacknowledged_frames: sum.unacknowledged_frames + one.unacknowledged_frames,
             unacknowledged_bytes: sum.unacknowledged_bytes + one.unacknowledged_bytes,
             history_bytes: sum.history_bytes + one.history_bytes,
+            cluster: [sum.cluster, one.cluster].into_iter().sum(),
         })
     }
 }
