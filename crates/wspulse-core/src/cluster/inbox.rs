@@ -156,6 +156,22 @@ impl Inbox {
         }
     }
 
+    /// A question was not asked, as there is no connection: what it is about is not given up for that.
+    pub fn handle_unasked(&mut self, id: AskId, now: Instant) {
+        let Some((origin, about)) = self.asks.remove(&id) else { return };
+        let Some(node) = self.nodes.get_mut(&origin) else { return };
+        node.asked -= 1;
+        match about {
+            About::Stream(target) => {
+                if let Some(Followed { incoming, .. }) = node.streams.get_mut(&target) {
+                    incoming.unasked(now);
+                }
+                self.settle(origin, target, now);
+            }
+            About::Moved => node.is_asked_for_moved = false,
+        }
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(&(at, origin, target)) = self.due.first() {
@@ -365,11 +381,11 @@ impl Inbox {
         let may_ask = node.asked < self.config.asks_max;
         let ask = if may_ask { followed.incoming.take_ask(target, now) } else { None };
         let due = match followed.incoming.lacks() {
-            Lacks::Nothing => None,
-            Lacks::Asked { until } => Some(until),
-            Lacks::Asking { at, until } if at > now => Some(at.min(until)),
+            // Of what was asked it will hear.
+            Lacks::Nothing | Lacks::Asked { .. } => None,
+            Lacks::Asking { at, .. } if at > now => Some(at),
             // It has enough to answer.
-            Lacks::Asking { until, .. } => Some(after(now, ASK_LATER).min(until)),
+            Lacks::Asking { .. } => Some(after(now, ASK_LATER)),
         };
         if followed.due != due {
             if let Some(at) = followed.due {

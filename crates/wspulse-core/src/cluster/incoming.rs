@@ -1,5 +1,7 @@
 //! One stream of another server's, as it is heard here.
 
+mod patience;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,8 @@ use bytestring::ByteString;
 use super::message::{Answer, Ask};
 use super::{Said, Target};
 use crate::clock::after;
+pub(super) use patience::Lacks;
+use patience::Patience;
 
 /// The most frames of a stream that are held behind a hole. What comes beyond is asked for later.
 const HELD_FRAMES_MAX: usize = 1024;
@@ -29,7 +33,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// No server forgets a stream sooner than this after its last frame.
 pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
-/// How long frames are held for what lies before them.
+/// How long frames are held for what lies before them, from the first question for it on: who waits for
+/// a turn to ask, or has no connection to ask by, gives nothing up.
 const HELD_FOR: Duration = Duration::from_secs(5);
 
 /// How long it is tried to get frames behind which nothing is held.
@@ -50,22 +55,6 @@ pub enum Missed {
 pub(super) enum Heard {
     Said { stream: u32, first: u64, codec: ByteString, said: Vec<Said> },
     Missed(Missed),
-}
-
-/// What it waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lacks {
-    Nothing,
-    /// It is to ask at this time.
-    Asking {
-        at: Instant,
-        /// When it gives up.
-        until: Instant,
-    },
-    /// It has asked.
-    Asked {
-        until: Instant,
-    },
 }
 
 /// Of which stream something has come.
@@ -181,11 +170,13 @@ impl Incoming {
 
     /// What is to be asked now: it is asked until it is answered.
     pub(super) fn take_ask(&mut self, target: Target, now: Instant) -> Option<Ask> {
-        let Lacks::Asking { at, until } = self.lacks else { return None };
+        let Lacks::Asking { at, mut patience } = self.lacks else { return None };
         if at > now {
             return None;
         }
-        self.lacks = Lacks::Asked { until };
+        let until = after(now, self.time_to_ask());
+        patience.begin(until);
+        self.lacks = Lacks::Asked { patience };
         let Some(first) = self.next else {
             // Who is asked counts from when it hears of it.
             let age = now.saturating_duration_since(self.listening_since) + ASK_WITHIN;
@@ -230,16 +221,24 @@ impl Incoming {
 
     /// Nobody has answered.
     pub(super) fn ask_again(&mut self, now: Instant) {
-        if let Lacks::Asked { until } = self.lacks {
-            self.lacks = Lacks::Asking { at: after(now, ASK_AGAIN).min(until), until };
+        if let Lacks::Asked { mut patience } = self.lacks {
+            patience.ask_in_vain();
+            self.lacks = Lacks::Asking { at: after(now, ASK_AGAIN), patience };
+        }
+    }
+
+    /// Nobody was asked, as there is no connection.
+    pub(super) fn unasked(&mut self, now: Instant) {
+        if let Lacks::Asked { .. } = self.lacks {
+            self.lacks = Lacks::Asking { at: after(now, ASK_AGAIN), patience: Patience::default() };
         }
     }
 
     /// Whether it is time to give up what it lacks.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         match self.lacks {
-            Lacks::Nothing => false,
-            Lacks::Asking { until, .. } | Lacks::Asked { until } => until <= now,
+            Lacks::Nothing | Lacks::Asked { .. } => false,
+            Lacks::Asking { patience, .. } => patience.is_over(now),
         }
     }
 
@@ -372,14 +371,18 @@ impl Incoming {
 
     /// Has something asked for at this time, unless it is at it.
     fn ask(&mut self, at: Instant, now: Instant) {
-        let time = if self.held.is_empty() { TAIL_FOR } else { HELD_FOR };
-        let until = after(now, time);
+        let until = after(now, self.time_to_ask());
         self.lacks = match self.lacks {
-            Lacks::Nothing => Lacks::Asking { at, until },
-            Lacks::Asking { at: before, until: known } => {
-                Lacks::Asking { at: before.min(at), until: known.min(until) }
+            Lacks::Nothing => Lacks::Asking { at, patience: Patience::default() },
+            Lacks::Asking { at: before, patience } => {
+                Lacks::Asking { at: before.min(at), patience: patience.to(until) }
             }
-            Lacks::Asked { until: known } => Lacks::Asked { until: known.min(until) },
+            Lacks::Asked { patience } => Lacks::Asked { patience: patience.to(until) },
         };
+    }
+
+    /// How long it goes on to ask.
+    fn time_to_ask(&self) -> Duration {
+        if self.held.is_empty() { TAIL_FOR } else { HELD_FOR }
     }
 }

@@ -13,6 +13,7 @@ mod hostile_peers;
 mod life;
 mod messages;
 mod network;
+mod patience;
 mod requests;
 
 use std::num::NonZero;

@@ -11,7 +11,7 @@ use wspulse_core::cluster::{
 };
 
 use super::{HeardIn, Listening, Node, SILENT_AFTER, Telling, Told, now};
-use crate::cluster::engine::{EngineStatus, Reply, Sink, Topic};
+use crate::cluster::engine::{EngineStatus, Reply, RequestFailed, Sink, Topic};
 use crate::ground::sync::Mutex;
 
 /// What the engine gives.
@@ -173,8 +173,11 @@ impl Node {
         self.spawn(move |node| {
             let question = question.clone();
             async move {
-                let answer = node.engine.request(to, question, ASK_WITHIN).await.ok();
-                let answer = answer.and_then(|bytes| node.read(Answer::decode(bytes)));
+                let answer = node.engine.request(to, question, ASK_WITHIN).await;
+                if let Err(RequestFailed::Unavailable(_)) = answer {
+                    return node.hear(|inbox| inbox.handle_unasked(id, now()));
+                }
+                let answer = answer.ok().and_then(|bytes| node.read(Answer::decode(bytes)));
                 if let Some(Answer::Frames { said, .. }) = &answer {
                     node.counts.frames_repaired.fetch_add(said.len() as u64, Ordering::Relaxed);
                 }
