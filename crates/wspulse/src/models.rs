@@ -20,4 +20,5 @@ mod requests;
 mod rooms;
 mod shutdown;
 mod stage;
+mod taps;
 mod users;
