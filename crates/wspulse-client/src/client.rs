@@ -98,7 +98,7 @@ impl Client {
         let spare = frame.clone();
         self.shared().send(frame, Some(waiter))?;
         // The waiter is told, also at the end.
-        settled.await.unwrap_or(Err(SendError::Lost { frame: spare }))
+        settled.await.unwrap_or(Err(SendError::Lost { frame: Box::new(spare) }))
     }
 
     /// Queues a frame and returns at once. If it is lost later, or cannot be sent, that is an
@@ -128,7 +128,7 @@ impl Client {
         let frame = if frame.id().is_empty() { frame.with_id(replies.fresh_id()) } else { frame };
         let id = frame.id().to_owned();
         let Some(mut registered) = replies.register(&id) else {
-            return Err(RequestError::DuplicateId(frame));
+            return Err(RequestError::DuplicateId(Box::new(frame)));
         };
         let exchange = async {
             let sending = self.send(frame);
@@ -144,7 +144,11 @@ impl Client {
         let reply = tokio::time::timeout(timeout, exchange)
             .await
             .map_err(|_| RequestError::Timeout(timeout))??;
-        if replies.is_error(&reply) { Err(RequestError::Failed(reply)) } else { Ok(reply) }
+        if replies.is_error(&reply) {
+            Err(RequestError::Failed(Box::new(reply)))
+        } else {
+            Ok(reply)
+        }
     }
 
     /// Answers a request of the server's, which is a [message](crate::Event::Message) with an id: queues

@@ -183,7 +183,7 @@ impl Driver {
         };
         match untold {
             None | Some(Ok(())) => {}
-            Some(Err(SendError::Lost { frame })) => self.tell(Event::Lost(frame)),
+            Some(Err(SendError::Lost { frame })) => self.tell(Event::Lost(*frame)),
             Some(Err(error)) => self.tell(Event::Unsent { frame: error.into_frame() }),
         }
     }

@@ -18,21 +18,21 @@ pub enum SendError {
     #[non_exhaustive]
     Lost {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
     },
     /// It was never sent: the client has ended.
     #[error("the client has ended, and the frame was not sent")]
     #[non_exhaustive]
     Closed {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
     },
     /// It was never sent: the server, or the outbox, takes nothing so long.
     #[error("the frame is longer than the {bytes_max} bytes that a message may have")]
     #[non_exhaustive]
     TooLong {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The longest message there may be.
         bytes_max: u64,
     },
@@ -42,14 +42,14 @@ pub enum SendError {
     #[non_exhaustive]
     Full {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
     },
     /// The codec cannot express it.
     #[error("{source}")]
     #[non_exhaustive]
     Unencodable {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// What is wrong with it.
         source: EncodeError,
     },
@@ -74,11 +74,12 @@ impl SendError {
             | Self::Closed { frame }
             | Self::TooLong { frame, .. }
             | Self::Full { frame }
-            | Self::Unencodable { frame, .. } => frame,
+            | Self::Unencodable { frame, .. } => *frame,
         }
     }
 
-    pub(crate) const fn refused(refused: Refused, frame: Frame) -> Self {
+    pub(crate) fn refused(refused: Refused, frame: Frame) -> Self {
+        let frame = Box::new(frame);
         match refused {
             Refused::Closed => Self::Closed { frame },
             Refused::TooLong { bytes_max } => Self::TooLong { frame, bytes_max },
@@ -90,9 +91,9 @@ impl SendError {
     pub(crate) fn settled(outcome: Outcome, frame: Frame) -> Result<(), Self> {
         match outcome {
             Outcome::Handled => Ok(()),
-            Outcome::Lost => Err(Self::Lost { frame }),
-            Outcome::Closed => Err(Self::Closed { frame }),
-            Outcome::TooLong { bytes_max } => Err(Self::TooLong { frame, bytes_max }),
+            Outcome::Lost => Err(Self::Lost { frame: frame.into() }),
+            Outcome::Closed => Err(Self::Closed { frame: frame.into() }),
+            Outcome::TooLong { bytes_max } => Err(Self::TooLong { frame: frame.into(), bytes_max }),
         }
     }
 }
@@ -106,7 +107,7 @@ pub enum RequestError {
     Send(#[from] SendError),
     /// The server has answered with an error.
     #[error("the server has answered with an error")]
-    Failed(Frame),
+    Failed(Box<Frame>),
     /// No reply came in time. The request may have been handled; a reply that comes late is an
     /// ordinary message.
     #[error("no reply within {_0:?}")]
@@ -117,7 +118,7 @@ pub enum RequestError {
     Ended,
     /// A request with this id waits for its reply already.
     #[error("a request with the id {:?} waits already", _0.id())]
-    DuplicateId(Frame),
+    DuplicateId(Box<Frame>),
 }
 
 /// A client that cannot be made as it was described.

@@ -44,7 +44,7 @@ impl Shared {
     pub(crate) fn send(&self, frame: Frame, waiter: Option<Waiter>) -> Result<(), SendError> {
         let message = match self.encode(&frame) {
             Ok(message) => message,
-            Err(source) => return Err(SendError::Unencodable { frame, source }),
+            Err(source) => return Err(SendError::Unencodable { frame: Box::new(frame), source }),
         };
         let sent = self.session.lock().handle_send(frame, message, waiter);
         sent.map_err(|(refused, frame)| SendError::refused(refused, frame))?;

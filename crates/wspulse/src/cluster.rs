@@ -13,11 +13,11 @@ mod wanted;
 
 pub use crate::app::cluster::{
     Answers, Cluster, ClusterConnection, ClusterConnections, ClusterCounts, ClusterNode,
-    ClusterPeople, ClusterPerson, ClusterReplies, ClusterReply, ClusterRoom,
-    ClusterRoomRequest, ClusterRooms, Found, Gap, GapIn, Kicked, NoReply, Queued,
+    ClusterPeople, ClusterPerson, ClusterReplies, ClusterReply, ClusterRoom, ClusterRoomRequest,
+    ClusterRooms, Found, Gap, GapIn, Kicked, NoReply, Queued,
 };
-pub use crate::settings::error::{NotKicked, NotSent};
 pub use crate::observe::metrics::ClusterReadings;
+pub use crate::settings::error::{NotKicked, NotSent};
 pub use engine::{
     Engine, EngineError, EngineFuture, EngineStatus, Reply, RequestFailed, Sink, Topic,
     TopicFilter, Unavailable,

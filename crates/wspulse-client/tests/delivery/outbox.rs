@@ -6,6 +6,12 @@ use wspulse_client::{Event, Frame, RequestError, SendError};
 
 use crate::support::stage::{LONG, MOMENT, connect, hello, next};
 
+#[test]
+fn an_error_that_gives_a_frame_back_is_small() {
+    assert!(size_of::<SendError>() <= 64, "{}", size_of::<SendError>());
+    assert!(size_of::<RequestError>() <= 64, "{}", size_of::<RequestError>());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_outbox_is_bounded_by_messages() {
     let (client, _messages, _stage) = connect(|builder| builder.outbox_messages_max(2));

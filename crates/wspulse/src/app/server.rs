@@ -228,7 +228,7 @@ impl Server {
             return connection.send(frame);
         }
         let frame = frame.into().into_frame();
-        Err(SendError::NotFound { frame, id: id.to_owned() })
+        Err(SendError::NotFound { frame: Box::new(frame), id: id.to_owned() })
     }
 
     /// Ends the connection with this id, past any resume window, with close code 1000 and the

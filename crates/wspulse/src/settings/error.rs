@@ -56,20 +56,20 @@ pub enum SendError {
     /// No connection has this id.
     NotFound {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The id that nobody has.
         id: String,
     },
     /// The connection has ended.
     Closed {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
     },
     /// A send buffer is full: the peer reads slower than frames are sent to it, or, at
     /// [`BufferLimit::ServerBytes`], all peers together do.
     Full {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The bound that was reached.
         limit: BufferLimit,
     },
@@ -77,7 +77,7 @@ pub enum SendError {
     /// [promised](crate::ServerBuilder::delivery).
     BreaksPromise {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// What it asks for.
         overflow: Overflow,
     },
@@ -85,7 +85,7 @@ pub enum SendError {
     /// ([`KeyTooLong`](crate::KeyTooLong)).
     Encode {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The codec's error, or that of the key.
         source: EncodeError,
     },
@@ -99,7 +99,7 @@ impl SendError {
             | Self::Closed { frame }
             | Self::Full { frame, .. }
             | Self::BreaksPromise { frame, .. }
-            | Self::Encode { frame, .. } => frame,
+            | Self::Encode { frame, .. } => *frame,
         }
     }
 }
@@ -149,13 +149,13 @@ pub enum BroadcastError {
     /// The server is closed.
     ServerClosed {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
     },
     /// A member whose buffer is full would not get the frame and go on, although its delivery is
     /// [promised](crate::ServerBuilder::delivery). Nobody gets it.
     BreaksPromise {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// What it asks for.
         overflow: Overflow,
     },
@@ -163,7 +163,7 @@ pub enum BroadcastError {
     /// ([`KeyTooLong`](crate::KeyTooLong)). Nobody gets it, whatever the codec.
     Encode {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The codec's name, on a server that has several codecs.
         codec: Option<String>,
         /// The codec's error.
@@ -172,7 +172,7 @@ pub enum BroadcastError {
     /// The frame cannot be said to the other servers of the cluster. Nobody gets it.
     TooLarge {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// How many bytes would be said: its own, and, for an audience of many groups, their names.
         bytes: usize,
         /// How many may be.
@@ -187,7 +187,7 @@ impl BroadcastError {
             Self::ServerClosed { frame }
             | Self::BreaksPromise { frame, .. }
             | Self::TooLarge { frame, .. }
-            | Self::Encode { frame, .. } => frame,
+            | Self::Encode { frame, .. } => *frame,
         }
     }
 }

@@ -123,7 +123,7 @@ async fn a_callback_that_waits_for_room_gets_it_past_messages_that_wait() {
             for n in 0..20 {
                 let mut frame = numbered(n);
                 while let Err(SendError::Full { frame: again, .. }) = connection.send(frame) {
-                    frame = again;
+                    frame = *again;
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }

@@ -159,7 +159,7 @@ async fn a_full_buffer_elsewhere_gives_the_frame_back_with_its_bound() {
         assert!(sent < 100, "it takes no end");
     };
     let NotSent::Full { frame, node, limit } = error else { panic!("{error:?}") };
-    assert_eq!((frame, node), (numbered(sent), asking(&servers[1]).id()));
+    assert_eq!((*frame, node), (numbered(sent), asking(&servers[1]).id()));
     assert_eq!(limit, BufferLimit::Frames { capacity_frames: 4 });
 }
 

@@ -69,7 +69,7 @@ async fn a_server_that_has_the_connection_and_does_not_say_what_became_of_the_fr
         beside(|it| matches!(it, NodeRequest::Find { .. }).then(|| found("ann"))).await;
     match asking(&server).send("ann", numbered(1)).await {
         Err(NotSent::Unknown { frame, id, node }) => {
-            assert_eq!((frame, &*id, node), (numbered(1), "ann", PEER));
+            assert_eq!((*frame, &*id, node), (numbered(1), "ann", PEER));
         }
         other => panic!("{other:?}"),
     }

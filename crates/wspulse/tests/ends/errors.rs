@@ -6,8 +6,8 @@ use wspulse::codec::JsonError;
 use wspulse::router::{ExtractError, HandlerError};
 use wspulse::testing::TestClient;
 use wspulse::{
-    BroadcastError, BufferLimit, Disconnect, Frame, KickError, SendError, Server, ServerClosed,
-    TransportLost,
+    BroadcastError, BufferLimit, Disconnect, Frame, KickError, RequestError, SendError, Server,
+    ServerClosed, TransportLost,
 };
 
 use crate::support::clients::{close, dial};
@@ -25,6 +25,15 @@ fn illegible() -> Frame {
 
 fn server() -> Server {
     open_house().build().unwrap()
+}
+
+/// A large error makes every `Result` around it as large, and clippy say so in the code of whoever has
+/// functions that return one.
+#[test]
+fn an_error_that_gives_a_frame_back_is_small() {
+    assert!(size_of::<SendError>() <= 64, "{}", size_of::<SendError>());
+    assert!(size_of::<BroadcastError>() <= 64, "{}", size_of::<BroadcastError>());
+    assert!(size_of::<RequestError>() <= 64, "{}", size_of::<RequestError>());
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn send(connection: &Connection, wire_bytes: usize) -> Result<(), BufferLimit> {
     match connection.send(sized(wire_bytes)) {
         Ok(()) => Ok(()),
         Err(SendError::Full { frame, limit }) => {
-            assert_eq!(frame, sized(wire_bytes), "it comes back");
+            assert_eq!(*frame, sized(wire_bytes), "it comes back");
             Err(limit)
         }
         Err(other) => panic!("{other}"),

@@ -165,11 +165,15 @@ fn request_to_ask(
     let codecs = cluster.server.codecs();
     let encoded = match codecs.encode(CodecId::DEFAULT, &frame) {
         Ok(encoded) => encoded,
-        Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
+        Err(source) => {
+            let frame = Box::new(frame);
+            return Err(BroadcastError::Encode { frame, codec: None, source });
+        }
     };
     let codec = codecs.default_codec().name().unwrap_or_default().into();
     let (bytes, bytes_max) = (encoded.payload_bytes(), cluster.node.speaker().frame_bytes_max());
     if bytes + room.len() > bytes_max {
+        let frame = Box::new(frame);
         return Err(BroadcastError::TooLarge { frame, bytes, bytes_max });
     }
     let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
@@ -204,7 +208,7 @@ impl NoReply {
             RequestError::Overloaded { .. }
             | RequestError::DuplicateId { .. }
             | RequestError::NotSent(_) => Self::NotSent,
-            RequestError::Refused { reply } => Self::Refused { reply },
+            RequestError::Refused { reply } => Self::Refused { reply: *reply },
         }
     }
 }

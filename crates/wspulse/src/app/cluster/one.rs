@@ -164,8 +164,9 @@ impl Cluster {
         &self,
         id: &str,
         outgoing: Outgoing,
-    ) -> Result<(Frame, bytes::Bytes), NotSent> {
+    ) -> Result<(Box<Frame>, bytes::Bytes), NotSent> {
         let (frame, marks) = outgoing.into_parts();
+        let frame = Box::new(frame);
         let codecs = self.server.codecs();
         let encoded = match &marks {
             None => codecs.encode(CodecId::DEFAULT, &frame),
@@ -253,7 +254,7 @@ fn not_sent_here(error: SendError, node: NodeId) -> Option<NotSent> {
     }
 }
 
-fn not_queued(why: NotQueued, frame: Frame, node: NodeId) -> NotSent {
+fn not_queued(why: NotQueued, frame: Box<Frame>, node: NodeId) -> NotSent {
     let limit = match why {
         NotQueued::Full(FullBuffer::Frames(bound)) => {
             BufferLimit::Frames { capacity_frames: saturated(bound) }

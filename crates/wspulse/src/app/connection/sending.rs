@@ -32,13 +32,13 @@ impl Connection {
     fn send_marked(&self, frame: Frame, marks: &Marks) -> Result<(), SendError> {
         let (shared, server) = (&self.shared, self.server());
         if self.state() == ConnectionState::Closed {
-            return Err(SendError::Closed { frame });
+            return Err(SendError::Closed { frame: Box::new(frame) });
         }
         let frame = self.check_promise(frame, marks.overflow)?;
         let encoded = server.codecs().encode_marked(shared.mailbox.codec(), &frame, marks);
         match encoded {
             Ok(encoded) => self.send_marked_encoded(frame, encoded, marks.overflow),
-            Err(source) => Err(SendError::Encode { frame, source }),
+            Err(source) => Err(SendError::Encode { frame: Box::new(frame), source }),
         }
     }
 
@@ -61,7 +61,7 @@ impl Connection {
         if let Some(overflow @ Overflow::DropOldest) = overflow
             && self.server().options().delivery.is_promised()
         {
-            return Err(SendError::BreaksPromise { frame, overflow });
+            return Err(SendError::BreaksPromise { frame: Box::new(frame), overflow });
         }
         Ok(frame)
     }
@@ -80,7 +80,7 @@ impl Connection {
             self.server().queued_bytes(),
         );
         let Ok(offered) = offered else {
-            return Err(SendError::Closed { frame });
+            return Err(SendError::Closed { frame: Box::new(frame) });
         };
         shared.count_conflated(offered.conflated);
         self.finish_send(frame, offered)
@@ -89,12 +89,12 @@ impl Connection {
     #[inline]
     fn send_plain(&self, frame: Frame) -> Result<(), SendError> {
         if self.state() == ConnectionState::Closed {
-            return Err(SendError::Closed { frame });
+            return Err(SendError::Closed { frame: Box::new(frame) });
         }
         let codecs = self.server().codecs();
         let encoded = match codecs.encode(self.shared.mailbox.codec(), &frame) {
             Ok(encoded) => encoded,
-            Err(source) => return Err(SendError::Encode { frame, source }),
+            Err(source) => return Err(SendError::Encode { frame: Box::new(frame), source }),
         };
         self.send_encoded(frame, encoded)
     }
@@ -108,7 +108,7 @@ impl Connection {
         let mailbox = &self.shared.mailbox;
         let notice = TurnWrites::notice_for(mailbox.home());
         let Ok(offered) = mailbox.send(encoded, notice, self.server().queued_bytes()) else {
-            return Err(SendError::Closed { frame });
+            return Err(SendError::Closed { frame: Box::new(frame) });
         };
         self.finish_send(frame, offered)
     }
@@ -133,12 +133,12 @@ impl Connection {
             Outcome::Refused(limit) => {
                 self.shared.mailbox.await_room(Waiter::here(&self.shared));
                 self.shared.count_refused(limit, DropReason::Rejected);
-                Err(SendError::Full { frame, limit })
+                Err(SendError::Full { frame: Box::new(frame), limit })
             }
             Outcome::TooSlow(limit) => {
                 self.shared.count_refused(limit, DropReason::Rejected);
                 self.shared.end_as_slow();
-                Err(SendError::Full { frame, limit })
+                Err(SendError::Full { frame: Box::new(frame), limit })
             }
             Outcome::Faded => {
                 self.shared.count_dropped(1, DropReason::Volatile);

@@ -66,7 +66,7 @@ impl RoomRequest {
         let Self { room, frame } = self;
         let server = room.server();
         if !server.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
+            return Err(BroadcastError::ServerClosed { frame: Box::new(frame) });
         }
         let frame = server.requests().name(frame);
         let members = room.connections();
@@ -75,7 +75,7 @@ impl RoomRequest {
         let missing = codecs.fold(CodecSet::NONE, CodecSet::with);
         let made = encoded.make(missing);
         if let Err(NotExpressed { codec, source }) = made {
-            return Err(BroadcastError::Encode { frame, codec, source });
+            return Err(BroadcastError::Encode { frame: Box::new(frame), codec, source });
         }
         let begun = members.into_iter().map(|member| {
             let waiting = match encoded.of(member.shared().mailbox.codec()) {

@@ -54,12 +54,16 @@ impl Waiting {
         let requests_max = connection.server().options().requests.outstanding_max;
         let answer = match connection.shared().mailbox.begin_request(id.clone(), requests_max) {
             Ok(answer) => answer,
-            Err(NoPlace::Closed) => return Err(RequestError::Closed { frame: Some(frame) }),
-            Err(NoPlace::DuplicateId) => return Err(RequestError::DuplicateId { frame }),
+            Err(NoPlace::Closed) => {
+                return Err(RequestError::Closed { frame: Some(Box::new(frame)) });
+            }
+            Err(NoPlace::DuplicateId) => {
+                return Err(RequestError::DuplicateId { frame: Box::new(frame) });
+            }
             Err(NoPlace::Outstanding) => {
                 connection.shared().report_limit(Limit::Requests);
                 let limit = RequestLimit::Outstanding { requests_max };
-                return Err(RequestError::Overloaded { frame: Some(frame), limit });
+                return Err(RequestError::Overloaded { frame: Some(Box::new(frame)), limit });
             }
         };
         if let Err(error) = send(&connection, frame) {
@@ -133,7 +137,7 @@ fn judge(
 ) -> (RequestOutcome, Result<Frame, RequestError>) {
     match answer {
         Some(Ok(reply)) if *reply.event() == *options.error_event => {
-            (RequestOutcome::Refused, Err(RequestError::Refused { reply }))
+            (RequestOutcome::Refused, Err(RequestError::Refused { reply: Box::new(reply) }))
         }
         Some(Ok(reply)) => (RequestOutcome::Replied, Ok(reply)),
         Some(Err(Unanswered::Closed)) => {

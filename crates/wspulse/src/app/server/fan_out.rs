@@ -157,7 +157,10 @@ impl Server {
             };
             let encoded = match encoded {
                 Ok(encoded) => encoded,
-                Err(source) => return Err(BroadcastError::Encode { frame, codec: None, source }),
+                Err(source) => {
+                    let frame = Box::new(frame);
+                    return Err(BroadcastError::Encode { frame, codec: None, source });
+                }
             };
             if reach == Reach::Cluster {
                 self.check_size(&encoded).map_err(|it| NotPushed::TooLarge(it).of(frame))?;
@@ -193,7 +196,11 @@ impl Server {
         if let Some(bytes) = to.elsewhere.as_ref().map(Elsewhere::bytes)
             && bytes > BESIDE_BYTES_MAX
         {
-            return Err(BroadcastError::TooLarge { frame, bytes, bytes_max: BESIDE_BYTES_MAX });
+            return Err(BroadcastError::TooLarge {
+                frame: Box::new(frame),
+                bytes,
+                bytes_max: BESIDE_BYTES_MAX,
+            });
         }
         let frames = Representations::new(self.codecs(), &frame, marks);
         let push = |frames: &Representations<'_>| push_to_all(to, frames, queueing);
@@ -269,19 +276,19 @@ impl Server {
         marks: Option<&Marks>,
     ) -> Result<(Frame, Queueing<'_>), BroadcastError> {
         if !self.is_open() {
-            return Err(BroadcastError::ServerClosed { frame });
+            return Err(BroadcastError::ServerClosed { frame: Box::new(frame) });
         }
         let options = self.options();
         let policy = marks.and_then(|marks| marks.overflow).or(options.overflow.default);
         let disconnects = policy.is_some_and(Overflow::disconnects);
         let is_promised = options.delivery.is_promised();
         if let Some(overflow) = policy.filter(|_| is_promised && !disconnects) {
-            return Err(BroadcastError::BreaksPromise { frame, overflow });
+            return Err(BroadcastError::BreaksPromise { frame: Box::new(frame), overflow });
         }
         // It may be that nobody needs an encoding of it now, and somebody who comes later does.
         if let Some(Err(too_long)) = marks.map(Marks::checked_key) {
             let source = EncodeError::new(too_long);
-            return Err(BroadcastError::Encode { frame, codec: None, source });
+            return Err(BroadcastError::Encode { frame: Box::new(frame), codec: None, source });
         }
         let is_plain = marks.is_none() && policy.is_none();
         let terms = if is_plain { Terms::Plain } else { Terms::Marked(policy) };
@@ -316,10 +323,10 @@ impl NotPushed {
     fn of(self, frame: Frame) -> BroadcastError {
         match self {
             Self::NotExpressed(NotExpressed { codec, source }) => {
-                BroadcastError::Encode { frame, codec, source }
+                BroadcastError::Encode { frame: Box::new(frame), codec, source }
             }
             Self::TooLarge(TooLarge { bytes, bytes_max }) => {
-                BroadcastError::TooLarge { frame, bytes, bytes_max }
+                BroadcastError::TooLarge { frame: Box::new(frame), bytes, bytes_max }
             }
         }
     }

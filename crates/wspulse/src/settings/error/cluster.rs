@@ -18,7 +18,7 @@ pub enum NotSent {
     /// No server has a connection of this id: all that are known have said so.
     NotFound {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The id.
         id: String,
     },
@@ -26,7 +26,7 @@ pub enum NotSent {
     /// none of them.
     NotReached {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The id.
         id: String,
         /// Those that have not answered in time.
@@ -39,7 +39,7 @@ pub enum NotSent {
     /// buffer. To send it again may have it arrive twice.
     Unknown {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The id.
         id: String,
         /// The server.
@@ -48,7 +48,7 @@ pub enum NotSent {
     /// The connection's send buffer is full.
     Full {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The connection's server.
         node: NodeId,
         /// The bound that was reached.
@@ -58,7 +58,7 @@ pub enum NotSent {
     /// [promised](crate::ServerBuilder::delivery).
     BreaksPromise {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The connection's server.
         node: NodeId,
     },
@@ -66,7 +66,7 @@ pub enum NotSent {
     /// ([`KeyTooLong`](crate::KeyTooLong)).
     Encode {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The codec's error, or that of the key.
         source: EncodeError,
     },
@@ -74,14 +74,14 @@ pub enum NotSent {
     /// express the frame.
     NotExpressed {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// The connection's server.
         node: NodeId,
     },
     /// The frame is larger than what goes between servers. It was sent to none.
     TooLarge {
         /// The frame.
-        frame: Frame,
+        frame: Box<Frame>,
         /// How many bytes would go there.
         bytes: usize,
         /// How many may.
@@ -121,7 +121,7 @@ impl NotSent {
             | Self::BreaksPromise { frame, .. }
             | Self::Encode { frame, .. }
             | Self::NotExpressed { frame, .. }
-            | Self::TooLarge { frame, .. } => frame,
+            | Self::TooLarge { frame, .. } => *frame,
         }
     }
 }

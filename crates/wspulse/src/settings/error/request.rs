@@ -21,26 +21,26 @@ pub enum RequestError {
     /// The connection has ended.
     Closed {
         /// The request, if it had ended before that was sent.
-        frame: Option<Frame>,
+        frame: Option<Box<Frame>>,
     },
     /// A bound was reached.
     Overloaded {
         /// The request, if it was not sent.
-        frame: Option<Frame>,
+        frame: Option<Box<Frame>>,
         /// The bound.
         limit: RequestLimit,
     },
     /// A request with this id waits for its reply already, and this one was not sent.
     DuplicateId {
         /// The request.
-        frame: Frame,
+        frame: Box<Frame>,
     },
     /// The request was not sent: the send buffer is full, or the codec cannot express it.
     NotSent(SendError),
     /// The client has answered with an error.
     Refused {
         /// The reply, whose event is that of errors.
-        reply: Frame,
+        reply: Box<Frame>,
     },
 }
 
@@ -68,8 +68,8 @@ impl RequestError {
     /// The request, if it was not sent.
     pub fn into_frame(self) -> Option<Frame> {
         match self {
-            Self::Closed { frame } | Self::Overloaded { frame, .. } => frame,
-            Self::DuplicateId { frame } => Some(frame),
+            Self::Closed { frame } | Self::Overloaded { frame, .. } => frame.map(|frame| *frame),
+            Self::DuplicateId { frame } => Some(*frame),
             Self::NotSent(error) => Some(error.into_frame()),
             Self::TimedOut { .. } | Self::Refused { .. } => None,
         }
