@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_summary_holds_nothing_that_a_peer_or_the_application_has_written() {
         let frame = CloseFrame::new(CloseCode::NORMAL, "secret");
-        let panic = PanicError::new(&"secret", None);
+        let panic = PanicError::new(&"secret");
         for lost in
             [TransportLost::PeerClosed(Some(frame.clone())), TransportLost::HandlerPanicked(panic)]
         {

@@ -181,7 +181,7 @@ impl Rig {
     /// The running message callback panics; it has not returned to the session yet.
     pub(crate) fn panic(&mut self) {
         assert!(matches!(self.events.last(), Some(SessionEvent::Message(_))));
-        let error = PanicError::new(&"boom", None);
+        let error = PanicError::new(&"boom");
         self.session.handle_message_panicked(error, self.now);
         self.act();
     }

@@ -287,7 +287,7 @@ impl Driver {
         let running = self.running.take().expect("a callback is due");
         if let Some(from) = running.panics {
             let is_current = self.current.as_ref().is_some_and(|it| it.number == from);
-            let error = PanicError::new(&"boom", None);
+            let error = PanicError::new(&"boom");
             if is_current && self.told.end.is_none() {
                 self.told.loss = Some(TransportLost::HandlerPanicked(error.clone()));
                 let waiting = self.journal.give_up_waiting();

@@ -158,8 +158,13 @@ impl Server {
             let _inside = InCallback::enter_server(self.address());
             if let Err(panic) = panics::catch(|| callback(room, changes)) {
                 let room = Escaped::new(group.name());
-                let (room, backtrace) = (room.as_str(), panic.backtrace());
-                tracing::error!(room, ?backtrace, %panic, "on_presence panicked");
+                tracing::error!(
+                    room = room.as_str(),
+                    %panic,
+                    location = panic.location(),
+                    backtrace = panics::logged_backtrace(&panic),
+                    "on_presence panicked"
+                );
                 let (room, callback) = (&**group.name(), CallbackKind::Presence);
                 let panicked = metrics::CallbackPanicked { room, id: "", callback };
                 self.metrics().record(|hooks| hooks.callback_panicked(&panicked));

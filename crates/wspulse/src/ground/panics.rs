@@ -1,17 +1,19 @@
-//! Panics in application code: caught, with the stack of the place where they happened.
+//! Panics in application code: caught, with the place where they happened and its stack.
 
-use std::backtrace::Backtrace;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::{LazyLock, Once};
 
+use tracing::field::{self, DebugValue};
 use wspulse_core::PanicError;
 
 thread_local! {
     /// This thread runs application code, in a [`Catching`].
     static CATCHING: Cell<bool> = const { Cell::new(false) };
-    static CAPTURED: RefCell<Option<Backtrace>> = const { RefCell::new(None) };
+    /// Where the newest of its panics was: the place in the source, and the stack.
+    static CAPTURED: RefCell<Option<(String, Backtrace)>> = const { RefCell::new(None) };
 }
 
 /// Has the process's panic hook keep the stack of panics that will be [caught](Catching::catch): once unwinding
@@ -22,7 +24,8 @@ pub(crate) fn install_hook() {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if CATCHING.get() {
-                CAPTURED.set(Some(Backtrace::force_capture()));
+                let location = info.location().map(ToString::to_string).unwrap_or_default();
+                CAPTURED.set(Some((location, Backtrace::force_capture())));
             }
             previous(info);
         }));
@@ -52,9 +55,23 @@ impl Catching {
     #[expect(clippy::unused_self, reason = "that it lives is what is asked for")]
     #[inline]
     pub(crate) fn catch<R>(&self, run: impl FnOnce() -> R) -> Result<R, PanicError> {
-        panic::catch_unwind(AssertUnwindSafe(run))
-            .map_err(|payload| PanicError::new(&*payload, CAPTURED.take()))
+        panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+            let panic = PanicError::new(&*payload);
+            match CAPTURED.take() {
+                Some((location, backtrace)) => panic.at(location, backtrace),
+                None => panic,
+            }
+        })
     }
+}
+
+/// The stack of a panic for a line of the log: only where the environment asks for stacks, by
+/// `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE`, as with the standard library. It has thousands of bytes, and
+/// to read the symbols for the first takes a tenth of a second and more.
+pub(crate) fn logged_backtrace(panic: &PanicError) -> Option<DebugValue<&Backtrace>> {
+    static IS_ASKED_FOR: LazyLock<bool> =
+        LazyLock::new(|| Backtrace::capture().status() == BacktraceStatus::Captured);
+    panic.backtrace().filter(|_| *IS_ASKED_FOR).map(field::debug)
 }
 
 impl Drop for Catching {

@@ -104,7 +104,12 @@ impl Meter {
         if let Some(collector) = &self.collector
             && let Err(panic) = panics::catch(|| hook(&**collector))
         {
-            tracing::error!(%panic, backtrace = ?panic.backtrace(), "metrics hook panicked");
+            tracing::error!(
+                %panic,
+                location = panic.location(),
+                backtrace = panics::logged_backtrace(&panic),
+                "metrics hook panicked"
+            );
         }
     }
 

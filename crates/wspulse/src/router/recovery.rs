@@ -14,7 +14,7 @@ use super::middleware::{Middleware, Next};
 use crate::ground::panics;
 use crate::observe::metrics::{CallbackKind, CallbackPanicked};
 
-/// Catches a panic in anything further in, logs it with its backtrace, the event and the
+/// Catches a panic in anything further in, logs it with its place, the event and the
 /// connection's id, counts it, and lets the connection live. Nothing further in runs any more; to what is
 /// further out the panic is a [`HandlerError::Panicked`].
 ///
@@ -39,7 +39,8 @@ impl Middleware for Recovery {
                     event = Escaped::new(frame.event()).as_str(),
                     id = Escaped::new(connection.id()).as_str(),
                     panic = Escaped::new(panic.message()).as_str(),
-                    backtrace = ?panic.backtrace(),
+                    location = panic.location(),
+                    backtrace = panics::logged_backtrace(&panic),
                     "router: recovered from a panic in a handler"
                 );
                 let (room, id) = (connection.room_id(), connection.id());

@@ -1,6 +1,8 @@
 //! Panics in application code: caught, told, and paid for by nobody else.
 
+use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 
 use tokio::sync::mpsc;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
@@ -52,7 +54,9 @@ impl Scene {
         echoes(&mut self.good, 2).await;
         assert_eq!(self.recorder.count(&format!("callback_panicked lobby bad {callback}")), 1);
         let line = self.logs.one("ERROR", "boom");
-        for part in ["id=\"bad\"", "room=\"lobby\"", "backtrace=", callback] {
+        // For a test below.
+        println!("{line}");
+        for part in ["id=\"bad\"", "room=\"lobby\"", "panicking.rs:", callback] {
             assert!(line.contains(part), "{line}");
         }
     }
@@ -64,6 +68,29 @@ async fn a_panic_in_on_connect_leaves_the_connection_as_it_is() {
     let mut bad = scene.bad().await;
     echoes(&mut bad, 1).await;
     scene.told_of("on_connect").await;
+}
+
+/// In a process of its own, as what is asked of the standard library is asked once.
+#[test]
+fn a_stack_is_logged_where_the_environment_asks_for_stacks() {
+    let logged = |asked: &str| {
+        let test = "panicking::a_panic_in_on_connect_leaves_the_connection_as_it_is";
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env("RUST_BACKTRACE", asked)
+            .env_remove("RUST_LIB_BACKTRACE")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        printed.lines().find(|line| line.contains("location=")).expect("it is printed").to_owned()
+    };
+    let (plain, with_stack) = (logged("0"), logged("1"));
+    assert!(plain.len() < 500 && !plain.contains("backtrace"), "{plain}");
+    assert!(
+        with_stack.contains("backtrace=") && with_stack.contains("panic_for_bad"),
+        "{with_stack}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,6 +135,7 @@ async fn a_panic_in_on_message_ends_the_connection() {
     let panic = panic_of(end.cause().unwrap());
     assert_eq!(panic.message(), "boom");
     assert_eq!(panic.to_string(), "handler panicked: boom");
+    assert!(panic.location().is_some_and(|at| at.contains("panicking.rs:")), "{panic:?}");
     let backtrace = panic.backtrace().expect("the stack of the panic").to_string();
     assert!(backtrace.contains("panic_for_bad"), "{backtrace}");
     scene.told_of("on_message").await;
@@ -220,7 +248,7 @@ async fn a_panic_in_check_origin_or_peer_addr_costs_its_own_request_only() {
         let mut good = dial(&server, "good").await;
         let answer = Answer::to(&server, request_parts("/ws?id=bad")).await;
         assert_eq!(answer.summary(), (500, "internal error\n"));
-        assert!(logs.one("ERROR", "boom").contains("backtrace"));
+        assert!(logs.one("ERROR", "boom").contains("panicking.rs:"));
         echoes(&mut good, 1).await;
         echoes(&mut dial(&server, "next").await, 1).await;
     }

@@ -29,7 +29,7 @@ const MACROS: [&str; 10] = [
 ];
 
 /// Whoever needs another one looks first at what may be in it.
-const ALLOWED: [&str; 31] = [
+const ALLOWED: [&str; 32] = [
     // Chosen by the application.
     "id",
     "room",
@@ -49,6 +49,7 @@ const ALLOWED: [&str; 31] = [
     "calls",
     "held",
     "line",
+    "location",
     "not_logged",
     "option",
     "otel.kind",

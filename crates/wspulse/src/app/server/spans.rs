@@ -24,7 +24,11 @@ impl Server {
             && let Some(request) = request
             && let Err(panic) = panics::catch(|| describe(&span, request))
         {
-            tracing::error!(backtrace = ?panic.backtrace(), "connection_span: {panic}");
+            tracing::error!(
+                location = panic.location(),
+                backtrace = panics::logged_backtrace(&panic),
+                "connection_span: {panic}"
+            );
         }
         // The request's, where middleware has made one. After the parent, which starts the span.
         span.follows_from(Span::current());

@@ -402,7 +402,11 @@ fn check_runtime() -> Result<(), Response> {
 }
 
 fn internal(panic: &PanicError) -> Response {
-    tracing::error!(backtrace = ?panic.backtrace(), "connecting: {panic}");
+    tracing::error!(
+        location = panic.location(),
+        backtrace = panics::logged_backtrace(panic),
+        "connecting: {panic}"
+    );
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
 }
 

@@ -204,5 +204,9 @@ impl Drop for CutOffWhenDropped {
 
 /// Panics of the service cost their own connection only.
 fn log_panic(panic: &PanicError) {
-    tracing::error!(backtrace = ?panic.backtrace(), "serving an HTTP connection: {panic}");
+    tracing::error!(
+        location = panic.location(),
+        backtrace = panics::logged_backtrace(panic),
+        "serving an HTTP connection: {panic}"
+    );
 }

@@ -34,7 +34,11 @@ impl Drop for Data {
             return;
         };
         if let Err(panic) = panics::catch(|| drop(data)) {
-            tracing::error!(backtrace = ?panic.backtrace(), "dropping a connection's data: {panic}");
+            tracing::error!(
+                location = panic.location(),
+                backtrace = panics::logged_backtrace(&panic),
+                "dropping a connection's data: {panic}"
+            );
         }
     }
 }

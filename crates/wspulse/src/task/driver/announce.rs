@@ -23,7 +23,11 @@ impl Driver {
             // It has written others when the server was built.
             Ok(Err(error)) => tracing::error!("a session cannot be announced: {error}"),
             Err(panic) => {
-                tracing::error!(backtrace = ?panic.backtrace(), "announcing a session: {panic}");
+                tracing::error!(
+                    location = panic.location(),
+                    backtrace = panics::logged_backtrace(&panic),
+                    "announcing a session: {panic}"
+                );
             }
         }
     }

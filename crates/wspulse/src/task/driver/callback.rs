@@ -251,7 +251,8 @@ pub(super) fn report_panic(connection: &ConnectionShared, kind: CallbackKind, pa
         id = Escaped::new(id).as_str(),
         room = Escaped::new(room).as_str(),
         callback = kind.as_str(),
-        backtrace = ?panic.backtrace(),
+        location = panic.location(),
+        backtrace = panics::logged_backtrace(panic),
         "{panic}"
     );
     let panicked = CallbackPanicked { room, id, callback: kind };

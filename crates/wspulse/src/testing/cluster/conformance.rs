@@ -103,7 +103,7 @@ async fn named(name: &str, check: impl Future<Output = ()>) {
     let mut check = pin!(check);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| check.as_mut().poll(context))) {
         Ok(poll) => poll,
-        Err(payload) => panic!("{name}: {}", PanicError::new(&*payload, None)),
+        Err(payload) => panic!("{name}: {}", PanicError::new(&*payload)),
     })
     .await;
 }

@@ -50,5 +50,9 @@ impl Drop for CaughtStream {
 #[cold]
 fn report(panic: &PanicError) {
     let message = Escaped::new(panic.message());
-    tracing::error!(backtrace = ?panic.backtrace(), "a transport's stream panicked: {message}");
+    tracing::error!(
+        location = panic.location(),
+        backtrace = panics::logged_backtrace(panic),
+        "a transport's stream panicked: {message}"
+    );
 }
