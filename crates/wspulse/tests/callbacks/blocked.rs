@@ -124,6 +124,51 @@ async fn a_slow_message_among_quick_ones_is_told_and_by_its_name_when_it_comes_a
     assert_eq!(told.take(), ["lobby ann on_message \"slow\" 1"]);
 }
 
+/// What a panic takes, which is long where symbols are read for its stack, is no callback's own.
+fn panic_slowly() {
+    thread::sleep(TOO_LONG);
+    panic!("boom");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_panics_is_not_told_whether_measured_by_itself_or_with_others() {
+    let told = Told::default();
+    let on_message = |_, frame: Frame| {
+        if frame.event() == "panic" {
+            panic_slowly();
+        }
+    };
+    let server = builder(&told).on_message(on_message).build().unwrap();
+    for events in [&["panic"][..], &["a", "b", "panic"]] {
+        let mut ann = TestClient::connect(&server, "/ws").await.unwrap();
+        send_at_once(&mut ann, events).await;
+        assert_eq!(ann.closed().await.unwrap().unwrap().code().as_u16(), 1011);
+        assert_eq!(told.take(), [""; 0], "{events:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_async_callback_and_a_connect_function_that_panic_are_not_told() {
+    let told = Told::default();
+    let connect = |request: wspulse::ConnectRequest| async move {
+        if request.query("id").is_some() {
+            panic_slowly();
+        }
+        Ok::<_, Rejection>(Admission::room("lobby").id("ann"))
+    };
+    let on_message = |_, _| async {
+        tokio::task::yield_now().await;
+        panic_slowly();
+    };
+    let server = Server::builder(connect).metrics(told.clone()).on_message(on_message);
+    let server = server.build().unwrap();
+    let mut ann = TestClient::connect(&server, "/ws").await.unwrap();
+    send_at_once(&mut ann, &["panic"]).await;
+    assert_eq!(ann.closed().await.unwrap().unwrap().code().as_u16(), 1011);
+    assert!(TestClient::connect(&server, "/ws?id=bad").await.is_err());
+    assert_eq!(told.take(), [""; 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_event_name_is_told_by_its_beginning() {
     let told = Told::default();

@@ -46,7 +46,9 @@ impl RunningCallback {
         let Self { kind, future, event, has_held: _, span } = self;
         let _in_span = span.enter();
         let dropped = panics::catch(|| drop(future));
-        watch::check(connection, kind, &event, held_since.elapsed());
+        if dropped.is_ok() {
+            watch::check(connection, kind, &event, held_since.elapsed());
+        }
         dropped
     }
 }
@@ -120,7 +122,7 @@ impl<'a> Turn<'a> {
             ),
         };
         let event = EventName::NONE;
-        if measured {
+        if measured && called.is_ok() {
             self.watch.after(self.connection, kind, &event);
         }
         self.called(kind, event, called, now);
@@ -149,7 +151,9 @@ impl<'a> Turn<'a> {
         let in_span = span.enter();
         let callback = self.connection.server.callbacks().message.as_ref();
         let called = self.call(callback, |call, own| call(own, frame));
-        self.watch.after(self.connection, kind, &event);
+        if called.is_ok() {
+            self.watch.after(self.connection, kind, &event);
+        }
         drop(in_span);
         self.called(kind, event, called, now);
         if let Some(running) = self.running {
@@ -168,7 +172,7 @@ impl<'a> Turn<'a> {
         self.watch.note(kind);
         let callback = self.connection.server.callbacks().undecodable.as_ref();
         let called = self.call(callback, |call, own| call(own, error));
-        if measured {
+        if measured && called.is_ok() {
             self.watch.after(self.connection, kind, &event);
         }
         self.called(kind, event, called, now);
@@ -217,6 +221,7 @@ impl<'a> Turn<'a> {
     #[cold]
     fn panicked(&mut self, kind: CallbackKind, panic: PanicError, now: std::time::Instant) {
         report_panic(self.connection, kind, &panic);
+        self.watch.after_panic();
         match kind {
             // An end that was posted meanwhile wins: the peer is told of that.
             CallbackKind::Message | CallbackKind::Undecodable
@@ -301,8 +306,10 @@ impl Driver {
             return false;
         }
         drop(in_span);
+        // What a panic takes does not count.
+        let held_since = if polled.is_ok() { polled_at } else { std::time::Instant::now() };
         let callback = self.callback.take();
-        let dropped = callback.map_or(Ok(()), |done| done.discard(&self.connection, polled_at));
+        let dropped = callback.map_or(Ok(()), |done| done.discard(&self.connection, held_since));
         drop((catching, inside));
         match (polled, dropped) {
             (Ok(_), Ok(())) => self.turn().returned(now()),

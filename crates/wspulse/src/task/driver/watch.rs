@@ -1,9 +1,10 @@
-//! Notices callbacks that hold their thread.
+//! Notices callbacks that hold their thread. One that panics is told as that: what its panic takes does
+//! not count, as the symbols of its stack may have to be read.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use wspulse_core::Escaped;
+use wspulse_core::{Escaped, PanicError};
 
 use crate::app::server::Server;
 use crate::ground::sync::{AtomicUsize, Mutex};
@@ -71,6 +72,13 @@ impl Watch {
         self.looked_at = Some(Instant::now());
     }
 
+    /// After a call that has panicked, and a line of the log about that.
+    #[cold]
+    pub(super) fn after_panic(&mut self) {
+        self.looked_at = Some(Instant::now());
+        self.unmeasured = 0;
+    }
+
     /// After a call that is measured by itself.
     #[inline]
     pub(super) fn after(
@@ -126,11 +134,14 @@ fn tell(
 }
 
 /// Runs a part of the connect function: its call, a poll of its future, or the drop of that.
-pub(crate) fn run_connect<R>(server: &Server, run: impl FnOnce() -> R) -> R {
+pub(crate) fn run_connect<R>(
+    server: &Server,
+    run: impl FnOnce() -> Result<R, PanicError>,
+) -> Result<R, PanicError> {
     let begun_at = Instant::now();
     let returned = run();
     let held = begun_at.elapsed();
-    if held > HELD_MAX {
+    if held > HELD_MAX && returned.is_ok() {
         let callback = CallbackKind::ConnectFunction;
         report(server, &CallbackBlocked { room: "", id: "", callback, event: "", held, calls: 1 });
     }
