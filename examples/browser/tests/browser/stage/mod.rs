@@ -5,9 +5,11 @@ mod bidi;
 mod driver;
 mod tab;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use fantoccini::Client;
@@ -152,23 +154,43 @@ impl Stage {
 
 /// Starts the example, which says where it listens.
 async fn start_server(example: Example) -> (Child, String) {
-    let mut server = spawn(Command::new(build_example(example).await).args(example.arguments()))
+    let mut server = spawn(Command::new(built_example(example)).args(example.arguments()))
         .expect("the example starts");
     let stdout = server.stdout.take().expect("it is piped");
     let url = line_after(stdout, "open ").await.expect("it says where it listens");
     (server, url)
 }
 
-/// Builds the example and returns where it is: for a test that is asked for by name, cargo does not
-/// build examples by itself.
-async fn build_example(example: Example) -> String {
-    let output = Command::new(env!("CARGO"))
+/// Where the example is, which is built for the first test that wants it: for a test that is asked for
+/// by name, cargo does not build examples by itself.
+fn built_example(example: Example) -> String {
+    static BUILT: Mutex<BTreeMap<&str, String>> = Mutex::new(BTreeMap::new());
+    // Whoever else wants one waits, as cargo would have it wait.
+    let mut built = BUILT.lock().expect("all examples build");
+    built.entry(example.name()).or_insert_with(|| build_example(example)).clone()
+}
+
+fn build_example(example: Example) -> String {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    // What cargo tells this test of its own package: some build scripts look at it, and would have all
+    // that stands on them built anew, here and by the next cargo.
+    for (name, _) in std::env::vars_os() {
+        let is_of_this_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if is_of_this_package {
+            cargo.env_remove(name);
+        }
+    }
+    let output = cargo
         .args(["build", "--workspace", "--message-format", "json"])
         .args(example.target())
+        // Beside an example the dependencies have the features that they have for tests, and are those
+        // that are built already.
+        .args(Example::Chat.target())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
-        .await
         .expect("cargo runs");
     assert!(output.status.success(), "the example does not build");
     output
