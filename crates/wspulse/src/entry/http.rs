@@ -1,4 +1,8 @@
 //! From HTTP requests to connections.
+#![expect(
+    clippy::result_large_err,
+    reason = "a refused request is answered with a whole response, which is moved once"
+)]
 
 pub(crate) mod authority;
 mod exchange;

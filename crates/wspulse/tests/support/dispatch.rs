@@ -30,10 +30,8 @@ impl Client {
 
     pub(crate) async fn admitted(server: ServerBuilder, admission: Admission) -> Self {
         let server = server.build().expect("the options are valid");
-        let accepted = server
-            .handshake(request_parts("/"))
-            .and_then(|handshake| handshake.admit(admission))
-            .expect("the handshake is valid");
+        let handshake = server.handshake(request_parts("/")).expect("the handshake is valid");
+        let accepted = handshake.admit(admission).expect("there is room");
         let (ours, theirs) = duplex(4096);
         accepted.attach(theirs, &[]);
         let connection = server.all_connections().pop().expect("it is registered");
