@@ -22,6 +22,7 @@ pub(crate) const REASONS: &[&str] = &[
     "slow_consumer",
     "expired",
     "drain",
+    "moved",
     OTHER,
 ];
 pub(crate) const DROPS: &[&str] = &[
