@@ -334,7 +334,9 @@ impl Future for Driver {
             let Some(had_frames) = this.drive_mailbox() else { return Poll::Pending };
             let may_be_frames = this.drive_upgrade(cx) || had_frames;
             let mut progress = this.drive_callback(cx);
-            progress |= this.drive_leaving();
+            if this.arrivals.are_some() {
+                progress |= this.drive_leaving();
+            }
             progress |= this.drive_read(cx);
             this.drive_ping();
             // Frames that have come in this round are seen in the next, or before the task sleeps.

@@ -104,7 +104,10 @@ impl Server {
     pub(crate) fn forget_task(&self, connection: &ConnectionShared) {
         self.inner.registry.forget_task(connection);
         connection.mailbox.end_taps();
-        if let Some(proof) = connection.mailbox.proof() {
+        // Alone, it has no sessions of others.
+        if self.attachment().is_some()
+            && let Some(proof) = connection.mailbox.proof()
+        {
             self.token_key().forget(proof);
         }
     }

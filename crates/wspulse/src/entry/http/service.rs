@@ -45,7 +45,10 @@ impl Server {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
-            let brought = pending.bring(&admission).await?;
+            let brought = match self.attachment() {
+                Some(_) => pending.bring(&admission).await?,
+                None => None,
+            };
             let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
             pending.register(admission, upgrade, brought)
         };
@@ -158,7 +161,10 @@ impl Handshake {
         let server = self.pending.server.clone();
         let result = async {
             let (pending, admission) = self.ask().await?;
-            let brought = pending.bring(&admission).await?;
+            let brought = match pending.server.attachment() {
+                Some(_) => pending.bring(&admission).await?,
+                None => None,
+            };
             pending.admit(admission, brought)
         };
         result.await.map_err(|refused| server.count_refusal(refused))
@@ -248,9 +254,6 @@ impl Pending {
     /// What a server of a cluster gets ready before it lets a client in: the session that is at another
     /// one, or that what is said elsewhere to its rooms is heard.
     async fn bring(&self, admission: &Admission) -> Result<Option<Box<Brought>>, Response> {
-        if self.server.cluster().is_none() {
-            return Ok(None);
-        }
         if self.chosen_protocol(admission).is_none()
             && let Negotiated::Exchange(exchange, _) = Negotiated::of(&self.server, &self.protocols)
         {

@@ -36,6 +36,12 @@ impl Arrivals {
         Self(Some(Box::new(Inner { upgrade: Some(upgrade), ..Inner::default() })))
     }
 
+    /// Whether there is anything, as there seldom is.
+    #[inline]
+    pub(super) const fn are_some(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The transport that is on its way.
     pub(super) fn upgrade_mut(&mut self) -> Option<&mut Upgrade> {
         self.0.as_mut()?.upgrade.as_mut()

@@ -24,6 +24,7 @@ impl Driver {
     }
 
     /// Goes on with that, as soon as nothing runs and nothing waits to be told. Tells whether it has.
+    #[inline(never)]
     pub(super) fn drive_leaving(&mut self) -> bool {
         let Some(leaving) = self.arrivals.leaving() else { return false };
         let Some(leave) = &leaving.leave else { return false };
