@@ -83,6 +83,11 @@ impl Proof {
         }
     }
 
+    /// Whether both are of one session.
+    pub(crate) const fn is_of_session_of(&self, other: Self) -> bool {
+        self.session == other.session
+    }
+
     /// Another token is about to be sent.
     pub(crate) const fn renew(&mut self) {
         self.newest = self.newest.saturating_add(1);

@@ -247,6 +247,28 @@ async fn a_client_that_has_not_heard_of_the_move_finds_its_session_by_the_older_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_is_back_before_its_last_callback_has_ended_is_found_by_the_token_from_elsewhere()
+ {
+    let may_end = Arc::new(Semaphore::new(0));
+    let builder = || {
+        let may_end = Arc::clone(&may_end);
+        exactly_once().on_disconnect(move |_, _| {
+            let may_end = Arc::clone(&may_end);
+            async move { may_end.acquire().await.unwrap().forget() }
+        })
+    };
+    let servers = cluster_of(&MemoryNetwork::new(), 2, builder).await;
+    let mut ann = Traveller::begin(&servers[0]).await;
+    ann.comes_to(&servers[1]).await;
+    // The hello of the first server is lost, whose callback for the session's end goes on until now.
+    drop(Speaker::come_back(&servers[0], ANN, &ann.hello.token, 0).await);
+    sleep(Duration::from_millis(10)).await;
+    may_end.add_permits(2);
+    sleep(Duration::from_millis(10)).await;
+    ann.comes_to(&servers[0]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_of_a_server_that_is_dead_begins_anew_and_its_client_hears_so() {
     let network = MemoryNetwork::new();
     let (first, engine) = node(&network, exactly_once());

@@ -43,6 +43,15 @@ impl Server {
         Some((session, offer.count, token))
     }
 
+    /// A connection is over, and with it its session, unless that has gone elsewhere and come back by now.
+    pub(super) fn forget_tokens(&self, connection: &ConnectionShared) {
+        let Some(proof) = connection.mailbox.proof() else { return };
+        let newer = self.inner.registry.find(&connection.id).and_then(|it| it.mailbox.proof());
+        if newer.is_none_or(|newer| !newer.is_of_session_of(proof)) {
+            self.inner.token_key.forget(proof);
+        }
+    }
+
     /// The newest token of a session.
     pub(crate) fn token(&self, id: &str, proof: Proof) -> String {
         self.inner.token_key.token(id, proof)

@@ -105,10 +105,8 @@ impl Server {
         self.inner.registry.forget_task(connection);
         connection.mailbox.end_taps();
         // Alone, it has no sessions of others.
-        if self.attachment().is_some()
-            && let Some(proof) = connection.mailbox.proof()
-        {
-            self.token_key().forget(proof);
+        if self.attachment().is_some() {
+            self.forget_tokens(connection);
         }
     }
 }
