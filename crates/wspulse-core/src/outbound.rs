@@ -1,5 +1,6 @@
 //! What waits to be written: data frames in one queue, control frames in a small lane in front.
 
+mod answers;
 mod backlog;
 mod batch;
 mod control;
@@ -16,13 +17,14 @@ mod run;
 mod stats;
 mod written;
 
+pub use answers::{NotKept, NotWritten, ResumedAt};
 pub use batch::{Batch, Remainder};
 pub use control::{ControlLane, PingPayload};
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
 pub use moved::MovedQueue;
 pub use queue::{FRAME_LOSSES_MAX, OutboundQueue, Pushed, PushedMarked, QueueFull, Returned};
-pub use retained::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt, Window, WrittenBeside};
+pub use retained::{Acknowledged, Doubt, Window, WrittenBeside};
 pub use run::Run;
 pub use stats::OutboundStats;
 

@@ -3,11 +3,12 @@
 mod losing;
 mod node;
 mod output;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::ids::{NodeId, Position, Target};
+use super::ids::{NodeId, Target};
 use super::incoming::{Arrived, Heard, Lacks, News};
 use super::message::{Answer, Ask, Batch, Beat, Moved, NodeState};
 use crate::clock::{after, earlier};
@@ -227,56 +228,6 @@ impl Inbox {
     /// The next question to ask.
     pub fn poll_ask(&mut self) -> Option<Question> {
         self.questions.pop_front()
-    }
-
-    /// The servers that are known: each with how it is, how many connections it has, and whether it is
-    /// silent.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, NodeState, u32, bool)> {
-        self.nodes.iter().map(|(id, it)| (*id, it.state, it.connections, it.is_silent))
-    }
-
-    /// The servers that may have connections: those that are known, but for those that have left, or
-    /// have said nothing for [`InboxConfig::gone_after`].
-    pub fn present(&self) -> impl Iterator<Item = NodeId> {
-        let present =
-            self.nodes.iter().filter(|(_, it)| !it.is_gone && it.state != NodeState::Leaving);
-        present.map(|(id, _)| *id)
-    }
-
-    /// How far those who are in this group here have heard each server. What was
-    /// [put out](Self::poll_output), or is about to be, counts as heard.
-    pub fn positions(&self, target: Target) -> impl Iterator<Item = Position> {
-        self.nodes.iter().filter_map(move |(origin, node)| {
-            let (stream, number) = node.streams.get(&target)?.incoming.told()?;
-            Some(Position { origin: *origin, stream, number })
-        })
-    }
-
-    /// Since when this server has listened for these, if it does.
-    pub fn listens_since(&self, target: Target) -> Option<Instant> {
-        self.interests.get(&target).copied()
-    }
-
-    /// How many servers are heard, how many are silent and not gone yet, and for how long the one that
-    /// was heard least lately has said nothing.
-    pub fn presence(&self, now: Instant) -> Presence {
-        let mut presence = Presence::default();
-        for node in self.nodes.values().filter(|node| !node.is_gone) {
-            let silence = now.saturating_duration_since(node.heard_at);
-            presence.longest_silence = presence.longest_silence.max(silence);
-            *(if node.is_silent { &mut presence.silent } else { &mut presence.heard }) += 1;
-        }
-        presence
-    }
-
-    /// How many bytes of frames are held for what lies before them.
-    pub const fn held_bytes(&self) -> usize {
-        self.held_bytes
-    }
-
-    /// How many frames have come for groups that nobody is in here.
-    pub const fn foreign(&self) -> u64 {
-        self.foreign
     }
 
     /// Something has come of this server; tells whether it is known.

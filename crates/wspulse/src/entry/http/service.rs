@@ -1,5 +1,7 @@
 //! The ways in: a tower service, a call from a handler, or any other framework's byte stream.
 
+mod accepted;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,7 +11,6 @@ use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
 use http::{Request, StatusCode, request};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
@@ -30,7 +31,8 @@ use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::UpgradeRefused;
 use crate::settings::connect::{Admission, ConnectRequest, Exchange, Rejection};
 use crate::task::driver::watch::run_connect;
-use crate::wire::transport::{FromHyper, StreamSender, Upgradable, Upgrade};
+use crate::wire::transport::{FromHyper, Upgrade};
+pub use accepted::Accepted;
 
 impl Server {
     /// Makes the request of a WebSocket client a connection, asking the connect function, and
@@ -322,36 +324,6 @@ impl Pending {
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake").field("request", &self.request).finish_non_exhaustive()
-    }
-}
-
-/// A registered connection that waits for its byte stream. Dropping it is losing the transport.
-#[must_use = "the connection waits for its stream"]
-pub struct Accepted {
-    response: Response,
-    stream: StreamSender,
-}
-
-impl Accepted {
-    /// The response to write, before the stream is handed over.
-    pub const fn response(&self) -> &Response {
-        &self.response
-    }
-
-    /// Hands the stream over, once the response is written, with the bytes that were read from it
-    /// beyond the request's end.
-    pub fn attach<S>(self, stream: S, unread: &[u8])
-    where
-        S: AsyncRead + AsyncWrite + Send + 'static,
-    {
-        // It fails if the connection gave up waiting; the stream is then dropped.
-        let _ = self.stream.send(Upgradable::new(stream, unread));
-    }
-}
-
-impl fmt::Debug for Accepted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accepted").field("response", &self.response).finish_non_exhaustive()
     }
 }
 
