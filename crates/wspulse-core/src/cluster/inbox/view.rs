@@ -14,7 +14,7 @@ impl Inbox {
     }
 
     /// The servers that may have connections: those that are known, but for those that have left, or
-    /// have said nothing for [`InboxConfig::gone_after`].
+    /// have said nothing for [`InboxConfig::gone_after`](super::InboxConfig::gone_after).
     pub fn present(&self) -> impl Iterator<Item = NodeId> {
         let present =
             self.nodes.iter().filter(|(_, it)| !it.is_gone && it.state != NodeState::Leaving);
