@@ -42,8 +42,9 @@ enum About {
     Moved,
 }
 
-/// When somebody is to be asked who has enough to answer.
-const ASK_LATER: Duration = Duration::from_millis(20);
+/// How often whoever waits for its turn to ask looks whether it is to give up. It is asked for as soon
+/// as there is room.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Inbox {
     /// For a server that has heard nothing yet.
@@ -72,8 +73,11 @@ impl Inbox {
     pub fn end(&mut self, target: Target) {
         if self.interests.remove(&target).is_some() {
             for node in self.nodes.values_mut() {
-                let followed = node.streams.remove(&target);
-                self.held_bytes -= followed.map_or(0, |it| it.incoming.held_bytes());
+                let Some(followed) = node.streams.remove(&target) else { continue };
+                self.held_bytes -= followed.incoming.held_bytes();
+                if followed.is_waiting {
+                    node.waiting.retain(|waiting| *waiting != target);
+                }
             }
         }
     }
@@ -126,6 +130,9 @@ impl Inbox {
         let Some((origin, about)) = self.asks.remove(&id) else { return };
         let Some(node) = self.nodes.get_mut(&origin) else { return };
         node.asked -= 1;
+        if answer.is_some() {
+            node.answered_at = Some(now);
+        }
         match (about, answer) {
             (About::Stream(target), answer) => {
                 let beat = node.beat;
@@ -155,6 +162,7 @@ impl Inbox {
                 }
             }
         }
+        self.ask_next(origin, now);
     }
 
     /// A question was not asked, as there is no connection: what it is about is not given up for that.
@@ -171,6 +179,7 @@ impl Inbox {
             }
             About::Moved => node.is_asked_for_moved = false,
         }
+        self.ask_next(origin, now);
     }
 
     /// Does what is due.
@@ -180,12 +189,13 @@ impl Inbox {
                 break;
             }
             self.due.pop_first();
+            let answered_at = self.nodes.get(&origin).and_then(|node| node.answered_at);
             self.with_stream(origin, target, |streams, out| {
                 // Another one may have been forgotten meanwhile.
                 let followed = streams.get_mut(&target).filter(|it| it.due == Some(at));
-                if let Some(Followed { incoming, due }) = followed {
+                if let Some(Followed { incoming, due, .. }) = followed {
                     *due = None;
-                    if incoming.is_over(now) {
+                    if incoming.is_over(answered_at, now) {
                         incoming.give_up(now, out);
                     }
                 }
@@ -213,8 +223,9 @@ impl Inbox {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing comes before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let silent = self.nodes.values().filter(|node| !node.is_gone).map(|node| {
+            let waits_for_its_end = node.is_silent && node.state != NodeState::Leaving;
             let time =
-                if node.is_silent { self.config.gone_after } else { self.config.silent_after };
+                if waits_for_its_end { self.config.gone_after } else { self.config.silent_after };
             after(node.heard_at, time)
         });
         earlier(self.due.first().map(|(at, ..)| *at), silent.min())
@@ -243,18 +254,7 @@ impl Inbox {
         if self.nodes.len() >= self.config.nodes_max && !self.forget_gone() {
             return false;
         }
-        let node = Node {
-            beat: 0,
-            heard_at: now,
-            is_silent: false,
-            is_gone: false,
-            state: NodeState::Serving,
-            connections: 0,
-            streams: HashMap::new(),
-            asked: 0,
-            is_asked_for_moved: false,
-        };
-        self.nodes.insert(origin, node);
+        self.nodes.insert(origin, Node::new(now));
         self.outputs.push_back(Output::Present(origin));
         true
     }
@@ -335,8 +335,12 @@ impl Inbox {
             // Of what was asked it will hear.
             Lacks::Nothing | Lacks::Asked { .. } => None,
             Lacks::Asking { at, .. } if at > now => Some(at),
-            // It has enough to answer.
-            Lacks::Asking { .. } => Some(after(now, ASK_LATER)),
+            Lacks::Asking { .. } => {
+                if !std::mem::replace(&mut followed.is_waiting, true) {
+                    node.waiting.push_back(target);
+                }
+                Some(after(now, LOOK_AGAIN))
+            }
         };
         if followed.due != due {
             if let Some(at) = followed.due {
@@ -349,6 +353,20 @@ impl Inbox {
         }
         if let Some(ask) = ask {
             self.ask(origin, About::Stream(target), ask);
+        }
+    }
+
+    /// Has those ask whose turn it is.
+    fn ask_next(&mut self, origin: NodeId, now: Instant) {
+        while let Some(node) = self.nodes.get_mut(&origin) {
+            if node.asked >= self.config.asks_max {
+                return;
+            }
+            let Some(target) = node.waiting.pop_front() else { return };
+            if let Some(followed) = node.streams.get_mut(&target) {
+                followed.is_waiting = false;
+            }
+            self.settle(origin, target, now);
         }
     }
 }

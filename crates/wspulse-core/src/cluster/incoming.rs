@@ -234,11 +234,12 @@ impl Incoming {
         }
     }
 
-    /// Whether it is time to give up what it lacks.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    /// Whether it is time to give up what it lacks. `answered_at` is when its origin has answered
+    /// a question last, of whatever stream.
+    pub(super) fn is_over(&self, answered_at: Option<Instant>, now: Instant) -> bool {
         match self.lacks {
             Lacks::Nothing | Lacks::Asked { .. } => false,
-            Lacks::Asking { patience, .. } => patience.is_over(now),
+            Lacks::Asking { patience, .. } => patience.is_over(answered_at, now),
         }
     }
 

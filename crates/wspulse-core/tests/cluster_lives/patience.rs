@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use wspulse_core::cluster::{
-    Answer, Batch, GroupKey, Inbox, InboxConfig, Missed, NodeId, Output, Question, Said, Target,
+    Answer, Ask, Batch, Beat, GroupKey, Inbox, InboxConfig, Missed, NodeId, NodeState, Output,
+    Question, Said, Target,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -126,4 +127,94 @@ fn what_nobody_answers_for_is_given_up_within_seconds() {
     assert_eq!(told(&mut inbox), (1, vec![]));
     pass(&mut inbox, &mut now, Duration::from_secs(2), silent);
     assert_eq!(told(&mut inbox), (1, vec![Missed::Frames(1)]));
+}
+
+#[test]
+fn a_turn_that_is_free_goes_to_the_next_at_once() {
+    let now = Instant::now();
+    let mut config = InboxConfig::default();
+    config.asks_max = 2;
+    let mut inbox = holes(STREAMS, config, now);
+    let mut answered = 0;
+    while let Some(question) = inbox.poll_ask() {
+        inbox.handle_answer(question.id, Some(lacking()), now);
+        answered += 1;
+    }
+    assert_eq!(answered, STREAMS, "none of them waits for a clock");
+    assert_eq!(told(&mut inbox), (usize::from(STREAMS) * 3, vec![]));
+}
+
+#[test]
+fn who_waits_for_its_turn_and_is_left_takes_nobodys_turn() {
+    let now = Instant::now();
+    let mut config = InboxConfig::default();
+    config.asks_max = 1;
+    let mut inbox = holes(3, config, now);
+    let first = inbox.poll_ask().expect("one may ask");
+    assert_eq!(inbox.poll_ask(), None);
+    inbox.end(target(1));
+    inbox.handle_answer(first.id, Some(lacking()), now);
+    let Question { ask, .. } = inbox.poll_ask().expect("the next one's turn");
+    assert_eq!(ask, Ask::From { target: target(2), stream: 1, first: 2 });
+}
+
+/// Passes time. The first stream's questions have no answer; another stream has a hole each half a second,
+/// and is told what it lacks.
+fn pass_beside_one_that_is_answered(inbox: &mut Inbox, now: &mut Instant, time: Duration) {
+    let steps = u64::try_from(time.as_millis() / 500).expect("a short time");
+    for step in 0..steps {
+        let lacks = 4 + 2 * step;
+        inbox.handle_batch(target(1), batch(lacks + 1), *now);
+        pass(inbox, now, Duration::from_millis(500), |inbox, question, now| {
+            let Ask::From { target: asked, first, .. } = question.ask else {
+                panic!("{question:?}")
+            };
+            let (codec, said) = ("json".into(), said());
+            let newest = first + 1;
+            let answer =
+                Answer::Frames { stream: 1, first, newest, is_truncated: false, codec, said };
+            inbox.handle_answer(question.id, (asked == target(1)).then_some(answer), now);
+        });
+    }
+}
+
+#[test]
+fn a_server_that_answers_others_is_asked_for_longer() {
+    let mut now = Instant::now();
+    let mut inbox = holes(2, InboxConfig::default(), now);
+    pass_beside_one_that_is_answered(&mut inbox, &mut now, Duration::from_secs(10));
+    let (_, gaps) = told(&mut inbox);
+    assert_eq!(gaps, [], "it will answer this one too");
+}
+
+#[test]
+fn a_server_that_answers_others_alone_is_given_up_in_the_end() {
+    let mut now = Instant::now();
+    let mut inbox = holes(2, InboxConfig::default(), now);
+    pass_beside_one_that_is_answered(&mut inbox, &mut now, Duration::from_secs(25));
+    let (_, gaps) = told(&mut inbox);
+    assert_eq!(gaps, [Missed::Frames(1)]);
+}
+
+#[test]
+fn a_server_that_has_left_counts_as_gone_as_soon_as_it_is_silent() {
+    let begun_at = Instant::now();
+    let mut inbox = Inbox::new(InboxConfig::default());
+    let leaving = Beat {
+        origin: ORIGIN,
+        number: 1,
+        state: NodeState::Leaving,
+        connections: 0,
+        moved: vec![],
+    };
+    inbox.handle_beat(leaving, begun_at);
+    let silent_after = InboxConfig::default().silent_after;
+    let mut events = Vec::new();
+    while let Some(at) = inbox.poll_timeout().filter(|at| *at <= begun_at + silent_after) {
+        inbox.handle_timeout(at);
+        while let Some(output) = inbox.poll_output() {
+            events.push(format!("{output:?}"));
+        }
+    }
+    assert!(events.iter().any(|event| event.starts_with("Gone")), "{events:?}");
 }

@@ -1,6 +1,6 @@
 //! Another server, and its streams, as they are heard here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use crate::cluster::ids::Target;
@@ -20,6 +20,29 @@ pub(super) struct Node {
     /// How many questions it has to answer.
     pub(super) asked: usize,
     pub(super) is_asked_for_moved: bool,
+    /// Streams that have a question, in the order in which they will be asked for: it has enough to
+    /// answer.
+    pub(super) waiting: VecDeque<Target>,
+    /// When it has answered a question of whatever stream.
+    pub(super) answered_at: Option<Instant>,
+}
+
+impl Node {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            beat: 0,
+            heard_at: now,
+            is_silent: false,
+            is_gone: false,
+            state: NodeState::Serving,
+            connections: 0,
+            streams: HashMap::new(),
+            asked: 0,
+            is_asked_for_moved: false,
+            waiting: VecDeque::new(),
+            answered_at: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -27,10 +50,12 @@ pub(super) struct Followed {
     pub(super) incoming: Incoming,
     /// When it is looked at again.
     pub(super) due: Option<Instant>,
+    /// Whether it waits for its turn to ask.
+    pub(super) is_waiting: bool,
 }
 
 impl Followed {
     pub(super) fn new(news: News, since: Instant, now: Instant, out: &mut Vec<Heard>) -> Self {
-        Self { incoming: Incoming::new(news, since, now, out), due: None }
+        Self { incoming: Incoming::new(news, since, now, out), due: None, is_waiting: false }
     }
 }

@@ -1,10 +1,18 @@
 //! What a stream lacks, and for how long it goes on to ask for that.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::clock::after;
 
 /// How often a stream asks in vain, at the least, before it gives up: a server that answers many streams
 /// may be late for some.
 const IN_VAIN_MIN: u8 = 4;
+
+/// How long a server that has answered a question is taken for one that answers.
+const ANSWERS_FOR: Duration = Duration::from_secs(2);
+
+/// How much longer one is asked that answers.
+const LONGER: Duration = Duration::from_secs(15);
 
 /// What it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +54,11 @@ impl Patience {
         self.in_vain = self.in_vain.saturating_add(1);
     }
 
-    pub(super) fn is_over(self, now: Instant) -> bool {
-        self.in_vain >= IN_VAIN_MIN && self.until.is_some_and(|until| until <= now)
+    pub(super) fn is_over(self, answered_at: Option<Instant>, now: Instant) -> bool {
+        let Some(until) = self.until else { return false };
+        // A server that answers others will answer this one too, unless it never does.
+        let answers = answered_at.is_some_and(|at| after(at, ANSWERS_FOR) > now);
+        let until = if answers { after(until, LONGER) } else { until };
+        self.in_vain >= IN_VAIN_MIN && until <= now
     }
 }
