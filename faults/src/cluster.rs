@@ -3,6 +3,7 @@
 
 mod account;
 mod cases;
+mod cost;
 mod members;
 mod meter;
 mod node;
@@ -14,6 +15,7 @@ use std::io;
 
 use clap::Parser;
 
+pub use cost::{CostOptions, run as run_cost};
 pub use node::{NodeOptions, run as run_node};
 
 use crate::process;

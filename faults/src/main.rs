@@ -4,7 +4,7 @@ use std::error::Error;
 
 use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
-use wspulse_faults::cluster::{self, ClusterOptions, NodeOptions};
+use wspulse_faults::cluster::{self, ClusterOptions, CostOptions, NodeOptions};
 use wspulse_faults::load::{self, LoadOptions};
 use wspulse_faults::server::{self, ServerOptions};
 use wspulse_faults::soak::{self, SoakOptions};
@@ -21,6 +21,8 @@ enum Process {
     Node(NodeOptions),
     /// Servers of a cluster, a NATS server and members who count, while faults befall them.
     Cluster(ClusterOptions),
+    /// What a cluster costs, beside a server alone.
+    Cost(CostOptions),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Process::Soak(options) => Ok(soak::run(&options)?),
         Process::Node(options) => runtime()?.block_on(cluster::run_node(options)),
         Process::Cluster(options) => Ok(cluster::run(&options)?),
+        Process::Cost(options) => Ok(cluster::run_cost(&options)?),
     }
 }
 
