@@ -13,6 +13,7 @@ mod hooks;
 mod lending;
 mod mailbox;
 mod memberships;
+mod moves;
 mod own_task;
 mod presence;
 mod registry;

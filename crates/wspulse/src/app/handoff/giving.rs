@@ -75,7 +75,7 @@ impl Server {
     }
 
     /// Gets a session ready to go: the ticket by which it is found from now on.
-    pub(super) async fn give(
+    pub(crate) async fn give(
         &self,
         (token, id, room, user, codec): (&str, Option<&str>, &str, Option<&str>, &str),
     ) -> Result<u64, NotGiven> {
@@ -159,7 +159,11 @@ impl Server {
             connection.mailbox.tell_left(Left { groups, everybody });
             // Somebody else may have ended it.
             let end = End { disconnect: Disconnect::Moved, deadline: Instant::now() };
-            let _ = self.registry().end(connection, end, EndRule::Always, self.metrics());
+            self.shelf().expect(&connection.id);
+            let ended = self.registry().end(connection, end, EndRule::Always, self.metrics());
+            if ended.is_err() {
+                self.shelf().expect_no_more(&connection.id);
+            }
         }
         self.leave_all(connection);
     }

@@ -1,6 +1,6 @@
 //! Sessions that are at no server: nothing but bytes, until somebody says that it has them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ pub(crate) struct Shelf(Mutex<Inner>);
 struct Inner {
     by_ticket: HashMap<u64, Kept>,
     by_id: HashMap<Box<str>, u64>,
+    /// Whose sessions have ended here, and are about to be kept.
+    expected: HashSet<Box<str>>,
     /// In the order in which they came, for all wait as long.
     order: VecDeque<(Instant, u64)>,
 }
@@ -69,6 +71,16 @@ pub(crate) struct Forgotten {
 }
 
 impl Shelf {
+    /// The session of this id is about to be kept: until then nobody is to hear that there is none.
+    pub(crate) fn expect(&self, id: &str) {
+        self.0.lock().expected.insert(id.into());
+    }
+
+    /// It has ended in another way.
+    pub(crate) fn expect_no_more(&self, id: &str) {
+        self.0.lock().expected.remove(id);
+    }
+
     /// Keeps a session, which has left its groups at that time, until then, and returns its ticket.
     pub(crate) fn keep(&self, session: &MovedSession, left_at: Instant, until: Instant) -> u64 {
         let ticket = uuid::Uuid::new_v4().as_u64_pair().1;
@@ -83,6 +95,7 @@ impl Shelf {
             place: Place::Here { session: session.encode(), waiting, left_at },
         };
         let inner = &mut *self.0.lock();
+        inner.expected.remove(&kept.id);
         inner.by_id.insert(kept.id.clone(), ticket);
         inner.by_ticket.insert(ticket, kept);
         inner.order.push_back((until, ticket));
@@ -102,6 +115,9 @@ impl Shelf {
     /// The ticket of the session that this client has the token of.
     pub(crate) fn find(&self, asking: &Asking<'_>) -> Result<u64, NotGiven> {
         let inner = &*self.0.lock();
+        if inner.expected.contains(asking.id) {
+            return Err(NotGiven::Busy);
+        }
         let ticket = inner.by_id.get(asking.id).copied().ok_or(NotGiven::Unknown)?;
         let kept = inner.by_ticket.get(&ticket).ok_or(NotGiven::Unknown)?;
         let number = TokenKey::number_in(asking.token, &kept.proof).ok_or(NotGiven::Unknown)?;
