@@ -42,6 +42,11 @@ pub(crate) fn pin_load() -> io::Result<()> {
     pin(&["--all-tasks"], &std::process::id().to_string(), last)
 }
 
+/// Puts another process, with all its threads, onto a core.
+pub(crate) fn pin_process(pid: u32, core: usize) -> io::Result<()> {
+    pin(&["--all-tasks"], &pid.to_string(), core)
+}
+
 /// Puts the calling thread onto a core.
 pub(crate) fn pin_thread(core: usize) -> io::Result<()> {
     let link = fs::read_link("/proc/thread-self")?;

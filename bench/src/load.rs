@@ -74,6 +74,8 @@ const AWAKE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Fleet {
     target: Target,
+    /// Where clients connect to, one after the other.
+    ports: Vec<u16>,
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
@@ -91,6 +93,7 @@ impl Fleet {
     pub(crate) fn new(target: Target) -> io::Result<Self> {
         Ok(Self {
             target,
+            ports: vec![target.port],
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             clients: Vec::new(),
@@ -100,6 +103,11 @@ impl Fleet {
             source: None,
             awake: AWAKE,
         })
+    }
+
+    /// Has clients connect in turn to this server as well, which is of the same kind.
+    pub(crate) fn spread_to(&mut self, port: u16) {
+        self.ports.push(port);
     }
 
     /// Has it sleep at once where nothing is to do: others want the core.
@@ -311,7 +319,7 @@ impl Fleet {
     pub(crate) fn begin(&mut self, identity: &Identity, buffers: Buffers) -> Result<(), LoadError> {
         let index = self.clients.len();
         let io = |source| LoadError::Io { client: index, source };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.target.port));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[index % self.ports.len()]));
         let mut client =
             Client::connect(address, self.source, self.target.dialect, identity, buffers)
                 .map_err(io)?;

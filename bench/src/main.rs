@@ -9,6 +9,7 @@
 
 mod affinity;
 mod bars;
+mod broker;
 mod load;
 mod machine;
 mod process;
@@ -99,6 +100,9 @@ enum Serve {
         /// What it promises of frames that were sent.
         #[arg(long, default_value = "at-most-once")]
         delivery: DeliveryChoice,
+        /// The NATS server that joins it with others; none, and it is alone.
+        #[arg(long)]
+        broker: Option<String>,
     },
     /// A bare epoll loop.
     Limit {
@@ -123,8 +127,9 @@ struct ListenArgs {
 fn main() -> Result<(), Box<dyn Error>> {
     let Cli { command, run } = Cli::parse();
     match command {
-        Some(Command::Serve(Serve::Wspulse { listen, codec, metrics, delivery })) => {
-            serve::serve_wspulse(listen.mode, codec, metrics, delivery, listen.port)
+        Some(Command::Serve(Serve::Wspulse { listen, codec, metrics, delivery, broker })) => {
+            let choices = serve::Choices { mode: listen.mode, codec, metrics, delivery, broker };
+            serve::serve_wspulse(&choices, listen.port)
         }
         Some(Command::Serve(Serve::Limit { listen, sending })) => {
             serve::serve_limit(listen.mode, sending, listen.port)

@@ -20,6 +20,7 @@ mod scaling;
 mod slow;
 mod stage;
 mod storm;
+mod two_servers;
 mod unacknowledged;
 
 use std::collections::BTreeMap;
@@ -90,6 +91,8 @@ pub(crate) enum Field {
     Rivals,
     /// Our own, and the limit as a process for each of the cores.
     Scaling,
+    /// Those that a broker joins.
+    Joined,
 }
 
 pub(crate) struct Scenario {
@@ -121,6 +124,7 @@ impl Scenario {
     pub(crate) fn includes(&self, subject: &Subject) -> bool {
         match self.field {
             Field::All => subject.name != "wspulse-raw",
+            Field::Joined => subject.broker.is_some(),
             Field::Ours => is_ours(&subject.name),
             Field::Resuming => is_ours(&subject.name) || PROMISING.contains(&&*subject.name),
             Field::Promising => PROMISING.contains(&&*subject.name),
@@ -167,6 +171,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.push(fanout::one_at_a_time(100));
     all.extend([(100, 16), (1000, 16), (10_000, 8)].map(|(n, w)| fanout::saturated(n, w)));
     all.extend([rooms::scenario(ROOMS, ROOM_MEMBERS), scaling::scenario(ROOMS, ROOM_MEMBERS)]);
+    all.push(two_servers::scenario(ROOMS, ROOM_MEMBERS));
     all.extend([moving::scenario(1000), fanout::to_an_audience(1000, 16)]);
     all.extend(inbound::Load::ALL.map(inbound::scenario));
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);

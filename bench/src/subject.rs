@@ -4,13 +4,14 @@ use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::affinity;
+use crate::broker::{Broker, BrokerKind};
 use crate::load::{Dialect, Target};
 use crate::process::{self, Cpu};
 use crate::report::{self, BEFORE, LIMIT, LIMIT_BATCHED};
@@ -30,6 +31,9 @@ pub(crate) struct Subject {
     /// need not pay for its time.
     #[serde(default)]
     pub(crate) if_named: bool,
+    /// What joins several of it, if anything: then it is started with one, also where it is alone.
+    #[serde(default)]
+    pub(crate) broker: Option<BrokerKind>,
     /// What it takes to run; a peer that lacks one of these was not built.
     #[serde(default)]
     needs: Vec<PathBuf>,
@@ -58,6 +62,8 @@ pub(crate) enum Mode {
 pub(crate) struct Running {
     child: Child,
     target: Target,
+    /// It ends with the last of the servers that it joins.
+    broker: Option<Arc<Broker>>,
 }
 
 /// How long a server may take to listen.
@@ -83,6 +89,7 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
         dialect: Dialect::Raw,
         needs: Vec::new(),
         resume,
+        broker: None,
         if_named: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         note: note.to_owned(),
@@ -123,6 +130,11 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
                 "exactly-once",
                 "as wspulse, with clients that speak wspulse.1",
             )
+        },
+        Subject {
+            broker: Some(BrokerKind::Nats),
+            if_named: true,
+            ..built_in("wspulse+nats", &["wspulse"], true, "as wspulse, with wspulse-nats")
         },
     ];
     Ok(now.into_iter().chain(observed(variant)).chain(limits(built_in)).chain(before).collect())
@@ -200,6 +212,21 @@ impl Subject {
 
     /// As [`start`](Self::start), with these cores. Servers with many threads start as many.
     pub(crate) fn start_on(&self, cores: &Range<usize>, mode: Mode) -> io::Result<Running> {
+        let broker = self.broker.map(Broker::start).transpose()?.map(Arc::new);
+        self.start_with(broker, cores, mode)
+    }
+
+    /// One more, of the same cluster, on the same core.
+    pub(crate) fn start_beside(&self, first: &Running, mode: Mode) -> io::Result<Running> {
+        self.start_with(first.broker.clone(), &affinity::FIRST, mode)
+    }
+
+    fn start_with(
+        &self,
+        broker: Option<Arc<Broker>>,
+        cores: &Range<usize>,
+        mode: Mode,
+    ) -> io::Result<Running> {
         let mode = match mode {
             Mode::Echo => "echo",
             Mode::Room => "room",
@@ -211,12 +238,16 @@ impl Subject {
         };
         let mut command = affinity::command(&self.program(), cores);
         command.args(&self.command[1..]).args(["--mode", mode, "--port", "0"]);
+        if let Some(broker) = &broker {
+            command.args(["--broker", &broker.url()]);
+        }
         if !self.dir.as_os_str().is_empty() {
             command.current_dir(&self.dir);
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
-        let mut running = Running { child, target: Target { port: 0, dialect: self.dialect } };
+        let target = Target { port: 0, dialect: self.dialect };
+        let mut running = Running { child, target, broker };
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
@@ -253,6 +284,11 @@ impl Running {
 
     pub(crate) fn cpu(&self) -> io::Result<Cpu> {
         process::cpu(self.child.id())
+    }
+
+    /// Of what joins it with others, if anything does.
+    pub(crate) fn broker_cpu(&self) -> io::Result<Cpu> {
+        self.broker.as_ref().map_or(Ok(Cpu::default()), |broker| broker.cpu())
     }
 
     pub(crate) fn resident_bytes(&self) -> io::Result<u64> {

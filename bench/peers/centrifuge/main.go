@@ -57,6 +57,7 @@ import (
 func main() {
 	mode := flag.String("mode", "echo", "echo, room or count")
 	port := flag.Int("port", 0, "port to listen on, 0 for a free one")
+	redis := flag.String("broker", "", "the Redis that joins it with others, none for one alone")
 	flag.Parse()
 
 	// Without a LogHandler nothing is logged, without a Broker the one in memory is used.
@@ -66,6 +67,12 @@ func main() {
 	})
 	if err != nil {
 		log.Fatal(err)
+	}
+
+	if *redis != "" {
+		if err := join(node, *redis); err != nil {
+			log.Fatal(err)
+		}
 	}
 
 	switch *mode {
@@ -98,6 +105,22 @@ func main() {
 	}
 	fmt.Printf("LISTENING %d\n", listener.Addr().(*net.TCPAddr).Port)
 	log.Fatal(http.Serve(listener, mux))
+}
+
+// join has publications go to all servers that have the same Redis.
+func join(node *centrifuge.Node, address string) error {
+	shard, err := centrifuge.NewRedisShard(node, centrifuge.RedisShardConfig{Address: address})
+	if err != nil {
+		return err
+	}
+	broker, err := centrifuge.NewRedisBroker(node, centrifuge.RedisBrokerConfig{
+		Shards: []*centrifuge.RedisShard{shard},
+	})
+	if err != nil {
+		return err
+	}
+	node.SetBroker(broker)
+	return nil
 }
 
 func auth(next http.Handler) http.Handler {

@@ -1,10 +1,24 @@
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
+import { createAdapter } from '@socket.io/redis-adapter';
+import { createClient } from 'redis';
 import { Server } from 'socket.io';
 
-const { mode, port } = parseArgs({
-  options: { mode: { type: 'string' }, port: { type: 'string' } },
+const { mode, port, broker } = parseArgs({
+  options: {
+    mode: { type: 'string' },
+    port: { type: 'string' },
+    // The Redis that joins it with others; none, and it is alone.
+    broker: { type: 'string' },
+  },
 }).values;
+
+async function joined(url) {
+  const publisher = createClient({ url });
+  const subscriber = publisher.duplicate();
+  await Promise.all([publisher.connect(), subscriber.connect()]);
+  return createAdapter(publisher, subscriber);
+}
 
 const server = createServer();
 const io = new Server(server, {
@@ -13,9 +27,11 @@ const io = new Server(server, {
   serveClient: false,
   // Socket.IO's default, stated since it decides much of the CPU and memory used.
   perMessageDeflate: false,
-  // The in-memory adapter keeps what was sent by age, not by number.
+  adapter: broker ? await joined(broker) : undefined,
+  // The in-memory adapter keeps what was sent by age, not by number. That for
+  // Redis cannot.
   connectionStateRecovery:
-    mode === 'room'
+    mode === 'room' && !broker
       ? { maxDisconnectionDuration: 60_000, skipMiddlewares: true }
       : undefined,
 });

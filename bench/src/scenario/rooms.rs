@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::fairness::{self, Shares, fairness_column};
-use super::stage::{PROBE, Stage, Stopwatch, payload};
-use super::{Field, Outcome, Scenario, column, cost_columns, headline, histogram};
+use super::stage::{Costs, PROBE, Stage, Stopwatch, payload};
+use super::{Effort, Field, Outcome, Scenario, column, cost_columns, headline, histogram};
 use crate::report::{Better, Column, Unit};
 use crate::subject::Mode;
 
@@ -29,62 +29,80 @@ pub(super) fn scenario(rooms: usize, members: usize) -> Scenario {
         field: Field::All,
         run: Box::new(move |subject, effort| {
             let mut stage = Stage::with_rooms(subject, Mode::Room, rooms, members)?;
-            let message = payload(0, MESSAGE_BYTES);
-            for room in 0..rooms {
-                stage.fleet.send(room * members, &message)?;
-            }
-            let warm = Instant::now() + effort.warm_up;
-            let mut watch: Option<(Stopwatch, u64)> = None;
-            let mut holders = vec![0; rooms];
-            let mut deliveries = 0;
-            let mut complete = Vec::new();
-            let mut whole = WholeRooms::new(rooms)?;
-            loop {
-                stage.fleet.turn(Duration::from_millis(100), &mut |client, got| {
-                    if got.first() == Some(&(PROBE as u8)) {
-                        return;
-                    }
-                    deliveries += 1;
-                    let room = client / members;
-                    holders[room] += 1;
-                    if holders[room] == members {
-                        holders[room] = 0;
-                        complete.push(room);
-                    }
-                })?;
-                for room in complete.drain(..) {
-                    whole.complete(room);
-                    stage.fleet.send(room * members, &message)?;
-                }
-                match &watch {
-                    None if Instant::now() > warm => {
-                        whole.restart();
-                        watch = Some((stage.stopwatch()?, deliveries));
-                    }
-                    Some((started, before)) if started.elapsed() >= effort.measured => {
-                        let costs = started.stop(&stage)?;
-                        let deliveries = deliveries - before;
-                        let rate = costs.per_second(deliveries);
-                        let outcome = whole.fill(Outcome::default().with("rate", rate));
-                        return Ok(costs.fill(outcome, deliveries));
-                    }
-                    None | Some(_) => {}
-                }
-            }
+            let Saturated { whole, costs, deliveries } =
+                saturate(&mut stage, effort, rooms, members)?;
+            let rate = costs.per_second(deliveries);
+            let outcome = whole.fill(Outcome::default().with("rate", rate));
+            Ok(costs.fill(outcome, deliveries))
         }),
+    }
+}
+
+/// What rooms come to in which one message after the other is under way.
+pub(super) struct Saturated {
+    pub(super) whole: WholeRooms,
+    pub(super) costs: Costs,
+    pub(super) deliveries: u64,
+}
+
+/// The first member of each room publishes as soon as all members have got the message before.
+pub(super) fn saturate(
+    stage: &mut Stage,
+    effort: &Effort,
+    rooms: usize,
+    members: usize,
+) -> Result<Saturated, Box<dyn Error>> {
+    let message = payload(0, MESSAGE_BYTES);
+    for room in 0..rooms {
+        stage.fleet.send(room * members, &message)?;
+    }
+    let warm = Instant::now() + effort.warm_up;
+    let mut watch: Option<(Stopwatch, u64)> = None;
+    let mut holders = vec![0; rooms];
+    let mut deliveries = 0;
+    let mut complete = Vec::new();
+    let mut whole = WholeRooms::new(rooms)?;
+    loop {
+        stage.fleet.turn(Duration::from_millis(100), &mut |client, got| {
+            if got.first() == Some(&(PROBE as u8)) {
+                return;
+            }
+            deliveries += 1;
+            let room = client / members;
+            holders[room] += 1;
+            if holders[room] == members {
+                holders[room] = 0;
+                complete.push(room);
+            }
+        })?;
+        for room in complete.drain(..) {
+            whole.complete(room);
+            stage.fleet.send(room * members, &message)?;
+        }
+        match &watch {
+            None if Instant::now() > warm => {
+                whole.restart();
+                watch = Some((stage.stopwatch()?, deliveries));
+            }
+            Some((started, before)) if started.elapsed() >= effort.measured => {
+                let costs = started.stop(stage)?;
+                return Ok(Saturated { whole, costs, deliveries: deliveries - before });
+            }
+            None | Some(_) => {}
+        }
     }
 }
 
 /// How the server's time is shared out among rooms: how long it takes until a whole room has a
 /// message, and how many messages each of them gets.
-struct WholeRooms {
+pub(super) struct WholeRooms {
     sent_at: Vec<Instant>,
     messages: Shares,
     latencies: Histogram<u64>,
 }
 
 impl WholeRooms {
-    fn columns() -> [Column; 7] {
+    pub(super) fn columns() -> [Column; 7] {
         [
             column("room_p50_us", "a whole room has it: median", Unit::Micros, Better::Lower),
             column("room_p99_us", "p99", Unit::Micros, Better::Lower),
@@ -119,7 +137,7 @@ impl WholeRooms {
 
     /// What is still under way for longer than the median counts as having taken until now: else a
     /// room that got nothing would not be seen.
-    fn fill(&mut self, outcome: Outcome) -> Outcome {
+    pub(super) fn fill(mut self, outcome: Outcome) -> Outcome {
         let now = Instant::now();
         let median = self.latencies.value_at_quantile(0.5);
         for sent_at in &self.sent_at {

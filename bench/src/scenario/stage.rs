@@ -17,6 +17,8 @@ pub(super) const STEP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) struct Stage {
     pub(super) server: Running,
+    /// Servers beside it, of the same cluster.
+    others: Vec<Running>,
     pub(super) fleet: Fleet,
 }
 
@@ -24,7 +26,7 @@ impl Stage {
     pub(super) fn empty(subject: &Subject, mode: Mode) -> io::Result<Self> {
         let server = subject.start(mode)?;
         let fleet = Fleet::new(server.target())?;
-        Ok(Self { server, fleet })
+        Ok(Self { server, others: Vec::new(), fleet })
     }
 
     /// `rooms` rooms with `members` members each; the members of a room follow each other.
@@ -43,6 +45,31 @@ impl Stage {
         Ok(stage)
     }
 
+    /// As [`with_rooms`](Self::with_rooms), on so many servers that a broker joins: the members of a room
+    /// are on one after the other of them.
+    pub(super) fn joined(
+        subject: &Subject,
+        mode: Mode,
+        servers: usize,
+        (rooms, members): (usize, usize),
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut stage = Self::empty(subject, mode)?;
+        for _ in 1..servers {
+            let other = subject.start_beside(&stage.server, mode)?;
+            stage.fleet.spread_to(other.target().port);
+            stage.others.push(other);
+        }
+        let identities = (0..rooms * members).map(|client| identity(client / members, client));
+        stage.fleet.connect(identities, Buffers::System, CONNECT_WITHIN)?;
+        stage.settle(members)?;
+        Ok(stage)
+    }
+
+    /// Of all servers.
+    fn server_cpu(&self) -> io::Result<Cpu> {
+        std::iter::once(&self.server).chain(&self.others).map(Running::cpu).sum()
+    }
+
     /// As [`settle`].
     pub(super) fn settle(&mut self, members: usize) -> Result<(), LoadError> {
         settle(&mut self.fleet, members)
@@ -51,7 +78,8 @@ impl Stage {
     pub(super) fn stopwatch(&self) -> io::Result<Stopwatch> {
         Ok(Stopwatch {
             started: Instant::now(),
-            server: self.server.cpu()?,
+            server: self.server_cpu()?,
+            broker: self.server.broker_cpu()?,
             load: process::cpu(std::process::id())?,
         })
     }
@@ -110,6 +138,7 @@ pub(super) fn stamp(payload: &[u8]) -> Option<u64> {
 pub(super) struct Stopwatch {
     started: Instant,
     server: Cpu,
+    broker: Cpu,
     load: Cpu,
 }
 
@@ -118,6 +147,7 @@ pub(super) struct Stopwatch {
 pub(super) struct Costs {
     pub(super) elapsed: Duration,
     server: Cpu,
+    broker: Cpu,
     load: Cpu,
 }
 
@@ -129,7 +159,8 @@ impl Stopwatch {
     pub(super) fn stop(self, stage: &Stage) -> io::Result<Costs> {
         Ok(Costs {
             elapsed: self.started.elapsed(),
-            server: stage.server.cpu()? - self.server,
+            server: stage.server_cpu()? - self.server,
+            broker: stage.server.broker_cpu()? - self.broker,
             load: process::cpu(std::process::id())? - self.load,
         })
     }
@@ -142,6 +173,11 @@ impl Costs {
 
     pub(super) fn server_micros(&self, operations: u64) -> f64 {
         micros_each(self.server.total, operations)
+    }
+
+    /// Of the broker, if there is one.
+    pub(super) fn broker_micros(&self, operations: u64) -> f64 {
+        micros_each(self.broker.total, operations)
     }
 
     pub(super) fn server_percent(&self) -> f64 {

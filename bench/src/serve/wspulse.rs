@@ -12,6 +12,7 @@ use wspulse::{
     Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, RoomOptions,
     Server, ServerBuilder,
 };
+use wspulse_nats::NatsEngine;
 
 use super::metrics::look_at;
 use super::{DRAIN_WINDOW, MetricsChoice, announce, listen};
@@ -40,19 +41,27 @@ pub(crate) enum DeliveryChoice {
 const RESUME_WINDOW: Duration = Duration::from_mins(1);
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// How it is served.
+#[derive(Debug)]
+pub(crate) struct Choices {
+    pub(crate) mode: Mode,
+    pub(crate) codec: CodecChoice,
+    pub(crate) metrics: MetricsChoice,
+    pub(crate) delivery: DeliveryChoice,
+    /// The NATS server of its cluster, if it is of one.
+    pub(crate) broker: Option<String>,
+}
+
 /// Serves until it is killed, or drained, which SIGTERM has it do.
 #[tokio::main]
-pub(crate) async fn serve(
-    mode: Mode,
-    codec: CodecChoice,
-    metrics: MetricsChoice,
-    delivery: DeliveryChoice,
-    port: u16,
-) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn serve(choices: &Choices, port: u16) -> Result<(), Box<dyn Error>> {
     let listener = listen(port)?;
     announce(&listener)?;
-    let server = server(mode, codec, metrics, delivery)?;
-    if metrics == MetricsChoice::Inspector {
+    let server = server(choices)?;
+    if let Some(cluster) = server.cluster() {
+        cluster.started().await?;
+    }
+    if choices.metrics == MetricsChoice::Inspector {
         look_at(server.clone())?;
     }
     let mut terminate = signal(SignalKind::terminate())?;
@@ -69,12 +78,8 @@ pub(crate) async fn serve(
     }
 }
 
-fn server(
-    mode: Mode,
-    codec: CodecChoice,
-    metrics: MetricsChoice,
-    delivery: DeliveryChoice,
-) -> Result<Server, Box<dyn Error>> {
+fn server(choices: &Choices) -> Result<Server, Box<dyn Error>> {
+    let Choices { mode, codec, metrics, delivery, ref broker } = *choices;
     let builder = Server::builder_sync(move |request| {
         let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
         let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
@@ -126,6 +131,10 @@ fn server(
             builder.delivery(Delivery::AtLeastOnce).duplicates(DuplicatePolicy::Resume)
         }
         DeliveryChoice::ExactlyOnce => builder.delivery(Delivery::ExactlyOnce),
+    };
+    let builder = match broker {
+        Some(url) => builder.cluster(NatsEngine::builder(url).cluster("bench").build()?),
+        None => builder,
     };
     Ok(metrics.add_to(builder)?.build()?)
 }
