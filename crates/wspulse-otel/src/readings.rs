@@ -84,7 +84,7 @@ const SUMS: [(&str, &str, &str, Read); 14] = [
     }),
 ];
 
-const COUNTS: [(&str, &str, &str, Read); 7] = [
+const COUNTS: [(&str, &str, &str, Read); 8] = [
     ("wspulse.cluster.messages.sent", "{message}", "Messages to other servers", |now| {
         now.cluster.messages_sent
     }),
@@ -118,6 +118,12 @@ const COUNTS: [(&str, &str, &str, Read); 7] = [
     ("wspulse.cluster.questions", "{question}", "Questions for frames that were lacking", |now| {
         now.cluster.asked
     }),
+    (
+        "wspulse.cluster.requests.refused",
+        "{request}",
+        "Requests of other servers that were refused, as too many were being answered",
+        |now| now.cluster.requests_refused,
+    ),
 ];
 
 const PEOPLE: &str = "wspulse.presence.people";

@@ -183,6 +183,11 @@ impl Shared {
                 now.frames_repaired,
             ),
             ("cluster_questions", "Questions for frames that were lacking", now.asked),
+            (
+                "cluster_requests_refused",
+                "Requests of other servers that were refused, as too many were being answered",
+                now.requests_refused,
+            ),
         ] {
             to.total(name, help, &[(vec![], value)])?;
         }

@@ -26,7 +26,8 @@ pub struct ClusterReadings {
     pub requests_refused: u64,
     /// Bytes of what was said that are kept for those who ask: up to 64 MiB, for a minute.
     pub kept_bytes: usize,
-    /// Bytes of what was heard that are held for what lies before it: up to 64 MiB, for five seconds.
+    /// Bytes of what was heard that are held for what lies before it: up to 64 MiB, for five seconds,
+    /// or 20 while the server that has said it answers others.
     pub held_bytes: usize,
     /// Subscriptions that are in force, to groups and to parts of all groups: up to 4,096.
     pub subscriptions: usize,
