@@ -56,6 +56,8 @@ pub(crate) struct Node {
     is_due: Notify,
     must_beat: Notify,
     is_connected: AtomicBool,
+    /// Whether any other server is known that has not left.
+    has_peers: AtomicBool,
     started: Mutex<Option<Result<(), Arc<EngineError>>>>,
     has_started: Notify,
     begun_at: OnceLock<Instant>,
@@ -122,6 +124,7 @@ impl Node {
             is_due: Notify::new(),
             must_beat: Notify::new(),
             is_connected: AtomicBool::new(false),
+            has_peers: AtomicBool::new(false),
             started: Mutex::new(None),
             has_started: Notify::new(),
             begun_at: OnceLock::new(),
@@ -236,11 +239,14 @@ impl Node {
     }
 
     /// Sends what waits for one group; tells whether there was any. What cannot be sent is not kept for
-    /// that: whoever lacks it will ask.
+    /// that: whoever lacks it will ask. So will a server that has begun and is not known yet: while none
+    /// is, nothing is sent.
     fn send_one(&self) -> bool {
         let batch = self.speaker.outbox(|outbox| outbox.take_batch(now_ms()));
         let Some((target, batch)) = batch else { return false };
-        self.publish(topic_of(target), batch.encode());
+        if self.has_peers.load(Ordering::Acquire) {
+            self.publish(topic_of(target), batch.encode());
+        }
         true
     }
 

@@ -135,3 +135,35 @@ fn whatever_a_network_does_each_server_is_heard_in_its_order_or_the_gap_is_told(
         assert!(gaps.lock().unwrap().is_empty(), "{gaps:?}");
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_knows_of_nobody_sends_nothing_but_that_it_is_there() {
+    let servers = cluster(&MemoryNetwork::new(), 1).await;
+    let mut ann = come(&servers[0], "room=lobby&id=ann").await;
+    let sent = || servers[0].cluster().unwrap().readings().messages_sent;
+    let before = sent();
+    for number in 1..=10 {
+        servers[0].broadcast("lobby", numbered(number)).unwrap();
+        assert_eq!(hears(&mut ann, 1).await, [number]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(sent() - before <= 1, "{} messages, and not a beat", sent() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_before_another_server_is_known_comes_once_it_is() {
+    let network = MemoryNetwork::new();
+    let (here, _) = node(&network, rooms());
+    let (there, engine) = node(&network, rooms());
+    network.cut(&engine);
+    let servers = [here, there];
+    let mut bob = come(&servers[1], "room=lobby&id=bob").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for number in 1..=3 {
+        servers[0].broadcast("lobby", numbered(number)).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(servers[0].cluster().unwrap().nodes(), [], "it knows of nobody");
+    network.heal();
+    assert_eq!(hears(&mut bob, 3).await, [1, 2, 3]);
+}

@@ -73,6 +73,7 @@ impl Node {
             let mut listening = self.inbox.lock();
             let Listening { inbox, armed } = &mut *listening;
             heard(inbox);
+            self.has_peers.store(inbox.present().next().is_some(), Ordering::Release);
             let mut told = self.told.lock();
             told.waiting.extend(std::iter::from_fn(|| inbox.poll_output()).map(Telling::Heard));
             drop(told);
