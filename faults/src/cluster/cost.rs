@@ -119,12 +119,12 @@ fn measure(setup: Setup, talk: Talk, time: Duration) -> io::Result<Turn> {
     if sum.lost + sum.told + sum.twice + sum.disordered > 0 || after.heard == before.heard {
         return Err(io::Error::other(format!("not all was heard once, in its order: {sum:?}")));
     }
-    let heard = (after.heard - before.heard) as f64;
-    let each = |spent: Duration| spent.as_secs_f64() * 1e6 / heard;
+    let heard = u32::try_from(after.heard - before.heard).map_err(io::Error::other)?;
+    let each = |spent: Duration| spent.as_secs_f64() * 1e6 / f64::from(heard);
     Ok(Turn {
         nodes_us: each(after.nodes.saturating_sub(before.nodes)),
         nats_us: each(after.nats.saturating_sub(before.nats)),
-        deliveries_per_second: heard / took.as_secs_f64(),
+        deliveries_per_second: f64::from(heard) / took.as_secs_f64(),
         here,
         elsewhere,
     })
