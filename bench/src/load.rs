@@ -110,6 +110,11 @@ impl Fleet {
         self.ports.push(port);
     }
 
+    /// From now on whoever would have connected to one of several servers connects to the next.
+    pub(crate) fn turn_to_others(&mut self) {
+        self.ports.rotate_left(1);
+    }
+
     /// Has it sleep at once where nothing is to do: others want the core.
     pub(crate) fn share_core(&mut self) {
         self.awake = Duration::ZERO;

@@ -8,6 +8,7 @@ mod fanout;
 mod flight;
 mod inbound;
 mod memory;
+mod moves;
 mod moving;
 mod paced;
 mod presence;
@@ -93,6 +94,8 @@ pub(crate) enum Field {
     Scaling,
     /// Those that a broker joins.
     Joined,
+    /// Those of them whose sessions go from one to the other.
+    Moving,
 }
 
 pub(crate) struct Scenario {
@@ -124,7 +127,8 @@ impl Scenario {
     pub(crate) fn includes(&self, subject: &Subject) -> bool {
         match self.field {
             Field::All => subject.name != "wspulse-raw",
-            Field::Joined => subject.broker.is_some(),
+            Field::Joined => subject.broker.is_some() && !subject.promises,
+            Field::Moving => subject.broker.is_some() && subject.promises,
             Field::Ours => is_ours(&subject.name),
             Field::Resuming => is_ours(&subject.name) || PROMISING.contains(&&*subject.name),
             Field::Promising => PROMISING.contains(&&*subject.name),
@@ -177,7 +181,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([memory::idle(1000), memory::idle(10_000), memory::idle_cpu(10_000)]);
     all.extend([memory::suspended(10_000), storm::scenario(10_000), slow::scenario(1000, 10)]);
     all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
-    all.extend([catch_up::scenario(1000), drain::scenario(10_000)]);
+    all.extend([catch_up::scenario(1000), moves::scenario(1000), drain::scenario(10_000)]);
     all.push(presence::scenario(1000));
     all
 }

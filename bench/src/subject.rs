@@ -31,6 +31,9 @@ pub(crate) struct Subject {
     /// need not pay for its time.
     #[serde(default)]
     pub(crate) if_named: bool,
+    /// Whether it asks its clients how far they have got.
+    #[serde(skip)]
+    pub(crate) promises: bool,
     /// What joins several of it, if anything: then it is started with one, also where it is alone.
     #[serde(default)]
     pub(crate) broker: Option<BrokerKind>,
@@ -89,6 +92,7 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
         dialect: Dialect::Raw,
         needs: Vec::new(),
         resume,
+        promises: false,
         broker: None,
         if_named: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -97,6 +101,11 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
     let variant = |name: &str, option: &str, value: &str, note: &str| Subject {
         if_named: true,
         ..built_in(name, &["wspulse", option, value], true, note)
+    };
+    let exactly_once = |name: &str, note: &str| Subject {
+        dialect: Dialect::Exchange,
+        promises: true,
+        ..variant(name, "--delivery", "exactly-once", note)
     };
     let before = before.map(|program| Subject {
         command: [&*program.to_string_lossy(), "serve", "wspulse"].map(ToOwned::to_owned).to_vec(),
@@ -116,25 +125,27 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
             true,
             "a codec that keeps messages as they are and only counts in count mode",
         ),
-        variant(
-            "wspulse+at-least-once",
-            "--delivery",
-            "at-least-once",
-            "as wspulse, with acknowledgements by Ping and Pong; who comes back resumes at any time",
-        ),
         Subject {
-            dialect: Dialect::Exchange,
+            promises: true,
             ..variant(
-                "wspulse+exactly-once",
+                "wspulse+at-least-once",
                 "--delivery",
-                "exactly-once",
-                "as wspulse, with clients that speak wspulse.1",
+                "at-least-once",
+                "as wspulse, with acknowledgements by Ping and Pong; who comes back resumes at any time",
             )
         },
+        exactly_once("wspulse+exactly-once", "as wspulse, with clients that speak wspulse.1"),
         Subject {
             broker: Some(BrokerKind::Nats),
             if_named: true,
             ..built_in("wspulse+nats", &["wspulse"], true, "as wspulse, with wspulse-nats")
+        },
+        Subject {
+            broker: Some(BrokerKind::Nats),
+            ..exactly_once(
+                "wspulse+nats+exactly-once",
+                "as wspulse+nats, with clients that speak wspulse.1",
+            )
         },
     ];
     Ok(now.into_iter().chain(observed(variant)).chain(limits(built_in)).chain(before).collect())

@@ -50,7 +50,7 @@ fn run(subject: &Subject, clients: usize) -> Result<Outcome, Box<dyn Error>> {
     publish(&mut stage, 1, MESSAGES, MESSAGE_BYTES)?;
 
     let watch = stage.stopwatch()?;
-    let returns = come_back_one_by_one(&mut stage, &returning)?;
+    let returns = come_back_one_by_one(&mut stage, &returning, MESSAGES)?;
     let costs = watch.stop(&stage)?;
     let (mut from_open, mut from_due) = (histogram()?, histogram()?);
     for (client, Return { due, caught_up }) in (1..).zip(returns) {
@@ -68,18 +68,20 @@ fn run(subject: &Subject, clients: usize) -> Result<Outcome, Box<dyn Error>> {
 }
 
 /// A client's way back.
-struct Return {
-    due: Instant,
+pub(super) struct Return {
+    pub(super) due: Instant,
     /// It has the last message that it missed.
-    caught_up: Instant,
+    pub(super) caught_up: Instant,
 }
 
-fn come_back_one_by_one(
+/// Has these come back so many a second, each to so many messages.
+pub(super) fn come_back_one_by_one(
     stage: &mut Stage,
     returning: &[Identity],
+    messages: usize,
 ) -> Result<Vec<Return>, Box<dyn Error>> {
     let first = stage.fleet.len();
-    let mut replay = Replay::new(first, returning.len(), MESSAGES);
+    let mut replay = Replay::new(first, returning.len(), messages);
     let started = Instant::now();
     let due = |place: usize| started + Duration::from_secs_f64(place as f64 / RETURNS_PER_SECOND);
     let mut caught_up = vec![None; returning.len()];
@@ -108,6 +110,6 @@ fn come_back_one_by_one(
     returns.collect()
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use super::PROMISING;
 use super::memory::rest;
 use super::stage::{CONNECT_WITHIN, Costs, STEP_WITHIN, Stage, stamp};
 use crate::load::{Buffers, Identity, LoadError};
@@ -110,7 +109,7 @@ const READ_WITHIN: Duration = Duration::from_millis(500);
 
 /// Returns when the clients have acknowledged what they have got so far, if the server asks for that.
 pub(super) fn acknowledged(stage: &mut Stage, subject: &Subject) -> Result<(), LoadError> {
-    if !PROMISING.contains(&&*subject.name) {
+    if !subject.promises {
         return Ok(());
     }
     let deadline = Instant::now() + STEP_WITHIN;
