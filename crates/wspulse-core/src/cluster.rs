@@ -30,7 +30,7 @@ pub use message::{
 };
 pub use outbox::{Outbox, OutboxConfig};
 pub use request::{
-    ENTRIES_MAX, FullBuffer, Listed, ListedPerson, MEMBERS_WITHIN_MAX, MemberReply, MembersOf,
-    NodeReply, NodeRequest, NotQueued, Unreplied,
+    ENTRIES_MAX, FullBuffer, Listed, ListedPerson, ListedState, MEMBERS_WITHIN_MAX, MemberReply,
+    MembersOf, MetaMark, NodeReply, NodeRequest, NotQueued, PeopleChanges, PersonName, Unreplied,
 };
 pub use said::Said;

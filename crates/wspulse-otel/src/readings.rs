@@ -84,7 +84,7 @@ const SUMS: [(&str, &str, &str, Read); 14] = [
     }),
 ];
 
-const COUNTS: [(&str, &str, &str, Read); 8] = [
+const COUNTS: [(&str, &str, &str, Read); 9] = [
     ("wspulse.cluster.messages.sent", "{message}", "Messages to other servers", |now| {
         now.cluster.messages_sent
     }),
@@ -123,6 +123,12 @@ const COUNTS: [(&str, &str, &str, Read); 8] = [
         "{request}",
         "Requests of other servers that were refused, as too many were being answered",
         |now| now.cluster.requests_refused,
+    ),
+    (
+        "wspulse.cluster.people.refused",
+        "{person}",
+        "People of other servers that were not taken, as one has too many in a room",
+        |now| now.cluster.people_refused,
     ),
 ];
 

@@ -188,6 +188,11 @@ impl Shared {
                 "Requests of other servers that were refused, as too many were being answered",
                 now.requests_refused,
             ),
+            (
+                "cluster_people_refused",
+                "People of other servers that were not taken, as one has too many in a room",
+                now.people_refused,
+            ),
         ] {
             to.total(name, help, &[(vec![], value)])?;
         }

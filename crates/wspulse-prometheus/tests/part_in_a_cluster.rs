@@ -63,6 +63,7 @@ async fn peers_and_frames_of_theirs_are_counted_and_silence_is_told() {
             "wspulse_cluster_peers{state=\"silent\"} 0",
             "wspulse_cluster_subscriptions 1",
             "wspulse_cluster_frames_heard_total 1",
+            "wspulse_cluster_people_refused_total 0",
         ],
     );
     network.interrupt();

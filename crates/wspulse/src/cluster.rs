@@ -5,6 +5,7 @@
 //! engines. `wspulse::testing::cluster` has one in memory, whose faults are drawn
 //! from a seed, and a suite that each engine must pass.
 
+mod attention;
 pub(crate) mod beside;
 mod engine;
 pub(crate) mod node;

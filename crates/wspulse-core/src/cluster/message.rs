@@ -12,11 +12,10 @@ use bytestring::ByteString;
 use super::ids::{GroupKey, NodeId, Target};
 use super::said::Said;
 pub use error::MessageError;
-pub(super) use parts::{begin, end, kind_of, take_array, take_bytes, take_flag, take_number};
-use parts::{
-    check_range, expect_kind, put_frames, put_moved, put_target, take_frames, take_moved,
-    take_target,
+pub(super) use parts::{
+    NUMBER_MAX, begin, end, expect_kind, kind_of, take_array, take_bytes, take_flag, take_number,
 };
+use parts::{check_range, put_frames, put_moved, put_target, take_frames, take_moved, take_target};
 
 /// What this version writes, and reads.
 const VERSION: u8 = 1;
@@ -172,6 +171,8 @@ impl Addressee {
 pub(super) mod kind {
     pub(super) const BATCH: u8 = 1;
     pub(super) const BEAT: u8 = 2;
+    /// In frames of the streams that tell who is in a room.
+    pub(in crate::cluster) const PEOPLE_CHANGES: u8 = 3;
     pub(super) const ASK_FROM: u8 = 16;
     pub(super) const ASK_SINCE: u8 = 17;
     pub(super) const ASK_MOVED: u8 = 18;

@@ -7,7 +7,9 @@ use bytestring::ByteString;
 
 use super::ids::{NodeId, Position, Target};
 use super::incoming::FORGOTTEN_AFTER;
-use super::message::{Answer, Ask, Batch, Beat, FRAMES_MAX, Moved, NodeState, STREAMS_MAX};
+use super::message::{
+    Answer, Ask, Batch, Beat, FRAMES_MAX, Moved, NUMBER_MAX, NodeState, STREAMS_MAX,
+};
 use super::said::Said;
 use crate::clock::after;
 
@@ -249,6 +251,16 @@ impl Outbox {
     pub fn position(&self, target: Target) -> Option<Position> {
         let stream = self.streams.get(&target)?;
         Some(Position { origin: self.node, stream: stream.number, number: stream.newest })
+    }
+
+    /// As [`position`](Self::position); where there is no stream, behind all that there may have been
+    /// and before all that there will be.
+    pub fn spoken_up_to(&self, target: Target) -> Position {
+        self.position(target).unwrap_or_else(|| {
+            // The next one has the number of the next beat.
+            let stream = u32::try_from(self.beat).unwrap_or(u32::MAX);
+            Position { origin: self.node, stream, number: NUMBER_MAX }
+        })
     }
 
     /// How many bytes are kept for those who lack them.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-use super::message::{MessageError, begin, end, kind, kind_of, take_bytes};
+use super::message::{MessageError, begin, end, kind, kind_of, take_bytes, take_flag};
 use super::said::Said;
 use crate::close::{CloseCode, CloseFrame};
-pub use person::ListedPerson;
+pub use person::{ListedPerson, ListedState, MetaMark, PeopleChanges, PersonName};
 pub use reply::{FullBuffer, Listed, MemberReply, NodeReply, NotQueued, Unreplied};
 
 /// The most connections, rooms or replies of members that one reply holds.
@@ -60,6 +60,8 @@ pub enum NodeRequest {
     People {
         /// The room's id.
         room: ByteString,
+        /// After whom to go on, if not from the first on.
+        after: Option<PersonName>,
     },
     /// Which rooms have members.
     Rooms,
@@ -127,9 +129,14 @@ impl NodeRequest {
                 to.put_u8(1);
                 put_text(&mut to, name);
             }
-            Self::People { room } => {
-                to = begin(kind::PEOPLE, 16 + room.len());
+            Self::People { room, after } => {
+                let after_bytes = after.as_ref().map_or(0, |after| after.id.len());
+                to = begin(kind::PEOPLE, 16 + room.len() + after_bytes);
                 put_text(&mut to, room);
+                to.put_u8(u8::from(after.is_some()));
+                if let Some(after) = after {
+                    after.put(&mut to);
+                }
             }
             Self::Rooms => to = begin(kind::ROOMS, 2),
             Self::Counts => to = begin(kind::COUNTS, 2),
@@ -170,7 +177,10 @@ impl NodeRequest {
                 };
                 Self::Connections { of }
             }
-            kind::PEOPLE => Self::People { room: take_text(from, "room")? },
+            kind::PEOPLE => Self::People {
+                room: take_text(from, "room")?,
+                after: if take_flag(from)? { Some(PersonName::take(from)?) } else { None },
+            },
             kind::ROOMS => Self::Rooms,
             kind::COUNTS => Self::Counts,
             kind::ASK_MEMBERS => Self::AskMembers {

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use wspulse_core::cluster::{
-    ENTRIES_MAX, FullBuffer, Listed, ListedPerson, MEMBERS_WITHIN_MAX, MemberReply, MembersOf,
-    MessageError, NodeReply, NodeRequest, NotQueued, Said, Unreplied,
+    ENTRIES_MAX, FullBuffer, Listed, ListedPerson, ListedState, MEMBERS_WITHIN_MAX, MemberReply,
+    MembersOf, MessageError, MetaMark, NodeId, NodeReply, NodeRequest, NotQueued, PeopleChanges,
+    PersonName, Said, Unreplied,
 };
 use wspulse_core::{CloseCode, CloseFrame, EncodedFrame, MessageKind, Overflow};
 
@@ -18,8 +19,23 @@ fn listed(id: &'static str, user: Option<&'static str>) -> Listed {
     Listed { id: id.into(), room: "lobby".into(), user: user.map(Into::into), is_suspended: true }
 }
 
-fn person(meta: Option<&'static str>) -> ListedPerson {
-    ListedPerson { id: "ann".into(), is_user: true, is_away: false, meta: meta.map(Into::into) }
+fn name(id: &'static str) -> PersonName {
+    PersonName { is_user: true, id: id.into() }
+}
+
+fn person(state: ListedState, meta: Option<&'static str>) -> ListedPerson {
+    let meta_mark = MetaMark { number: 7, node: NodeId::new([9; NodeId::BYTES]) };
+    ListedPerson { name: name("ann"), state, meta_mark, meta: meta.map(Into::into) }
+}
+
+fn people() -> Vec<ListedPerson> {
+    vec![
+        person(ListedState::Here, Some("{}")),
+        person(ListedState::Away, None),
+        person(ListedState::Gone, None),
+        person(ListedState::Moved { was_here: true }, Some("7")),
+        person(ListedState::Moved { was_here: false }, None),
+    ]
 }
 
 fn requests() -> Vec<NodeRequest> {
@@ -31,7 +47,8 @@ fn requests() -> Vec<NodeRequest> {
         NodeRequest::KickUser { user: "ann".into(), close },
         NodeRequest::Connections { of: MembersOf::Room("lobby".into()) },
         NodeRequest::Connections { of: MembersOf::User("ann".into()) },
-        NodeRequest::People { room: "lobby".into() },
+        NodeRequest::People { room: "lobby".into(), after: None },
+        NodeRequest::People { room: "lobby".into(), after: Some(name("bob")) },
         NodeRequest::Rooms,
         NodeRequest::Counts,
         NodeRequest::AskMembers {
@@ -66,7 +83,8 @@ fn replies() -> Vec<NodeReply> {
         NodeReply::Kicked { connections: 3 },
         NodeReply::Connections { count: 7, listed: vec![listed("ann", None)] },
         NodeReply::Rooms { count: 7, listed: vec![("lobby".into(), 12)] },
-        NodeReply::People { count: 2, listed: vec![person(Some("{}")), person(None)] },
+        NodeReply::People { stream: 3, number: 12, is_last: true, listed: people() },
+        NodeReply::People { stream: 0, number: 0, is_last: false, listed: vec![] },
         NodeReply::Counts { connections: 3, rooms: 2, users: 1 },
         NodeReply::Members { count: 9, codec: "json".into(), replies: members.map(member).into() },
     ]
@@ -110,6 +128,18 @@ fn a_request_or_reply_that_is_cut_or_changed_is_refused_or_another_one() {
     for reply in replies() {
         is_read_whatever_comes(&reply.encode(), |it| Some(NodeReply::decode(it).ok()?.encode()));
     }
+}
+
+#[test]
+fn what_has_changed_among_people_is_read_as_it_was_written_and_refused_if_it_is_not() {
+    let changes = PeopleChanges(people());
+    assert_eq!(PeopleChanges::decode(changes.encode()), Ok(changes.clone()));
+    let read = |it| Some(PeopleChanges::decode(it).ok()?.encode());
+    is_read_whatever_comes(&changes.encode(), read);
+    let mut later = changes.encode().to_vec();
+    later[1] = 4;
+    let unknown = MessageError::Kind { found: 4 };
+    assert_eq!(PeopleChanges::decode(later.into()), Err(unknown), "of a later version");
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.cluster.peers", "up-down counter", "{server}"),
         ("wspulse.cluster.questions", "counter", "{question}"),
         ("wspulse.cluster.requests.refused", "counter", "{request}"),
+        ("wspulse.cluster.people.refused", "counter", "{person}"),
         ("wspulse.cluster.servers", "up-down counter", "{server}"),
         ("wspulse.cluster.servers.connected", "up-down counter", "{server}"),
         ("wspulse.cluster.subscriptions", "up-down counter", "{subscription}"),

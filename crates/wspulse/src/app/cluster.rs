@@ -29,6 +29,7 @@ pub use gap::{Gap, GapIn};
 pub use many::{Answers, ClusterConnections, ClusterCounts, ClusterRoom, ClusterRooms};
 pub use members::{ClusterReplies, ClusterReply, ClusterRoomRequest, NoReply};
 pub use one::{Found, Kicked, Queued};
+use people::learning::Learning;
 pub use people::{ClusterPeople, ClusterPerson};
 use serving::Places;
 
@@ -104,6 +105,7 @@ impl fmt::Debug for Cluster {
 pub(crate) struct Attachment {
     node: Arc<Node>,
     places: Places,
+    learning: Learning,
     _ends: DropGuard,
 }
 
@@ -115,6 +117,7 @@ impl Attachment {
         find: impl Fn() -> Option<Server> + Clone + Send + Sync + 'static,
     ) -> Self {
         let (find_again, find_to_serve) = (find.clone(), find.clone());
+        let (find_to_look, learning) = (find.clone(), Learning::new(Arc::new(find.clone())));
         let tell = Box::new(move |output| {
             if let Some(server) = find() {
                 server.hear(output);
@@ -131,9 +134,10 @@ impl Attachment {
             let state = if server.is_draining() { NodeState::Draining } else { NodeState::Serving };
             Some((state, u32::try_from(server.connection_count()).unwrap_or(u32::MAX)))
         });
-        let node = Node::new(speaker, engine, tell, serve, state);
+        let look_after = Box::new(move || find_to_look()?.look_after_people());
+        let node = Node::new(speaker, engine, tell, serve, state, look_after);
         let ends = node.closing().clone().drop_guard();
-        Self { node, places: Places::default(), _ends: ends }
+        Self { node, places: Places::default(), learning, _ends: ends }
     }
 
     pub(crate) const fn node(&self) -> &Arc<Node> {
@@ -167,9 +171,13 @@ impl Server {
     pub(crate) async fn listen_ahead(&self, admission: &Admission) {
         let Some(speaker) = self.speaker() else { return };
         let Admission { room, also_in, user, .. } = admission;
-        let rooms = room.iter().chain(also_in).map(|room| (NameSpace::Rooms, Arc::clone(room)));
+        let rooms = || room.iter().chain(also_in);
+        // Who is there elsewhere is asked for as soon as what changes is heard.
+        let with_presence = rooms().filter(|room| self.outfit().options(room).presence.is_some());
+        let with_presence = with_presence.map(|room| (NameSpace::Presence, Arc::clone(room)));
         let user = user.iter().map(|user| (NameSpace::Users, Arc::clone(user)));
-        let groups: Vec<_> = rooms.chain(user).collect();
+        let all = rooms().map(|room| (NameSpace::Rooms, Arc::clone(room)));
+        let groups: Vec<_> = all.chain(user).chain(with_presence).collect();
         speaker.listen_ahead(&groups).await;
     }
 }

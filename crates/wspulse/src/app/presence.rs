@@ -17,7 +17,7 @@ use crate::ground::panics;
 use crate::ground::reentrancy::InCallback;
 use crate::membership::presence::person::{Meta, Person, PresenceSnapshot, PresenceState};
 use crate::membership::presence::{Folded, Lacking, NotSet, Telling, person_of};
-use crate::membership::{Group, Kind};
+use crate::membership::{Group, Kind, Reach};
 use crate::observe::metrics::{self, CallbackKind};
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::error::PresenceError;
@@ -64,12 +64,19 @@ impl Room {
     /// Who is in the room, as it was told last: up to 50 ms ago. [Changes](crate::PresenceChanges) with a
     /// higher sequence come on top of it.
     ///
+    /// In a [cluster](crate::cluster) these are the people on all servers, as far as this one has heard
+    /// of them: it hears of a room in which it has members. [`local`](Self::local) has those of this
+    /// server alone.
+    ///
     /// # Errors
     ///
     /// [`PresenceError::NoPresence`] if the room has none.
     pub fn presence(&self) -> Result<PresenceSnapshot, PresenceError> {
         let snapshot = match self.group() {
-            Some(group) => group.presence(),
+            Some(group) => match self.reach() {
+                Reach::Cluster => group.presence(),
+                Reach::Here => group.local_presence(),
+            },
             // Nobody is in a room that is not there.
             None => self.server().would_have_presence(self.id()).then(PresenceSnapshot::default),
         };
@@ -345,17 +352,21 @@ impl Drop for Folder {
 }
 
 fn meta_of<T: Serialize + ?Sized>(meta: &T) -> Result<Option<Meta>, PresenceError> {
-    let text = Frame::new("presence").json(meta).map_err(not_written)?.into_payload();
+    read_meta(&Frame::new("presence").json(meta).map_err(not_written)?.into_payload())
+}
+
+/// Metadata by their text, within their bounds.
+pub(super) fn read_meta(text: &[u8]) -> Result<Option<Meta>, PresenceError> {
     if text.len() > META_BYTES_MAX {
         return Err(PresenceError::TooLarge { bytes: text.len(), bytes_max: META_BYTES_MAX });
     }
-    let levels = levels(&text);
+    let levels = levels(text);
     if levels > META_LEVELS_MAX {
         return Err(PresenceError::TooDeep { levels, levels_max: META_LEVELS_MAX });
     }
     // Raw JSON may hold half a surrogate pair, over which parsers of other members stumble.
-    serde_json::from_slice::<serde_json::Value>(&text).map_err(not_written)?;
-    let raw: Box<RawValue> = serde_json::from_slice(&text).expect("it was just written as JSON");
+    serde_json::from_slice::<serde_json::Value>(text).map_err(not_written)?;
+    let raw: Box<RawValue> = serde_json::from_slice(text).map_err(not_written)?;
     Ok((raw.get() != "null").then(|| Meta::new(raw)))
 }
 
@@ -375,7 +386,7 @@ fn levels(json: &[u8]) -> usize {
                 level += 1;
                 deepest = deepest.max(level);
             }
-            b']' | b'}' if !is_text => level -= 1,
+            b']' | b'}' if !is_text => level = level.saturating_sub(1),
             _ => {}
         }
     }

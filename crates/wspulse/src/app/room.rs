@@ -44,6 +44,10 @@ impl Room {
         Self { server, reference: Reference::Group(group), reach: Reach::Cluster }
     }
 
+    pub(super) const fn reach(&self) -> Reach {
+        self.reach
+    }
+
     pub(crate) const fn server(&self) -> &Server {
         &self.server
     }
@@ -63,8 +67,9 @@ impl Room {
         }
     }
 
-    /// The same room, whose broadcasts go to its members on this server alone. Without a
-    /// [cluster](crate::cluster) there is no difference.
+    /// The same room, whose broadcasts go to its members on this server alone, and whose
+    /// [presence](Self::presence) is theirs alone. Without a [cluster](crate::cluster) there is no
+    /// difference.
     #[must_use]
     pub fn local(&self) -> Self {
         Self { reach: Reach::Here, ..self.clone() }

@@ -171,7 +171,11 @@ impl Server {
         let engine = options.cluster.take();
         let speaker = engine.as_deref().map(|engine| Attachment::speaker(engine, &options.codecs));
         let node = speaker.as_ref().map(|speaker| speaker.node());
-        let registry = Registry::new(&options.admission, &options.rooms, speaker.clone());
+        let registry = Registry::new(
+            &options.admission,
+            (&options.rooms, options.resume_window),
+            speaker.clone(),
+        );
         let queued_bytes = options.session_limits.queued_bytes();
         let ping_groups = PingGroups::new(PingSchedule::new(Instant::now(), &options.heartbeat));
         let requests = RequestCounter::new(options.requests.answers_failures);

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wspulse_core::cluster::{
@@ -41,6 +41,9 @@ pub(crate) type Tell = Box<dyn Fn(Output) + Send + Sync>;
 /// How the server is: its state, and how many connections it has; `None` once it is gone.
 pub(crate) type State = Box<dyn Fn() -> Option<(NodeState, u32)> + Send + Sync>;
 
+/// Looks after what is due, and tells when something will be.
+pub(crate) type LookAfter = Box<dyn Fn() -> Option<std::time::Instant> + Send + Sync>;
+
 /// What answers requests to the server. It must not wait, as the engine reads meanwhile.
 pub(crate) type Serve = Box<dyn Fn(Bytes, Reply) + Send + Sync>;
 
@@ -52,6 +55,7 @@ pub(crate) struct Node {
     tell: Tell,
     serve: Serve,
     state: State,
+    look_after: LookAfter,
     /// Something is due earlier than was known.
     is_due: Notify,
     must_beat: Notify,
@@ -102,6 +106,7 @@ pub(crate) struct Counts {
     pub(crate) asked: AtomicU64,
     pub(crate) unreadable: AtomicU64,
     pub(crate) requests_refused: AtomicU64,
+    pub(crate) people_refused: AtomicU64,
     pub(crate) frames_repaired: AtomicU64,
 }
 
@@ -112,6 +117,7 @@ impl Node {
         tell: Tell,
         serve: Serve,
         state: State,
+        look_after: LookAfter,
     ) -> Arc<Self> {
         Arc::new(Self {
             speaker,
@@ -121,6 +127,7 @@ impl Node {
             tell,
             serve,
             state,
+            look_after,
             is_due: Notify::new(),
             must_beat: Notify::new(),
             is_connected: AtomicBool::new(false),
@@ -203,6 +210,7 @@ impl Node {
             self.spawn(Self::send);
             self.spawn(Self::beat);
             self.spawn(Self::time);
+            self.spawn(Self::look_after);
         }
         self.closing.cancelled().await;
         self.tasks.close();
@@ -215,8 +223,20 @@ impl Node {
         let _ = timeout(CLOSED_WITHIN, self.engine.close()).await;
     }
 
+    async fn look_after(self: Arc<Self>) {
+        loop {
+            let sooner = self.speaker.attention().sooner();
+            match (self.look_after)() {
+                Some(at) => {
+                    let _ = timeout_at(Instant::from_std(at), sooner).await;
+                }
+                None => sooner.await,
+            }
+        }
+    }
+
     /// Runs one of its tasks until it closes.
-    fn spawn<F: Future<Output = ()> + Send + 'static>(
+    pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(
         self: &Arc<Self>,
         task: impl Fn(Arc<Self>) -> F,
     ) {
@@ -290,7 +310,7 @@ fn topic_of(target: Target) -> Topic {
 }
 
 /// By the clock of the runtime, which tests may stop.
-pub(super) fn now() -> std::time::Instant {
+pub(crate) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 

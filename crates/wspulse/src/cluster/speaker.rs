@@ -12,6 +12,7 @@ use wspulse_core::cluster::{
 };
 use wspulse_core::{EncodedFrame, Overflow};
 
+use super::attention::Attention;
 use super::node::now;
 use super::wanted::Wanted;
 use crate::ground::sync::Mutex;
@@ -32,6 +33,8 @@ const AROUND_BYTES: usize = 512;
 pub(crate) enum NameSpace {
     Rooms,
     Users,
+    /// Rooms again: what servers tell each other of the people in them, which no member hears as it is.
+    Presence,
 }
 
 /// The one end of the cluster that groups know: it takes what is said to them, in the order in which
@@ -47,12 +50,15 @@ pub(crate) struct Speaker {
     /// Something more is in force.
     in_force: Notify,
     frame_bytes_max: usize,
+    attention: Attention,
 }
 
 /// A group's way to its members on other servers.
 pub(crate) struct Uplink {
     speaker: Arc<Speaker>,
     target: Target,
+    /// Its people are told of in a stream beside its own.
+    has_presence: bool,
 }
 
 impl Speaker {
@@ -65,6 +71,7 @@ impl Speaker {
             has_wishes: Notify::new(),
             in_force: Notify::new(),
             frame_bytes_max: message_bytes_max.saturating_sub(AROUND_BYTES),
+            attention: Attention::default(),
         }
     }
 
@@ -75,6 +82,11 @@ impl Speaker {
     /// The most bytes that a frame may have to be said to others.
     pub(crate) const fn frame_bytes_max(&self) -> usize {
         self.frame_bytes_max
+    }
+
+    /// The rooms whose presence is to be looked after.
+    pub(crate) const fn attention(&self) -> &Attention {
+        &self.attention
     }
 
     /// Takes a frame that is said to these. Where there is an order of what is said to them, it is
@@ -127,6 +139,11 @@ impl Speaker {
         self.outbox.lock().position(target)
     }
 
+    /// As [`position`](Self::position), also where nothing was said for long, or ever.
+    pub(crate) fn spoken_up_to(&self, target: Target) -> Position {
+        self.outbox.lock().spoken_up_to(target)
+    }
+
     /// What another server would be answered.
     pub(crate) fn answer(&self, ask: &Ask) -> Answer {
         self.outbox.lock().answer(ask, now())
@@ -169,24 +186,55 @@ impl Speaker {
 }
 
 impl Uplink {
-    pub(crate) fn new(speaker: &Arc<Speaker>, space: NameSpace, name: &str) -> Self {
-        Self { speaker: Arc::clone(speaker), target: target_of(space, name) }
+    pub(crate) fn new(
+        speaker: &Arc<Speaker>,
+        space: NameSpace,
+        name: &str,
+        has_presence: bool,
+    ) -> Self {
+        let (speaker, target) = (Arc::clone(speaker), target_of(space, name));
+        Self { speaker, target, has_presence }
     }
 
     /// The group begins.
     pub(crate) fn begin(&self, space: NameSpace, name: &Arc<str>) {
-        self.speaker.wanted.lock().begin(self.target, space, name);
+        let mut wanted = self.speaker.wanted.lock();
+        wanted.begin(self.target, space, name);
+        if self.has_presence {
+            let space = NameSpace::Presence;
+            wanted.begin(target_of(space, name), space, name);
+        }
+        drop(wanted);
         self.speaker.has_wishes.notify_one();
     }
 
     /// The group has ended: there may be another one of its name.
-    pub(crate) fn end(&self) {
-        self.speaker.wanted.lock().end(self.target, now());
+    pub(crate) fn end(&self, name: &str) {
+        let mut wanted = self.speaker.wanted.lock();
+        wanted.end(self.target, now());
+        if self.has_presence {
+            wanted.end(target_of(NameSpace::Presence, name), now());
+        }
+        drop(wanted);
         self.speaker.has_wishes.notify_one();
+    }
+
+    /// Has the presence of a room looked after at this time.
+    pub(crate) fn attend(&self, at: std::time::Instant, room: &Arc<str>) {
+        self.speaker.attention.add(at, room);
+    }
+
+    /// The most bytes that a frame may have.
+    pub(crate) fn frame_bytes_max(&self) -> usize {
+        self.speaker.frame_bytes_max
     }
 
     pub(crate) fn position(&self) -> Option<Position> {
         self.speaker.position(self.target)
+    }
+
+    pub(crate) fn spoken_up_to(&self) -> Position {
+        self.speaker.spoken_up_to(self.target)
     }
 
     pub(crate) fn say(&self, frame: &EncodedFrame, overflow: Option<Overflow>, beside: Bytes) {
@@ -199,6 +247,7 @@ pub(crate) fn target_of(space: NameSpace, name: &str) -> Target {
     let space: &[u8] = match space {
         NameSpace::Rooms => b"room:",
         NameSpace::Users => b"user:",
+        NameSpace::Presence => b"presence:",
     };
     let hash = Sha256::new().chain_update(space).chain_update(name.as_bytes()).finalize();
     let mut key = [0; GroupKey::BYTES];

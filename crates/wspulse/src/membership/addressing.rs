@@ -59,6 +59,14 @@ pub(crate) enum Terms {
     Marked(Option<Overflow>),
 }
 
+/// What a member leaves.
+#[derive(Clone, Copy)]
+pub(super) enum Leaving {
+    Room,
+    /// Its session goes on at another server.
+    Server,
+}
+
 impl Kind {
     pub(crate) const fn space(self) -> NameSpace {
         match self {
@@ -67,10 +75,12 @@ impl Kind {
         }
     }
 
-    pub(crate) const fn of(space: NameSpace) -> Self {
+    /// `None` where nobody is a member.
+    pub(crate) const fn of(space: NameSpace) -> Option<Self> {
         match space {
-            NameSpace::Rooms => Self::Room,
-            NameSpace::Users => Self::User,
+            NameSpace::Rooms => Some(Self::Room),
+            NameSpace::Users => Some(Self::User),
+            NameSpace::Presence => None,
         }
     }
 }

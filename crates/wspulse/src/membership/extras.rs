@@ -1,6 +1,7 @@
 //! What a room has beside its members, and how it gets that when it begins.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wspulse_core::Escaped;
 
@@ -9,7 +10,9 @@ use super::folding::Folding;
 use super::group::{Group, Inner};
 use super::history::{History, Prepared};
 use super::presence::Presence;
-use crate::cluster::speaker::{Speaker, Uplink};
+use super::presence::across::Across;
+use super::presence::elsewhere::Elsewhere;
+use crate::cluster::speaker::{NameSpace, Speaker, Uplink};
 use crate::ground::panics;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionShared;
@@ -27,19 +30,34 @@ pub(crate) struct Outfit {
     settings: RoomSettings,
     history_bytes: Arc<QueuedBytes>,
     folding: Arc<Folding>,
+    resume_window: Duration,
     /// To other servers, if there are any.
     speaker: Option<Arc<Speaker>>,
 }
 
 impl Outfit {
-    pub(crate) fn new(settings: &RoomSettings, speaker: Option<Arc<Speaker>>) -> Self {
+    pub(crate) fn new(
+        settings: &RoomSettings,
+        resume_window: Duration,
+        speaker: Option<Arc<Speaker>>,
+    ) -> Self {
         let history_bytes = Arc::new(settings.history_bytes());
-        Self { settings: settings.clone(), history_bytes, folding: Arc::default(), speaker }
+        let (settings, folding) = (settings.clone(), Arc::default());
+        Self { settings, history_bytes, folding, resume_window, speaker }
     }
 
     /// A group's way to its members on other servers.
-    pub(crate) fn uplink(&self, kind: Kind, name: &str) -> Option<Uplink> {
-        self.speaker.as_ref().map(|speaker| Uplink::new(speaker, kind.space(), name))
+    pub(crate) fn uplink(&self, kind: Kind, name: &str, options: RoomOptions) -> Option<Uplink> {
+        let has_presence = options.presence.is_some();
+        self.speaker.as_ref().map(|it| Uplink::new(it, kind.space(), name, has_presence))
+    }
+
+    /// The way to those who keep who is in a room elsewhere.
+    fn across(&self, room: &str) -> Option<Box<Across>> {
+        let speaker = self.speaker.as_ref()?;
+        let uplink = Uplink::new(speaker, NameSpace::Presence, room, false);
+        let elsewhere = Elsewhere::new(speaker.node(), self.resume_window);
+        Some(Box::new(Across::new(uplink, elsewhere)))
     }
 
     pub(crate) fn folding(&self) -> &Folding {
@@ -67,13 +85,14 @@ impl Outfit {
     }
 
     /// What a room with these options begins with.
-    pub(crate) fn extras(&self, options: RoomOptions) -> Option<Box<Extras>> {
+    pub(crate) fn extras(&self, room: &str, options: RoomOptions) -> Option<Box<Extras>> {
         let history = options.history.map(|bounds| {
             let held = Arc::clone(&self.history_bytes);
             History::new(bounds, held)
         });
-        let presence =
-            options.presence.map(|told_to| Presence::new(told_to, Arc::clone(&self.folding)));
+        let presence = options
+            .presence
+            .map(|told_to| Presence::new(told_to, Arc::clone(&self.folding), self.across(room)));
         let has_any = history.is_some() || presence.is_some();
         has_any.then(|| Box::new(Extras { history, presence }))
     }

@@ -1,13 +1,16 @@
 //! A group of connections that hear broadcasts in one order, and the fan-out to them.
 
+mod moving;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use wspulse_core::EncodedFrame;
-use wspulse_core::cluster::Position;
 
-use super::addressing::{Addressed, Kind, OverflowInterest, Queueing, Reach, Terms, is_same};
+use super::addressing::{
+    Addressed, Kind, Leaving, OverflowInterest, Queueing, Reach, Terms, is_same,
+};
 use super::extras::Extras;
 use super::followers::Followers;
 use super::history::Prepared;
@@ -154,17 +157,6 @@ impl Group {
         self.take_in(&mut self.inner.lock(), connection, Some(prepared))
     }
 
-    /// Adds a member that was one on another server, so that it gets no history, and tells how far this
-    /// server has spoken to the group by then.
-    pub(crate) fn join_noting(
-        self: &Arc<Self>,
-        connection: &Arc<ConnectionShared>,
-    ) -> Result<(Option<RunningWaves>, Option<Position>), NotJoined> {
-        let mut inner = self.inner.lock();
-        let waves = self.take_in(&mut inner, connection, None)?;
-        Ok((waves, self.uplink.as_ref().and_then(Uplink::position)))
-    }
-
     fn take_in(
         self: &Arc<Self>,
         inner: &mut Inner,
@@ -198,20 +190,15 @@ impl Group {
 
     /// Removes a member; tells whether it was one.
     pub(crate) fn leave(self: &Arc<Self>, connection: &ConnectionShared) -> bool {
-        self.take_out(&mut self.inner.lock(), connection)
+        self.take_out(&mut self.inner.lock(), connection, Leaving::Room)
     }
 
-    /// As [`leave`](Self::leave), and tells how far this server has spoken to the group by then.
-    pub(crate) fn leave_noting(
+    fn take_out(
         self: &Arc<Self>,
+        inner: &mut Inner,
         connection: &ConnectionShared,
-    ) -> (bool, Option<Position>) {
-        let mut inner = self.inner.lock();
-        let position = self.uplink.as_ref().and_then(Uplink::position);
-        (self.take_out(&mut inner, connection), position)
-    }
-
-    fn take_out(self: &Arc<Self>, inner: &mut Inner, connection: &ConnectionShared) -> bool {
+        leaving: Leaving,
+    ) -> bool {
         let Some(slot) = connection.place_in(self) else { return false };
         let Inner { list, followers, .. } = inner;
         if let Some(followers) = followers {
@@ -223,7 +210,10 @@ impl Group {
             moved.move_to(self, slot);
         }
         if let Some(presence) = inner.presence() {
-            presence.leave(self, connection);
+            match leaving {
+                Leaving::Room => presence.leave(self, connection),
+                Leaving::Server => presence.leave_for_good(self, connection),
+            }
         }
         if inner.list.len() < inner.list.capacity() / 4 {
             inner.list.shrink_to_fit();
@@ -307,7 +297,7 @@ impl Group {
     /// It has nobody left.
     pub(super) fn end(&self) {
         if let Some(uplink) = &self.uplink {
-            uplink.end();
+            uplink.end(&self.name);
         }
     }
 

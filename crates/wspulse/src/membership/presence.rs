@@ -1,5 +1,8 @@
 //! Who is in a room, and what of that has been told.
 
+pub(crate) mod across;
+pub(crate) mod elsewhere;
+pub(crate) mod known;
 pub(crate) mod person;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -7,13 +10,18 @@ use std::mem;
 use std::ptr;
 use std::sync::Arc;
 
+use wspulse_core::cluster::MetaMark;
+
 use super::addressing::Queueing;
 use super::folding::Folding;
 use super::group::{Group, Inner, Pushed};
-use crate::membership::shared::{ConnectionShared, ConnectionState};
+use crate::membership::shared::ConnectionShared;
 use crate::settings::codecs::CodecSet;
 use crate::settings::representations::Representations;
 use crate::settings::room_options::PresenceTold;
+use across::Across;
+use elsewhere::MarkedMeta;
+use known::Known;
 use person::{Meta, Person, PersonId, PresenceChanges, PresenceSnapshot, PresenceState};
 
 /// It changes under the group's lock. Who is here is asked of the members' mailboxes when it is
@@ -29,14 +37,8 @@ pub(crate) struct Presence {
     newcomers: Vec<Arc<ConnectionShared>>,
     /// The room is among those that will be folded.
     is_due: bool,
-}
-
-#[derive(Default)]
-struct Known {
-    /// Its connections in this room.
-    members: Vec<Arc<ConnectionShared>>,
-    meta: Option<Meta>,
-    told: Option<(PresenceState, Option<Meta>)>,
+    /// The other servers, if there are any.
+    across: Option<Box<Across>>,
 }
 
 /// What is new about a member's transport.
@@ -83,17 +85,6 @@ pub(crate) enum NotSet {
     NoMember,
 }
 
-impl Known {
-    fn state(&self) -> Option<PresenceState> {
-        let states = || self.members.iter().map(|member| member.mailbox.state());
-        if states().any(|state| state == ConnectionState::Connected) {
-            return Some(PresenceState::Here);
-        }
-        // Who has ended is about to leave.
-        states().any(|state| state == ConnectionState::Suspended).then_some(PresenceState::Away)
-    }
-}
-
 impl Folded {
     pub(crate) fn newcomers(&self) -> usize {
         self.newcomers.len()
@@ -101,7 +92,11 @@ impl Folded {
 }
 
 impl Presence {
-    pub(crate) fn new(told_to: PresenceTold, folding: Arc<Folding>) -> Self {
+    pub(crate) fn new(
+        told_to: PresenceTold,
+        folding: Arc<Folding>,
+        across: Option<Box<Across>>,
+    ) -> Self {
         Self {
             told_to,
             folding,
@@ -110,12 +105,21 @@ impl Presence {
             changed: BTreeSet::new(),
             newcomers: Vec::new(),
             is_due: false,
+            across,
         }
     }
 
     pub(super) fn join(&mut self, group: &Arc<Group>, connection: &Arc<ConnectionShared>) {
         let id = person_of(connection);
-        self.people.entry(id.clone()).or_default().members.push(Arc::clone(connection));
+        let known = self.people.entry(id.clone()).or_default();
+        known.members.push(Arc::clone(connection));
+        known.has_moved = false;
+        if let Some(across) = &mut self.across {
+            across.arrive(&id, &mut known.meta);
+            if !across.is_told() {
+                across.attend(group.name());
+            }
+        }
         // It is none yet: whoever leaves is taken out.
         if self.told_to == PresenceTold::Members {
             self.newcomers.push(Arc::clone(connection));
@@ -153,7 +157,10 @@ impl Presence {
         }
         let id = person_of(connection);
         if let Some(known) = self.people.get_mut(&id) {
-            known.meta = meta;
+            known.meta = match &self.across {
+                Some(across) => across.mark(&id, &known.meta, meta),
+                None => MarkedMeta { mark: MetaMark::NONE, meta },
+            };
         }
         self.change(group, id);
         Ok(())
@@ -187,33 +194,44 @@ impl Presence {
         PresenceSnapshot { sequence: self.sequence, people: people.collect() }
     }
 
+    /// Those of this server alone, as others count theirs.
     fn count(&self) -> People {
         let mut count = People::default();
-        for (state, _) in self.people.values().filter_map(|known| known.told.as_ref()) {
-            match state {
-                PresenceState::Here => count.here += 1,
-                PresenceState::Away => count.away += 1,
-                // It is told once, and nothing is kept of it.
-                PresenceState::Gone => {}
-            }
+        for known in self.people.values() {
+            let is_here = match (&self.across, &known.own, &known.told) {
+                (Some(_), Some(own), _) => own.is_here,
+                (None, _, Some((state, _))) => *state == PresenceState::Here,
+                (Some(_), None, _) | (None, _, None) => continue,
+            };
+            *(if is_here { &mut count.here } else { &mut count.away }) += 1;
         }
         count
     }
 
-    fn fold(&mut self) -> Folded {
+    fn fold(&mut self, has_members: bool) -> Folded {
         self.is_due = false;
-        let mut people = Vec::new();
+        if let Some(across) = &mut self.across {
+            self.changed.extend(across.note_members(has_members));
+        }
+        let (mut people, mut said) = (Vec::new(), Vec::new());
         for id in mem::take(&mut self.changed) {
-            let Some(known) = self.people.get_mut(&id) else { continue };
-            let now = known.state().map(|state| (state, known.meta.clone()));
+            let known = self.people.entry(id.clone()).or_default();
+            let mut now = known.state().map(|state| (state, known.meta.meta.clone()));
+            if let Some(across) = &self.across {
+                said.extend(known.take_news(&id));
+                now = known.merged(across.of(&id));
+            }
             if now != known.told {
                 let (state, meta) = now.clone().unwrap_or((PresenceState::Gone, None));
                 people.push(Person::new(id.clone(), state, meta));
                 known.told = now;
             }
-            if known.members.is_empty() {
+            if known.members.is_empty() && known.told.is_none() {
                 self.people.remove(&id);
             }
+        }
+        if let Some(across) = &self.across {
+            across.say(said);
         }
         self.sequence += u64::from(!people.is_empty());
         let sequence = self.sequence;
@@ -271,7 +289,9 @@ impl Group {
 
     /// Takes what is new since the last time.
     pub(crate) fn fold_presence(&self) -> Option<Folded> {
-        self.inner.lock().presence().map(Presence::fold)
+        let mut inner = self.inner.lock();
+        let has_members = !inner.list.is_empty();
+        inner.presence().map(|presence| presence.fold(has_members))
     }
 
     /// Gives newcomers the snapshot and all others the changes, if both were made, or given up, in all

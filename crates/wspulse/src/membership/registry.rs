@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slab::Slab;
 use tokio::time::Instant;
@@ -86,7 +87,7 @@ pub(crate) enum EndRule {
 impl Registry {
     pub(crate) fn new(
         options: &AdmissionOptions,
-        rooms: &RoomSettings,
+        (rooms, resume_window): (&RoomSettings, Duration),
         speaker: Option<Arc<Speaker>>,
     ) -> Self {
         Self {
@@ -98,7 +99,7 @@ impl Registry {
             }),
             phase: CurrentPhase::new(),
             connections: Directory::new(),
-            groups: Groups::new(rooms, speaker),
+            groups: Groups::new(rooms, resume_window, speaker),
             farewells: Arc::new(Farewells::new(options)),
         }
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{sleep, timeout};
-use wspulse::Server;
 use wspulse::cluster::{
     Engine, EngineStatus, Found, NodeId, NotKicked, NotSent, Reply, Sink, Topic,
 };
 use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
+use wspulse::{Server, ServerBuilder};
 use wspulse_core::cluster::{Beat, Listed, MembersOf, NodeReply, NodeRequest, NodeState, Said};
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -20,7 +20,7 @@ use super::{come, node, rooms};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What this peer replies to a request; nothing where it is `None`.
-type Script = fn(NodeRequest) -> Option<Bytes>;
+pub(super) type Script = fn(NodeRequest) -> Option<Bytes>;
 
 struct Peer(Script);
 
@@ -35,12 +35,16 @@ impl Sink for Peer {
     fn status(&self, _: EngineStatus) {}
 }
 
-const PEER: NodeId = NodeId::new([7; 16]);
+pub(super) const PEER: NodeId = NodeId::new([7; 16]);
 
 /// A server that knows a peer which replies this.
 async fn beside(script: Script) -> (Server, MemoryEngine) {
+    beside_of(rooms(), script).await
+}
+
+pub(super) async fn beside_of(builder: ServerBuilder, script: Script) -> (Server, MemoryEngine) {
     let network = MemoryNetwork::new();
-    let (server, _) = node(&network, rooms());
+    let (server, _) = node(&network, builder);
     let peer = network.engine();
     peer.start(PEER, Arc::new(Peer(script))).await.unwrap();
     asking(&server).started().await.unwrap();

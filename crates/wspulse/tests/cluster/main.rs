@@ -10,6 +10,11 @@ mod broadcasts;
 mod losses;
 mod moves;
 mod nodes;
+mod presence;
+mod presence_lives;
+mod presence_losses;
+mod presence_moves;
+mod presence_peers;
 #[path = "../support/mod.rs"]
 mod support;
 mod words_of_others;

@@ -17,7 +17,7 @@ use super::{cluster_of, know_each_other, node, rooms};
 
 const ANN: &str = "/ws?id=ann&room=lobby";
 
-fn exactly_once() -> ServerBuilder {
+pub(super) fn exactly_once() -> ServerBuilder {
     configured(rooms()).max_message_size(1 << 16)
 }
 
@@ -26,7 +26,7 @@ async fn three() -> Vec<Server> {
 }
 
 /// A client with a session, which can come to any server.
-struct Traveller {
+pub(super) struct Traveller {
     speaker: Speaker,
     hello: Hello,
     /// How many frames it has had.
@@ -34,13 +34,13 @@ struct Traveller {
 }
 
 impl Traveller {
-    async fn begin(server: &Server) -> Self {
+    pub(super) async fn begin(server: &Server) -> Self {
         let (speaker, hello) = Speaker::begin(server, ANN).await;
         Self { speaker, hello, had: 0 }
     }
 
     /// Its network fails, and it comes to this server with the token that it has.
-    async fn comes_to(&mut self, server: &Server) {
+    pub(super) async fn comes_to(&mut self, server: &Server) {
         let (speaker, hello) = Speaker::resume(server, ANN, &self.hello.token, self.had).await;
         assert_eq!(hello.session, SessionKind::Resumed);
         (self.speaker, self.hello) = (speaker, hello);
@@ -427,7 +427,7 @@ async fn so_it_does_over_a_network_that_loses_and_repeats_what_they_say() {
 }
 
 /// Comes to one server after the other until one lets it in.
-async fn come_somewhere(ann: &mut Traveller, servers: &[Server], first: usize) {
+pub(super) async fn come_somewhere(ann: &mut Traveller, servers: &[Server], first: usize) {
     for place in first..first + 200 {
         let resume = ResumeOffer { token: ann.hello.token.clone(), count: ann.had };
         let mut parts = request_parts(ANN);

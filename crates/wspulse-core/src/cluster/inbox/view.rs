@@ -30,6 +30,11 @@ impl Inbox {
         })
     }
 
+    /// Whether a server was heard from its start on, so that it has said nothing before that.
+    pub fn is_heard_from_start(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|it| it.beat > 0)
+    }
+
     /// Since when this server has listened for these, if it does.
     pub fn listens_since(&self, target: Target) -> Option<Instant> {
         self.interests.get(&target).copied()

@@ -22,7 +22,7 @@ pub(in crate::cluster) fn kind_of(from: &mut Bytes) -> Result<u8, MessageError> 
     Ok(from.try_get_u8()?)
 }
 
-pub(super) fn expect_kind(from: &mut Bytes, kind: u8) -> Result<(), MessageError> {
+pub(in crate::cluster) fn expect_kind(from: &mut Bytes, kind: u8) -> Result<(), MessageError> {
     let found = kind_of(from)?;
     if found == kind { Ok(()) } else { Err(MessageError::Kind { found }) }
 }
@@ -33,7 +33,7 @@ pub(in crate::cluster) fn end(from: &Bytes) -> Result<(), MessageError> {
 
 /// A number that nothing gets to in a lifetime: whoever says more says nonsense, and sums of these are
 /// numbers.
-const NUMBER_MAX: u64 = 1 << 62;
+pub(in crate::cluster) const NUMBER_MAX: u64 = 1 << 62;
 
 pub(in crate::cluster) fn take_number(from: &mut Bytes) -> Result<u64, MessageError> {
     let number = from.try_get_u64()?;

@@ -3,8 +3,9 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
+use super::person::{put_people, take_people};
 use super::{ENTRIES_MAX, ListedPerson, put_text, take_text};
-use crate::cluster::message::{MessageError, begin, end, kind, kind_of, take_number};
+use crate::cluster::message::{MessageError, begin, end, kind, kind_of, take_flag, take_number};
 use crate::cluster::said::Said;
 
 /// What a server is replied to a [`NodeRequest`](super::NodeRequest).
@@ -41,9 +42,14 @@ pub enum NodeReply {
     },
     /// The people in a room that has presence.
     People {
-        /// How many there are.
-        count: u64,
-        /// As many of them as one reply holds.
+        /// Of which of its streams of changes there the next number is that of a position; 0 if it
+        /// has said nothing.
+        stream: u32,
+        /// The number of the last changes that are in it.
+        number: u64,
+        /// Whether these are the last ones in the order of their [names](super::PersonName).
+        is_last: bool,
+        /// As many of them as one reply holds, in that order.
         listed: Vec<ListedPerson>,
     },
     /// How many it has.
@@ -256,9 +262,12 @@ impl NodeReply {
                     to.put_u64(*members);
                 });
             }
-            Self::People { count, listed } => {
-                to = begin(kind::LISTED_PEOPLE, 16 + sum(listed, ListedPerson::bytes));
-                put_all(&mut to, *count, listed, ListedPerson::put);
+            Self::People { stream, number, is_last, listed } => {
+                to = begin(kind::LISTED_PEOPLE, 32 + sum(listed, ListedPerson::bytes));
+                to.put_u32(*stream);
+                to.put_u64(*number);
+                to.put_u8(u8::from(*is_last));
+                put_people(&mut to, listed);
             }
             Self::Counts { connections, rooms, users } => {
                 to = begin(kind::COUNTED, 32);
@@ -300,8 +309,10 @@ impl NodeReply {
                 Self::Rooms { count, listed }
             }
             kind::LISTED_PEOPLE => {
-                let (count, listed) = take_all(from, ListedPerson::take)?;
-                Self::People { count, listed }
+                let (stream, number) = (from.try_get_u32()?, take_number(from)?);
+                let is_last = take_flag(from)?;
+                let listed = take_people(from)?;
+                Self::People { stream, number, is_last, listed }
             }
             kind::COUNTED => Self::Counts {
                 connections: take_count(from)?,
@@ -324,7 +335,7 @@ impl NodeReply {
         let (count, told) = match self {
             Self::Connections { count, listed } => (*count, listed.len()),
             Self::Rooms { count, listed } => (*count, listed.len()),
-            Self::People { count, listed } => (*count, listed.len()),
+            Self::People { is_last, .. } => return !is_last,
             Self::Members { count, replies, .. } => (*count, replies.len()),
             Self::Busy
             | Self::NotFound

@@ -28,6 +28,7 @@ pub(crate) struct Unreadable;
 impl Server {
     /// Another server has said something, or has come or gone.
     pub(super) fn hear(&self, output: Output) {
+        let Some(output) = self.hear_people(output) else { return };
         match output {
             Output::Said { origin, target, stream, first, codec, said } => {
                 let known = self.codec_named(&codec);
@@ -69,7 +70,7 @@ impl Server {
             Target::Everybody => None,
         };
         // Nobody is in it any more.
-        let group = named.as_ref().and_then(|(space, name)| self.group(Kind::of(*space), name));
+        let group = named.as_ref().and_then(|(space, name)| self.group(Kind::of(*space)?, name));
         if group.is_none() && target != Target::Everybody {
             return true;
         }
@@ -164,7 +165,7 @@ impl Server {
         let find = |targets: Vec<Target>| -> Vec<Arc<Group>> {
             let speaker = self.speaker();
             let names = targets.into_iter().filter_map(|it| speaker?.name_of(it));
-            names.filter_map(|(space, name)| self.group(Kind::of(space), &name)).collect()
+            names.filter_map(|(space, name)| self.group(Kind::of(space)?, &name)).collect()
         };
         let mut groups = find(before);
         groups.push(group);
@@ -201,7 +202,7 @@ impl Server {
 
     fn find_group(&self, target: Target) -> Option<Arc<Group>> {
         let (space, name) = self.speaker()?.name_of(target)?;
-        self.group(Kind::of(space), &name)
+        self.group(Kind::of(space)?, &name)
     }
 
     /// A session that has come from another server lacks what a third one has said.
@@ -226,7 +227,7 @@ impl Server {
                 GapIn::User(User::new(self.clone(), name))
             }
             // Nobody is left who lacks anything.
-            (Target::Group(_), None) => return,
+            (Target::Group(_), Some((NameSpace::Presence, _)) | None) => return,
         };
         self.tell_gap_within(Gap { origin, within, missed });
     }

@@ -1,17 +1,26 @@
 //! Who is in a room, on all servers.
 
+mod hearing;
+pub(super) mod learning;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-use wspulse_core::cluster::{ListedPerson, NodeId, NodeReply, NodeRequest};
+use bytestring::ByteString;
+use wspulse_core::cluster::{
+    ListedPerson, ListedState, MetaMark, NodeId, NodeReply, NodeRequest, PersonName,
+};
 
 use super::Cluster;
 use super::many::Answers;
-use super::serving::fitting;
-use crate::app::presence::META_BYTES_MAX;
+use crate::app::presence::read_meta;
 use crate::app::server::Server;
-use crate::membership::presence::person::{Meta, Person, PersonId, PresenceState};
+use crate::cluster::speaker::{NameSpace, target_of};
+use crate::membership::Kind;
+use crate::membership::presence::across::OwnPeople;
+use crate::membership::presence::elsewhere::{At, MarkedMeta, Record};
+use crate::membership::presence::known::ID_BYTES_MAX;
+use crate::membership::presence::person::{Person, PersonId, PresenceState};
 use crate::settings::error::PresenceError;
 
 /// The people in a room on all servers.
@@ -29,12 +38,15 @@ pub struct ClusterPeople {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterPerson {
-    /// Who it is, and how: here, if it is on one of the servers. Each server has metadata of its own
-    /// for it; they are those of the first server that has some, of which this one comes first.
+    /// Who it is, and how: here, if it is on one of the servers. Its metadata are those of the first
+    /// server that has some, of which this one comes first; servers agree on them within a moment.
     pub person: Person,
     /// The servers that it is on.
     pub nodes: Vec<NodeId>,
 }
+
+/// How often metadata of one person may have been set.
+const MARK_MAX: u64 = 1 << 61;
 
 type People = BTreeMap<PersonId, ClusterPerson>;
 
@@ -42,7 +54,8 @@ impl Cluster {
     /// Who is in a room on all servers, as it was told there last: up to 50 ms before it was asked. A
     /// user who is on several is one person.
     ///
-    /// Only this asks: members are still told of the people on their own server alone.
+    /// It asks for what others know now. Where this server has members,
+    /// [`Room::presence`](crate::Room::presence) is what they were told of all servers, and asks nobody.
     ///
     /// # Errors
     ///
@@ -54,18 +67,22 @@ impl Cluster {
     /// Dropping the future loses nothing but the answer.
     pub async fn presence(&self, room: &str) -> Result<Answers<ClusterPeople>, PresenceError> {
         let (mut here, id) = (People::new(), self.id());
-        for person in self.server.room(room).presence()?.people {
+        for person in self.server.room(room).local().presence()?.people {
             add(&mut here, id, person);
         }
-        let asking = self.ask_all(&NodeRequest::People { room: room.into() }, self.within);
+        let asking =
+            self.ask_all(&NodeRequest::People { room: room.into(), after: None }, self.within);
         let add_all = |(all, truncated): &mut (People, Vec<_>), node, reply| {
             let is_truncated = NodeReply::is_truncated(&reply);
             let NodeReply::People { listed, .. } = reply else { return false };
             if is_truncated {
                 truncated.push(node);
             }
-            for person in listed {
-                add(all, node, read(person));
+            for (id, record) in listed.into_iter().filter_map(read) {
+                if let Some(Record { is_here, has_moved: false, meta }) = record {
+                    let state = if is_here { PresenceState::Here } else { PresenceState::Away };
+                    add(all, node, Person::new(id, state, meta.meta));
+                }
             }
             true
         };
@@ -94,48 +111,95 @@ fn add(all: &mut People, node: NodeId, person: Person) {
     }
 }
 
-/// What is no metadata is none.
-fn read(listed: ListedPerson) -> Person {
-    let ListedPerson { id, is_user, is_away, meta } = listed;
+/// A person as another server tells of it: without a record, it is gone. `None` for one whose id is too
+/// long; what is no metadata is none.
+fn read(listed: ListedPerson) -> Option<(PersonId, Option<Record>)> {
+    let ListedPerson { name: PersonName { is_user, id }, state, meta_mark: mark, meta } = listed;
+    if id.len() > ID_BYTES_MAX {
+        return None;
+    }
     let id: Arc<str> = (&*id).into();
     let id = if is_user { PersonId::User(id) } else { PersonId::Connection(id) };
-    let state = if is_away { PresenceState::Away } else { PresenceState::Here };
-    let meta = meta.filter(|meta| meta.len() <= META_BYTES_MAX);
-    let meta = meta.and_then(|meta| RawValue::from_string(meta.to_string()).ok());
-    Person::new(id, state, meta.map(Meta::new))
+    let (is_here, has_moved) = match state {
+        ListedState::Here => (true, false),
+        ListedState::Away => (false, false),
+        ListedState::Moved { was_here } => (was_here, true),
+        ListedState::Gone => return Some((id, None)),
+    };
+    let meta = read_marked(mark, meta.as_ref());
+    Some((id, Some(Record { is_here, has_moved, meta })))
+}
+
+fn read_marked(mark: MetaMark, meta: Option<&ByteString>) -> MarkedMeta {
+    let read = meta.map(|meta| read_meta(meta.as_bytes()));
+    match read {
+        // Nothing could be set after it.
+        _ if mark.number > MARK_MAX => MarkedMeta::NONE,
+        Some(Err(_)) => MarkedMeta::NONE,
+        Some(Ok(meta)) => MarkedMeta { mark, meta },
+        None => MarkedMeta { mark, meta: None },
+    }
 }
 
 impl Server {
-    pub(super) fn answer_people(&self, room: &str, bytes_max: usize) -> NodeReply {
-        let people = self.room(room).presence().map_or_else(|_| Vec::new(), |it| it.people);
-        let told = people.iter().map(|person| ListedPerson {
-            id: person.id.as_str().into(),
-            is_user: match person.id {
-                PersonId::User(_) => true,
-                PersonId::Connection(_) => false,
-            },
-            is_away: person.state != PresenceState::Here,
-            meta: person.meta().map(Into::into),
+    pub(super) fn answer_people(
+        &self,
+        room: &str,
+        after: Option<PersonName>,
+        bytes_max: usize,
+    ) -> NodeReply {
+        let after = after.map(|PersonName { is_user, id }| {
+            let id: Arc<str> = (&*id).into();
+            if is_user { PersonId::User(id) } else { PersonId::Connection(id) }
         });
-        let (count, listed) = fitting(told, people.len(), ListedPerson::bytes, bytes_max);
-        NodeReply::People { count, listed }
+        // At first: whoever comes and goes later is told of in changes after it.
+        let target = target_of(NameSpace::Presence, room);
+        let before = self.speaker().map(|speaker| speaker.spoken_up_to(target));
+        let group = self.group(Kind::Room, room);
+        let own = group.and_then(|group| group.own_people(after.as_ref(), bytes_max));
+        let OwnPeople { at, is_last, listed } = own.unwrap_or_else(|| OwnPeople {
+            at: before.map_or_else(At::default, At::of),
+            is_last: true,
+            listed: Vec::new(),
+        });
+        NodeReply::People { stream: at.stream, number: at.number, is_last, listed }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::presence::META_BYTES_MAX;
 
-    fn meta_of(meta: &str) -> Option<String> {
-        let (id, meta) = ("ann".into(), Some(meta.into()));
-        let person = read(ListedPerson { id, is_user: true, is_away: false, meta });
-        person.meta().map(str::to_owned)
+    fn listed(number: u64, meta: &str) -> ListedPerson {
+        let name = PersonName { is_user: true, id: "ann".into() };
+        let meta_mark = MetaMark { number, node: NodeId::new([1; NodeId::BYTES]) };
+        ListedPerson { name, state: ListedState::Here, meta_mark, meta: Some(meta.into()) }
+    }
+
+    fn meta_of(listed: ListedPerson) -> Option<String> {
+        let (_, record) = read(listed)?;
+        Some(record?.meta.meta?.as_str().to_owned())
     }
 
     #[test]
     fn metadata_of_another_server_that_are_no_json_or_too_long_are_none() {
-        assert_eq!(meta_of("{\"a\":1}").as_deref(), Some("{\"a\":1}"));
-        assert_eq!(meta_of("{\"a\":"), None);
-        assert_eq!(meta_of(&format!("\"{}\"", "x".repeat(META_BYTES_MAX))), None);
+        assert_eq!(meta_of(listed(1, "{\"a\":1}")).as_deref(), Some("{\"a\":1}"));
+        assert_eq!(meta_of(listed(1, "{\"a\":")), None);
+        assert_eq!(meta_of(listed(1, &format!("\"{}\"", "x".repeat(META_BYTES_MAX)))), None);
+        assert_eq!(meta_of(listed(1, &format!("{}1{}", "[".repeat(17), "]".repeat(17)))), None);
+    }
+
+    #[test]
+    fn metadata_after_which_nothing_could_be_set_are_none() {
+        assert!(meta_of(listed(MARK_MAX, "1")).is_some());
+        assert_eq!(meta_of(listed(MARK_MAX + 1, "1")), None);
+    }
+
+    #[test]
+    fn a_person_whose_id_is_too_long_is_passed_over() {
+        let mut person = listed(1, "1");
+        person.name.id = "x".repeat(ID_BYTES_MAX + 1).into();
+        assert_eq!(read(person), None);
     }
 }

@@ -33,6 +33,7 @@ fn read(node: &Node) -> ClusterReadings {
         asked: count(&counts.asked),
         unreadable: count(&counts.unreadable),
         requests_refused: count(&counts.requests_refused),
+        people_refused: count(&counts.people_refused),
         kept_bytes: node.speaker().kept_bytes(),
         held_bytes: node.with_inbox(Inbox::held_bytes),
         subscriptions: node.speaker().subscriptions(),

@@ -100,7 +100,7 @@ impl Server {
                 NodeReply::Kicked { connections: kicked as u64 }
             }
             NodeRequest::Connections { of } => self.answer_connections(&of, bytes_max),
-            NodeRequest::People { room } => self.answer_people(&room, bytes_max),
+            NodeRequest::People { room, after } => self.answer_people(&room, after, bytes_max),
             NodeRequest::Rooms => self.answer_rooms(bytes_max),
             NodeRequest::Counts => NodeReply::Counts {
                 connections: self.connection_count() as u64,

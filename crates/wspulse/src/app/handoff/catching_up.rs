@@ -108,7 +108,7 @@ impl Server {
         attachment.node().between(&targets, move |here| {
             let mut own: Vec<_> = groups
                 .iter()
-                .map(|(space, name)| server.join_moved(&connection, Kind::of(*space), name))
+                .map(|(space, name)| server.join_moved(&connection, Kind::of(*space)?, name))
                 .collect();
             own.push(server.hear_all(&connection));
             let all = known.iter().zip(&elsewhere).zip(here.iter().zip(own)).map(

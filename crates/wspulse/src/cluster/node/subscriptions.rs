@@ -9,6 +9,7 @@ use wspulse_core::cluster::Target;
 
 use super::{Node, now};
 use crate::cluster::engine::{Topic, TopicFilter};
+use crate::cluster::speaker::NameSpace;
 use crate::cluster::wanted::Wish;
 
 /// A subscription that could not be made is tried again after this.
@@ -44,11 +45,9 @@ impl Node {
             let (forgotten, covered, wishes) = self
                 .speaker
                 .wanted(|wanted| (wanted.forget(now()), wanted.covered(), wanted.take_wishes()));
+            self.begin(covered);
             {
                 let inbox = &mut self.inbox.lock().inbox;
-                for target in covered {
-                    inbox.begin(target, now());
-                }
                 for target in forgotten {
                     inbox.end(target);
                 }
@@ -72,6 +71,23 @@ impl Node {
         }
     }
 
+    /// What is said to these comes from now on.
+    fn begin(&self, mut targets: Vec<Target>) {
+        {
+            let inbox = &mut self.inbox.lock().inbox;
+            targets.retain(|target| inbox.listens_since(*target).is_none());
+            for target in &targets {
+                inbox.begin(*target, now());
+            }
+        }
+        for target in targets {
+            // Who was there before can be asked for now.
+            if let Some((NameSpace::Presence, room)) = self.speaker.name_of(target) {
+                self.speaker.attention().add(now(), &room);
+            }
+        }
+    }
+
     /// Tells whether all are in force.
     async fn subscribe(&self, filters: &[TopicFilter]) -> bool {
         let mut all = JoinSet::new();
@@ -85,10 +101,7 @@ impl Node {
             match result {
                 Ok(()) => {
                     let begun = self.speaker.wanted(|wanted| wanted.note(filter));
-                    let inbox = &mut self.inbox.lock().inbox;
-                    for target in begun {
-                        inbox.begin(target, now());
-                    }
+                    self.begin(begun);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot subscribe yet");

@@ -72,6 +72,10 @@ impl Meta {
     pub(crate) fn new(json: Box<RawValue>) -> Self {
         Self(json.into())
     }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.get()
+    }
 }
 
 impl Person {

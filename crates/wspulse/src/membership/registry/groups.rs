@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use wspulse_core::cluster::Position;
 
@@ -29,8 +30,12 @@ pub(crate) struct Entrance<'a> {
 }
 
 impl Groups {
-    pub(super) fn new(rooms: &RoomSettings, speaker: Option<Arc<Speaker>>) -> Self {
-        let outfit = Outfit::new(rooms, speaker);
+    pub(super) fn new(
+        rooms: &RoomSettings,
+        resume_window: Duration,
+        speaker: Option<Arc<Speaker>>,
+    ) -> Self {
+        let outfit = Outfit::new(rooms, resume_window, speaker);
         Self { rooms: Directory::new(), users: Directory::new(), outfit }
     }
 
@@ -71,8 +76,9 @@ impl Groups {
             let group = self.of(kind).visit_or_insert(
                 name,
                 || {
+                    let (outfit, options) = (&self.outfit, options?);
                     let (extras, uplink) =
-                        (self.outfit.extras(options?), self.outfit.uplink(kind, name));
+                        (outfit.extras(name, options), outfit.uplink(kind, name, options));
                     let group = Arc::new(Group::new(kind, name, extras, uplink));
                     group.begin();
                     Some(group)

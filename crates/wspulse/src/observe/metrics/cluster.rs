@@ -24,6 +24,9 @@ pub struct ClusterReadings {
     pub unreadable: u64,
     /// Requests of others that were refused, as 1,024 were being answered.
     pub requests_refused: u64,
+    /// People of others in rooms with presence that were not taken, as one server has more than 16,384
+    /// in one room: members are not told of them.
+    pub people_refused: u64,
     /// Bytes of what was said that are kept for those who ask: up to 64 MiB, for a minute.
     pub kept_bytes: usize,
     /// Bytes of what was heard that are held for what lies before it: up to 64 MiB, for five seconds,
@@ -57,6 +60,7 @@ impl Sum for ClusterReadings {
             asked: sum.asked + one.asked,
             unreadable: sum.unreadable + one.unreadable,
             requests_refused: sum.requests_refused + one.requests_refused,
+            people_refused: sum.people_refused + one.people_refused,
             kept_bytes: sum.kept_bytes + one.kept_bytes,
             held_bytes: sum.held_bytes + one.held_bytes,
             subscriptions: sum.subscriptions + one.subscriptions,
