@@ -29,7 +29,7 @@ const MACROS: [&str; 10] = [
 ];
 
 /// Whoever needs another one looks first at what may be in it.
-const ALLOWED: [&str; 32] = [
+const ALLOWED: [&str; 33] = [
     // Chosen by the application.
     "id",
     "room",
@@ -55,6 +55,7 @@ const ALLOWED: [&str; 32] = [
     "otel.kind",
     "payload_bytes",
     "reason",
+    "refused",
     "rooms",
     "rooms_max",
     "status",
