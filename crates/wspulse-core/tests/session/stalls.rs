@@ -130,3 +130,10 @@ fn a_transport_that_was_lost_before_is_not_brought_back() {
     rig.session.handle_stall(STOP, rig.now + STOP);
     assert!(!rig.session.is_connected());
 }
+
+#[test]
+fn a_stall_that_began_before_a_suspension_gives_its_client_no_more_than_the_whole_window() {
+    let mut rig = Rig::suspended();
+    rig.session.handle_stall(10 * WINDOW, rig.now);
+    assert_eq!(rig.timeout(), Some(WINDOW));
+}
