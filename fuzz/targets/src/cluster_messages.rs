@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use wspulse_core::cluster::{Answer, Ask, Batch, Beat, FRAMES_MAX, Said};
+use wspulse_core::cluster::{Answer, Ask, Batch, Beat, FRAMES_MAX, PeopleChanges, Said};
 
 /// Reads the bytes as each kind of message. What is read holds no more than there was, and comes out
 /// the same when it is written and read once more.
@@ -16,6 +16,10 @@ pub fn cluster_messages(bytes: &[u8]) {
     if let Ok(batch) = Batch::decode(message()) {
         assert_bounded(&batch.said, bytes.len());
         assert_same(&batch, &Batch::decode(batch.encode()));
+    }
+    if let Ok(changes) = PeopleChanges::decode(message()) {
+        assert!(changes.0.len() <= bytes.len(), "more people than bytes");
+        assert_same(&changes, &PeopleChanges::decode(changes.encode()));
     }
     if let Ok(beat) = Beat::decode(message()) {
         assert!(beat.moved.len() <= bytes.len(), "more streams than bytes");

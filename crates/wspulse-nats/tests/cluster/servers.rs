@@ -6,7 +6,7 @@ use tokio::io::DuplexStream;
 use tokio::time::{sleep, timeout};
 use wspulse::cluster::{Found, NodeState, NotSent};
 use wspulse::testing::TestClient;
-use wspulse::{Admission, Frame, Server};
+use wspulse::{Admission, Frame, Rejection, RoomOptions, Server};
 use wspulse_nats::Builder;
 
 use crate::nats_server::NatsServer;
@@ -132,6 +132,54 @@ async fn a_connection_is_found_sent_to_and_kicked_on_another_server_and_named_as
     until(|| !cluster.nodes().iter().any(|node| node.state == NodeState::Serving)).await;
     assert_eq!(cluster.find(&id).await, Found::Nowhere);
     servers[0].close().await;
+}
+
+fn with_presence(nats: &NatsServer) -> Server {
+    Server::builder_sync(|request| {
+        let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
+        Ok(Admission::room("lobby").id(&*id))
+    })
+    .resume_window(Duration::from_mins(1))
+    .room_options(|_| RoomOptions::new().tell_presence())
+    .cluster(nats.builder().build().unwrap())
+    .build()
+    .unwrap()
+}
+
+#[tokio::test]
+#[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
+async fn members_are_told_who_is_on_another_server_also_after_nats_was_gone() {
+    let nats = NatsServer::start();
+    let servers = [with_presence(&nats), with_presence(&nats)];
+    let know_each_other =
+        || servers.iter().all(|server| server.cluster().unwrap().nodes().len() == 1);
+    until(know_each_other).await;
+    let mut ann = TestClient::connect(&servers[0], "/ws?id=ann").await.expect("admitted");
+    let present = |server: &Server| {
+        let people = server.room("lobby").presence().unwrap().people;
+        people.iter().map(|it| it.id.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    until(|| present(&servers[0]) == ["ann"]).await;
+    let _bob = TestClient::connect(&servers[1], "/ws?id=bob").await.expect("admitted");
+    until(|| servers.iter().all(|server| present(server) == ["ann", "bob"])).await;
+    let told = async {
+        loop {
+            let frame = ann.frame().await.unwrap();
+            if String::from_utf8_lossy(frame.payload()).contains("\"bob\"") {
+                return frame;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, told).await.expect("she is told").event(), "presence");
+    nats.kill();
+    until(|| servers.iter().all(|server| !server.cluster().unwrap().is_connected())).await;
+    servers[1].kick("bob").unwrap();
+    let _cid = TestClient::connect(&servers[1], "/ws?id=cid").await.expect("admitted");
+    nats.start_again();
+    until(|| servers.iter().all(|server| present(server) == ["ann", "cid"])).await;
+    for server in &servers {
+        server.close().await;
+    }
 }
 
 /// One of a NATS cluster; the first has no other one to connect to.

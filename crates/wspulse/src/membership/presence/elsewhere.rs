@@ -5,6 +5,8 @@
 
 mod moved;
 mod record;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
