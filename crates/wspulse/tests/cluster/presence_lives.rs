@@ -277,8 +277,10 @@ impl Life {
             let Some(node) = self.nodes.iter().find(|node| node.number == *server) else {
                 continue;
             };
+            // One that has just begun has not met the others yet.
+            let from = at.checked_sub(KNOWN_AFTER).filter(|from| *from >= node.begun);
             if *state == Gone
-                && let Some(from) = at.checked_sub(KNOWN_AFTER)
+                && let Some(from) = from
             {
                 let stays = self.stays.get(id).map(|all| {
                     let since = |to: Instant| to.saturating_duration_since(self.begun);

@@ -161,3 +161,23 @@ fn a_list_that_is_asked_for_while_others_come_and_go_is_right_in_the_end() {
         assert_eq!(bob.people.len(), all.len());
     });
 }
+
+#[test]
+fn a_server_that_begins_with_members_at_once_learns_who_is_elsewhere() {
+    play(20, |mut dice| async move {
+        let network = MemoryNetwork::with_faults(dice.within(0..u64::MAX), NetworkFaults::NONE);
+        let (servers, _engines) = two(&network).await;
+        let _ann = come(&servers[0], "room=lobby&id=ann").await;
+        sleep(dice.time(Duration::ZERO..5 * SECOND)).await;
+        let mut faults = NetworkFaults::NONE;
+        faults.delay = Duration::ZERO..Duration::from_millis(300);
+        network.set_faults(faults);
+        let (third, _) = node(&network, telling());
+        let _bob = come(&third, "room=lobby&id=bob").await;
+        sleep(4 * SECOND).await;
+        let all = [("ann".to_owned(), Here), ("bob".to_owned(), Here)];
+        for server in [&servers[0], &third] {
+            assert_eq!(present(server), all);
+        }
+    });
+}

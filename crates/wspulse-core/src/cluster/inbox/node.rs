@@ -11,6 +11,9 @@ use crate::cluster::message::NodeState;
 pub(super) struct Node {
     /// The number of the newest beat up to which all were heard.
     pub(super) beat: u64,
+    /// Whether its first beat was heard.
+    pub(super) is_heard_from_start: bool,
+    pub(super) met_at: Instant,
     pub(super) heard_at: Instant,
     pub(super) is_silent: bool,
     pub(super) is_gone: bool,
@@ -31,6 +34,8 @@ impl Node {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             beat: 0,
+            is_heard_from_start: false,
+            met_at: now,
             heard_at: now,
             is_silent: false,
             is_gone: false,

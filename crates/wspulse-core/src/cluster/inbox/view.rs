@@ -30,9 +30,12 @@ impl Inbox {
         })
     }
 
-    /// Whether a server was heard from its start on, so that it has said nothing before that.
-    pub fn is_heard_from_start(&self, node: NodeId) -> bool {
-        self.nodes.get(&node).is_some_and(|it| it.beat > 0)
+    /// Whether this server has listened for these since before another one has begun, so that it has
+    /// said nothing to them that was not heard.
+    pub fn is_heard_from_start(&self, node: NodeId, target: Target) -> bool {
+        let node = self.nodes.get(&node).filter(|node| node.is_heard_from_start);
+        let since = self.interests.get(&target);
+        node.zip(since).is_some_and(|(node, since)| *since <= node.met_at)
     }
 
     /// Since when this server has listened for these, if it does.

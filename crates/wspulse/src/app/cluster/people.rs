@@ -4,7 +4,6 @@ mod hearing;
 pub(super) mod learning;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytestring::ByteString;
 use wspulse_core::cluster::{
@@ -19,7 +18,7 @@ use crate::cluster::speaker::{NameSpace, target_of};
 use crate::membership::Kind;
 use crate::membership::presence::across::OwnPeople;
 use crate::membership::presence::elsewhere::{At, MarkedMeta, Record};
-use crate::membership::presence::known::ID_BYTES_MAX;
+use crate::membership::presence::known::{ID_BYTES_MAX, id_of};
 use crate::membership::presence::person::{Person, PersonId, PresenceState};
 use crate::settings::error::PresenceError;
 
@@ -114,12 +113,11 @@ fn add(all: &mut People, node: NodeId, person: Person) {
 /// A person as another server tells of it: without a record, it is gone. `None` for one whose id is too
 /// long; what is no metadata is none.
 fn read(listed: ListedPerson) -> Option<(PersonId, Option<Record>)> {
-    let ListedPerson { name: PersonName { is_user, id }, state, meta_mark: mark, meta } = listed;
-    if id.len() > ID_BYTES_MAX {
+    let ListedPerson { name, state, meta_mark: mark, meta } = listed;
+    if name.id.len() > ID_BYTES_MAX {
         return None;
     }
-    let id: Arc<str> = (&*id).into();
-    let id = if is_user { PersonId::User(id) } else { PersonId::Connection(id) };
+    let id = id_of(&name);
     let (is_here, has_moved) = match state {
         ListedState::Here => (true, false),
         ListedState::Away => (false, false),
@@ -148,10 +146,7 @@ impl Server {
         after: Option<PersonName>,
         bytes_max: usize,
     ) -> NodeReply {
-        let after = after.map(|PersonName { is_user, id }| {
-            let id: Arc<str> = (&*id).into();
-            if is_user { PersonId::User(id) } else { PersonId::Connection(id) }
-        });
+        let after = after.map(|name| id_of(&name));
         // At first: whoever comes and goes later is told of in changes after it.
         let target = target_of(NameSpace::Presence, room);
         let before = self.speaker().map(|speaker| speaker.spoken_up_to(target));

@@ -87,13 +87,23 @@ pub(super) fn is_told(id: &PersonId) -> bool {
     id.as_str().len() <= ID_BYTES_MAX
 }
 
-/// A person as others are told of it; gone without a record.
-pub(super) fn listed(id: &PersonId, record: Option<&Record>) -> ListedPerson {
+/// A person's id as servers tell it to each other.
+pub(crate) fn name_of(id: &PersonId) -> PersonName {
     let is_user = match id {
         PersonId::User(_) => true,
         PersonId::Connection(_) => false,
     };
-    let name = PersonName { is_user, id: id.as_str().into() };
+    PersonName { is_user, id: id.as_str().into() }
+}
+
+pub(crate) fn id_of(PersonName { is_user, id }: &PersonName) -> PersonId {
+    let id: Arc<str> = (&**id).into();
+    if *is_user { PersonId::User(id) } else { PersonId::Connection(id) }
+}
+
+/// A person as others are told of it; gone without a record.
+pub(super) fn listed(id: &PersonId, record: Option<&Record>) -> ListedPerson {
+    let name = name_of(id);
     let Some(Record { is_here, has_moved, meta }) = record else {
         let (state, meta_mark) = (ListedState::Gone, MarkedMeta::NONE.mark);
         return ListedPerson { name, state, meta_mark, meta: None };

@@ -75,13 +75,14 @@ impl Server {
 
     fn meet(&self, node: NodeId) {
         let Some(attachment) = self.attachment() else { return };
-        let (known, is_heard_from_start) = attachment.node().with_inbox(|inbox| {
-            let known = inbox.nodes().map(|(id, ..)| id).collect();
-            (known, inbox.is_heard_from_start(node))
-        });
+        let known =
+            attachment.node().with_inbox(|inbox| inbox.nodes().map(|(id, ..)| id).collect());
         // Of one that was lost nothing is kept.
-        let is_heard_from_start = attachment.learning.meet(node, &known) && is_heard_from_start;
+        let is_new = attachment.learning.meet(node, &known);
         for group in self.rooms_with_extras() {
+            let target = target_of(NameSpace::Presence, group.name());
+            let is_heard_from_start =
+                is_new && attachment.node().with_inbox(|it| it.is_heard_from_start(node, target));
             group.meet_in_presence(node, is_heard_from_start);
         }
         self.fold_presence();

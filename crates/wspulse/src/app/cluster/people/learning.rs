@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
 use tokio::time::sleep;
-use wspulse_core::cluster::{NodeId, NodeReply, NodeRequest, PersonName};
+use wspulse_core::cluster::{NodeId, NodeReply, NodeRequest};
 
 use super::read;
 use crate::app::cluster::asking::ASKED_WITHIN;
@@ -15,7 +15,7 @@ use crate::cluster::node::Node;
 use crate::ground::sync::Mutex;
 use crate::membership::Kind;
 use crate::membership::presence::elsewhere::{At, Next, Page};
-use crate::membership::presence::person::PersonId;
+use crate::membership::presence::known::name_of;
 
 /// How many rooms one server is asked for at a time.
 const AT_ONCE_MAX: usize = 8;
@@ -160,12 +160,4 @@ async fn learn(node: &Node, of: NodeId, room: &str, find: &Find) {
             doubled = (doubled + 1).min(DOUBLED_MAX);
         }
     }
-}
-
-fn name_of(id: &PersonId) -> PersonName {
-    let is_user = match id {
-        PersonId::User(_) => true,
-        PersonId::Connection(_) => false,
-    };
-    PersonName { is_user, id: id.as_str().into() }
 }
