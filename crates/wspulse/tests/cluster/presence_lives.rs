@@ -238,8 +238,11 @@ impl Life {
     /// Whether a person was there all the time.
     fn was_there(&self, id: &str, (from, to): (Instant, Instant), server_begun: Instant) -> bool {
         let stays = self.stays.get(id).map_or(&[][..], |stays| stays);
-        let is_heard_of =
-            |stay: &Stay| stay.died.is_none_or(|died| died > server_begun + KNOWN_AFTER);
+        // What nobody had heard yet is lost with the server that has died.
+        let is_heard_of = |stay: &Stay| {
+            let known_at = stay.from.max(server_begun) + KNOWN_AFTER;
+            stay.died.is_none_or(|died| died > known_at)
+        };
         let mut covered = from;
         // Each look finds one that goes on, or none.
         while let Some(stay) = stays
@@ -284,7 +287,9 @@ impl Life {
             {
                 let stays = self.stays.get(id).map(|all| {
                     let since = |to: Instant| to.saturating_duration_since(self.begun);
-                    all.iter().map(|it| (since(it.from), it.to.map(since))).collect::<Vec<_>>()
+                    all.iter()
+                        .map(|it| (since(it.from), it.to.map(since), it.died.map(since)))
+                        .collect::<Vec<_>>()
                 });
                 let said = at.duration_since(self.begun);
                 assert!(
