@@ -112,7 +112,9 @@ impl Inbox {
         let Some(node) = self.nodes.get_mut(&origin) else { return };
         node.connections = connections;
         node.state = state;
-        node.is_heard_from_start |= node.beat == 0 && number <= 1;
+        if node.beat == 0 && number <= 1 {
+            node.first_beat_at.get_or_insert(now);
+        }
         // With nobody here, it lacks nothing of what was said before.
         let lacks_nothing = node.beat == 0 && self.interests.is_empty();
         let is_next = number <= node.beat.saturating_add(1) || lacks_nothing;

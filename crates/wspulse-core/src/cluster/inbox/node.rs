@@ -11,9 +11,8 @@ use crate::cluster::message::NodeState;
 pub(super) struct Node {
     /// The number of the newest beat up to which all were heard.
     pub(super) beat: u64,
-    /// Whether its first beat was heard.
-    pub(super) is_heard_from_start: bool,
-    pub(super) met_at: Instant,
+    /// When its very first beat was heard, if it was.
+    pub(super) first_beat_at: Option<Instant>,
     pub(super) heard_at: Instant,
     pub(super) is_silent: bool,
     pub(super) is_gone: bool,
@@ -34,8 +33,7 @@ impl Node {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             beat: 0,
-            is_heard_from_start: false,
-            met_at: now,
+            first_beat_at: None,
             heard_at: now,
             is_silent: false,
             is_gone: false,

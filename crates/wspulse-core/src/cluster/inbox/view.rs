@@ -33,9 +33,9 @@ impl Inbox {
     /// Whether this server has listened for these since before another one has begun, so that it has
     /// said nothing to them that was not heard.
     pub fn is_heard_from_start(&self, node: NodeId, target: Target) -> bool {
-        let node = self.nodes.get(&node).filter(|node| node.is_heard_from_start);
+        let begun = self.nodes.get(&node).and_then(|node| node.first_beat_at);
         let since = self.interests.get(&target);
-        node.zip(since).is_some_and(|(node, since)| *since <= node.met_at)
+        begun.zip(since).is_some_and(|(begun, since)| *since <= begun)
     }
 
     /// Since when this server has listened for these, if it does.
