@@ -235,29 +235,15 @@ impl Life {
         truth.into_iter().collect()
     }
 
-    /// Whether a person was there all the time.
+    /// Whether a person was there for long, by a connection that all must have heard of.
     fn was_there(&self, id: &str, (from, to): (Instant, Instant), server_begun: Instant) -> bool {
-        let stays = self.stays.get(id).map_or(&[][..], |stays| stays);
         // What nobody had heard yet is lost with the server that has died.
         let is_heard_of = |stay: &Stay| {
             let known_at = stay.from.max(server_begun) + KNOWN_AFTER;
             stay.died.is_none_or(|died| died > known_at)
         };
-        let mut covered = from;
-        // Each look finds one that goes on, or none.
-        while let Some(stay) = stays
-            .iter()
-            .filter(|it| {
-                is_heard_of(it) && it.from <= covered && it.to.is_none_or(|to| to > covered)
-            })
-            .max_by_key(|it| it.to.map_or(to, |end| end))
-        {
-            match stay.to {
-                Some(end) if end <= to => covered = end,
-                Some(_) | None => return true,
-            }
-        }
-        false
+        let mut stays = self.stays.get(id).into_iter().flatten();
+        stays.any(|it| it.from <= from && it.to.is_none_or(|end| end > to) && is_heard_of(it))
     }
 
     fn check(&mut self) {
