@@ -111,6 +111,31 @@ async fn what_its_client_has_is_not_written_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_server_on_the_way_has_said_to_it_is_not_said_again_at_the_next() {
+    for to_all in [false, true] {
+        let servers = three().await;
+        let mut ann = Traveller::begin(&servers[0]).await;
+        let say = |event: &str| {
+            let frame = Frame::new(event);
+            if to_all {
+                servers[1].broadcast_all(frame).unwrap();
+            } else {
+                servers[1].broadcast("lobby", frame).unwrap();
+            }
+        };
+        say("1");
+        ann.hears(&["1"]).await;
+        // It has heard all that this one has said so far.
+        ann.comes_to(&servers[1]).await;
+        say("2");
+        ann.hears(&["2"]).await;
+        ann.comes_to(&servers[2]).await;
+        say("3");
+        ann.hears(&["3"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_its_client_has_sent_is_handled_once_and_counted_there() {
     let (said, mut heard) = mpsc::unbounded_channel();
     let builder = || {

@@ -144,13 +144,13 @@ impl Server {
                 let after = if before.stream == now.stream { before } else { begins };
                 Some(Plan::Fetch { after: Some(after), up_to: now })
             }
+            // What it has said itself is not still to come here; or it has forgotten it.
+            (Some(_), Some(_)) | (_, None) if Some(origin) == this => None,
             (Some(before), Some(_)) => {
                 self.overlaps().note(connection, target, before);
                 None
             }
             (None, Some(now)) => Some(Plan::Fetch { after: None, up_to: now }),
-            // It has forgotten what it has said.
-            (_, None) if Some(origin) == this => None,
             (after, None) => {
                 self.overlaps().block(connection, target, origin);
                 Some(Plan::Block { after })
