@@ -9,6 +9,7 @@
 //! `geckodriver` in the PATH. With `UPDATE_SCREENSHOT=1` it also writes the pictures in `docs`.
 #![cfg(unix)] // The end of the server is a signal.
 
+mod cluster;
 mod codecs;
 mod cursors;
 mod inspector;
@@ -78,6 +79,9 @@ in_browsers! {
         to_copy::a_page_shows_who_is_here_away_and_typing,
         to_copy::a_page_draws_a_game_and_its_player_moves,
         to_copy::two_pages_edit_one_text,
+        cluster::a_page_misses_nothing_while_nodes_are_killed_stopped_and_drained,
+        cluster::the_cluster_fits_on_a_phone,
+        cluster::screenshot_of_the_cluster,
         inspector::the_inspector_lists_who_is_in_the_chat,
         inspector::a_search_finds_people_and_rooms_narrow_the_list,
         inspector::what_clients_call_themselves_is_never_markup,

@@ -15,8 +15,14 @@ use super::driver::{Browser, DevTools, Network};
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Those that the docs show.
-const IN_DOCS: [&str; 5] =
-    ["chat.png", "cursors.png", "inspector.png", "inspector-dark.png", "inspector-phone.png"];
+const IN_DOCS: [&str; 6] = [
+    "chat.png",
+    "cluster.png",
+    "cursors.png",
+    "inspector.png",
+    "inspector-dark.png",
+    "inspector-phone.png",
+];
 
 pub(crate) struct Tab {
     browser: Browser,
