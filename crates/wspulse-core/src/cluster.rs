@@ -22,7 +22,7 @@ pub use handoff::{
     GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession, NotGiven,
     SessionReply, SessionRequest,
 };
-pub use ids::{GroupKey, NodeId, Position, SHARDS, Target};
+pub use ids::{GroupKey, LogPosition, NodeId, Position, SHARDS, Target};
 pub use inbox::{AskId, Inbox, InboxConfig, Output, Presence, Question};
 pub use incoming::{ASK_WITHIN, Missed};
 pub use message::{

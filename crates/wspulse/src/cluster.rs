@@ -8,6 +8,7 @@
 mod attention;
 pub(crate) mod beside;
 mod engine;
+mod log;
 pub(crate) mod node;
 pub(crate) mod speaker;
 mod wanted;
@@ -23,4 +24,5 @@ pub use engine::{
     Engine, EngineError, EngineFuture, EngineStatus, Reply, RequestFailed, Sink, Topic,
     TopicFilter, Unavailable,
 };
-pub use wspulse_core::cluster::{GroupKey, Missed, NodeId, NodeState, SHARDS};
+pub use log::{AppendFailed, AppendId, Log, LogEntry, LogRead, LogStart, ReadFailed};
+pub use wspulse_core::cluster::{GroupKey, LogPosition, Missed, NodeId, NodeState, SHARDS};

@@ -87,7 +87,7 @@ pub use app::handler::{Async, CallbackOutput, ConnectFuture, Plain};
 pub use app::request::{Request, RoomRequest};
 pub use app::restored::Restored;
 pub use app::returning::Returning;
-pub use app::room::{Audience, Room, User};
+pub use app::room::{Append, Audience, LoggedFrame, Room, User};
 pub use app::server::{FanOut, Server, Watch};
 pub use app::tap::{Direction, Tap, Tapped};
 pub use entry::serve::serve;
@@ -102,8 +102,9 @@ pub use observe::metrics::{
 pub use router::Router;
 pub use settings::connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use settings::error::{
-    BroadcastError, BufferLimit, ConfigError, JoinError, KickError, NotAcknowledged, PresenceError,
-    RenewError, RequestError, RequestLimit, SendError, ServerClosed,
+    AppendError, BroadcastError, BufferLimit, ConfigError, HistoryError, JoinError, KickError,
+    NotAcknowledged, PresenceError, RenewError, RequestError, RequestLimit, SendError,
+    ServerClosed,
 };
 pub use settings::options::{Delivery, DuplicatePolicy, RoomChange, UserLimit};
 pub use settings::room_options::RoomOptions;

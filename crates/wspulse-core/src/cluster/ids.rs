@@ -16,6 +16,10 @@ impl NodeId {
     /// How many bytes one takes between servers.
     pub const BYTES: usize = 16;
 
+    /// Where a server stands among those who speak to a group, this stands for the group's log. No
+    /// random id is like it.
+    pub const LOG: Self = Self([0xff; Self::BYTES]);
+
     /// One that is drawn at random, so that no two servers have the same.
     pub const fn new(random: [u8; Self::BYTES]) -> Self {
         Self(random)
@@ -67,6 +71,23 @@ impl Position {
     /// Whether the same server was heard further there: in the same stream, or in a later one.
     pub fn is_behind(&self, other: &Self) -> bool {
         (self.stream, self.number) < (other.stream, other.number)
+    }
+}
+
+/// A place in the log of a room. Each frame has a later one than those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogPosition {
+    /// When the log was begun, by the clock of whoever did: in seconds since 2020. A log of which
+    /// nothing is left is begun anew, with a later time.
+    pub epoch: u32,
+    /// The number of the frame, counted from 1 without a hole.
+    pub number: u64,
+}
+
+/// In seconds since 2020 and frames, such as `218000000.17`.
+impl fmt::Display for LogPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.number)
     }
 }
 

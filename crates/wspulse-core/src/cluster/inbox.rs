@@ -1,5 +1,6 @@
 //! What a server hears of the others: in order, once, and with each hole filled or told.
 
+mod looking;
 mod losing;
 mod node;
 mod output;

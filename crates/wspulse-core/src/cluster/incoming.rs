@@ -371,7 +371,7 @@ impl Incoming {
     }
 
     /// Has something asked for at this time, unless it is at it.
-    fn ask(&mut self, at: Instant, now: Instant) {
+    pub(super) fn ask(&mut self, at: Instant, now: Instant) {
         let until = after(now, self.time_to_ask());
         self.lacks = match self.lacks {
             Lacks::Nothing => Lacks::Asking { at, patience: Patience::default() },

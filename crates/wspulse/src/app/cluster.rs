@@ -3,6 +3,7 @@
 mod asking;
 mod gap;
 mod hearing;
+mod logged;
 mod many;
 mod members;
 mod one;
@@ -18,7 +19,7 @@ use tokio_util::sync::DropGuard;
 use wspulse_core::cluster::{NodeId, NodeState, OutboxConfig};
 
 use crate::app::server::Server;
-use crate::cluster::node::Node;
+use crate::cluster::node::{LoggedRooms, Node};
 use crate::cluster::speaker::{NameSpace, Speaker};
 use crate::cluster::{Engine, EngineError};
 use crate::settings::codecs::Codecs;
@@ -26,6 +27,7 @@ use crate::settings::connect::Admission;
 use asking::ASKED_WITHIN;
 pub use asking::ClusterConnection;
 pub use gap::{Gap, GapIn};
+use logged::Logged;
 pub use many::{Answers, ClusterConnections, ClusterCounts, ClusterRoom, ClusterRooms};
 pub use members::{ClusterReplies, ClusterReply, ClusterRoomRequest, NoReply};
 pub use one::{Found, Kicked, Queued};
@@ -115,9 +117,11 @@ impl Attachment {
         engine: Arc<dyn Engine>,
         speaker: Arc<Speaker>,
         find: impl Fn() -> Option<Server> + Clone + Send + Sync + 'static,
+        has_logs: bool,
     ) -> Self {
         let (find_again, find_to_serve) = (find.clone(), find.clone());
         let (find_to_look, learning) = (find.clone(), Learning::new(Arc::new(find.clone())));
+        let logged = has_logs.then(|| Box::new(Logged(find.clone())) as Box<dyn LoggedRooms>);
         let tell = Box::new(move |output| {
             if let Some(server) = find() {
                 server.hear(output);
@@ -135,7 +139,7 @@ impl Attachment {
             Some((state, u32::try_from(server.connection_count()).unwrap_or(u32::MAX)))
         });
         let look_after = Box::new(move || find_to_look()?.look_after_people());
-        let node = Node::new(speaker, engine, tell, serve, state, look_after);
+        let node = Node::new(speaker, engine, tell, serve, state, look_after, logged);
         let ends = node.closing().clone().drop_guard();
         Self { node, places: Places::default(), learning, _ends: ends }
     }
@@ -145,14 +149,14 @@ impl Attachment {
     }
 
     /// What groups say to the members that they have elsewhere.
-    pub(crate) fn speaker(engine: &dyn Engine, codecs: &Codecs) -> Arc<Speaker> {
+    pub(crate) fn speaker(engine: &dyn Engine, codecs: &Codecs, has_logs: bool) -> Arc<Speaker> {
         let node = NodeId::new(*uuid::Uuid::new_v4().as_bytes());
         let mut config = OutboxConfig::default();
         config.codec = codecs.default_codec().name().unwrap_or_default().into();
         let message_bytes_max = engine.message_bytes_max();
         config.batch_bytes_max = config.batch_bytes_max.min(message_bytes_max / 2);
         config.answer_bytes_max = config.answer_bytes_max.min(message_bytes_max / 2);
-        Arc::new(Speaker::new(node, config, message_bytes_max))
+        Arc::new(Speaker::new(node, config, message_bytes_max, has_logs))
     }
 }
 

@@ -5,6 +5,7 @@ mod bringing;
 mod catching_up;
 mod giving;
 mod lacking;
+mod logged;
 mod overlaps;
 mod shelf;
 

@@ -1,6 +1,7 @@
 //! Rooms: who hears a broadcast, and in which order.
 
 mod audience;
+mod log;
 mod user;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::membership::{Group, Kind, Reach};
 use crate::settings::error::BroadcastError;
 
 pub use audience::Audience;
+pub use log::{Append, LoggedFrame};
 pub use user::User;
 
 /// A handle to a room by its name. A room exists while it has members; a handle outlives it and

@@ -49,7 +49,7 @@ use crate::settings::options::Options;
 use crate::settings::token::TokenKey;
 use crate::task::driver::watch::Blocking;
 pub use fan_out::FanOut;
-pub(crate) use fan_out::ToGroup;
+pub(crate) use fan_out::{ToGroup, TooLarge};
 pub(crate) use lifecycle::Made;
 pub use watch::Watch;
 
@@ -169,7 +169,9 @@ impl Server {
             return Err(ConfigError::new("cluster", format_args!("outside of one"), rule));
         }
         let engine = options.cluster.take();
-        let speaker = engine.as_deref().map(|engine| Attachment::speaker(engine, &options.codecs));
+        let has_logs = options.rooms.logged.is_some();
+        let speaker =
+            engine.as_deref().map(|engine| Attachment::speaker(engine, &options.codecs, has_logs));
         let node = speaker.as_ref().map(|speaker| speaker.node());
         let registry = Registry::new(
             &options.admission,
@@ -208,7 +210,7 @@ impl Server {
                 gaps: Mutex::default(),
                 attachment: engine.zip(speaker).map(|(engine, speaker)| {
                     let find = cluster::finder(Weak::clone(weak), |inner| Self { inner });
-                    Attachment::new(engine, speaker, find)
+                    Attachment::new(engine, speaker, find, has_logs)
                 }),
             }),
         };

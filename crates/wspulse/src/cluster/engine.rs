@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wspulse_core::cluster::{GroupKey, NodeId};
+use wspulse_core::cluster::{GroupKey, LogPosition, NodeId};
+
+use super::log::Log;
 
 /// What an engine's asynchronous methods return.
 pub type EngineFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -72,6 +74,12 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
         within: Duration,
     ) -> EngineFuture<'_, Result<Bytes, RequestFailed>>;
 
+    /// The logs of rooms, if it keeps some. Default: it does not, and no room of its cluster can be
+    /// [logged](crate::ServerBuilder::logged_rooms).
+    fn log(&self) -> Option<&dyn Log> {
+        None
+    }
+
     /// The most bytes that a message or a reply may have.
     fn message_bytes_max(&self) -> usize;
 
@@ -85,6 +93,12 @@ pub trait Sink: Send + Sync + 'static {
     /// A message has come for a topic that was subscribed to, or for another one, which is passed
     /// over.
     fn message(&self, topic: Topic, message: Bytes);
+
+    /// Something is in the log of a group that was subscribed to. It may come twice, late, or not at
+    /// all. Default: it is passed over.
+    fn logged(&self, key: GroupKey, position: LogPosition, entry: Bytes) {
+        let _ = (key, position, entry);
+    }
 
     /// Another node asks.
     fn request(&self, message: Bytes, reply: Reply);

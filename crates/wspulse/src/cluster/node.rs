@@ -1,6 +1,7 @@
 //! This server as one of its cluster: its tasks, and what the engine gives it.
 
 mod ears;
+mod following;
 mod subscriptions;
 
 use std::collections::VecDeque;
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wspulse_core::clock::earlier;
 use wspulse_core::cluster::{
     Inbox, InboxConfig, NodeId, NodeState, Output, Position, Presence, Target,
 };
@@ -22,6 +24,8 @@ use super::engine::{Engine, EngineError, Reply, RequestFailed, Topic};
 use super::speaker::Speaker;
 use crate::ground::sync::Mutex;
 use ears::Ears;
+use following::{Following, Logs};
+pub(crate) use following::{Kept, LoggedRooms};
 
 /// How often a server says where its streams are. A frame that nothing follows is missed for no longer.
 const BEAT: Duration = Duration::from_secs(1);
@@ -65,6 +69,10 @@ pub(crate) struct Node {
     started: Mutex<Option<Result<(), Arc<EngineError>>>>,
     has_started: Notify,
     begun_at: OnceLock<Instant>,
+    /// Since 1970.
+    made_at: Duration,
+    /// If rooms may have a log.
+    following: Option<Following>,
     tasks: TaskTracker,
     closing: CancellationToken,
     counts: Counts,
@@ -72,6 +80,8 @@ pub(crate) struct Node {
 
 struct Listening {
     inbox: Inbox,
+    /// If rooms may have a log.
+    logs: Option<Logs>,
     /// When the timer's task looks at it.
     armed: Option<std::time::Instant>,
 }
@@ -110,6 +120,13 @@ pub(crate) struct Counts {
     pub(crate) frames_repaired: AtomicU64,
 }
 
+impl Listening {
+    fn poll_timeout(&self) -> Option<std::time::Instant> {
+        let of_logs = self.logs.as_ref().and_then(|logs| logs.inbox.poll_timeout());
+        earlier(self.inbox.poll_timeout(), of_logs)
+    }
+}
+
 impl Node {
     pub(crate) fn new(
         speaker: Arc<Speaker>,
@@ -118,11 +135,14 @@ impl Node {
         serve: Serve,
         state: State,
         look_after: LookAfter,
+        logged: Option<Box<dyn LoggedRooms>>,
     ) -> Arc<Self> {
+        let inbox = Inbox::new(InboxConfig::default());
+        let logs = logged.is_some().then(Logs::new);
         Arc::new(Self {
             speaker,
             engine,
-            inbox: Mutex::new(Listening { inbox: Inbox::new(InboxConfig::default()), armed: None }),
+            inbox: Mutex::new(Listening { inbox, logs, armed: None }),
             told: Mutex::default(),
             tell,
             serve,
@@ -135,6 +155,8 @@ impl Node {
             started: Mutex::new(None),
             has_started: Notify::new(),
             begun_at: OnceLock::new(),
+            made_at: wall_clock(),
+            following: logged.map(|rooms| Following { rooms }),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             counts: Counts::default(),
@@ -282,6 +304,7 @@ impl Node {
     async fn beat(self: Arc<Self>) {
         while let Some((state, _)) = (self.state)() {
             self.say_beat(state);
+            self.beat_logs();
             // Whoever is connected again has missed some.
             let _ = timeout(BEAT, self.must_beat.notified()).await;
         }
@@ -314,7 +337,11 @@ pub(crate) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
+/// Since 1970.
+fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(wall_clock().as_millis()).unwrap_or(u64::MAX)
 }

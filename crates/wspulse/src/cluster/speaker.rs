@@ -1,5 +1,6 @@
 //! What this server says to the others, and whom it listens for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,9 @@ pub(crate) struct Speaker {
     in_force: Notify,
     frame_bytes_max: usize,
     attention: Attention,
+    /// Groups that have begun and whose log, if they have one, is not followed yet; `None` where no
+    /// room has one.
+    begun: Option<Mutex<HashSet<Target>>>,
 }
 
 /// A group's way to its members on other servers.
@@ -62,7 +66,12 @@ pub(crate) struct Uplink {
 }
 
 impl Speaker {
-    pub(crate) fn new(node: NodeId, config: OutboxConfig, message_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        node: NodeId,
+        config: OutboxConfig,
+        message_bytes_max: usize,
+        has_logs: bool,
+    ) -> Self {
         Self {
             node,
             outbox: Mutex::new(Outbox::new(node, config)),
@@ -72,6 +81,7 @@ impl Speaker {
             in_force: Notify::new(),
             frame_bytes_max: message_bytes_max.saturating_sub(AROUND_BYTES),
             attention: Attention::default(),
+            begun: has_logs.then(Mutex::default),
         }
     }
 
@@ -149,6 +159,18 @@ impl Speaker {
         self.outbox.lock().answer(ask, now())
     }
 
+    /// Groups that have begun since.
+    pub(super) fn take_begun(&self) -> HashSet<Target> {
+        self.begun.as_ref().map(|begun| std::mem::take(&mut *begun.lock())).unwrap_or_default()
+    }
+
+    /// It is not the time yet.
+    pub(super) fn put_back_begun(&self, target: Target) {
+        if let Some(begun) = &self.begun {
+            begun.lock().insert(target);
+        }
+    }
+
     /// The name by which a group is listened for, if it is.
     pub(crate) fn name_of(&self, target: Target) -> Option<(NameSpace, Arc<str>)> {
         self.wanted.lock().name_of(target)
@@ -205,6 +227,7 @@ impl Uplink {
             wanted.begin(target_of(space, name), space, name);
         }
         drop(wanted);
+        self.speaker.put_back_begun(self.target);
         self.speaker.has_wishes.notify_one();
     }
 

@@ -1,6 +1,7 @@
 //! What a room has beside its members, and how it gets that when it begins.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wspulse_core::Escaped;
@@ -119,6 +120,17 @@ impl Group {
         let marks = || server.options().rooms.marks(self.name(), codec, codecs);
         prepared.marks = panics::catch(marks).unwrap_or_default();
         prepared
+    }
+}
+
+impl Group {
+    /// From now on its members hear its log, which is told to them from where that begins.
+    pub(crate) fn open_log(&self) {
+        self.hears_log.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn hears_log(&self) -> bool {
+        self.hears_log.load(Ordering::Acquire)
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Group {
     kind: Kind,
     name: Arc<str>,
     pub(super) has_extras: bool,
+    /// Whether its members hear its log, if it has one.
+    pub(super) hears_log: AtomicBool,
     /// To its members on other servers, if there are any servers.
     uplink: Option<Uplink>,
     pub(super) inner: Mutex<Inner>,
@@ -121,6 +123,7 @@ impl Group {
     ) -> Self {
         Self {
             kind,
+            hears_log: AtomicBool::new(false),
             uplink,
             name: name.into(),
             has_extras: extras.is_some(),

@@ -1,5 +1,6 @@
 //! What the server's own operations can fail with.
 
+mod append;
 mod buffer_limit;
 mod cluster;
 mod presence;
@@ -11,6 +12,7 @@ use std::fmt;
 use wspulse_core::codec::EncodeError;
 use wspulse_core::{Escaped, Frame, Overflow};
 
+pub use append::{AppendError, HistoryError};
 pub use buffer_limit::BufferLimit;
 pub use cluster::{NotKicked, NotSent};
 pub use presence::PresenceError;
@@ -178,6 +180,13 @@ pub enum BroadcastError {
         /// How many may be.
         bytes_max: usize,
     },
+    /// The room has a log, from which alone its members hear frames. Nobody gets it.
+    Logged {
+        /// The frame.
+        frame: Box<Frame>,
+        /// The room's id.
+        room: String,
+    },
 }
 
 impl BroadcastError {
@@ -187,6 +196,7 @@ impl BroadcastError {
             Self::ServerClosed { frame }
             | Self::BreaksPromise { frame, .. }
             | Self::TooLarge { frame, .. }
+            | Self::Logged { frame, .. }
             | Self::Encode { frame, .. } => *frame,
         }
     }
@@ -201,6 +211,10 @@ impl fmt::Display for BroadcastError {
                 f,
                 "wspulse: {bytes} bytes are too many for the cluster's other servers, which take \
                  {bytes_max}: split the frame, or name fewer groups at a time"
+            ),
+            Self::Logged { room, .. } => write!(
+                f,
+                "wspulse: room {room:?} has a log: use Room::append, or make the frame volatile"
             ),
             Self::Encode { frame, codec, source } => {
                 f.write_str("wspulse: ")?;
@@ -217,7 +231,10 @@ impl Error for BroadcastError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Encode { source, .. } => Some(source.get_ref()),
-            Self::ServerClosed { .. } | Self::BreaksPromise { .. } | Self::TooLarge { .. } => None,
+            Self::ServerClosed { .. }
+            | Self::BreaksPromise { .. }
+            | Self::TooLarge { .. }
+            | Self::Logged { .. } => None,
         }
     }
 }

@@ -179,6 +179,7 @@ impl Options {
         self.auth.check()?;
         self.requests.check()?;
         self.rooms.check(&self.codecs)?;
+        self.rooms.check_log(self.cluster.as_deref())?;
         if self.returns.duplicates == DuplicatePolicy::Resume && self.resume_window.is_zero() {
             let rule = "Resume needs a resume_window";
             return Err(ConfigError::new("duplicates", self.returns.duplicates, rule));

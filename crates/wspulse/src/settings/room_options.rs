@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use serde::Serialize;
 use wspulse_core::{EncodedFrame, Frame};
 
+use crate::cluster::Engine;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::settings::codecs::{CodecId, Codecs};
 use crate::settings::error::ConfigError;
@@ -38,10 +39,15 @@ pub(crate) struct HistoryBounds {
 /// Application code.
 pub(crate) type RoomRule = Arc<dyn Fn(&str) -> RoomOptions + Send + Sync>;
 
+/// Application code.
+pub(crate) type LoggedRule = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// The options that concern what rooms have.
 #[derive(Clone)]
 pub(crate) struct RoomSettings {
     pub(crate) rule: Option<RoomRule>,
+    /// Which have a log.
+    pub(crate) logged: Option<LoggedRule>,
     /// What the histories of all rooms hold at the most.
     pub(crate) history_bytes_max: usize,
     pub(crate) announces_history: bool,
@@ -116,6 +122,7 @@ impl Default for RoomSettings {
     fn default() -> Self {
         Self {
             rule: None,
+            logged: None,
             history_bytes_max: 64 * 1024 * 1024,
             announces_history: false,
             history_event: ByteString::from_static("history"),
@@ -149,6 +156,23 @@ impl RoomSettings {
         Ok(())
     }
 
+    /// Rooms have a log where there is something that keeps it.
+    pub(crate) fn check_log(&self, engine: Option<&dyn Engine>) -> Result<(), ConfigError> {
+        let option = "logged_rooms";
+        match engine.map(Engine::log) {
+            None if self.logged.is_some() => {
+                let rule = "needs a cluster, with an engine that has a log";
+                Err(ConfigError::new(option, format_args!("set without one"), rule))
+            }
+            Some(None) if self.logged.is_some() => {
+                let rule =
+                    "needs an engine that has a log: give it one (with wspulse-nats, by `log`)";
+                Err(ConfigError::new(option, format_args!("set with {engine:?}"), rule))
+            }
+            None | Some(_) => Ok(()),
+        }
+    }
+
     /// What goes before and behind a room's history, in this codec; none, if they are not wanted or
     /// the codec cannot express them.
     pub(crate) fn marks(
@@ -171,6 +195,7 @@ impl fmt::Debug for RoomSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RoomSettings")
             .field("has_rule", &self.rule.is_some())
+            .field("has_logged", &self.logged.is_some())
             .field("max_history_bytes", &self.history_bytes_max)
             .field("announce_history", &self.announces_history)
             .field("history_event", &self.history_event)

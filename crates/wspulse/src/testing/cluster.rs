@@ -6,7 +6,9 @@
 
 mod conformance;
 mod faults;
+mod logs;
 mod memory;
+mod memory_log;
 mod network;
 mod state;
 

@@ -7,6 +7,8 @@ mod asking_many;
 mod asking_members;
 mod asking_people;
 mod broadcasts;
+mod log_moves;
+mod logs;
 mod losses;
 mod moves;
 mod nodes;

@@ -28,9 +28,9 @@ async fn three() -> Vec<Server> {
 /// A client with a session, which can come to any server.
 pub(super) struct Traveller {
     speaker: Speaker,
-    hello: Hello,
+    pub(super) hello: Hello,
     /// How many frames it has had.
-    had: u64,
+    pub(super) had: u64,
 }
 
 impl Traveller {
@@ -53,7 +53,7 @@ impl Traveller {
     }
 
     /// The next frame's event.
-    async fn next(&mut self) -> String {
+    pub(super) async fn next(&mut self) -> String {
         loop {
             match timeout(Duration::from_mins(1), self.speaker.hear()).await.expect("a frame") {
                 Heard::Ask => self.speaker.ack(self.had).await,

@@ -2,6 +2,7 @@
 
 mod assertions;
 mod broken_engines;
+mod broken_logs;
 mod cluster;
 mod faults;
 mod seeds;

@@ -38,6 +38,11 @@ impl Inbox {
         begun.zip(since).is_some_and(|(begun, since)| *since <= begun)
     }
 
+    /// Whom this server listens for.
+    pub fn interests(&self) -> impl Iterator<Item = Target> {
+        self.interests.keys().copied()
+    }
+
     /// Since when this server has listened for these, if it does.
     pub fn listens_since(&self, target: Target) -> Option<Instant> {
         self.interests.get(&target).copied()

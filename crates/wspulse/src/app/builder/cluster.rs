@@ -18,6 +18,32 @@ impl ServerBuilder {
         self
     }
 
+    /// Which rooms have a log, which the cluster's engine keeps: those for whose name this is `true`. Say
+    /// the same on all servers. Default: none.
+    ///
+    /// What is [appended](crate::Room::append) to the log of a room is heard by its members on all
+    /// servers in one order, and is not lost once that is acknowledged, whatever server dies. With a
+    /// [history](crate::RoomOptions::history), who comes hears the newest of it, wherever it comes.
+    /// Broadcasts to such a room are refused
+    /// ([`BroadcastError::Logged`](crate::BroadcastError::Logged)), but for volatile frames and those to
+    /// its [local](crate::Room::local) members, which are in no order with those of the log.
+    ///
+    /// ```
+    /// # fn configure(builder: wspulse::ServerBuilder) -> wspulse::ServerBuilder {
+    /// builder.logged_rooms(|room| room.starts_with("auction-"))
+    /// # }
+    /// ```
+    ///
+    /// It must not wait. A panic in it is logged, and the room has no log. [`build`](Self::build) fails
+    /// without a [`cluster`](Self::cluster), or if its engine has no log.
+    pub fn logged_rooms<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&str) -> bool + Send + Sync + 'static,
+    {
+        self.options.rooms.logged = Some(Arc::new(rule));
+        self
+    }
+
     /// Called when frames of another server are lost for those who are here, at their place in the
     /// order: what it broadcasts to the [local](crate::Room::local) room comes where they are missing.
     /// It is a plain function that must not wait. A panic in it is caught and logged.

@@ -35,8 +35,9 @@ impl Server {
                 for (number, said) in (first..).zip(said) {
                     let have_heard =
                         self.overlaps().who_has_heard(target, (origin, stream, number));
-                    let is_told = known
-                        .is_some_and(|codec| self.hear_frame(target, codec, said, &have_heard));
+                    let is_told = known.is_some_and(|codec| {
+                        self.hear_frame((origin, target), codec, said, &have_heard)
+                    });
                     if !is_told {
                         self.tell_gap(origin, target, Missed::Frames(1));
                     }
@@ -49,7 +50,7 @@ impl Server {
         }
     }
 
-    pub(super) fn codec_named(&self, name: &str) -> Option<CodecId> {
+    pub(crate) fn codec_named(&self, name: &str) -> Option<CodecId> {
         let default = self.codecs().default_codec().name().unwrap_or_default();
         if default == name { Some(CodecId::DEFAULT) } else { self.codecs().named(name) }
     }
@@ -57,7 +58,7 @@ impl Server {
     /// Tells whether it could be read.
     fn hear_frame(
         &self,
-        target: Target,
+        (origin, target): (NodeId, Target),
         codec: CodecId,
         said: Said,
         have_heard: &[Arc<ConnectionShared>],
@@ -72,6 +73,10 @@ impl Server {
         // Nobody is in it any more.
         let group = named.as_ref().and_then(|(space, name)| self.group(Kind::of(*space)?, name));
         if group.is_none() && target != Target::Everybody {
+            return true;
+        }
+        // It will hear all of its log from its beginning.
+        if origin == NodeId::LOG && group.as_ref().is_some_and(|group| !group.hears_log()) {
             return true;
         }
         let addressed =
@@ -147,7 +152,7 @@ impl Server {
     }
 
     /// A frame that another server has encoded, unless it is none.
-    pub(super) fn decode(&self, codec: CodecId, encoded: &EncodedFrame) -> Option<Frame> {
+    pub(crate) fn decode(&self, codec: CodecId, encoded: &EncodedFrame) -> Option<Frame> {
         let message = InboundMessage::lent(encoded.kind(), encoded.payload());
         panics::catch(|| self.codecs().of(codec).decode(message)).ok()?.ok()
     }
@@ -200,7 +205,7 @@ impl Server {
         Ok(frames.of(own).cloned())
     }
 
-    fn find_group(&self, target: Target) -> Option<Arc<Group>> {
+    pub(crate) fn find_group(&self, target: Target) -> Option<Arc<Group>> {
         let (space, name) = self.speaker()?.name_of(target)?;
         self.group(Kind::of(space)?, &name)
     }

@@ -20,7 +20,7 @@ use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::DropReason;
 
 /// How often it is asked again for what was said meanwhile.
-const ROUNDS_MAX: usize = 16;
+pub(super) const ROUNDS_MAX: usize = 16;
 
 /// What is known of a group as the session enters it.
 struct Entered {
@@ -29,7 +29,12 @@ struct Entered {
     age: Duration,
     /// What is to be done about each server that speaks to it.
     plans: Vec<(NodeId, Plan)>,
+    /// How far it has heard its log, if it has one.
+    log: Option<HeardLog>,
 }
+
+/// How far a session has heard a log, if it has heard of it.
+struct HeardLog(Option<Position>);
 
 /// What to do about a server that speaks to a group.
 enum Plan {
@@ -79,8 +84,11 @@ impl Server {
         }
         let entered = self.enter_groups(connection, session, groups).await;
         let mut frames = Vec::new();
-        for Entered { target, age, plans } in entered {
+        for Entered { target, age, plans, log } in entered {
             let since = left_at.checked_sub(age).unwrap_or(left_at);
+            if let Some(HeardLog(after)) = log {
+                self.catch_up_log(connection, target, (after, since), &mut frames).await;
+            }
             for (origin, plan) in plans {
                 let lacking = Lacking::new(self, connection, target, origin, since);
                 self.carry_out(lacking, plan, &mut frames).await;
@@ -137,6 +145,12 @@ impl Server {
         let mut origins = compared.origins();
         // Of what one says that was never heard before, something may be on its way.
         origins.extend(self.attachment().into_iter().flat_map(|it| it.node().living()));
+        origins.remove(&NodeId::LOG);
+        let is_logged = self.find_group(target).is_some_and(|group| self.is_logged(group.name()));
+        let log = is_logged.then(|| {
+            self.overlaps().block(connection, target, NodeId::LOG);
+            HeardLog(elsewhere.positions.iter().find(|it| it.origin == NodeId::LOG).copied())
+        });
         let plan = |origin| match compared.of(origin) {
             (Some(before), Some(now)) if before.is_behind(&now) => {
                 // A stream that is forgotten was heard to its end.
@@ -158,7 +172,7 @@ impl Server {
         };
         let plans = origins.into_iter().filter_map(|origin| Some((origin, plan(origin)?)));
         let age = Duration::from_millis(elsewhere.age_ms.into());
-        Entered { target, age, plans: plans.collect() }
+        Entered { target, age, plans: plans.collect(), log }
     }
 
     async fn carry_out(

@@ -7,8 +7,8 @@ use bytestring::ByteString;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 use wspulse_core::cluster::{
-    GroupName, HeardOf, MovedGroup, MovedSession, NotGiven, Position, SessionReply, SessionRequest,
-    Target,
+    GroupName, HeardOf, MovedGroup, MovedSession, NodeId, NotGiven, Position, SessionReply,
+    SessionRequest, Target,
 };
 use wspulse_core::protocol::ResumeOffer;
 use wspulse_core::{Disconnect, Escaped};
@@ -147,6 +147,9 @@ impl Server {
             let place = targets.iter().position(|it| *it == target);
             let others = place.map(|place| std::mem::take(&mut heard[place]));
             let mut heard = heard_of(others.unwrap_or_default(), age);
+            if !group.hears_log() {
+                heard.positions.retain(|it| it.origin != NodeId::LOG);
+            }
             heard.positions.extend(own);
             MovedGroup { name: name_of(&group), heard }
         });

@@ -7,7 +7,9 @@ use bytestring::ByteString;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use wspulse_core::EncodedFrame;
-use wspulse_core::cluster::{ASK_WITHIN, Answer, Ask, Missed, NodeId, Position, Said, Target};
+use wspulse_core::cluster::{
+    ASK_WITHIN, Answer, Ask, LogPosition, Missed, NodeId, Position, Said, Target,
+};
 
 use crate::app::server::Server;
 use crate::membership::shared::ConnectionShared;
@@ -88,6 +90,9 @@ impl<'a> Lacking<'a> {
             Ask::Since { target, age_ms: u32::try_from(age).unwrap_or(u32::MAX) }
         };
         let node = self.server.attachment()?.node();
+        if self.origin == NodeId::LOG {
+            return self.ask_log(after).await;
+        }
         if self.origin == node.speaker().node() {
             return Some(node.speaker().answer(&ask()));
         }
@@ -97,6 +102,19 @@ impl<'a> Lacking<'a> {
             }
             if node.is_lost(self.origin) {
                 break;
+            }
+            sleep(ASK_AGAIN).await;
+        }
+        None
+    }
+
+    async fn ask_log(&self, after: Option<Position>) -> Option<Answer> {
+        let node = self.server.attachment()?.node();
+        let after = after.map(|it| LogPosition { epoch: it.stream, number: it.number });
+        for _ in 0..ASKS_MAX {
+            let answer = node.ask_log_for(self.target, after, self.since.elapsed()).await;
+            if answer.is_some() {
+                return answer;
             }
             sleep(ASK_AGAIN).await;
         }
@@ -143,6 +161,10 @@ impl<'a> Lacking<'a> {
         let lacking =
             after.zip(up_to).map(|(after, up_to)| up_to.number.saturating_sub(after.number));
         self.tell(lacking.map_or(Missed::Unknown, Missed::Frames));
+    }
+
+    pub(super) fn tell_unknown(&self) {
+        self.tell(Missed::Unknown);
     }
 
     fn tell(&self, missed: Missed) {

@@ -71,7 +71,15 @@ impl Audience {
     ///
     /// See [`Server::broadcast`].
     pub fn broadcast(&self, frame: impl Into<Outgoing>) -> Result<FanOut, BroadcastError> {
-        self.server.fan_out_to(&self.addressees(), frame.into())
+        let outgoing = frame.into();
+        let rooms = self.included.iter().filter(|(kind, _)| *kind == Kind::Room);
+        if !outgoing.is_volatile()
+            && let Some(room) = self.server.logged_among(rooms.map(|(_, room)| room))
+        {
+            let (frame, room) = (Box::new(outgoing.into_frame()), room.to_string());
+            return Err(BroadcastError::Logged { frame, room });
+        }
+        self.server.fan_out_to(&self.addressees(), outgoing)
     }
 
     fn addressees(&self) -> Addressees {

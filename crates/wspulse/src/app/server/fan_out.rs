@@ -1,10 +1,12 @@
 //! Broadcasts: from a frame to the queues of a group's members.
 
+mod elsewhere;
+mod logged;
+
 use std::iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wspulse_core::cluster::Target;
 use wspulse_core::codec::EncodeError;
 use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
@@ -13,16 +15,16 @@ use crate::app::connection::Connection;
 use crate::app::room::Audience;
 use crate::cluster::beside::BESIDE_BYTES_MAX;
 use crate::cluster::speaker::target_of;
-use crate::membership::shared::ConnectionShared;
 use crate::membership::{
-    Addressed, Addressees, Elsewhere, Group, Kind, Pushed, Queueing, Reach, push_to_all,
-    push_to_each,
+    Addressed, Addressees, Elsewhere, Kind, Pushed, Queueing, Reach, push_to_all, push_to_each,
 };
 use crate::membership::{OverflowInterest, Terms};
 use crate::observe::metrics::{GroupKind, MessageBroadcast};
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::error::BroadcastError;
 use crate::settings::representations::{NotExpressed, Representations};
+
+pub(crate) use elsewhere::{ToGroup, TooLarge};
 
 /// What a broadcast did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,7 +66,8 @@ impl Server {
     /// [`BroadcastError::BreaksPromise`] if a member with a full buffer is not to get it although its
     /// delivery is promised; [`BroadcastError::Encode`] if a codec cannot express the frame, or its
     /// key is too long: then no member gets it; [`BroadcastError::TooLarge`] if it has more bytes than
-    /// other servers of a cluster take. On a server that has several codecs,
+    /// other servers of a cluster take; [`BroadcastError::Logged`] if the room
+    /// [has a log](crate::ServerBuilder::logged_rooms) and the frame is not volatile. On a server that has several codecs,
     /// only those are asked that members of the room have.
     pub fn broadcast(
         &self,
@@ -138,6 +141,9 @@ impl Server {
         let marks = marks.as_deref();
         let addressed = Addressed { excluded, queueing, reach };
         let elsewhere = self.speaker().filter(|_| reach == Reach::Cluster && group.is_none());
+        if self.is_for_its_log(kind, name, reach, marks) {
+            return Err(BroadcastError::Logged { frame: Box::new(frame), room: name.to_owned() });
+        }
         if group.is_none() && elsewhere.is_none() && self.codecs().are_several() {
             return Ok(FanOut::default());
         }
@@ -313,12 +319,6 @@ pub(crate) enum NotPushed {
     TooLarge(TooLarge),
 }
 
-/// A frame has more bytes than other servers take.
-pub(crate) struct TooLarge {
-    bytes: usize,
-    bytes_max: usize,
-}
-
 impl NotPushed {
     fn of(self, frame: Frame) -> BroadcastError {
         match self {
@@ -328,73 +328,6 @@ impl NotPushed {
             Self::TooLarge(TooLarge { bytes, bytes_max }) => {
                 BroadcastError::TooLarge { frame: Box::new(frame), bytes, bytes_max }
             }
-        }
-    }
-}
-
-/// Whom a broadcast is for.
-pub(crate) struct ToGroup<'a> {
-    pub(crate) kind: Kind,
-    pub(crate) name: &'a str,
-    /// If it has members here.
-    pub(crate) group: Option<Arc<Group>>,
-    pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
-    pub(crate) reach: Reach,
-}
-
-impl<'a> ToGroup<'a> {
-    /// All members, wherever they are.
-    pub(crate) fn of(server: &Server, kind: Kind, name: &'a str) -> Self {
-        let group = server.group(kind, name);
-        Self { kind, name, group, excluded: None, reach: Reach::Cluster }
-    }
-}
-
-impl Server {
-    /// Whether other servers take so much, if there are any.
-    fn check_size(&self, frame: &EncodedFrame) -> Result<(), TooLarge> {
-        let Some(speaker) = self.speaker() else { return Ok(()) };
-        let bytes = frame.payload_bytes() + frame.key().map_or(0, <[u8]>::len);
-        let bytes_max = speaker.frame_bytes_max();
-        if bytes > bytes_max { Err(TooLarge { bytes, bytes_max }) } else { Ok(()) }
-    }
-
-    /// Says a frame to the members that a group without members here has elsewhere.
-    fn say_elsewhere(
-        &self,
-        kind: Kind,
-        name: &str,
-        frames: &Representations<'_>,
-        queueing: Queueing<'_>,
-    ) -> Result<Pushed, CodecSet> {
-        let Some(speaker) = self.speaker() else { return Ok(Pushed::default()) };
-        let missing = || CodecSet::NONE.with(CodecId::DEFAULT);
-        let frame = frames.of(CodecId::DEFAULT).ok_or_else(missing)?;
-        let target = target_of(kind.space(), name);
-        speaker.say(target, frame, queueing.terms.overflow(), Bytes::new());
-        Ok(Pushed::default())
-    }
-
-    /// Says a frame to all connections of other servers, under the lock that decides the order.
-    fn say_to_all(
-        &self,
-        frames: &Representations<'_>,
-        queueing: Queueing<'_>,
-    ) -> Result<(), CodecSet> {
-        let Some(speaker) = self.speaker() else { return Ok(()) };
-        let missing = || CodecSet::NONE.with(CodecId::DEFAULT);
-        let frame = frames.of(CodecId::DEFAULT).ok_or_else(missing)?;
-        speaker.say(Target::Everybody, frame, queueing.terms.overflow(), Bytes::new());
-        Ok(())
-    }
-}
-
-impl<'a> From<&'a Group> for (GroupKind, &'a str) {
-    /// Users are not told of by name: they are as many as there are people.
-    fn from(group: &'a Group) -> Self {
-        match group.kind() {
-            Kind::Room => (GroupKind::Room, group.name()),
-            Kind::User => (GroupKind::User, ""),
         }
     }
 }

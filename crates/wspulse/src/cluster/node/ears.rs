@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use wspulse_core::cluster::{
-    ASK_WITHIN, Addressee, Answer, Ask, Batch, Beat, Inbox, MessageError, NodeId, NodeState,
-    Output, Question, Target,
+    ASK_WITHIN, Addressee, Answer, Ask, Batch, Beat, GroupKey, Inbox, LogPosition, MessageError,
+    NodeId, NodeState, Output, Question, Target,
 };
 
 use super::{HeardIn, Listening, Node, SILENT_AFTER, Telling, Told, now};
@@ -35,15 +35,19 @@ impl Sink for Ears {
         }
     }
 
+    fn logged(&self, key: GroupKey, position: LogPosition, entry: Bytes) {
+        self.0.hear_logged(key, position, entry);
+    }
+
     fn status(&self, status: EngineStatus) {
         match status {
             EngineStatus::Connected => {
                 self.0.is_connected.store(true, Ordering::Release);
-                self.0.must_beat.notify_one();
+                self.0.doubt_logs();
             }
             EngineStatus::Disconnected => self.0.is_connected.store(false, Ordering::Release),
             // The numbers and beats of the others show what it was.
-            EngineStatus::Lost => {}
+            EngineStatus::Lost => self.0.doubt_logs(),
         }
     }
 }
@@ -53,7 +57,7 @@ impl Node {
         loop {
             let at = {
                 let mut listening = self.inbox.lock();
-                listening.armed = listening.inbox.poll_timeout();
+                listening.armed = listening.poll_timeout();
                 listening.armed
             };
             match at {
@@ -62,23 +66,37 @@ impl Node {
                 }
                 None => self.is_due.notified().await,
             }
-            self.hear(|inbox| inbox.handle_timeout(now()));
+            self.hear_all(|listening| {
+                listening.inbox.handle_timeout(now());
+                if let Some(logs) = &mut listening.logs {
+                    logs.inbox.handle_timeout(now());
+                }
+            });
         }
     }
 
-    /// Has the inbox hear something, and what follows from that told.
     fn hear(self: &Arc<Self>, heard: impl FnOnce(&mut Inbox)) {
+        self.hear_all(|listening| heard(&mut listening.inbox));
+    }
+
+    /// Has the inbox, or that of the logs, hear something, and what follows from that told.
+    pub(super) fn hear_all(self: &Arc<Self>, heard: impl FnOnce(&mut Listening)) {
         let mut asks = Vec::new();
         {
             let mut listening = self.inbox.lock();
-            let Listening { inbox, armed } = &mut *listening;
-            heard(inbox);
+            heard(&mut listening);
+            let Listening { inbox, logs, .. } = &mut *listening;
             self.has_peers.store(inbox.present().next().is_some(), Ordering::Release);
             let mut told = self.told.lock();
             told.waiting.extend(std::iter::from_fn(|| inbox.poll_output()).map(Telling::Heard));
-            drop(told);
             asks.extend(std::iter::from_fn(|| inbox.poll_ask()));
-            let next = inbox.poll_timeout();
+            if let Some(logs) = logs {
+                told.waiting.extend(logs.tell());
+                asks.extend(std::iter::from_fn(|| logs.inbox.poll_ask()));
+            }
+            drop(told);
+            let next = listening.poll_timeout();
+            let armed = &mut listening.armed;
             if next.is_some_and(|next| armed.is_none_or(|armed| next < armed)) {
                 *armed = next;
                 self.is_due.notify_one();
@@ -132,9 +150,10 @@ impl Node {
     ) {
         {
             let listening = self.inbox.lock();
-            let inbox = &listening.inbox;
+            let Listening { inbox, logs, .. } = &*listening;
+            let in_log = |target| logs.iter().flat_map(move |it| it.inbox.positions(target));
             let heard = targets.iter().map(|target| HeardIn {
-                positions: inbox.positions(*target).collect(),
+                positions: inbox.positions(*target).chain(in_log(*target)).collect(),
                 since: inbox.listens_since(*target),
             });
             let heard = heard.collect();
@@ -168,6 +187,9 @@ impl Node {
     }
 
     fn ask(self: &Arc<Self>, question: Question) {
+        if question.node == NodeId::LOG {
+            return self.ask_log(question);
+        }
         let Question { id, node: to, ask } = question;
         self.counts.asked.fetch_add(1, Ordering::Relaxed);
         let question = ask.encode();
@@ -202,6 +224,9 @@ impl Node {
             Topic::Everybody => Target::Everybody,
             Topic::Beats => {
                 let beat = self.read(Beat::decode(message));
+                if let Some(beat) = beat.as_ref().filter(|beat| beat.origin == NodeId::LOG) {
+                    return self.hear_tails(beat.moved.clone());
+                }
                 if let Some(beat) = beat.filter(|beat| beat.origin != self.speaker.node()) {
                     self.hear(|inbox| inbox.handle_beat(beat, now()));
                 }

@@ -7,13 +7,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use wspulse_core::cluster::Target;
 
-use super::{Node, now};
+use super::{Listening, Node, now};
 use crate::cluster::engine::{Topic, TopicFilter};
 use crate::cluster::speaker::NameSpace;
 use crate::cluster::wanted::Wish;
 
 /// A subscription that could not be made is tried again after this.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
+
+/// A room that is about to have a member, and whose log is to be followed then, is looked at again
+/// after this.
+const FOLLOW_AGAIN: Duration = Duration::from_millis(5);
 
 /// How many subscriptions are asked for at a time.
 const SUBSCRIBED_AT_ONCE_MAX: usize = 64;
@@ -28,9 +32,11 @@ impl Node {
         self.inbox.lock().inbox.begin(Target::Everybody, now());
         loop {
             let has_failed = self.fulfil().await;
+            let is_left = self.follow();
             let next_at = self.speaker.wanted(|wanted| wanted.next_at()).map(Instant::from_std);
             let again = has_failed.then(|| Instant::now() + SUBSCRIBE_AGAIN);
-            match [next_at, again].into_iter().flatten().min() {
+            let look_again = is_left.then(|| Instant::now() + FOLLOW_AGAIN);
+            match [next_at, again, look_again].into_iter().flatten().min() {
                 Some(at) => {
                     let _ = timeout_at(at, self.speaker.wishes()).await;
                 }
@@ -47,9 +53,12 @@ impl Node {
                 .wanted(|wanted| (wanted.forget(now()), wanted.covered(), wanted.take_wishes()));
             self.begin(covered);
             {
-                let inbox = &mut self.inbox.lock().inbox;
+                let Listening { inbox, logs, .. } = &mut *self.inbox.lock();
                 for target in forgotten {
                     inbox.end(target);
+                    if let Some(logs) = logs {
+                        logs.inbox.end(target);
+                    }
                 }
             }
             self.speaker.tell_in_force();

@@ -1,6 +1,7 @@
 //! What every engine must do, as a suite.
 
 mod interruptions;
+mod logs;
 mod messages;
 mod node;
 mod requests;
@@ -49,7 +50,8 @@ impl fmt::Debug for dyn Interruption + '_ {
     }
 }
 
-/// Holds engines to what [`Engine`] asks of them, over a network without faults. Each check has
+/// Holds engines to what [`Engine`] asks of them, and what [`Log`](crate::cluster::Log) asks of those
+/// that have one, over a network without faults. Each check has
 /// engines of its own, made and closed by it. Where the network is a real one, it waits for half a
 /// minute before it gives up what does not come.
 ///
@@ -90,10 +92,25 @@ pub async fn conformance(engines: &impl Engines) {
         requests::a_node_that_has_closed_is_not_there(engines);
         requests::a_closed_engine_says_nothing_more(engines);
     }
+    let has_log = engines.engine().log().is_some();
+    if has_log {
+        hold! {
+            logs::what_is_acknowledged_is_in_the_log_under_rising_numbers(engines);
+            logs::what_two_append_at_once_has_one_order_for_all(engines);
+            logs::an_id_that_was_appended_is_not_appended_again(engines);
+            logs::a_log_is_read_from_any_place_on(engines);
+            logs::what_is_appended_is_told_to_all_who_are_subscribed(engines);
+        }
+    }
     if let Some(interruption) = engines.interruption() {
         hold! {
             interruptions::after_an_interruption_all_subscriptions_are_in_force(engines, interruption);
             interruptions::an_engine_begins_without_a_network(engines, interruption);
+        }
+        if has_log {
+            hold! {
+                logs::a_log_that_cannot_be_reached_says_so_in_time(engines, interruption);
+            }
         }
     }
 }

@@ -32,6 +32,11 @@ pub struct NetworkFaults {
     pub interrupted_per_mille: u16,
     /// How long a connection is gone. An empty range is no time at all.
     pub outage: Range<Duration>,
+    /// Of a thousand appends to a log, and reads of one, so many have no answer. Of the appends, every
+    /// second one is in the log all the same.
+    pub log_unanswered_per_mille: u16,
+    /// How many of these find nobody who keeps the log, and are told so at once.
+    pub log_failed_per_mille: u16,
     /// Whether what an engine publishes comes back to it, if it is subscribed.
     pub echo: bool,
 }
@@ -44,6 +49,8 @@ impl NetworkFaults {
         delay: Duration::ZERO..Duration::ZERO,
         interrupted_per_mille: 0,
         outage: Duration::ZERO..Duration::ZERO,
+        log_unanswered_per_mille: 0,
+        log_failed_per_mille: 0,
         echo: false,
     };
 
@@ -55,6 +62,8 @@ impl NetworkFaults {
         delay: Duration::ZERO..Duration::from_millis(50),
         interrupted_per_mille: 1,
         outage: Duration::from_millis(10)..Duration::from_secs(3),
+        log_unanswered_per_mille: 20,
+        log_failed_per_mille: 20,
         echo: true,
     };
 }

@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::network::MemoryNetwork;
-use super::state::{Item, Phase, Route};
+use super::state::{Item, Phase, Route, State};
 use crate::cluster::{
-    Engine, EngineError, EngineFuture, NodeId, Reply, RequestFailed, Sink, Topic, TopicFilter,
+    Engine, EngineError, EngineFuture, Log, NodeId, Reply, RequestFailed, Sink, Topic, TopicFilter,
     Unavailable,
 };
 
@@ -40,6 +40,10 @@ impl MemoryEngine {
 
     pub(super) fn place_in(&self, network: &MemoryNetwork) -> Option<usize> {
         Arc::ptr_eq(&self.0.network.0, &network.0).then_some(self.0.place)
+    }
+
+    pub(super) fn state<R>(&self, with: impl FnOnce(&mut State, usize) -> R) -> R {
+        with(&mut self.0.network.0.lock(), self.0.place)
     }
 
     /// Takes this engine's connection: what is on its way is lost, and its server is told. Others are
@@ -134,6 +138,10 @@ impl Engine for MemoryEngine {
         })
     }
 
+    fn log(&self) -> Option<&dyn Log> {
+        self.0.network.0.lock().has_log.then_some(self)
+    }
+
     fn message_bytes_max(&self) -> usize {
         MESSAGE_BYTES_MAX
     }
@@ -193,12 +201,14 @@ async fn deliver(network: MemoryNetwork, place: usize, sink: Arc<dyn Sink>, wake
             // What was unsubscribed from meanwhile is passed over.
             let due = due.filter(|due| match due {
                 Item::Message(topic, _) => port.is_subscribed(*topic),
+                Item::Logged(key, ..) => port.is_subscribed(Topic::Group(*key)),
                 Item::Request { .. } | Item::Status(_) | Item::Restored => true,
             });
             (due, port.waiting.keys().next().map(|(at, _)| *at))
         };
         match due {
             Some(Item::Message(topic, message)) => sink.message(topic, message),
+            Some(Item::Logged(key, position, entry)) => sink.logged(key, position, entry),
             Some(Item::Request { message, from, answer }) => {
                 let network = network.clone();
                 let reply = Reply::new(move |bytes| {

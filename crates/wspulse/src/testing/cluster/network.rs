@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -76,6 +77,19 @@ impl MemoryNetwork {
         MemoryEngine::new(self.clone(), place)
     }
 
+    /// Has engines that keep no log.
+    #[must_use]
+    pub fn without_log(self) -> Self {
+        self.0.lock().has_log = false;
+        self
+    }
+
+    /// Keeps of the log of each room no more than so many frames, and none that are older than `age`,
+    /// from now on. Default: 10,000, and an hour.
+    pub fn keep_logged(&self, frames: usize, age: Duration) {
+        self.0.lock().logs.keep(frames, age);
+    }
+
     /// Cuts an engine off from all others, and tells nobody: as far as it knows it is connected, what
     /// is said is lost, and requests have no answer.
     ///
@@ -87,6 +101,7 @@ impl MemoryNetwork {
         let mut state = self.0.lock();
         let others = (0..state.ports.len()).filter(|other| *other != at);
         others.for_each(|other| state.cut(at, other));
+        state.cut_off.insert(at);
     }
 
     /// Cuts two engines off from each other, in the same way.

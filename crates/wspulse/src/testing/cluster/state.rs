@@ -10,7 +10,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::faults::NetworkFaults;
-use crate::cluster::{EngineStatus, NodeId, Topic, TopicFilter, Unavailable};
+use super::logs::Logs;
+use crate::cluster::{
+    EngineStatus, GroupKey, LogPosition, NodeId, Topic, TopicFilter, Unavailable,
+};
 use crate::testing::Dice;
 
 /// How many messages may be on their way to one engine; later ones are lost, as by a broker's slow
@@ -33,6 +36,10 @@ pub(super) struct State {
     pub(super) down: bool,
     /// Engines that do not hear each other, the lower one first.
     cuts: BTreeSet<(usize, usize)>,
+    /// Engines that hear nobody, the log neither.
+    pub(super) cut_off: BTreeSet<usize>,
+    pub(super) logs: Logs,
+    pub(super) has_log: bool,
 }
 
 /// Where an engine is in the network.
@@ -57,6 +64,7 @@ pub(super) enum Phase {
 /// What comes to an engine, at its time.
 pub(super) enum Item {
     Message(Topic, Bytes),
+    Logged(GroupKey, LogPosition, Bytes),
     Request {
         message: Bytes,
         from: usize,
@@ -79,7 +87,17 @@ pub(super) enum Route {
 
 impl State {
     pub(super) fn new(faults: NetworkFaults, dice: Dice) -> Self {
-        Self { faults, dice, sent: 0, ports: Vec::new(), down: false, cuts: BTreeSet::new() }
+        Self {
+            faults,
+            dice,
+            sent: 0,
+            ports: Vec::new(),
+            down: false,
+            cuts: BTreeSet::new(),
+            cut_off: BTreeSet::new(),
+            logs: Logs::default(),
+            has_log: true,
+        }
     }
 
     /// A place for one more engine.
@@ -140,6 +158,27 @@ impl State {
         if self.hits(self.faults.twice_per_mille) {
             let again_at = at.max(self.later(&delay));
             self.put(to, again_at, Item::Message(topic, message.clone()));
+        }
+    }
+
+    /// One receiver's copy of what is in a log.
+    pub(super) fn carry_logged(
+        &mut self,
+        to: usize,
+        key: GroupKey,
+        position: LogPosition,
+        entry: &Bytes,
+    ) {
+        let delay = self.faults.delay.clone();
+        let at = self.later(&delay);
+        let is_full = self.ports[to].waiting.len() >= WAITING_MAX;
+        if is_full || self.hits(self.faults.lost_per_mille) {
+            return;
+        }
+        self.put(to, at, Item::Logged(key, position, entry.clone()));
+        if self.hits(self.faults.twice_per_mille) {
+            let again_at = self.later(&delay);
+            self.put(to, again_at, Item::Logged(key, position, entry.clone()));
         }
     }
 
@@ -215,13 +254,14 @@ impl State {
 
     pub(super) fn heal(&mut self) {
         self.cuts.clear();
+        self.cut_off.clear();
     }
 
     fn reaches(&self, from: usize, to: usize) -> bool {
         !self.cuts.contains(&ordered(from, to))
     }
 
-    fn hits(&mut self, per_mille: u16) -> bool {
+    pub(super) fn hits(&mut self, per_mille: u16) -> bool {
         per_mille > 0 && self.dice.within(0..1_000) < u64::from(per_mille)
     }
 

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::Engines;
 use crate::cluster::{
-    Engine, EngineStatus, GroupKey, NodeId, Reply, Sink, Topic, TopicFilter, Unavailable,
+    Engine, EngineStatus, GroupKey, LogPosition, NodeId, Reply, Sink, Topic, TopicFilter,
+    Unavailable,
 };
 
 /// How long anything that must come may take: a real network on a machine that is busy.
@@ -39,6 +40,7 @@ pub(super) struct Heard {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Word {
     Message(Topic, Bytes),
+    Logged(GroupKey, LogPosition, Bytes),
     Request(Bytes),
     Status(EngineStatus),
 }
@@ -51,6 +53,9 @@ impl fmt::Debug for Word {
         };
         match self {
             Self::Message(topic, message) => write!(f, "{} to {topic:?}", text(message)),
+            Self::Logged(key, position, entry) => {
+                write!(f, "{} at {position} in the log of {key}", text(entry))
+            }
             Self::Request(message) => write!(f, "the request {}", text(message)),
             Self::Status(status) => write!(f, "{status:?}"),
         }
@@ -63,6 +68,10 @@ pub(super) const KEEP: &[u8] = b"keep";
 impl Sink for Heard {
     fn message(&self, topic: Topic, message: Bytes) {
         self.hear(Word::Message(topic, message));
+    }
+
+    fn logged(&self, key: GroupKey, position: LogPosition, entry: Bytes) {
+        self.hear(Word::Logged(key, position, entry));
     }
 
     /// Answers with the request itself.
@@ -94,7 +103,7 @@ impl Heard {
     pub(super) fn on(&self, topic: Topic) -> Vec<Bytes> {
         let of_topic = |word: &Word| match word {
             Word::Message(on, message) if *on == topic => Some(message.clone()),
-            Word::Message(..) | Word::Request(_) | Word::Status(_) => None,
+            Word::Message(..) | Word::Logged(..) | Word::Request(_) | Word::Status(_) => None,
         };
         self.all.lock().iter().filter_map(of_topic).collect()
     }
@@ -103,9 +112,16 @@ impl Heard {
         self.all.lock().contains(word)
     }
 
+    pub(super) fn any(&self, is_it: impl Fn(&Word) -> bool) -> bool {
+        self.all.lock().iter().any(is_it)
+    }
+
     pub(super) fn last_status(&self) -> Option<EngineStatus> {
         self.all.lock().iter().rev().find_map(|word| match word {
-            Word::Status(EngineStatus::Lost) | Word::Message(..) | Word::Request(_) => None,
+            Word::Status(EngineStatus::Lost)
+            | Word::Message(..)
+            | Word::Logged(..)
+            | Word::Request(_) => None,
             Word::Status(status) => Some(*status),
         })
     }
