@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// How long a server may take to be there.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Stands for the folder of `JetStream` in a configuration.
+const STORE: &str = "$STORE";
+
 /// A NATS server. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct NatsServer {
@@ -52,6 +55,16 @@ impl NatsServer {
     /// If there is no program, or it does not start.
     pub fn with_config(config: &str) -> Self {
         Self::start_on("127.0.0.1", config)
+    }
+
+    /// Starts one with `JetStream`, whose streams are in a folder of its own and outlive its process,
+    /// and with these lines in its configuration.
+    ///
+    /// # Panics
+    ///
+    /// If there is no program, or it does not start.
+    pub fn with_jetstream(config: &str) -> Self {
+        Self::with_config(&format!("jetstream {{ store_dir: \"{STORE}\" }}\n{config}"))
     }
 
     /// Starts one that can be reached by all addresses of the machine.
@@ -168,6 +181,7 @@ fn spawn(folder: &Path, host: &str, config: &str, ports: Option<Ports>) -> Child
         }
         Some(_) | None => config.to_owned(),
     };
+    let config = config.replace(STORE, &folder.join("jetstream").display().to_string());
     let text = format!(
         "listen: \"{host}:{clients}\"\nhttp: \"127.0.0.1:{monitoring}\"\n\
          ports_file_dir: \"{}\"\n{config}\n",

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::client::Received;
 use crate::subjects::reply_number;
@@ -18,12 +17,19 @@ pub(crate) struct Asked(Mutex<Numbered>);
 #[derive(Debug, Default)]
 struct Numbered {
     last: u64,
-    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    waiting: HashMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    ForOne(oneshot::Sender<Answer>),
+    /// As many as were asked for.
+    ForMany(mpsc::UnboundedSender<Answer>),
 }
 
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Reply(Bytes),
+    Reply(Received),
     /// Nobody is subscribed to what was asked.
     Nobody,
 }
@@ -31,39 +37,64 @@ pub(crate) enum Answer {
 /// One of them. Dropped, its answer is passed over.
 #[derive(Debug)]
 pub(crate) struct Question {
+    number: Number,
+    answer: oneshot::Receiver<Answer>,
+}
+
+/// One that has many answers, as many as it asks for at the most.
+#[derive(Debug)]
+pub(crate) struct LongQuestion {
+    number: Number,
+    answers: mpsc::UnboundedReceiver<Answer>,
+}
+
+/// Its answers are passed over once it is dropped.
+#[derive(Debug)]
+struct Number {
     asked: Arc<Asked>,
     number: u64,
-    answer: oneshot::Receiver<Answer>,
 }
 
 impl Asked {
     pub(crate) fn begin(self: &Arc<Self>) -> Question {
         let (sender, answer) = oneshot::channel();
+        Question { number: self.wait(Waiting::ForOne(sender)), answer }
+    }
+
+    pub(crate) fn begin_many(self: &Arc<Self>) -> LongQuestion {
+        let (sender, answers) = mpsc::unbounded_channel();
+        LongQuestion { number: self.wait(Waiting::ForMany(sender)), answers }
+    }
+
+    fn wait(self: &Arc<Self>, waiting: Waiting) -> Number {
         let mut numbered = self.0.lock();
         numbered.last += 1;
         let number = numbered.last;
-        numbered.waiting.insert(number, sender);
-        Question { asked: Arc::clone(self), number, answer }
+        numbered.waiting.insert(number, waiting);
+        Number { asked: Arc::clone(self), number }
     }
 
     /// A reply has come.
     pub(crate) fn answer(&self, reply: Received) {
-        let number = reply_number(reply.subject());
-        let sender = number.and_then(|number| self.0.lock().waiting.remove(&number));
-        if let Some(sender) = sender {
-            let answer = if reply.is_nobody() {
-                Answer::Nobody
-            } else {
-                Answer::Reply(reply.into_payload())
-            };
-            let _ = sender.send(answer);
+        let Some(number) = reply_number(reply.subject()) else { return };
+        let answer = if reply.is_nobody() { Answer::Nobody } else { Answer::Reply(reply) };
+        let waiting = &mut self.0.lock().waiting;
+        match waiting.remove(&number) {
+            Some(Waiting::ForOne(sender)) => {
+                let _ = sender.send(answer);
+            }
+            Some(Waiting::ForMany(sender)) => {
+                let _ = sender.send(answer);
+                waiting.insert(number, Waiting::ForMany(sender));
+            }
+            None => {}
         }
     }
 }
 
 impl Question {
-    pub(crate) fn number(&self) -> u64 {
-        self.number
+    pub(crate) const fn number(&self) -> u64 {
+        self.number.number
     }
 
     /// Waits for the answer, which may never come.
@@ -75,7 +106,21 @@ impl Question {
     }
 }
 
-impl Drop for Question {
+impl LongQuestion {
+    pub(crate) const fn number(&self) -> u64 {
+        self.number.number
+    }
+
+    /// Waits for the next answer, which may never come.
+    pub(crate) async fn answered(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Number {
     fn drop(&mut self) {
         self.asked.0.lock().waiting.remove(&self.number);
     }

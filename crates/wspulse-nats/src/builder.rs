@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::client::{Address, Login, Settings, Tls};
 use crate::engine::NatsEngine;
+use crate::log::LogOptions;
 use crate::subjects::{NAME_BYTES_MAX, Subjects, is_name};
 
 /// Options of a [`NatsEngine`].
@@ -17,6 +18,7 @@ pub struct Builder {
     wanted: Wanted,
     root_certificates: Option<PathBuf>,
     client_certificate: Option<(PathBuf, PathBuf)>,
+    log: Option<LogOptions>,
 }
 
 /// What was said of TLS.
@@ -37,6 +39,7 @@ impl Builder {
             wanted: Wanted::OffLoopback,
             root_certificates: None,
             client_certificate: None,
+            log: None,
         }
     }
 
@@ -133,14 +136,25 @@ impl Builder {
         self
     }
 
+    /// Keeps the logs of rooms that [have one](wspulse::ServerBuilder::logged_rooms), in a stream of
+    /// `JetStream`, of which the NATS servers must have version 2.11 or newer. The stream is made when
+    /// it is first needed. Default: no room can have one.
+    pub fn log(mut self, options: LogOptions) -> Self {
+        self.log = Some(options);
+        self
+    }
+
     /// Makes the engine. It connects when it is started.
     ///
     /// # Errors
     ///
-    /// [`OptionError`] if a URL or the name of the cluster cannot be.
+    /// [`OptionError`] if a URL, the name of the cluster or an option of the log cannot be.
     pub fn build(self) -> Result<NatsEngine, OptionError> {
         if !is_name(&self.cluster) {
             return Err(OptionError::Cluster { name: self.cluster });
+        }
+        if let Some(Err(rule)) = self.log.as_ref().map(LogOptions::check) {
+            return Err(OptionError::Log { rule });
         }
         let mut servers = Vec::new();
         for url in self.servers {
@@ -162,7 +176,7 @@ impl Builder {
             root_certificates: self.root_certificates,
             client_certificate: self.client_certificate,
         };
-        Ok(NatsEngine::new(settings, Subjects::new(&self.cluster)))
+        Ok(NatsEngine::new(settings, Subjects::new(&self.cluster), self.log))
     }
 }
 
@@ -186,6 +200,12 @@ pub enum OptionError {
         place: usize,
         /// What is wrong with it.
         source: io::Error,
+    },
+    /// An option of the log is out of its range.
+    #[error("invalid LogOptions: {rule}")]
+    Log {
+        /// What must hold.
+        rule: &'static str,
     },
     /// The credentials file cannot be read.
     #[error("cannot read the credentials file {}", path.display())]

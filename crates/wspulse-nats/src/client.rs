@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{
-    ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError, StatusCode, rustls,
+    ConnectError, ConnectErrorKind, ConnectOptions, Event, HeaderMap, HeaderValue, ServerError,
+    StatusCode, rustls,
 };
 use bytes::Bytes;
 use futures_util::Stream;
@@ -69,8 +70,12 @@ pub(crate) enum Happened {
 pub(crate) struct Message {
     pub(crate) subject: String,
     pub(crate) reply: Option<String>,
+    pub(crate) headers: Headers,
     pub(crate) payload: Bytes,
 }
+
+/// What is said beside a payload: nearly always nothing.
+pub(crate) type Headers = Vec<(&'static str, String)>;
 
 /// A message that has come.
 #[derive(Debug)]
@@ -88,6 +93,15 @@ impl Received {
     /// Whether it is no message, but the server's word that there is nobody.
     pub(crate) fn is_nobody(&self) -> bool {
         self.0.status == Some(StatusCode::NO_RESPONDERS)
+    }
+
+    /// What the server says with it, such as 404, if it is no plain message.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.0.status.map(|status| status.as_u16())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.as_ref()?.get(name).map(HeaderValue::as_str)
     }
 
     pub(crate) fn into_payload(self) -> Bytes {
@@ -155,8 +169,15 @@ impl Client {
 
     /// Hands a message on; waits for as long as the client takes nothing.
     pub(crate) async fn publish(&self, message: Message) -> Result<(), Box<dyn Error>> {
-        let Message { subject, reply, payload } = message;
+        let Message { subject, reply, headers, payload } = message;
         match reply {
+            Some(reply) if !headers.is_empty() => {
+                let mut all = HeaderMap::new();
+                for (name, value) in headers {
+                    all.insert(name, value);
+                }
+                self.0.publish_with_reply_and_headers(subject, reply, all, payload).await?;
+            }
             Some(reply) => self.0.publish_with_reply(subject, reply, payload).await?,
             None => self.0.publish(subject, payload).await?,
         }

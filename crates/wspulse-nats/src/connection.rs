@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wspulse::cluster::{EngineStatus, NodeId, Sink, TopicFilter};
 
 use crate::asked::Asked;
-use crate::client::{Client, Happened, Message};
+use crate::client::{Client, Happened, Headers, Message};
 use crate::interest::{Change, Interest, Waiters};
 use crate::outgoing::Outgoing;
 use crate::readers::Readers;
@@ -274,6 +274,7 @@ async fn round_trip(client: &Client, asked: &Arc<Asked>, subjects: &Subjects, no
     let message = Message {
         subject: subjects.nobody(),
         reply: Some(subjects.reply(node, question.number())),
+        headers: Headers::new(),
         payload: Bytes::new(),
     };
     // If it was not said, there is no answer either.

@@ -11,15 +11,16 @@ use parking_lot::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use wspulse::cluster::{
-    Engine, EngineError, EngineFuture, NodeId, Reply, RequestFailed, Sink, Topic, TopicFilter,
+    Engine, EngineError, EngineFuture, Log, NodeId, Reply, RequestFailed, Sink, Topic, TopicFilter,
     Unavailable,
 };
 
 use crate::asked::{Answer, Asked};
 use crate::builder::Builder;
-use crate::client::{Client, ConnectFailed, Message, Settings, Subscription};
+use crate::client::{Client, ConnectFailed, Headers, Message, Settings, Subscription};
 use crate::connection::{Connection, Signals, Told};
 use crate::interest::Interest;
+use crate::log::{Connected, Lasts, LogOptions, NatsLog};
 use crate::outgoing::Outgoing;
 use crate::readers::Readers;
 use crate::subjects::Subjects;
@@ -50,6 +51,7 @@ pub struct NatsEngine {
     interest: Arc<Interest>,
     asked: Arc<Asked>,
     signals: Arc<Signals>,
+    log: Option<Arc<NatsLog>>,
     started: OnceLock<Started>,
     tasks: Mutex<Option<Tasks>>,
 }
@@ -71,13 +73,20 @@ impl NatsEngine {
         Builder::new(server.into())
     }
 
-    pub(crate) fn new(settings: Settings, subjects: Subjects) -> Self {
+    pub(crate) fn new(settings: Settings, subjects: Subjects, log: Option<LogOptions>) -> Self {
+        let (subjects, outgoing) = (Arc::new(subjects), Arc::new(Outgoing::new()));
+        let asked = Arc::<Asked>::default();
+        let log = log.map(|options| {
+            let (subjects, outgoing) = (Arc::clone(&subjects), Arc::clone(&outgoing));
+            Arc::new(NatsLog::new(options, subjects, outgoing, Arc::clone(&asked)))
+        });
         Self {
             settings,
-            subjects: Arc::new(subjects),
-            outgoing: Arc::new(Outgoing::new()),
+            subjects,
+            outgoing,
             interest: Arc::default(),
-            asked: Arc::default(),
+            asked,
+            log,
             signals: Arc::default(),
             started: OnceLock::new(),
             tasks: Mutex::new(None),
@@ -99,7 +108,7 @@ impl NatsEngine {
             outgoing: Arc::clone(&self.outgoing),
             asked: Arc::clone(&self.asked),
             interest: Arc::clone(&self.interest),
-            readers: Readers::new(Arc::clone(&self.subjects), Arc::clone(&sink)),
+            readers: Readers::new(Arc::clone(&self.subjects), Arc::clone(&sink), self.lasts()),
             made: HashSet::new(),
             told: Told::Nothing,
             leave_at: None,
@@ -108,6 +117,9 @@ impl NatsEngine {
             replies: JoinSet::new(),
             sink: Arc::clone(&sink),
         };
+        if let Some(log) = &self.log {
+            log.begin(Connected { node, client: client.clone() });
+        }
         self.spawn(connection, inbox, replies);
         // Twice, it was started twice.
         let is_first = self.started.set(Started { node, client }).is_ok();
@@ -153,6 +165,10 @@ impl NatsEngine {
         }
     }
 
+    fn lasts(&self) -> Option<Arc<Lasts>> {
+        self.log.as_ref().map(|log| Arc::clone(log.lasts()))
+    }
+
     fn connected(&self) -> Option<&Started> {
         self.started.get().filter(|started| started.client.is_connected())
     }
@@ -171,10 +187,11 @@ impl NatsEngine {
         self.outgoing.push(Message {
             subject: self.subjects.inbox(to),
             reply: Some(self.subjects.reply(started.node, question.number())),
+            headers: Headers::new(),
             payload: message,
         })?;
         match timeout(within, question.answered()).await {
-            Ok(Answer::Reply(reply)) => Ok(reply),
+            Ok(Answer::Reply(reply)) => Ok(reply.into_payload()),
             Ok(Answer::Nobody) => Err(RequestFailed::NoNode { node: to }),
             Err(_) => Err(RequestFailed::Timeout { node: to, within }),
         }
@@ -200,7 +217,12 @@ impl Engine for NatsEngine {
             return Err(Unavailable);
         }
         let subject = self.subjects.topic(topic).ok_or(Unavailable)?;
-        self.outgoing.push(Message { subject, reply: None, payload: message })
+        self.outgoing.push(Message {
+            subject,
+            reply: None,
+            headers: Headers::new(),
+            payload: message,
+        })
     }
 
     fn subscribe(&self, filter: TopicFilter) -> EngineFuture<'_, Result<(), EngineError>> {
@@ -225,6 +247,11 @@ impl Engine for NatsEngine {
         within: Duration,
     ) -> EngineFuture<'_, Result<Bytes, RequestFailed>> {
         Box::pin(self.ask(to, message, within))
+    }
+
+    /// If [`log`](crate::Builder::log) was called.
+    fn log(&self) -> Option<&dyn Log> {
+        self.log.as_deref().map(|log| log as &dyn Log)
     }
 
     /// What the NATS server takes (`max_payload`, 1 MiB by default) less 256 bytes. Another server, by
@@ -293,7 +320,12 @@ async fn read_inbox(mut inbox: Subscription, sink: Arc<dyn Sink>, outgoing: Arc<
         let outgoing = Arc::clone(&outgoing);
         let reply = Reply::new(move |payload| {
             // If there is no connection, the asker hears nothing, as if the reply was lost.
-            let _ = outgoing.push(Message { subject: to, reply: None, payload });
+            let _ = outgoing.push(Message {
+                subject: to,
+                reply: None,
+                headers: Headers::new(),
+                payload,
+            });
         });
         sink.request(request.into_payload(), reply);
     }

@@ -6,9 +6,11 @@ mod client;
 mod connection;
 mod engine;
 mod interest;
+mod log;
 mod outgoing;
 mod readers;
 mod subjects;
 
 pub use builder::{Builder, OptionError};
 pub use engine::NatsEngine;
+pub use log::{LogOptions, LogStorage};

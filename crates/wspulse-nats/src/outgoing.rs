@@ -107,7 +107,8 @@ impl Outgoing {
 
 fn message_bytes(message: &Message) -> usize {
     let reply = message.reply.as_ref().map_or(0, String::len);
-    MESSAGE_BYTES + message.subject.len() + reply + Bytes::len(&message.payload)
+    let headers: usize = message.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    MESSAGE_BYTES + message.subject.len() + reply + headers + Bytes::len(&message.payload)
 }
 
 #[cfg(test)]
@@ -115,7 +116,12 @@ mod tests {
     use super::*;
 
     fn message(bytes: usize) -> Message {
-        Message { subject: "s".into(), reply: None, payload: vec![0; bytes].into() }
+        Message {
+            subject: "s".into(),
+            reply: None,
+            headers: Vec::new(),
+            payload: vec![0; bytes].into(),
+        }
     }
 
     #[test]

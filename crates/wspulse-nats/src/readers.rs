@@ -13,6 +13,7 @@ use tokio::task::{JoinSet, coop};
 use wspulse::cluster::{Sink, Topic, TopicFilter};
 
 use crate::client::{Received, Subscription};
+use crate::log::{Lasts, read_stored};
 use crate::subjects::Subjects;
 
 /// How many orders a reader may have before it has followed them; it waits for nothing else.
@@ -22,6 +23,8 @@ const ORDERS: usize = 16;
 pub(crate) struct Readers {
     subjects: Arc<Subjects>,
     sink: Arc<dyn Sink>,
+    /// If there are logs.
+    lasts: Option<Arc<Lasts>>,
     running: HashMap<Share, Running>,
     tasks: JoinSet<()>,
 }
@@ -58,8 +61,12 @@ impl Share {
 }
 
 impl Readers {
-    pub(crate) fn new(subjects: Arc<Subjects>, sink: Arc<dyn Sink>) -> Self {
-        Self { subjects, sink, running: HashMap::new(), tasks: JoinSet::new() }
+    pub(crate) fn new(
+        subjects: Arc<Subjects>,
+        sink: Arc<dyn Sink>,
+        lasts: Option<Arc<Lasts>>,
+    ) -> Self {
+        Self { subjects, sink, lasts, running: HashMap::new(), tasks: JoinSet::new() }
     }
 
     /// Reads one more subscription.
@@ -71,6 +78,7 @@ impl Readers {
             let reader = Reader {
                 subjects: Arc::clone(&self.subjects),
                 sink: Arc::clone(&self.sink),
+                lasts: self.lasts.clone(),
                 sources: Vec::new(),
             };
             self.tasks.spawn(reader.run(follow));
@@ -102,6 +110,7 @@ impl Readers {
 struct Reader {
     subjects: Arc<Subjects>,
     sink: Arc<dyn Sink>,
+    lasts: Option<Arc<Lasts>>,
     /// The oldest first.
     sources: Vec<(TopicFilter, Subscription)>,
 }
@@ -146,8 +155,16 @@ impl Reader {
     }
 
     fn give(&self, message: Received) {
-        if let Some(topic) = self.subjects.read(message.subject()) {
-            self.sink.message(topic, message.into_payload());
+        let Some(topic) = self.subjects.read(message.subject()) else { return };
+        match (topic, &self.lasts) {
+            // The stream says it.
+            (Topic::Group(key), Some(lasts)) if message.header("Nats-Stream").is_some() => {
+                if let Some(stored) = read_stored(message) {
+                    lasts.note(key, stored.last());
+                    self.sink.logged(key, stored.position, stored.entry);
+                }
+            }
+            (topic, _) => self.sink.message(topic, message.into_payload()),
         }
     }
 }

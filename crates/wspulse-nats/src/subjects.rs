@@ -13,6 +13,7 @@ use wspulse::cluster::{GroupKey, NodeId, SHARDS, Topic, TopicFilter};
 /// | `b` | about nodes |
 /// | `n.<node>` | requests to a node |
 /// | `i.<node>.<number>` | replies to a node; `0` is a round trip's |
+/// | `l.<shard>.<key>` | into the log of a group; from there it comes to `r.<shard>.<key>` |
 /// | `x` | nobody: the server says so at once, which ends a round trip |
 #[derive(Debug)]
 pub(crate) struct Subjects {
@@ -68,6 +69,29 @@ impl Subjects {
                 (shard.parse() == Ok(key.shard())).then_some(Topic::Group(key))
             }
         }
+    }
+
+    /// Where what is for a group's log is said.
+    pub(crate) fn log(&self, key: GroupKey) -> String {
+        let mut subject = String::with_capacity(self.root.len() + 40);
+        let _ = write!(subject, "{}l.{}.", self.root, key.shard());
+        push_hex(&mut subject, key.as_bytes());
+        subject
+    }
+
+    /// All of these.
+    pub(crate) fn logs(&self) -> String {
+        format!("{}l.>", self.root)
+    }
+
+    /// All groups.
+    pub(crate) fn groups(&self) -> String {
+        format!("{}r.>", self.root)
+    }
+
+    /// The name of the stream that has the logs.
+    pub(crate) fn stream(&self) -> String {
+        self.root.trim_end_matches('.').replace('.', "_") + "_log"
     }
 
     pub(crate) fn inbox(&self, node: NodeId) -> String {
@@ -185,6 +209,14 @@ mod tests {
         let subject = subjects().reply(NodeId::new([0xab; 16]), 17);
         assert_eq!(subject, format!("wsp.chat.i.{}.17", "ab".repeat(16)));
         assert_eq!(reply_number(&subject), Some(17));
+    }
+
+    #[test]
+    fn a_log_has_a_subject_beside_its_group() {
+        let key = GroupKey::new(*b"\x01\x40456789abcdefgh");
+        let group = subjects().topic(Topic::Group(key)).unwrap();
+        assert_eq!(subjects().log(key), group.replace(".r.", ".l."));
+        assert_eq!(subjects().stream(), "wsp_chat_log");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod faults;
 mod logins;
+mod logs;
 mod nats_server;
 mod options;
 mod servers;
@@ -14,4 +15,11 @@ use wspulse::testing::cluster::conformance;
 #[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
 async fn the_engine_does_what_an_engine_must() {
     conformance(&NatsServer::start()).await;
+}
+
+/// Also what a log must do.
+#[tokio::test]
+#[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
+async fn the_engine_with_a_log_does_what_an_engine_must() {
+    conformance(&NatsServer::with_jetstream("")).await;
 }

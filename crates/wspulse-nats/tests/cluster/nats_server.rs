@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use wspulse::cluster::{Engine, EngineFuture};
 use wspulse::testing::cluster::{Engines, Interruption};
-use wspulse_nats::{Builder, NatsEngine};
+use wspulse_nats::{Builder, LogOptions, NatsEngine};
 
-pub(crate) struct NatsServer(wspulse_nats_server::NatsServer);
+pub(crate) struct NatsServer {
+    process: wspulse_nats_server::NatsServer,
+    has_log: bool,
+}
 
 impl NatsServer {
     pub(crate) fn start() -> Self {
@@ -15,11 +18,18 @@ impl NatsServer {
     }
 
     pub(crate) fn with_config(config: &str) -> Self {
-        Self(wspulse_nats_server::NatsServer::with_config(config))
+        let process = wspulse_nats_server::NatsServer::with_config(config);
+        Self { process, has_log: false }
+    }
+
+    pub(crate) fn with_jetstream(config: &str) -> Self {
+        let process = wspulse_nats_server::NatsServer::with_jetstream(config);
+        Self { process, has_log: true }
     }
 
     pub(crate) fn builder(&self) -> Builder {
-        NatsEngine::builder(self.url()).cluster("test")
+        let builder = NatsEngine::builder(self.url()).cluster("test");
+        if self.has_log { builder.log(LogOptions::new()) } else { builder }
     }
 }
 
@@ -27,7 +37,7 @@ impl Deref for NatsServer {
     type Target = wspulse_nats_server::NatsServer;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.process
     }
 }
 
