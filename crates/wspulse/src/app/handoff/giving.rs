@@ -150,7 +150,7 @@ impl Server {
             if !group.hears_log() {
                 heard.positions.retain(|it| it.origin != NodeId::LOG);
             }
-            heard.positions.extend(own);
+            note_own(&mut heard, own);
             MovedGroup { name: name_of(&group), heard }
         });
         let groups = groups.collect();
@@ -158,7 +158,7 @@ impl Server {
             // What is said to all reaches it until it has ended.
             let _one_order = self.everybody().lock();
             let own = self.speaker().and_then(|speaker| speaker.position(Target::Everybody));
-            everybody.positions.extend(own);
+            note_own(&mut everybody, own);
             connection.mailbox.tell_left(Left { groups, everybody });
             // Somebody else may have ended it.
             let end = End { disconnect: Disconnect::Moved, deadline: Instant::now() };
@@ -214,6 +214,13 @@ fn heard_of(heard: HeardIn, age: Duration) -> HeardOf {
     let listening = since.map(|since| Instant::from_std(since).elapsed());
     let age = listening.unwrap_or_default().min(age).as_millis();
     HeardOf { positions, age_ms: u32::try_from(age).unwrap_or(u32::MAX) }
+}
+
+/// It has heard all that this server has said. It may have come from elsewhere knowing less of it.
+fn note_own(heard: &mut HeardOf, own: Option<Position>) {
+    if let Some(own) = own {
+        advance(&mut heard.positions, own);
+    }
 }
 
 /// A server was heard so far, at the least.
