@@ -4,6 +4,9 @@
 //! The new one asks for the session ([`SessionRequest::Take`]); the old one ends it there and keeps what
 //! it was, from then on nothing but bytes, under a ticket. The new one fetches all of it, and says when it
 //! has it ([`SessionRequest::Commit`]). Only one can: whoever asks afterwards is told where it went.
+//!
+//! A server that ends has its sessions kept by another one in the same way, before their clients come
+//! ([`SessionRequest::Inherit`]).
 
 mod session;
 
@@ -44,6 +47,22 @@ pub enum SessionRequest {
         /// At which server.
         node: NodeId,
     },
+    /// The server that asks is about to end, and has this session kept until its client comes. Whoever
+    /// is asked says [`Commit`](Self::Commit) before it answers.
+    Inherit {
+        /// By which it is called where it is.
+        ticket: u64,
+        /// The server that has it.
+        from: NodeId,
+        /// How long ago it has left its groups, in milliseconds.
+        away_ms: u32,
+        /// For how long it may still wait for its client, in milliseconds.
+        left_ms: u32,
+        /// How many bytes it has, all in all.
+        bytes: u32,
+        /// The first of them.
+        part: Bytes,
+    },
 }
 
 /// What it is answered.
@@ -62,7 +81,7 @@ pub enum SessionReply {
     },
     /// It is not given.
     NotGiven(NotGiven),
-    /// It goes on at the server that has said so.
+    /// It goes on at the server that has said so, or is kept by the one that was asked to.
     Committed,
 }
 
@@ -82,6 +101,8 @@ pub enum NotGiven {
     Busy,
     /// It has gone to this server.
     Elsewhere(NodeId),
+    /// No more sessions are kept for other servers.
+    Full,
 }
 
 impl SessionRequest {
@@ -107,6 +128,15 @@ impl SessionRequest {
                 to.put_u64(*ticket);
                 to.put_slice(node.as_bytes());
             }
+            Self::Inherit { ticket, from, away_ms, left_ms, bytes, part } => {
+                to = begin(kind::INHERIT, 64 + part.len());
+                to.put_u64(*ticket);
+                to.put_slice(from.as_bytes());
+                to.put_u32(*away_ms);
+                to.put_u32(*left_ms);
+                to.put_u32(*bytes);
+                to.put_slice(part);
+            }
         }
         to.freeze()
     }
@@ -130,6 +160,14 @@ impl SessionRequest {
                 ticket: from.try_get_u64()?,
                 node: NodeId::new(take_array(&mut from)?),
             },
+            kind::INHERIT => Self::Inherit {
+                ticket: from.try_get_u64()?,
+                from: NodeId::new(take_array(&mut from)?),
+                away_ms: from.try_get_u32()?,
+                left_ms: from.try_get_u32()?,
+                bytes: from.try_get_u32()?,
+                part: from.split_to(from.len()),
+            },
             found => return Err(MessageError::Kind { found }),
         };
         end(&from)?;
@@ -139,7 +177,7 @@ impl SessionRequest {
     /// Whether a request is one of these.
     pub fn is_meant(request: &Bytes) -> bool {
         let found = kind_of(&mut request.clone());
-        found.is_ok_and(|found| matches!(found, kind::TAKE..=kind::COMMIT))
+        found.is_ok_and(|found| matches!(found, kind::TAKE..=kind::INHERIT))
     }
 }
 
@@ -164,6 +202,7 @@ impl SessionReply {
                     NotGiven::OtherRoom => 3,
                     NotGiven::Busy => 4,
                     NotGiven::Elsewhere(_) => 5,
+                    NotGiven::Full => 6,
                 });
                 if let NotGiven::Elsewhere(node) = why {
                     to.put_slice(node.as_bytes());
@@ -194,7 +233,8 @@ impl SessionReply {
                 3 => NotGiven::OtherRoom,
                 4 => NotGiven::Busy,
                 5 => NotGiven::Elsewhere(NodeId::new(take_array(&mut from)?)),
-                6.. => return Err(MessageError::Invalid { what: "refusal" }),
+                6 => NotGiven::Full,
+                7.. => return Err(MessageError::Invalid { what: "refusal" }),
             }),
             kind::COMMITTED => Self::Committed,
             found => return Err(MessageError::Kind { found }),

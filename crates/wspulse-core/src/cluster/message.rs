@@ -206,6 +206,7 @@ pub(super) mod kind {
     pub(in crate::cluster) const TAKE: u8 = 96;
     pub(in crate::cluster) const PART: u8 = 97;
     pub(in crate::cluster) const COMMIT: u8 = 98;
+    pub(in crate::cluster) const INHERIT: u8 = 99;
     pub(in crate::cluster) const GIVEN: u8 = 104;
     pub(in crate::cluster) const REFUSED: u8 = 105;
     pub(in crate::cluster) const COMMITTED: u8 = 106;

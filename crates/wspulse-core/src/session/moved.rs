@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Session;
+use super::{Session, State};
 use crate::disconnect::TransportLost;
 
 /// What a session has counted of what its client has sent, on its way to another server.
@@ -32,6 +32,19 @@ impl Session {
             && !self.callbacks.is_running()
             && self.callbacks.nothing_waits()
             && self.actions.is_empty()
+    }
+
+    /// Until when it waits for its client, while it is suspended.
+    pub const fn waits_until(&self) -> Option<Instant> {
+        match &self.state {
+            State::Suspended { grace_deadline, .. } => Some(*grace_deadline),
+            State::Opening
+            | State::Connected(_)
+            | State::Lost { .. }
+            | State::Flushing { .. }
+            | State::AwaitingTransport { .. }
+            | State::Closed => None,
+        }
     }
 
     /// What it has counted, to be told to the server where it goes on.

@@ -13,7 +13,7 @@ use wspulse_core::session::MovedExchange;
 
 fn heard() -> HeardOf {
     let position = Position { origin: NodeId::new([7; 16]), stream: 3, number: 12 };
-    HeardOf { positions: vec![position], age_ms: 250 }
+    HeardOf { positions: vec![position], age_ms: 250, ended: vec![NodeId::new([8; 16])] }
 }
 
 fn session() -> MovedSession {
@@ -91,7 +91,15 @@ fn requests_and_replies_are_read_as_they_were_written() {
         codec: "json".into(),
     };
     let part = SessionRequest::Part { ticket: 8, from: 100 };
-    for request in [take, part, SessionRequest::Commit { ticket: 8, node }] {
+    let inherit = SessionRequest::Inherit {
+        ticket: 8,
+        from: node,
+        away_ms: 20,
+        left_ms: 30_000,
+        bytes: 9,
+        part: Bytes::from_static(b"part"),
+    };
+    for request in [take, part, SessionRequest::Commit { ticket: 8, node }, inherit] {
         let bytes = request.encode();
         assert!(SessionRequest::is_meant(&bytes));
         assert_eq!(SessionRequest::decode(bytes), Ok(request));
@@ -105,6 +113,7 @@ fn requests_and_replies_are_read_as_they_were_written() {
         NotGiven::OtherRoom,
         NotGiven::Busy,
         NotGiven::Elsewhere(node),
+        NotGiven::Full,
     ];
     let replies = refusals.map(SessionReply::NotGiven).into_iter().chain([given]);
     for reply in replies.chain([SessionReply::Committed]) {

@@ -15,7 +15,8 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio_util::sync::DropGuard;
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use wspulse_core::cluster::{NodeId, NodeState, OutboxConfig};
 
 use crate::app::server::Server;
@@ -34,6 +35,9 @@ pub use one::{Found, Kicked, Queued};
 use people::learning::Learning;
 pub use people::{ClusterPeople, ClusterPerson};
 use serving::Places;
+
+/// For how many sessions all servers are asked at a time. Others wait for their turn.
+const SEARCHES_MAX: usize = 256;
 
 /// The cluster that a server is part of, from [`Server::cluster`].
 ///
@@ -108,6 +112,10 @@ pub(crate) struct Attachment {
     node: Arc<Node>,
     places: Places,
     learning: Learning,
+    /// One for each session that all servers may be asked for at a time.
+    searches: Semaphore,
+    /// A drain is to come to its end at once.
+    hastened: CancellationToken,
     _ends: DropGuard,
 }
 
@@ -135,13 +143,34 @@ impl Attachment {
         let state = Box::new(move || {
             let server = find_again()?;
             server.sweep_shelf();
-            let state = if server.is_draining() { NodeState::Draining } else { NodeState::Serving };
+            let state = if server.registry().has_left() {
+                NodeState::Leaving
+            } else if server.is_draining() {
+                NodeState::Draining
+            } else {
+                NodeState::Serving
+            };
             Some((state, u32::try_from(server.connection_count()).unwrap_or(u32::MAX)))
         });
         let look_after = Box::new(move || find_to_look()?.look_after_people());
         let node = Node::new(speaker, engine, tell, serve, state, look_after, logged);
         let ends = node.closing().clone().drop_guard();
-        Self { node, places: Places::default(), learning, _ends: ends }
+        Self {
+            node,
+            places: Places::default(),
+            learning,
+            searches: Semaphore::new(SEARCHES_MAX),
+            hastened: CancellationToken::new(),
+            _ends: ends,
+        }
+    }
+
+    pub(crate) const fn searches(&self) -> &Semaphore {
+        &self.searches
+    }
+
+    pub(crate) const fn hastened(&self) -> &CancellationToken {
+        &self.hastened
     }
 
     pub(crate) const fn node(&self) -> &Arc<Node> {

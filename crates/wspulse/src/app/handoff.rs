@@ -1,14 +1,21 @@
-//! Sessions that go from one server of a cluster to another, as their clients come there.
+//! Sessions that go from one server of a cluster to another, as their clients come there, or as their
+//! server ends.
 
 mod arriving;
 mod bringing;
 mod catching_up;
 mod giving;
+mod handing_over;
+mod inheriting;
 mod lacking;
+mod last_words;
 mod logged;
 mod overlaps;
+mod searching;
 mod shelf;
 
 pub(crate) use bringing::Brought;
+#[cfg(all(test, shuttle))]
+pub(crate) use bringing::Wanted;
 pub(crate) use overlaps::Overlaps;
 pub(crate) use shelf::Shelf;

@@ -105,6 +105,8 @@ enum Telling {
 pub(crate) struct HeardIn {
     pub(crate) positions: Vec<Position>,
     pub(crate) since: Option<std::time::Instant>,
+    /// Those that have ended, and of which nothing more will come.
+    pub(crate) ended: Vec<NodeId>,
 }
 
 /// What has happened, since the start.
@@ -118,6 +120,10 @@ pub(crate) struct Counts {
     pub(crate) requests_refused: AtomicU64,
     pub(crate) people_refused: AtomicU64,
     pub(crate) frames_repaired: AtomicU64,
+    pub(crate) sessions_handed_over: AtomicU64,
+    pub(crate) sessions_left_behind: AtomicU64,
+    pub(crate) sessions_inherited: AtomicU64,
+    pub(crate) sessions_refused: AtomicU64,
 }
 
 impl Listening {
@@ -197,6 +203,11 @@ impl Node {
 
     pub(crate) fn with_inbox<R>(&self, with: impl FnOnce(&Inbox) -> R) -> R {
         with(&self.inbox.lock().inbox)
+    }
+
+    /// Has all others told at once how this server is.
+    pub(crate) fn tell_state(&self) {
+        self.must_beat.notify_one();
     }
 
     pub(crate) fn message_bytes_max(&self) -> usize {

@@ -235,7 +235,7 @@ impl Registry {
     /// Tells whether this call was the one that closed.
     pub(crate) fn close(&self, deadline: Instant, meter: &Meter) -> bool {
         let mut inner = self.inner.lock();
-        if !self.is_open() {
+        if self.is_closed() {
             return false;
         }
         self.phase.enter(Phase::Closed);

@@ -12,6 +12,7 @@ use wspulse_core::protocol::{ResumeOffer, SessionKind};
 
 use super::hooks::Hooks;
 use super::stage::{Client, close, connection, explore, frame, join_exchanging, server};
+use crate::app::handoff::Wanted;
 use crate::cluster::{
     Engine, EngineError, EngineFuture, EngineStatus, RequestFailed, Sink, Topic, TopicFilter,
     Unavailable,
@@ -70,7 +71,11 @@ fn ann(options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (Server, Client,
 /// A thread on which another server asks for Ann's session.
 fn ask(server: &Server, token: &str) -> thread::JoinHandle<Result<u64, NotGiven>> {
     let (server, token) = (server.clone(), token.to_owned());
-    thread::spawn(move || block_on(server.give((&token, Some("ann"), "room", None, "json"))))
+    thread::spawn(move || {
+        let wanted =
+            Wanted { token: &token, id: Some("ann"), room: "room", user: None, codec: "json" };
+        block_on(server.give(&wanted))
+    })
 }
 
 /// The frames that go with a session, in order; it is at no server then.

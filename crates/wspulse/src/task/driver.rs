@@ -172,6 +172,7 @@ impl Driver {
             callback_deadline,
             expires_at,
             is_cut,
+            sent_away,
             leave,
             left,
             write_error,
@@ -196,6 +197,9 @@ impl Driver {
             }
         }
         self.hear_of_rooms(rooms);
+        if let Some(close) = sent_away {
+            self.send_away(close);
+        }
         if let Some(leave) = leave {
             self.begin_leaving(leave);
         }

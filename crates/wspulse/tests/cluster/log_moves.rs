@@ -10,10 +10,10 @@ use wspulse::{AppendError, Frame, RoomOptions, Server, ServerBuilder};
 use wspulse_core::protocol::SessionKind;
 
 use super::cluster_of;
-use super::moves::{Traveller, come_somewhere, exactly_once};
 use super::support::clients::{dial, hears_nothing};
 use super::support::clock::settle;
 use super::support::speaker::Speaker;
+use super::traveller::{Traveller, come_somewhere, exactly_once};
 
 fn logged() -> ServerBuilder {
     exactly_once().logged_rooms(|room| room == "lobby")

@@ -7,6 +7,8 @@ mod asking_many;
 mod asking_members;
 mod asking_people;
 mod broadcasts;
+mod drains;
+mod drains_at_random;
 mod log_moves;
 mod logs;
 mod losses;
@@ -19,6 +21,7 @@ mod presence_moves;
 mod presence_peers;
 #[path = "../support/mod.rs"]
 mod support;
+mod traveller;
 mod words_of_others;
 
 use std::time::Duration;

@@ -4,77 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
-use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio::time::sleep;
 use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork, NetworkFaults};
-use wspulse::testing::{TestClient, request_parts};
-use wspulse::{Disconnect, Frame, Server, ServerBuilder};
-use wspulse_core::protocol::{Hello, ResumeOffer, SessionKind};
+use wspulse::{Disconnect, Frame, Server};
+use wspulse_core::protocol::SessionKind;
 
 use super::support::clients::dial;
-use super::support::speaker::{Heard, JSON, Speaker, configured, frame};
-use super::{cluster_of, know_each_other, node, rooms};
-
-const ANN: &str = "/ws?id=ann&room=lobby";
-
-pub(super) fn exactly_once() -> ServerBuilder {
-    configured(rooms()).max_message_size(1 << 16)
-}
+use super::support::speaker::{Speaker, frame};
+use super::traveller::{ANN, Traveller, come_somewhere, come_with, exactly_once, refused};
+use super::{cluster_of, know_each_other, node};
 
 async fn three() -> Vec<Server> {
     cluster_of(&MemoryNetwork::new(), 3, exactly_once).await
-}
-
-/// A client with a session, which can come to any server.
-pub(super) struct Traveller {
-    speaker: Speaker,
-    pub(super) hello: Hello,
-    /// How many frames it has had.
-    pub(super) had: u64,
-}
-
-impl Traveller {
-    pub(super) async fn begin(server: &Server) -> Self {
-        let (speaker, hello) = Speaker::begin(server, ANN).await;
-        Self { speaker, hello, had: 0 }
-    }
-
-    /// Its network fails, and it comes to this server with the token that it has.
-    pub(super) async fn comes_to(&mut self, server: &Server) {
-        let (speaker, hello) = Speaker::resume(server, ANN, &self.hello.token, self.had).await;
-        assert_eq!(hello.session, SessionKind::Resumed);
-        (self.speaker, self.hello) = (speaker, hello);
-    }
-
-    async fn hears(&mut self, events: &[&str]) {
-        for event in events {
-            assert_eq!(self.next().await, *event);
-        }
-    }
-
-    /// The next frame's event.
-    pub(super) async fn next(&mut self) -> String {
-        loop {
-            match timeout(Duration::from_mins(1), self.speaker.hear()).await.expect("a frame") {
-                Heard::Ask => self.speaker.ack(self.had).await,
-                Heard::Frame(event) => {
-                    self.had += 1;
-                    return event;
-                }
-                other @ (Heard::Hello(_) | Heard::Ack(_) | Heard::Closed(_) | Heard::End) => {
-                    panic!("{other:?}")
-                }
-            }
-        }
-    }
-}
-
-/// The status with which a server refuses a client that has this token.
-async fn refused(server: &Server, target: &str, token: &str) -> u16 {
-    let mut parts = request_parts(target);
-    let resume = ResumeOffer { token: token.to_owned(), count: 0 };
-    parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, format!("{JSON}, {resume}").parse().unwrap());
-    TestClient::connect_with(server, parts).await.expect_err("refused").status().as_u16()
 }
 
 #[tokio::test(start_paused = true)]
@@ -451,26 +392,6 @@ async fn so_it_does_over_a_network_that_loses_and_repeats_what_they_say() {
     }
 }
 
-/// Comes to one server after the other until one lets it in.
-pub(super) async fn come_somewhere(ann: &mut Traveller, servers: &[Server], first: usize) {
-    for place in first..first + 200 {
-        let resume = ResumeOffer { token: ann.hello.token.clone(), count: ann.had };
-        let mut parts = request_parts(ANN);
-        parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, format!("{JSON}, {resume}").parse().unwrap());
-        match TestClient::connect_with(&servers[place % servers.len()], parts).await {
-            Ok(client) => {
-                ann.speaker = Speaker { client };
-                ann.hello = ann.speaker.hello().await;
-                assert_eq!(ann.hello.session, SessionKind::Resumed);
-                return;
-            }
-            Err(refused) => assert_eq!(refused.status().as_u16(), 503),
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
-    panic!("nobody lets it in");
-}
-
 #[tokio::test(start_paused = true)]
 async fn over_a_network_that_loses_and_repeats_all_is_heard_and_handled_once_and_in_order() {
     const ROUNDS: usize = 10;
@@ -507,6 +428,28 @@ async fn over_a_network_that_loses_and_repeats_all_is_heard_and_handled_once_and
         }
         for number in 0..sent {
             assert_eq!(handled.recv().await.unwrap(), number.to_string(), "seed {seed}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_handshakes_with_one_token_at_two_servers_neither_begins_anew() {
+    for delay in 0..20 {
+        let mut faults = NetworkFaults::NONE;
+        faults.delay = Duration::ZERO..Duration::from_millis(2);
+        let network = MemoryNetwork::with_faults(delay, faults);
+        let servers = cluster_of(&network, 3, exactly_once).await;
+        let ann = Traveller::begin(&servers[0]).await;
+        let come = |place: usize| {
+            let (servers, token) = (&servers, &ann.hello.token);
+            async move {
+                let (_, hello) = come_with(&servers[place], token).await?;
+                Some(hello.session)
+            }
+        };
+        let both = tokio::join!(come(1), come(2));
+        for session in [both.0, both.1] {
+            assert_ne!(session, Some(SessionKind::New), "seed {delay}");
         }
     }
 }

@@ -8,8 +8,8 @@ use wspulse::testing::cluster::{MemoryNetwork, NetworkFaults};
 use wspulse::testing::play;
 use wspulse::{PresenceState, RoomOptions, Server, ServerBuilder};
 
-use super::moves::{Traveller, come_somewhere, exactly_once};
 use super::presence::{TOLD, present};
+use super::traveller::{Traveller, come_somewhere, exactly_once};
 use super::{cluster_of, come};
 
 /// What was told of `ann`, on all servers.

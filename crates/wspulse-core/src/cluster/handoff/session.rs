@@ -62,6 +62,8 @@ pub struct HeardOf {
     /// For how long, in milliseconds, it has listened to the others. What they have said since may
     /// have been on its way.
     pub age_ms: u32,
+    /// Those of which nothing more will come: they have ended, and all that they have said was heard.
+    pub ended: Vec<NodeId>,
 }
 
 /// A group by its name.
@@ -232,13 +234,17 @@ fn take_count(
     Ok(count)
 }
 
-fn put_heard(to: &mut BytesMut, HeardOf { positions, age_ms }: &HeardOf) {
+fn put_heard(to: &mut BytesMut, HeardOf { positions, age_ms, ended }: &HeardOf) {
     to.put_u32(*age_ms);
     put_count(to, positions.len().min(ORIGINS_MAX));
     for Position { origin, stream, number } in positions.iter().take(ORIGINS_MAX) {
         to.put_slice(origin.as_bytes());
         to.put_u32(*stream);
         to.put_u64(*number);
+    }
+    put_count(to, ended.len().min(ORIGINS_MAX));
+    for origin in ended.iter().take(ORIGINS_MAX) {
+        to.put_slice(origin.as_bytes());
     }
 }
 
@@ -249,7 +255,10 @@ fn take_heard(from: &mut Bytes) -> Result<HeardOf, MessageError> {
         let origin = NodeId::new(take_array(from)?);
         Ok(Position { origin, stream: from.try_get_u32()?, number: take_number(from)? })
     });
-    Ok(HeardOf { age_ms, positions: positions.collect::<Result<_, MessageError>>()? })
+    let positions = positions.collect::<Result<_, MessageError>>()?;
+    let count = take_count(from, ORIGINS_MAX, "number of servers")?;
+    let ended = (0..count).map(|_| Ok(NodeId::new(take_array(from)?)));
+    Ok(HeardOf { age_ms, positions, ended: ended.collect::<Result<_, MessageError>>()? })
 }
 
 impl fmt::Debug for MovedSession {

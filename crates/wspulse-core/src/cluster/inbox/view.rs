@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Inbox, Presence};
 use crate::cluster::ids::{NodeId, Position, Target};
+use crate::cluster::incoming::Lacks;
 use crate::cluster::message::NodeState;
 
 impl Inbox {
@@ -41,6 +42,17 @@ impl Inbox {
     /// Whom this server listens for.
     pub fn interests(&self) -> impl Iterator<Item = Target> {
         self.interests.keys().copied()
+    }
+
+    /// The servers that have taken their leave and of which all that they have said to this group, or
+    /// that they have said nothing, is known and counts as heard, or was told as lost.
+    pub fn ended(&self, target: Target) -> impl Iterator<Item = NodeId> {
+        self.nodes.iter().filter_map(move |(origin, node)| {
+            let is_over = node.state == NodeState::Leaving && !node.is_asked_for_moved;
+            let stream = node.streams.get(&target);
+            let is_whole = stream.is_some_and(|it| it.incoming.lacks() == Lacks::Nothing);
+            (is_over && is_whole).then_some(*origin)
+        })
     }
 
     /// Since when this server has listened for these, if it does.

@@ -186,14 +186,26 @@ impl Server {
         codec: &ByteString,
         said: Said,
     ) -> Result<Option<EncodedFrame>, Unreadable> {
+        let own = connection.mailbox.codec();
+        let is_in = |other| self.find_group(other).is_some_and(|it| connection.is_in(&it));
+        self.frame_as(own, is_in, target, codec, said)
+    }
+
+    /// What whoever is in these groups gets of a frame of another server, in this codec.
+    pub(crate) fn frame_as(
+        &self,
+        own: CodecId,
+        is_in: impl Fn(Target) -> bool,
+        target: Target,
+        codec: &ByteString,
+        said: Said,
+    ) -> Result<Option<EncodedFrame>, Unreadable> {
         let codec = self.codec_named(codec).ok_or(Unreadable)?;
         let Said { frame: encoded, overflow, beside } = said;
         let Beside { before, excluded } = Beside::decode(beside).ok_or(Unreadable)?;
-        let mut others = before.into_iter().chain(excluded);
-        if others.any(|target| self.find_group(target).is_some_and(|it| connection.is_in(&it))) {
+        if before.into_iter().chain(excluded).any(is_in) {
             return Ok(None);
         }
-        let own = connection.mailbox.codec();
         if own == codec {
             return Ok(Some(encoded));
         }

@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use tokio::time::Instant;
 use wspulse_core::cluster::{MovedSession, NodeId, NotGiven, SessionReply, SessionRequest};
-use wspulse_core::protocol::ResumeOffer;
 
 use crate::app::server::Server;
 use crate::cluster::RequestFailed;
@@ -15,7 +14,7 @@ use crate::settings::connect::{Admission, Exchange};
 use crate::settings::token::TokenKey;
 
 /// How long the server that has a session may take to give it: it waits a second for a callback.
-const GIVEN_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const GIVEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long it may take to say more of it, or that it has heard that all of it is here.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
@@ -41,12 +40,27 @@ pub(crate) struct Brought {
 }
 
 /// What has become of a session that was asked for.
-enum Asked {
+pub(super) enum Asked {
     /// With when it has left its groups.
     Brought(Box<MovedSession>, Instant),
     Elsewhere(NodeId),
     /// There is none any more.
     Lost,
+    /// The server that was asked has ended.
+    Ended,
+}
+
+/// A session that a client wants to go on with.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) token: &'a str,
+    /// The id under which the client was admitted, if it was under one.
+    pub(crate) id: Option<&'a str>,
+    /// The room that it was admitted to; empty for none.
+    pub(crate) room: &'a str,
+    pub(crate) user: Option<&'a str>,
+    /// The name of the client's codec.
+    pub(crate) codec: &'a str,
 }
 
 impl Server {
@@ -62,8 +76,15 @@ impl Server {
         if self.find_offered(offer, admission.id.as_deref()).is_some() {
             return Ok(None);
         }
-        let codec = self.codecs().of(exchange.codec).name().unwrap_or_default();
-        let found = self.look_for(maker, offer, admission, codec).await?;
+        let Admission { id, user, room, .. } = admission;
+        let wanted = Wanted {
+            token: &offer.token,
+            id: id.as_deref(),
+            room: room.as_deref().unwrap_or_default(),
+            user: user.as_deref(),
+            codec: self.codecs().of(exchange.codec).name().unwrap_or_default(),
+        };
+        let found = self.look_for(maker, &wanted).await?;
         Ok(found.map(|(session, left_at)| {
             Box::new(Brought { session: *session, received: offer.count, token, left_at })
         }))
@@ -72,18 +93,13 @@ impl Server {
     async fn look_for(
         &self,
         maker: NodeId,
-        offer: &ResumeOffer,
-        admission: &Admission,
-        codec: &str,
+        wanted: &Wanted<'_>,
     ) -> Result<Option<(Box<MovedSession>, Instant)>, Refused> {
-        let Admission { id, user, room, .. } = admission;
-        let room = room.as_deref().unwrap_or_default();
         let Some(speaker) = self.speaker() else { return Ok(None) };
-        let mut node = maker;
+        let (mut node, mut was_searched) = (maker, false);
         for _ in 0..HOPS_MAX {
-            let asked = if node == speaker.node() {
-                let asked = (&*offer.token, id.as_deref(), room, user.as_deref(), codec);
-                match self.give(asked).await {
+            let mut asked = if node == speaker.node() {
+                match self.give(wanted).await {
                     Ok(ticket) => match self.shelf().take(ticket) {
                         Some((session, left_at)) => Asked::Brought(Box::new(session), left_at),
                         None => Asked::Lost,
@@ -91,29 +107,27 @@ impl Server {
                     Err(why) => asked_in_vain(why)?,
                 }
             } else {
-                let take = SessionRequest::Take {
-                    token: offer.token.as_str().into(),
-                    id: id.as_deref().map(ByteString::from),
-                    room: room.into(),
-                    user: user.as_deref().map(ByteString::from),
-                    codec: codec.into(),
-                };
-                self.take_from(node, take).await?
+                self.take_from(node, wanted).await?
             };
+            if let Asked::Ended = asked {
+                // Another one may keep what it has left.
+                asked = if was_searched { Asked::Lost } else { self.search(wanted).await? };
+                was_searched = true;
+            }
             match asked {
                 Asked::Brought(session, left_at) => return Ok(Some((session, left_at))),
                 Asked::Elsewhere(next) => node = next,
-                Asked::Lost => return Ok(None),
+                Asked::Lost | Asked::Ended => return Ok(None),
             }
         }
         Ok(None)
     }
 
-    async fn take_from(&self, node: NodeId, take: SessionRequest) -> Result<Asked, Refused> {
-        let reply = match self.ask_node(node, &take, GIVEN_WITHIN).await {
+    async fn take_from(&self, node: NodeId, wanted: &Wanted<'_>) -> Result<Asked, Refused> {
+        let reply = match self.ask_node(node, &wanted.take(), GIVEN_WITHIN).await {
             Ok(reply) => reply,
-            // Whoever is silent for so long is taken for dead, and its sessions for lost.
-            Err(_) if self.is_lost(node) => return Ok(Asked::Lost),
+            // Whoever is silent for so long is taken for dead.
+            Err(_) if self.is_lost(node) => return Ok(Asked::Ended),
             Err(_) => return Err(Refused::OutOfReach),
         };
         let (ticket, away_ms, bytes, part) = match reply {
@@ -123,8 +137,7 @@ impl Server {
             Some(SessionReply::NotGiven(why)) => return asked_in_vain(why),
             Some(SessionReply::Committed) | None => return Err(Refused::OutOfReach),
         };
-        let now = Instant::now();
-        let left_at = now.checked_sub(Duration::from_millis(away_ms.into())).unwrap_or(now);
+        let left_at = left_at(away_ms);
         let session = self.fetch(node, (ticket, bytes), part).await.ok_or(Refused::OutOfReach)?;
         let session = MovedSession::decode(session).inspect_err(|error| {
             tracing::error!(%error, %node, "a session of another server cannot be read");
@@ -134,7 +147,7 @@ impl Server {
     }
 
     /// All of a session, of which the first part has come.
-    async fn fetch(
+    pub(super) async fn fetch(
         &self,
         node: NodeId,
         (ticket, bytes): (u64, usize),
@@ -162,28 +175,40 @@ impl Server {
 
     /// Says that all of a session is here. If it is not known whether that was heard, the session is kept
     /// for when its client comes again: whoever is asked then knows where it is.
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         from: NodeId,
         ticket: u64,
         (session, left_at): (MovedSession, Instant),
     ) -> Result<Asked, Refused> {
-        let Some(speaker) = self.speaker() else { return Ok(Asked::Lost) };
-        let commit = SessionRequest::Commit { ticket, node: speaker.node() };
+        match self.say_commit(from, ticket).await {
+            Some(Ok(())) => Ok(Asked::Brought(Box::new(session), left_at)),
+            Some(Err(why)) => asked_in_vain(why),
+            None => {
+                self.shelf().keep(&session, left_at, self.forgotten_at());
+                Err(Refused::OutOfReach)
+            }
+        }
+    }
+
+    /// Tells another server that this one has all of a session; what it says to that, if it is heard.
+    pub(super) async fn say_commit(
+        &self,
+        from: NodeId,
+        ticket: u64,
+    ) -> Option<Result<(), NotGiven>> {
+        let commit = SessionRequest::Commit { ticket, node: self.speaker()?.node() };
         for _ in 0..COMMITS_MAX {
             match self.ask_node(from, &commit, TOLD_WITHIN).await {
-                Ok(Some(SessionReply::Committed)) => {
-                    return Ok(Asked::Brought(Box::new(session), left_at));
-                }
-                Ok(Some(SessionReply::NotGiven(why))) => return asked_in_vain(why),
+                Ok(Some(SessionReply::Committed)) => return Some(Ok(())),
+                Ok(Some(SessionReply::NotGiven(why))) => return Some(Err(why)),
                 Ok(Some(SessionReply::Given { .. }) | None) | Err(_) => {}
             }
         }
-        self.shelf().keep(&session, left_at, self.forgotten_at());
-        Err(Refused::OutOfReach)
+        None
     }
 
-    async fn ask_node(
+    pub(super) async fn ask_node(
         &self,
         node: NodeId,
         request: &SessionRequest,
@@ -195,13 +220,13 @@ impl Server {
     }
 
     /// Whether a server that does not answer is taken for dead.
-    fn is_lost(&self, node: NodeId) -> bool {
+    pub(super) fn is_lost(&self, node: NodeId) -> bool {
         self.attachment().is_none_or(|attachment| attachment.node().is_lost(node))
     }
 }
 
 /// What follows from a session that was not given.
-fn asked_in_vain(why: NotGiven) -> Result<Asked, Refused> {
+pub(super) fn asked_in_vain(why: NotGiven) -> Result<Asked, Refused> {
     match why {
         NotGiven::Unknown => Ok(Asked::Lost),
         NotGiven::Elsewhere(node) => Ok(Asked::Elsewhere(node)),
@@ -210,5 +235,27 @@ fn asked_in_vain(why: NotGiven) -> Result<Asked, Refused> {
         // Another handshake of this client was faster.
         NotGiven::Outdated => Err(Refused::SessionChanged),
         NotGiven::Busy | _ => Err(Refused::IsLeaving),
+    }
+}
+
+/// When a session has left its groups, of which that is so long ago.
+pub(super) fn left_at(away_ms: u32) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_millis(away_ms.into())).unwrap_or(now)
+}
+
+impl<'a> Wanted<'a> {
+    /// As another server asks for it.
+    pub(super) fn of(
+        (token, id, room, user, codec): (
+            &'a ByteString,
+            Option<&'a ByteString>,
+            &'a ByteString,
+            Option<&'a ByteString>,
+            &'a ByteString,
+        ),
+    ) -> Self {
+        let (id, user) = (id.map(|id| &**id), user.map(|user| &**user));
+        Self { token, id, room, user, codec }
     }
 }

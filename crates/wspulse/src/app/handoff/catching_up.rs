@@ -160,6 +160,13 @@ impl Server {
             }
             // What it has said itself is not still to come here; or it has forgotten it.
             (Some(_), Some(_)) | (_, None) if Some(origin) == this => None,
+            // Nothing more comes of it, but for what may be on its way to here.
+            (before, _) if elsewhere.ended.contains(&origin) => {
+                if let Some(before) = before {
+                    self.overlaps().note_ended(connection, target, before);
+                }
+                None
+            }
             (Some(before), Some(_)) => {
                 self.overlaps().note(connection, target, before);
                 None

@@ -13,12 +13,15 @@ use wspulse_core::cluster::{
 use wspulse_core::protocol::ResumeOffer;
 use wspulse_core::{Disconnect, Escaped};
 
+use super::bringing::Wanted;
+use super::inheriting::Bequest;
+use super::overlaps::Ahead;
 use super::shelf::{Asking, Forgotten};
 use crate::app::server::Server;
 use crate::cluster::Reply;
 use crate::cluster::node::HeardIn;
 use crate::cluster::speaker::target_of;
-use crate::membership::mailbox::{End, Leave, Left};
+use crate::membership::mailbox::{End, Leave, LeaveReason, Left};
 use crate::membership::registry::EndRule;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{Group, Kind};
@@ -44,6 +47,12 @@ impl Server {
     ) {
         match request {
             SessionRequest::Take { token, id, room, user, codec } => {
+                let offer = ResumeOffer { count: 0, token: token.to_string() };
+                if self.find_offered(&offer, id.as_deref()).is_none() {
+                    let wanted = Wanted::of((&token, id.as_ref(), &room, user.as_ref(), &codec));
+                    reply.send(self.take_reply(self.find_kept(&wanted)).encode());
+                    return;
+                }
                 let Some(place) = place else {
                     reply.send(SessionReply::NotGiven(NotGiven::Busy).encode());
                     return;
@@ -52,12 +61,8 @@ impl Server {
                 // A callback may go on.
                 self.spawn(async move {
                     let _place = place;
-                    let asked = (&*token, id.as_deref(), &*room, user.as_deref(), &*codec);
-                    let answer = match server.give(asked).await {
-                        Ok(ticket) => server.session_part(ticket, 0),
-                        Err(why) => SessionReply::NotGiven(why),
-                    };
-                    reply.send(answer.encode());
+                    let wanted = Wanted::of((&token, id.as_ref(), &room, user.as_ref(), &codec));
+                    reply.send(server.take_reply(server.give(&wanted).await).encode());
                 });
             }
             SessionRequest::Part { ticket, from } => {
@@ -66,29 +71,46 @@ impl Server {
             SessionRequest::Commit { ticket, node } => {
                 reply.send(self.shelf().commit(ticket, node).encode());
             }
+            SessionRequest::Inherit { ticket, from, away_ms, left_ms, bytes, part } => {
+                let Some(place) = place else {
+                    reply.send(SessionReply::NotGiven(NotGiven::Full).encode());
+                    return;
+                };
+                let [away, left] = [away_ms, left_ms].map(|ms| Duration::from_millis(ms.into()));
+                let bytes = bytes as usize;
+                let bequest = Bequest { ticket, from, away, left, bytes, part };
+                let server = self.clone();
+                self.spawn(async move {
+                    let _place = place;
+                    reply.send(server.inherit(bequest).await.encode());
+                });
+            }
+        }
+    }
+
+    fn take_reply(&self, given: Result<u64, NotGiven>) -> SessionReply {
+        match given {
+            Ok(ticket) => self.session_part(ticket, 0),
+            Err(why) => SessionReply::NotGiven(why),
         }
     }
 
     fn session_part(&self, ticket: u64, from: usize) -> SessionReply {
+        self.shelf().part(ticket, from, self.session_part_bytes_max())
+    }
+
+    /// How many bytes of a session go into one message.
+    pub(super) fn session_part_bytes_max(&self) -> usize {
         let message_bytes_max = self.speaker().map_or(0, |speaker| speaker.frame_bytes_max());
-        self.shelf().part(ticket, from, PART_BYTES_MAX.min(message_bytes_max))
+        PART_BYTES_MAX.min(message_bytes_max)
     }
 
     /// Gets a session ready to go: the ticket by which it is found from now on.
-    pub(crate) async fn give(
-        &self,
-        (token, id, room, user, codec): (&str, Option<&str>, &str, Option<&str>, &str),
-    ) -> Result<u64, NotGiven> {
-        let carried = TokenKey::id_of(token);
-        let id = id.or(carried.as_deref()).ok_or(NotGiven::Unknown)?;
-        let changes_rooms = match self.options().returns.room_changes {
-            RoomChange::Keep => true,
-            RoomChange::Replace | RoomChange::Refuse => false,
-        };
+    pub(crate) async fn give(&self, wanted: &Wanted<'_>) -> Result<u64, NotGiven> {
+        let Wanted { token, id, room, user, codec } = *wanted;
         let offer = ResumeOffer { count: 0, token: token.to_owned() };
-        let Some((session, _, token_of)) = self.find_offered(&offer, Some(id)) else {
-            let asking = Asking { id, token, room, user, codec, changes_rooms };
-            return self.shelf().find(&asking);
+        let Some((session, _, token_of)) = self.find_offered(&offer, id) else {
+            return self.find_kept(wanted);
         };
         match token_of {
             Token::Worthless => return Err(NotGiven::Outdated),
@@ -100,16 +122,41 @@ impl Server {
         if self.codecs().of(session.mailbox.codec()).name().unwrap_or_default() != codec {
             return Err(NotGiven::Unknown);
         }
-        if session.room() != room && !changes_rooms {
+        if session.room() != room && !self.changes_rooms() {
             return Err(NotGiven::OtherRoom);
         }
+        let ready = self.get_ready(&session, LeaveReason::ClientIsElsewhere).await;
+        ready.ok_or(NotGiven::Busy)
+    }
+
+    /// The ticket of a session that is kept here, or where it has gone.
+    fn find_kept(&self, wanted: &Wanted<'_>) -> Result<u64, NotGiven> {
+        let Wanted { token, id, room, user, codec } = *wanted;
+        let carried = TokenKey::id_of(token);
+        let id = id.or(carried.as_deref()).ok_or(NotGiven::Unknown)?;
+        let changes_rooms = self.changes_rooms();
+        self.shelf().find(&Asking { id, token, room, user, codec, changes_rooms })
+    }
+
+    fn changes_rooms(&self) -> bool {
+        match self.options().returns.room_changes {
+            RoomChange::Keep => true,
+            RoomChange::Replace | RoomChange::Refuse => false,
+        }
+    }
+
+    /// Has a session that is here leave for the shelf, unless something is in the way.
+    pub(super) async fn get_ready(
+        &self,
+        session: &ConnectionShared,
+        reason: LeaveReason,
+    ) -> Option<u64> {
         let (given, ticket) = oneshot::channel();
-        if !self.registry().begin_leaving(&session, Leave { given }) {
-            return Err(NotGiven::Busy);
+        if !self.registry().begin_leaving(session, Leave { given, reason }) {
+            return None;
         }
         // Its task sees that nobody waits any more, and goes on.
-        let ticket = timeout(READY_WITHIN, ticket).await;
-        ticket.ok().and_then(Result::ok).ok_or(NotGiven::Busy)
+        timeout(READY_WITHIN, ticket).await.ok().and_then(Result::ok)
     }
 
     /// A session is ready to go: takes its connection out of its groups and ends it, at a moment in which
@@ -135,8 +182,13 @@ impl Server {
         // It may be ahead of what was told here.
         let ahead = self.overlaps().take(connection);
         for (target, heard) in targets.iter().chain([&Target::Everybody]).zip(&mut heard) {
-            for (_, position) in ahead.iter().filter(|(of, _)| of == target) {
+            for Ahead { heard: position, has_ended, .. } in
+                ahead.iter().filter(|it| it.target == *target)
+            {
                 advance(&mut heard.positions, *position);
+                if *has_ended && !heard.ended.contains(&position.origin) {
+                    heard.ended.push(position.origin);
+                }
             }
         }
         let age = connection.age();
@@ -171,8 +223,13 @@ impl Server {
         self.leave_all(connection);
     }
 
-    /// Keeps a session for whoever comes for it.
-    pub(crate) fn keep_moved(&self, connection: &ConnectionShared, session: MovedSession) -> u64 {
+    /// Keeps a session until then for whoever comes for it.
+    pub(crate) fn keep_moved(
+        &self,
+        connection: &ConnectionShared,
+        session: MovedSession,
+        until: Instant,
+    ) -> u64 {
         let ConnectionShared { id, home, user, mailbox, .. } = connection;
         let name = |group: &Arc<Group>| ByteString::from(&**group.name());
         let codec = self.codecs().of(mailbox.codec()).name().unwrap_or_default();
@@ -185,10 +242,10 @@ impl Server {
             proof: proof.unwrap_or_default(),
             ..session
         };
-        self.shelf().keep(&session, Instant::now(), self.forgotten_at())
+        self.shelf().keep(&session, Instant::now(), until)
     }
 
-    pub(super) fn forgotten_at(&self) -> Instant {
+    pub(crate) fn forgotten_at(&self) -> Instant {
         Instant::now() + self.options().resume_window
     }
 
@@ -210,10 +267,10 @@ impl Server {
 
 /// How far a connection of this age has heard the servers in a group.
 fn heard_of(heard: HeardIn, age: Duration) -> HeardOf {
-    let HeardIn { positions, since } = heard;
+    let HeardIn { positions, since, ended } = heard;
     let listening = since.map(|since| Instant::from_std(since).elapsed());
     let age = listening.unwrap_or_default().min(age).as_millis();
-    HeardOf { positions, age_ms: u32::try_from(age).unwrap_or(u32::MAX) }
+    HeardOf { positions, age_ms: u32::try_from(age).unwrap_or(u32::MAX), ended }
 }
 
 /// It has heard all that this server has said. It may have come from elsewhere knowing less of it.

@@ -32,7 +32,17 @@ struct Overlap {
     target: Target,
     /// Up to where it was heard.
     heard: Position,
+    /// Nothing more comes of that server.
+    has_ended: bool,
     until: Instant,
+}
+
+/// What a connection has heard elsewhere that was not told where it is.
+pub(super) struct Ahead {
+    pub(super) target: Target,
+    pub(super) heard: Position,
+    /// Nothing more comes of that server.
+    pub(super) has_ended: bool,
 }
 
 impl Overlaps {
@@ -52,9 +62,29 @@ impl Overlaps {
 
     /// It has heard elsewhere what is said to these, up to there.
     pub(super) fn note(&self, connection: &Arc<ConnectionShared>, target: Target, heard: Position) {
+        self.add(connection, target, heard, false);
+    }
+
+    /// As [`note`](Self::note), of a server that has ended.
+    pub(super) fn note_ended(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        target: Target,
+        heard: Position,
+    ) {
+        self.add(connection, target, heard, true);
+    }
+
+    fn add(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        target: Target,
+        heard: Position,
+        has_ended: bool,
+    ) {
         let (connection, until) = (Arc::downgrade(connection), Instant::now() + OVER_AFTER);
         let mut inner = self.inner.lock();
-        inner.heard.push(Overlap { connection, target, heard, until });
+        inner.heard.push(Overlap { connection, target, heard, has_ended, until });
         self.are_some.store(true, Ordering::Release);
     }
 
@@ -84,13 +114,17 @@ impl Overlaps {
     }
 
     /// Takes what a connection has heard elsewhere that was not told here, for where it goes on.
-    pub(super) fn take(&self, connection: &Arc<ConnectionShared>) -> Vec<(Target, Position)> {
+    pub(super) fn take(&self, connection: &Arc<ConnectionShared>) -> Vec<Ahead> {
         if !self.are_some.load(Ordering::Acquire) {
             return Vec::new();
         }
         let mut inner = self.inner.lock();
         let taken = inner.heard.extract_if(.., |it| is_of(&it.connection, connection));
-        let taken = taken.map(|it| (it.target, it.heard)).collect();
+        let taken = taken.map(|it| {
+            let Overlap { target, heard, has_ended, .. } = it;
+            Ahead { target, heard, has_ended }
+        });
+        let taken = taken.collect();
         self.forget_if_none(&inner);
         taken
     }

@@ -1,10 +1,13 @@
 //! Sessions that are at no server: nothing but bytes, until somebody says that it has them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem;
 
 use bytes::Bytes;
-use tokio::time::Instant;
-use wspulse_core::cluster::{MovedProof, MovedSession, NodeId, NotGiven, SessionReply};
+use tokio::time::{Duration, Instant};
+use wspulse_core::cluster::{
+    MovedProof, MovedSession, NodeId, NotGiven, SessionReply, SessionRequest,
+};
 use wspulse_core::outbound::MovedQueue;
 
 use crate::ground::sync::Mutex;
@@ -14,19 +17,25 @@ use crate::settings::token::TokenKey;
 /// beyond that begins anew, and hears so.
 const GONE_MAX: usize = 65_536;
 
-/// What a server keeps of sessions that have left it, each for as long as it would have waited for its
-/// client.
+/// How many bytes of sessions of servers that have ended are kept at a time, all in all. They come
+/// beside the bounds of this server's own send buffers.
+pub(crate) const INHERITED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What a server keeps of sessions that have left it, and of those that other servers have left to it,
+/// each for as long as it would have waited for its client.
 #[derive(Default)]
 pub(crate) struct Shelf(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
     by_ticket: HashMap<u64, Kept>,
-    by_id: HashMap<Box<str>, u64>,
+    /// The newest last: sessions of one id may come from several servers.
+    by_id: HashMap<Box<str>, Vec<u64>>,
     /// Whose sessions have ended here, and are about to be kept.
     expected: HashSet<Box<str>>,
-    /// In the order in which they came, for all wait as long.
-    order: VecDeque<(Instant, u64)>,
+    /// Until when each waits.
+    order: BTreeSet<(Instant, u64)>,
+    inherited_bytes: usize,
 }
 
 /// A session by which it is found, and what is kept of it.
@@ -36,6 +45,9 @@ struct Kept {
     user: Option<Box<str>>,
     codec: Box<str>,
     proof: MovedProof,
+    until: Instant,
+    /// So many bytes of it count as another server's.
+    inherited: usize,
     place: Place,
 }
 
@@ -49,6 +61,12 @@ enum Place {
     },
     /// It goes on at that server.
     Gone(NodeId),
+}
+
+/// A place for a session of another server.
+pub(crate) struct Claim<'a> {
+    shelf: &'a Shelf,
+    bytes: usize,
 }
 
 /// Who asks for a session.
@@ -84,32 +102,80 @@ impl Shelf {
     /// Keeps a session, which has left its groups at that time, until then, and returns its ticket.
     pub(crate) fn keep(&self, session: &MovedSession, left_at: Instant, until: Instant) -> u64 {
         let ticket = uuid::Uuid::new_v4().as_u64_pair().1;
-        let MovedQueue { frames, replayed, .. } = &session.queue;
-        let waiting = frames.len() - replayed;
-        let kept = Kept {
-            id: (&*session.id).into(),
-            home: session.home.as_deref().unwrap_or_default().into(),
-            user: session.user.as_deref().map(Box::from),
-            codec: (&*session.codec).into(),
-            proof: session.proof.clone(),
-            place: Place::Here { session: session.encode(), waiting, left_at },
-        };
         let inner = &mut *self.0.lock();
-        inner.expected.remove(&kept.id);
-        inner.by_id.insert(kept.id.clone(), ticket);
-        inner.by_ticket.insert(ticket, kept);
-        inner.order.push_back((until, ticket));
-        while inner.order.len() > GONE_MAX {
-            // Those that are here are as many as sessions that were.
-            let oldest = inner.order.iter().position(|(_, ticket)| {
-                inner.by_ticket.get(ticket).is_none_or(|it| matches!(it.place, Place::Gone(_)))
-            });
-            let Some((_, ticket)) = oldest.and_then(|oldest| inner.order.remove(oldest)) else {
-                break;
-            };
-            inner.forget(ticket);
-        }
+        inner.expected.remove(&*session.id);
+        inner.insert(ticket, Kept::new(session, session.encode(), left_at, until));
         ticket
+    }
+
+    /// A place for a session of another server, if there is one.
+    pub(crate) fn claim(&self, bytes: usize) -> Option<Claim<'_>> {
+        let inner = &mut *self.0.lock();
+        if inner.inherited_bytes.checked_add(bytes)? > INHERITED_BYTES_MAX {
+            return None;
+        }
+        inner.inherited_bytes += bytes;
+        Some(Claim { shelf: self, bytes })
+    }
+
+    /// Forgets a session that has gone elsewhere before it was here for good.
+    pub(crate) fn disclaim(&self, ticket: u64) {
+        self.0.lock().forget(ticket);
+    }
+
+    /// The tickets of those that are here, by until when they wait.
+    pub(crate) fn here(&self) -> Vec<u64> {
+        let inner = &*self.0.lock();
+        let all = inner.order.iter().map(|(_, ticket)| *ticket);
+        all.filter(|ticket| inner.is_here(*ticket)).collect()
+    }
+
+    pub(crate) fn is_here(&self, ticket: u64) -> bool {
+        self.0.lock().is_here(ticket)
+    }
+
+    /// A session that is here, and when it has left its groups.
+    pub(crate) fn peek(&self, ticket: u64) -> Option<(MovedSession, Instant)> {
+        let (session, left_at) = {
+            let inner = &*self.0.lock();
+            match &inner.by_ticket.get(&ticket)?.place {
+                Place::Here { session, left_at, .. } => (session.clone(), *left_at),
+                Place::Gone(_) => return None,
+            }
+        };
+        Some((MovedSession::decode(session).ok()?, left_at))
+    }
+
+    /// A session that is here has heard more.
+    pub(crate) fn replace(&self, ticket: u64, session: &MovedSession) {
+        let encoded = session.encode();
+        let inner = &mut *self.0.lock();
+        if let Some(kept) = inner.by_ticket.get_mut(&ticket)
+            && let Place::Here { session: bytes, waiting, .. } = &mut kept.place
+        {
+            *waiting = waiting_in(session);
+            *bytes = encoded;
+        }
+    }
+
+    /// What another server is asked to keep, with as much of it as that; `None` if it is not here.
+    pub(crate) fn bequest(
+        &self,
+        ticket: u64,
+        from: NodeId,
+        part_bytes_max: usize,
+    ) -> Option<SessionRequest> {
+        let inner = &*self.0.lock();
+        let kept = inner.by_ticket.get(&ticket)?;
+        let Place::Here { session, left_at, .. } = &kept.place else { return None };
+        Some(SessionRequest::Inherit {
+            ticket,
+            from,
+            away_ms: millis(left_at.elapsed()),
+            left_ms: millis(kept.until.saturating_duration_since(Instant::now())),
+            bytes: u32::try_from(session.len()).unwrap_or(u32::MAX),
+            part: session.slice(..session.len().min(part_bytes_max)),
+        })
     }
 
     /// The ticket of the session that this client has the token of.
@@ -118,9 +184,12 @@ impl Shelf {
         if inner.expected.contains(asking.id) {
             return Err(NotGiven::Busy);
         }
-        let ticket = inner.by_id.get(asking.id).copied().ok_or(NotGiven::Unknown)?;
-        let kept = inner.by_ticket.get(&ticket).ok_or(NotGiven::Unknown)?;
-        let number = TokenKey::number_in(asking.token, &kept.proof).ok_or(NotGiven::Unknown)?;
+        let tickets = inner.by_id.get(asking.id).ok_or(NotGiven::Unknown)?;
+        let mut all = tickets.iter().rev().filter_map(|ticket| {
+            let kept = inner.by_ticket.get(ticket)?;
+            Some((*ticket, kept, TokenKey::number_in(asking.token, &kept.proof)?))
+        });
+        let (ticket, kept, number) = all.next().ok_or(NotGiven::Unknown)?;
         if number < kept.proof.confirmed {
             return Err(NotGiven::Outdated);
         }
@@ -146,7 +215,7 @@ impl Shelf {
             Some(Place::Here { session, left_at, .. }) if from <= session.len() => {
                 SessionReply::Given {
                     ticket,
-                    away_ms: u32::try_from(left_at.elapsed().as_millis()).unwrap_or(u32::MAX),
+                    away_ms: millis(left_at.elapsed()),
                     bytes: u32::try_from(session.len()).unwrap_or(u32::MAX),
                     part: session.slice(from..session.len().min(from + bytes_max)),
                 }
@@ -165,6 +234,8 @@ impl Shelf {
         match kept.place {
             Place::Here { .. } => {
                 kept.place = Place::Gone(node);
+                let inherited = mem::take(&mut kept.inherited);
+                inner.inherited_bytes -= inherited;
                 SessionReply::Committed
             }
             Place::Gone(to) if to == node => SessionReply::Committed,
@@ -187,9 +258,8 @@ impl Shelf {
         let (now, inner) = (Instant::now(), &mut *self.0.lock());
         let mut forgotten = Vec::new();
         while let Some((_, ticket)) =
-            inner.order.front().filter(|(until, _)| *until <= now).copied()
+            inner.order.first().filter(|(until, _)| *until <= now).copied()
         {
-            inner.order.pop_front();
             if let Some(Kept { id, home, place: Place::Here { waiting, .. }, .. }) =
                 inner.forget(ticket)
             {
@@ -200,13 +270,135 @@ impl Shelf {
     }
 }
 
+impl Claim<'_> {
+    /// Keeps a session of a server that ends, under the ticket by which it is called there.
+    pub(crate) fn keep(
+        mut self,
+        ticket: u64,
+        session: Bytes,
+        left_at: Instant,
+        until: Instant,
+    ) -> Result<(), NotGiven> {
+        let read = MovedSession::decode(session.clone()).map_err(|_| NotGiven::Unknown)?;
+        let kept = Kept { inherited: self.bytes, ..Kept::new(&read, session, left_at, until) };
+        let inner = &mut *self.shelf.0.lock();
+        match inner.by_ticket.get(&ticket) {
+            // It is asked a second time.
+            Some(known) if known.id == kept.id && known.inherited > 0 => {
+                inner.inherited_bytes -= mem::take(&mut self.bytes);
+                Ok(())
+            }
+            Some(_) => {
+                inner.inherited_bytes -= mem::take(&mut self.bytes);
+                Err(NotGiven::Busy)
+            }
+            None => {
+                self.bytes = 0;
+                inner.insert(ticket, kept);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.shelf.0.lock().inherited_bytes -= self.bytes;
+        }
+    }
+}
+
+impl Kept {
+    fn new(session: &MovedSession, encoded: Bytes, left_at: Instant, until: Instant) -> Self {
+        Self {
+            id: (&*session.id).into(),
+            home: session.home.as_deref().unwrap_or_default().into(),
+            user: session.user.as_deref().map(Box::from),
+            codec: (&*session.codec).into(),
+            proof: session.proof.clone(),
+            until,
+            inherited: 0,
+            place: Place::Here { waiting: waiting_in(session), session: encoded, left_at },
+        }
+    }
+}
+
 impl Inner {
+    fn insert(&mut self, ticket: u64, kept: Kept) {
+        self.by_id.entry(kept.id.clone()).or_default().push(ticket);
+        self.order.insert((kept.until, ticket));
+        self.by_ticket.insert(ticket, kept);
+        while self.order.len() > GONE_MAX {
+            // Those that are here are as many as sessions that were.
+            let oldest = self.order.iter().find(|(_, ticket)| !self.is_here(*ticket)).copied();
+            let Some((_, ticket)) = oldest else { break };
+            self.forget(ticket);
+        }
+    }
+
+    fn is_here(&self, ticket: u64) -> bool {
+        let kept = self.by_ticket.get(&ticket);
+        kept.is_some_and(|it| matches!(it.place, Place::Here { .. }))
+    }
+
     fn forget(&mut self, ticket: u64) -> Option<Kept> {
         let kept = self.by_ticket.remove(&ticket)?;
-        // There may be a newer one of its id.
-        if self.by_id.get(&kept.id) == Some(&ticket) {
-            self.by_id.remove(&kept.id);
+        self.order.remove(&(kept.until, ticket));
+        self.inherited_bytes -= kept.inherited;
+        if let Some(tickets) = self.by_id.get_mut(&kept.id) {
+            tickets.retain(|it| *it != ticket);
+            if tickets.is_empty() {
+                self.by_id.remove(&kept.id);
+            }
         }
         Some(kept)
+    }
+}
+
+/// How many frames wait in it that were never written.
+fn waiting_in(session: &MovedSession) -> usize {
+    let MovedQueue { frames, replayed, .. } = &session.queue;
+    frames.len() - replayed
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    fn kept(shelf: &Shelf, ticket: u64, id: &str) -> Result<(), NotGiven> {
+        let session = MovedSession { id: id.into(), ..MovedSession::default() }.encode();
+        let until = Instant::now() + Duration::from_secs(1);
+        shelf.claim(session.len()).unwrap().keep(ticket, session, Instant::now(), until)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_of_others_have_so_much_place_and_give_it_back() {
+        let shelf = Shelf::default();
+        kept(&shelf, 1, "ann").unwrap();
+        assert!(shelf.claim(INHERITED_BYTES_MAX).is_none());
+        shelf.commit(1, NodeId::new([1; 16]));
+        drop(shelf.claim(INHERITED_BYTES_MAX).expect("it is gone"));
+        kept(&shelf, 2, "bob").unwrap();
+        shelf.disclaim(2);
+        kept(&shelf, 3, "cid").unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(shelf.sweep().len(), 1);
+        assert!(shelf.claim(INHERITED_BYTES_MAX).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_is_left_twice_is_kept_once() {
+        let shelf = Shelf::default();
+        kept(&shelf, 1, "ann").unwrap();
+        kept(&shelf, 1, "ann").unwrap();
+        assert_eq!(kept(&shelf, 1, "bob"), Err(NotGiven::Busy));
+        assert_eq!(shelf.here(), [1]);
+        shelf.disclaim(1);
+        assert!(shelf.claim(INHERITED_BYTES_MAX).is_some());
     }
 }

@@ -49,7 +49,9 @@ impl Server {
     ///
     /// Once polled, closing goes on without the future; another call waits for it.
     pub async fn close(&self) {
-        self.start_close();
+        if !self.hasten_drain() {
+            self.start_close();
+        }
         if InCallback::of(self.address()) {
             return;
         }
@@ -69,6 +71,13 @@ impl Server {
     ///
     /// Suspended sessions cannot be resumed any more, as that takes a handshake; they end with the
     /// server, unless their window is over before.
+    ///
+    /// In a cluster, sessions of clients that speak `wspulse.1` go on at other servers: one whose client
+    /// is sent away waits here until that comes to another one, and at the end of the window all that are
+    /// left are handed over, those that were suspended before as well. They end here with
+    /// [`Disconnect::Moved`](crate::Disconnect::Moved). Handing over takes up to 5 s, in which nothing is
+    /// broadcast any more, and a [`close`](Self::close) meanwhile waits for it. See
+    /// [`cluster`](crate::cluster).
     ///
     /// Only the first call's window counts; every caller waits for the same end. A
     /// [`close`](Self::close) meanwhile ends the rest at once. A server that stood still goes on
@@ -105,6 +114,13 @@ impl Server {
             return;
         }
         self.inner.tasks.wait().await;
+    }
+
+    /// If a server of a cluster is drained, has that come to its end: it closes then, and sessions are
+    /// handed over first. Tells whether it is.
+    fn hasten_drain(&self) -> bool {
+        let attachment = self.attachment().filter(|_| self.inner.registry.is_drained());
+        attachment.map(|it| it.hastened().cancel()).is_some()
     }
 
     /// Whether any client is taken.
@@ -158,12 +174,33 @@ impl Drain {
             }
             self.close_down_to(connections - self.pace.due(tick), &mut yielding).await;
         }
-        if self.server.connection_count() > 0 {
-            self.wait_for(self.pace.ticks).await;
+        let mut is_over = self.is_hastened();
+        if !is_over && self.server.connection_count() > 0 {
+            is_over = self.wait_for(self.pace.ticks).await;
         }
         // Those that were on their way back to their sessions when it began.
         self.connected = self.server.inner.registry.connected();
+        if is_over {
+            // The close that is to come ends the others.
+            self.connected.retain(|it| self.server.outlives(it));
+        }
         self.close_down_to(0, &mut yielding).await;
+        self.server.hand_over().await;
+    }
+
+    fn is_hastened(&self) -> bool {
+        self.server.attachment().is_some_and(|it| it.hastened().is_cancelled())
+    }
+
+    /// Until the server is closed, or is to be.
+    async fn closing(&self) {
+        match self.server.attachment() {
+            Some(attachment) => {
+                let closing = self.server.closing();
+                let _ = attachment.hastened().run_until_cancelled(closing).await;
+            }
+            None => self.server.closing().await,
+        }
     }
 
     /// Closes as many as it takes for no more than these to be left.
@@ -183,16 +220,20 @@ impl Drain {
         let Some(connection) = self.connected.pop_front() else { return };
         // A suspended one has nobody to tell.
         if connection.mailbox.state() == ConnectionState::Connected {
-            let retry = self.retries.next();
-            self.server.end(&connection, Disconnect::Drained { retry });
+            let drained = Disconnect::Drained { retry: self.retries.next() };
+            if self.server.outlives(&connection) {
+                connection.mailbox.send_away(drained.close_frame());
+            } else {
+                self.server.end(&connection, drained);
+            }
         }
     }
 
-    /// Waits until a tick is due, and tells whether the server has been closed meanwhile.
+    /// Waits until a tick is due, and tells whether the server has been closed meanwhile, or is to be.
     async fn wait_for(&mut self, tick: u64) -> bool {
         let due_at = Pace::at(self.started_at, tick);
         let is_closed = {
-            let mut closing = pin!(self.server.closing());
+            let mut closing = pin!(self.closing());
             let mut due = pin!(sleep_until(due_at));
             poll_fn(|cx| match closing.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(true),

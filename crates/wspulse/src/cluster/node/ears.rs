@@ -155,6 +155,7 @@ impl Node {
             let heard = targets.iter().map(|target| HeardIn {
                 positions: inbox.positions(*target).chain(in_log(*target)).collect(),
                 since: inbox.listens_since(*target),
+                ended: inbox.ended(*target).collect(),
             });
             let heard = heard.collect();
             let act = Telling::Between(Box::new(move || act(heard)));
@@ -169,10 +170,23 @@ impl Node {
         self.read(Answer::decode(answer))
     }
 
-    /// Those that say something now and then.
+    /// Those that are there, and say something now and then.
     pub(crate) fn living(&self) -> Vec<NodeId> {
         self.with_inbox(|inbox| {
-            inbox.nodes().filter(|(.., is_silent)| !is_silent).map(|(id, ..)| id).collect()
+            let all = inbox.nodes();
+            let present =
+                all.filter(|(_, state, _, is_silent)| !is_silent && *state != NodeState::Leaving);
+            present.map(|(id, ..)| id).collect()
+        })
+    }
+
+    /// Those that take sessions of a server that ends, each with how many connections it has.
+    pub(crate) fn heirs(&self) -> Vec<(NodeId, u32)> {
+        self.with_inbox(|inbox| {
+            let all = inbox.nodes();
+            let serving =
+                all.filter(|(_, state, _, is_silent)| !is_silent && *state == NodeState::Serving);
+            serving.map(|(id, _, connections, _)| (id, connections)).collect()
         })
     }
 
@@ -182,8 +196,13 @@ impl Node {
         let known = self.with_inbox(|inbox| inbox.nodes().find(|(id, ..)| *id == node));
         match known {
             Some((_, state, _, is_silent)) => is_silent || state == NodeState::Leaving,
-            None => self.begun_at.get().is_some_and(|at| at.elapsed() >= SILENT_AFTER),
+            None => self.knows_others(),
         }
+    }
+
+    /// Whether it listens for so long that it has heard of all that are there.
+    pub(crate) fn knows_others(&self) -> bool {
+        self.begun_at.get().is_some_and(|at| at.elapsed() >= SILENT_AFTER)
     }
 
     fn ask(self: &Arc<Self>, question: Question) {

@@ -1,9 +1,9 @@
 //! A session that goes over to another server, or comes from there.
 
 use tokio::sync::oneshot;
-use wspulse_core::EncodedFrame;
 use wspulse_core::cluster::{HeardOf, MovedGroup};
 use wspulse_core::outbound::MovedQueue;
+use wspulse_core::{CloseFrame, EncodedFrame};
 
 use super::{ConnectionState, Mailbox};
 use crate::ground::queued_bytes::QueuedBytes;
@@ -13,6 +13,17 @@ use crate::settings::token::Proof;
 pub(crate) struct Leave {
     /// Told by which ticket it is found from now on.
     pub(crate) given: oneshot::Sender<u64>,
+    pub(crate) reason: LeaveReason,
+}
+
+/// Why a session gets ready to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeaveReason {
+    /// Its client has come to another server, and has its whole window once more should that come to
+    /// nothing.
+    ClientIsElsewhere,
+    /// This server ends, and it waits for as long as it would have here.
+    ServerEnds,
 }
 
 /// What a connection has left, in order to go on elsewhere, and how far it had heard each server.
@@ -37,6 +48,14 @@ impl Mailbox {
         }
         inner.post(|mail| mail.leave = Some(leave));
         true
+    }
+
+    /// Has the task close its transport with this, while the session goes on and waits for its client.
+    pub(crate) fn send_away(&self, close: CloseFrame) {
+        let mut inner = self.inner.lock();
+        if inner.state == ConnectionState::Connected {
+            inner.post(|mail| mail.sent_away = Some(close));
+        }
     }
 
     pub(crate) fn is_leaving(&self) -> bool {

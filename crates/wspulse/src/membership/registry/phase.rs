@@ -14,6 +14,10 @@ pub(super) enum Phase {
     Open,
     /// Nobody is taken any more; those that are there leave one after the other.
     Draining,
+    /// Nothing is said any more, and the sessions that are left go over to other servers.
+    HandingOver,
+    /// They have, and what others lack of what was said is still answered.
+    Leaving,
     Closed,
 }
 
@@ -29,6 +33,8 @@ impl CurrentPhase {
         match self.0.load(Ordering::Acquire) {
             0 => Phase::Open,
             1 => Phase::Draining,
+            2 => Phase::HandingOver,
+            3 => Phase::Leaving,
             _ => Phase::Closed,
         }
     }
@@ -39,8 +45,18 @@ impl CurrentPhase {
 }
 
 impl Registry {
+    /// Whether something may be said.
     pub(crate) fn is_open(&self) -> bool {
-        self.phase.get() != Phase::Closed
+        self.phase.get() < Phase::HandingOver
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.phase.get() == Phase::Closed
+    }
+
+    /// Whether it is drained, and not closed yet.
+    pub(crate) fn is_drained(&self) -> bool {
+        matches!(self.phase.get(), Phase::Draining | Phase::HandingOver | Phase::Leaving)
     }
 
     /// Whether it takes no client any more.
@@ -52,7 +68,7 @@ impl Registry {
     pub(crate) fn check_phase(&self) -> Result<(), Refused> {
         match self.phase.get() {
             Phase::Open => Ok(()),
-            Phase::Draining => Err(Refused::Draining),
+            Phase::Draining | Phase::HandingOver | Phase::Leaving => Err(Refused::Draining),
             Phase::Closed => Err(Refused::ServerClosed),
         }
     }
@@ -66,6 +82,34 @@ impl Registry {
         }
         self.phase.enter(Phase::Draining);
         Some(inner.connected())
+    }
+
+    /// From now on nothing is said. Returns the sessions that may go over to other servers, in the order
+    /// of their tasks; none if it is closed.
+    pub(crate) fn hand_over(&self) -> VecDeque<Arc<ConnectionShared>> {
+        let inner = self.inner.lock();
+        if self.is_closed() {
+            return VecDeque::new();
+        }
+        self.phase.enter(Phase::HandingOver);
+        let connections = inner.tasks.iter().map(|(_, connection)| connection);
+        let is_session = |it: &&Arc<ConnectionShared>| {
+            it.mailbox.state() != ConnectionState::Closed && it.mailbox.proof().is_some()
+        };
+        connections.filter(is_session).cloned().collect()
+    }
+
+    /// All that could be handed over was.
+    pub(crate) fn begin_to_leave(&self) {
+        let _nobody_comes = self.inner.lock();
+        if !self.is_closed() {
+            self.phase.enter(Phase::Leaving);
+        }
+    }
+
+    /// Whether nothing more comes of it.
+    pub(crate) fn has_left(&self) -> bool {
+        self.phase.get() >= Phase::Leaving
     }
 
     /// Those that are connected, in the order of their tasks.

@@ -27,6 +27,14 @@ pub struct ClusterReadings {
     /// People of others in rooms with presence that were not taken, as one server has more than 16,384
     /// in one room: members are not told of them.
     pub people_refused: u64,
+    /// Sessions that were left when this server was drained, and that another one keeps since.
+    pub sessions_handed_over: u64,
+    /// Those that none has taken in time.
+    pub sessions_left_behind: u64,
+    /// Sessions of other servers that were drained, kept here until their clients come.
+    pub sessions_inherited: u64,
+    /// Those that this one has not taken, as it has no place for them or was drained itself.
+    pub sessions_refused: u64,
     /// Bytes of what was said that are kept for those who ask: up to 64 MiB, for a minute.
     pub kept_bytes: usize,
     /// Bytes of what was heard that are held for what lies before it: up to 64 MiB, for five seconds,
@@ -61,6 +69,10 @@ impl Sum for ClusterReadings {
             unreadable: sum.unreadable + one.unreadable,
             requests_refused: sum.requests_refused + one.requests_refused,
             people_refused: sum.people_refused + one.people_refused,
+            sessions_handed_over: sum.sessions_handed_over + one.sessions_handed_over,
+            sessions_left_behind: sum.sessions_left_behind + one.sessions_left_behind,
+            sessions_inherited: sum.sessions_inherited + one.sessions_inherited,
+            sessions_refused: sum.sessions_refused + one.sessions_refused,
             kept_bytes: sum.kept_bytes + one.kept_bytes,
             held_bytes: sum.held_bytes + one.held_bytes,
             subscriptions: sum.subscriptions + one.subscriptions,

@@ -1,9 +1,11 @@
 //! A session that goes over to another server.
 
+use tokio::time::Instant;
 use wspulse_core::cluster::MovedSession;
+use wspulse_core::{CloseFrame, Dismissal, TransportLost};
 
 use super::{Driver, now};
-use crate::membership::mailbox::{Leave, Left};
+use crate::membership::mailbox::{Leave, LeaveReason, Left};
 
 /// A session on its way out.
 #[derive(Default)]
@@ -15,6 +17,16 @@ pub(super) struct Leaving {
 }
 
 impl Driver {
+    /// The server takes its leave: the client is told to come back, to another one, and the session waits
+    /// for it.
+    pub(super) fn send_away(&mut self, close: CloseFrame) {
+        if self.session.is_connected() {
+            let deadline = now() + self.connection.server.session_config().write_wait;
+            self.dismiss(Dismissal::Close(close), deadline.into());
+            self.lose(TransportLost::Cut);
+        }
+    }
+
     /// Another server asks for the session: its transport is lost, and nothing more is handed in.
     pub(super) fn begin_leaving(&mut self, leave: Leave) {
         self.session.handle_leaving(now());
@@ -57,7 +69,10 @@ impl Driver {
         let (exchange, connection) = (self.session.moved_exchange(), &self.connection);
         let queue = connection.mailbox.take_moved(connection.server.queued_bytes());
         let moved = MovedSession { groups, everybody, exchange, queue, ..MovedSession::default() };
-        let ticket = connection.server.keep_moved(connection, moved);
+        let ends = leave.as_ref().is_some_and(|it| it.reason == LeaveReason::ServerEnds);
+        let until = self.session.waits_until().filter(|_| ends).map(Instant::from_std);
+        let until = until.unwrap_or_else(|| connection.server.forgotten_at());
+        let ticket = connection.server.keep_moved(connection, moved, until);
         if let Some(leave) = leave {
             // Who has asked may ask again.
             let _ = leave.given.send(ticket);

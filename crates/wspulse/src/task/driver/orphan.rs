@@ -83,6 +83,7 @@ impl Driver {
             callback_deadline,
             expires_at: _,
             is_cut: _,
+            sent_away: _,
             leave: _,
             left: _,
             write_error: _,

@@ -1,0 +1,170 @@
+//! A server that ends: what is left of its sessions is kept by others, until their clients come.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep, timeout_at};
+use wspulse_core::Disconnect;
+use wspulse_core::cluster::{NodeId, NotGiven, SessionReply};
+
+use crate::app::server::Server;
+use crate::ground::sync::Mutex;
+use crate::membership::mailbox::LeaveReason;
+use crate::membership::shared::ConnectionShared;
+
+/// How long it may take to hand over all sessions. A server that ends is waited for by whoever deploys.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long another server may take to keep one: it fetches the rest of it, and says that it has it.
+const KEPT_WITHIN: Duration = Duration::from_secs(1);
+
+/// After how long a session is asked again to leave that was not ready.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// How many are handed over at a time. As many are in memory twice.
+const AT_ONCE_MAX: usize = 64;
+
+/// How many servers are asked to keep a session.
+const HEIRS_MAX: usize = 3;
+
+/// For how long others may ask for what was said, once they know that this server ends: those that have
+/// just been given a session lack some of it.
+const LINGERS_FOR: Duration = Duration::from_secs(1);
+
+/// The servers that take sessions, each with how many connections it has, as far as is known.
+struct Heirs(Mutex<Vec<(NodeId, u64)>>);
+
+/// What is to be handed over.
+enum Left {
+    /// It is at this server.
+    Session(Arc<ConnectionShared>),
+    /// It is on the shelf.
+    Kept(u64),
+}
+
+struct Handing {
+    heirs: Heirs,
+    left: Mutex<VecDeque<Left>>,
+}
+
+impl Heirs {
+    /// The one with the fewest connections, which has one more from now on.
+    fn next(&self, tried: &[NodeId]) -> Option<NodeId> {
+        let mut all = self.0.lock();
+        let untried = all.iter_mut().filter(|(node, _)| !tried.contains(node));
+        let (node, connections) = untried.min_by_key(|(node, count)| (*count, *node))?;
+        *connections += 1;
+        Some(*node)
+    }
+}
+
+impl Server {
+    /// Whether a connection's session outlives this server, which is drained: it is closed, and its
+    /// client finds it at another one.
+    pub(crate) fn outlives(&self, connection: &ConnectionShared) -> bool {
+        !self.options().resume_window.is_zero()
+            && connection.mailbox.proof().is_some()
+            && self.attachment().is_some_and(|it| !it.node().heirs().is_empty())
+    }
+
+    /// Hands over the sessions that are left, for a while. Nothing is said from its beginning on. Then all
+    /// others are told that this server ends, and have a moment to ask for what they lack.
+    pub(crate) async fn hand_over(&self) {
+        let Some(attachment) = self.attachment() else { return };
+        let heirs = attachment.node().heirs();
+        if !heirs.is_empty() && !self.options().resume_window.is_zero() {
+            let until = Instant::now() + HANDED_OVER_WITHIN;
+            let sessions = self.registry().hand_over();
+            let heirs = heirs.into_iter().map(|(node, count)| (node, count.into())).collect();
+            let left = sessions.iter().cloned().map(Left::Session).collect();
+            let handing = Handing { heirs: Heirs(Mutex::new(heirs)), left: Mutex::new(left) };
+            let handing = Arc::new(handing);
+            self.hand_over_until(&handing, until).await;
+            // Those that were on their way to somebody, and those whose heir has refused them.
+            handing.left.lock().extend(self.shelf().here().into_iter().map(Left::Kept));
+            self.hand_over_until(&handing, until).await;
+            let still_here = sessions.iter().filter(|it| self.is_still_here(it)).count();
+            self.tell_left_behind(still_here + self.shelf().here().len());
+            self.registry().begin_to_leave();
+            attachment.node().tell_state();
+            sleep(LINGERS_FOR).await;
+        }
+    }
+
+    fn is_still_here(&self, connection: &Arc<ConnectionShared>) -> bool {
+        self.registry().find(&connection.id).is_some_and(|it| Arc::ptr_eq(&it, connection))
+    }
+
+    fn tell_left_behind(&self, sessions: usize) {
+        let Some(attachment) = self.attachment() else { return };
+        if sessions > 0 {
+            let counts = attachment.node().counts();
+            counts.sessions_left_behind.fetch_add(sessions as u64, Ordering::Relaxed);
+            tracing::warn!(
+                sessions,
+                "no other server has taken these sessions in time: their clients begin anew"
+            );
+        }
+    }
+
+    async fn hand_over_until(&self, handing: &Arc<Handing>, until: Instant) {
+        let mut all = JoinSet::new();
+        for _ in 0..AT_ONCE_MAX.min(handing.left.lock().len()) {
+            let (server, handing) = (self.clone(), Arc::clone(handing));
+            all.spawn(async move { server.hand_over_one_by_one(&handing).await });
+        }
+        // What is not done by then is dropped.
+        let _ = timeout_at(until, async { while all.join_next().await.is_some() {} }).await;
+    }
+
+    async fn hand_over_one_by_one(&self, handing: &Handing) {
+        let next = || handing.left.lock().pop_front();
+        while let Some(left) = next() {
+            match left {
+                Left::Kept(ticket) => self.bequeath(ticket, &handing.heirs).await,
+                Left::Session(session) => match self.send_off(&session).await {
+                    Some(ticket) => self.bequeath(ticket, &handing.heirs).await,
+                    None if self.is_still_here(&session) => {
+                        // A callback goes on, or its client has just come.
+                        sleep(TRIED_AGAIN_AFTER).await;
+                        handing.left.lock().push_back(Left::Session(session));
+                    }
+                    None => {}
+                },
+            }
+        }
+    }
+
+    /// Has a session leave for the shelf, and its client come back to another server.
+    async fn send_off(&self, session: &Arc<ConnectionShared>) -> Option<u64> {
+        let drained = Disconnect::Drained { retry: self.options().drain_retry };
+        session.mailbox.send_away(drained.close_frame());
+        self.get_ready(session, LeaveReason::ServerEnds).await
+    }
+
+    /// Has a session that is on the shelf kept by another server.
+    async fn bequeath(&self, ticket: u64, heirs: &Heirs) {
+        let Some(attachment) = self.attachment() else { return };
+        let node = attachment.node();
+        self.tell_last_words(ticket);
+        let mut tried = Vec::new();
+        while let Some(heir) = heirs.next(&tried).filter(|_| tried.len() < HEIRS_MAX) {
+            let part_bytes_max = self.session_part_bytes_max();
+            let bequest = self.shelf().bequest(ticket, node.speaker().node(), part_bytes_max);
+            // Somebody else has it by now.
+            let Some(bequest) = bequest else { return };
+            let reply = self.ask_node(heir, &bequest, KEPT_WITHIN).await;
+            // It is not the reply that counts, which may be lost.
+            if !self.shelf().is_here(ticket) {
+                node.counts().sessions_handed_over.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            if let Ok(Some(SessionReply::NotGiven(why))) = reply {
+                tracing::debug!(%heir, full = why == NotGiven::Full, "it keeps no session of ours");
+            }
+            tried.push(heir);
+        }
+    }
+}
