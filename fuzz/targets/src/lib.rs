@@ -6,6 +6,7 @@
 mod cbor_codec;
 mod cluster_messages;
 mod cluster_peers;
+mod cluster_sessions;
 mod control;
 mod dice;
 mod exchange;
@@ -77,6 +78,7 @@ mod world;
 pub use cbor_codec::cbor_codec;
 pub use cluster_messages::cluster_messages;
 pub use cluster_peers::cluster_peers;
+pub use cluster_sessions::cluster_sessions;
 pub use control::control;
 pub use exchange::exchange;
 pub use handshake::handshake;
@@ -93,10 +95,11 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus and of their fuzzer.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("cbor_codec", cbor_codec),
     ("cluster_messages", cluster_messages),
     ("cluster_peers", cluster_peers),
+    ("cluster_sessions", cluster_sessions),
     ("control", control),
     ("exchange", exchange),
     ("handshake", handshake),
