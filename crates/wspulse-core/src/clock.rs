@@ -10,13 +10,12 @@ const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 pub const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// A deadline of something that has `time`, after `missed` of it was lost: it ends later by that,
-/// and not before there was time to catch up. There is never more than the whole `time` left: the
-/// deadline may have been set after the wait began in which something was missed.
+/// and not before there was time to catch up.
 ///
 /// For whoever keeps deadlines outside of a session, as
 /// [`Session::handle_stall`](crate::session::Session::handle_stall) does inside.
 pub fn put_off(deadline: Instant, missed: Duration, time: Duration, now: Instant) -> Instant {
-    after(deadline, missed).max(after(now, time.min(CATCH_UP))).min(after(now, time))
+    after(deadline, missed).max(after(now, time.min(CATCH_UP)))
 }
 
 /// The instant that comes so long after another: every deadline is computed here. A time that the

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::state::State;
 use super::{Action, Session, SessionConfig};
-use crate::clock::put_off;
+use crate::clock::{after, put_off};
 use crate::disconnect::{Disconnect, Dismissal, TransportLost};
 
 impl Session {
@@ -57,7 +57,9 @@ impl Session {
                 }
             }
             State::Suspended { grace_deadline, .. } => {
-                *grace_deadline = put_off(*grace_deadline, missed, resume_window, now);
+                // The stall may have begun before the suspension.
+                let whole = after(now, resume_window);
+                *grace_deadline = put_off(*grace_deadline, missed, resume_window, now).min(whole);
             }
             State::Flushing { deadline, .. } | State::AwaitingTransport { deadline, .. } => {
                 *deadline = put_off(*deadline, missed, write_wait, now);

@@ -31,7 +31,10 @@ pub(crate) fn late(instant: Instant) -> Duration {
 /// A deadline of something that has `time` in all, after `missed` of it was lost: it ends later by
 /// that, and not before there was time to catch up.
 pub(crate) fn put_off(deadline: Instant, missed: Duration, time: Duration) -> Instant {
-    clock::put_off(deadline.into_std(), missed, time, Instant::now().into_std()).into()
+    let now = Instant::now();
+    let later = clock::put_off(deadline.into_std(), missed, time, now.into_std()).into();
+    // It may have been set after the wait began in which something was missed.
+    now.checked_add(time).map_or(later, |whole| whole.min(later))
 }
 
 /// A deadline that somebody else has set, perhaps before a stop that was not noticed here.

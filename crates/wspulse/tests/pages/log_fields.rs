@@ -29,7 +29,7 @@ const MACROS: [&str; 10] = [
 ];
 
 /// Whoever needs another one looks first at what may be in it.
-const ALLOWED: [&str; 33] = [
+const ALLOWED: [&str; 36] = [
     // Chosen by the application.
     "id",
     "room",
@@ -58,10 +58,13 @@ const ALLOWED: [&str; 33] = [
     "refused",
     "rooms",
     "rooms_max",
+    "sessions",
     "status",
     "transports",
     // Another server of the cluster, and how many of its frames are lost.
     "node",
+    "heir",
+    "full",
     "frames",
     "window",
     // Errors of the system, of HTTP, of codecs and of the application, and what became of transports:
