@@ -40,6 +40,7 @@ pub(crate) async fn a_page_misses_nothing_while_nodes_are_killed_stopped_and_dra
         let fourth = node(&page).await;
         act(&page, &fourth, "drain").await;
         waits_to_leave(&page, &fourth).await;
+        assert_eq!(last_move(&page).await, "resumed");
         waits_for(&page, &fourth, "gone").await;
         act(&page, &fourth, "restart").await;
         waits_for(&page, &fourth, "running").await;
