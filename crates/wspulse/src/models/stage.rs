@@ -30,8 +30,8 @@ use crate::{Frame, ServerBuilder};
 /// Under how many schedules of each kind a model runs: a second or two without optimisation.
 const SCHEDULES: usize = 1_000;
 
-/// Without optimisation a handshake with a token takes more than shuttle's own 60 KiB.
-const STACK_BYTES: usize = 256 * 1024;
+/// Without optimisation tasks of a server take more than shuttle's own 60 KiB, and more than 256.
+const STACK_BYTES: usize = 512 * 1024;
 
 /// How many times the unlucky schedules switch tasks at the worst moment.
 const SWITCHES: usize = 3;
