@@ -25,7 +25,7 @@ use std::task::Waker;
 use tokio::time::Instant;
 use wspulse_core::outbound::{Batch, OutboundQueue};
 use wspulse_core::protocol::SessionKind;
-use wspulse_core::{CloseFrame, Disconnect, OutboundStats, SessionEvent};
+use wspulse_core::{Disconnect, OutboundStats, SessionEvent};
 
 use crate::ground::begun::Begun;
 use crate::ground::ping_schedule::Mark;
@@ -42,7 +42,7 @@ use following::Following;
 pub(crate) use following::Visit;
 pub(crate) use lending::Loan;
 pub(crate) use measures::Measures;
-pub(crate) use moving::{Leave, LeaveReason, Left};
+pub(crate) use moving::{Leave, LeaveReason, Left, Moving};
 pub(crate) use offer::{Offered, Outcome};
 pub(crate) use requests::{Answer, Answered, NoPlace, Unanswered};
 use succession::Succession;
@@ -110,12 +110,8 @@ pub(crate) struct Mail {
     pub(crate) expires_at: Option<Instant>,
     /// The transport is to be dropped, and the session not.
     pub(crate) is_cut: bool,
-    /// The transport is to be closed with this, and the session goes on without one.
-    pub(crate) sent_away: Option<CloseFrame>,
-    /// The session is to go over to another server.
-    pub(crate) leave: Option<Leave>,
-    /// What it has left for that.
-    pub(crate) left: Option<Left>,
+    /// The session is on its way to another server. Boxed, as it seldom is.
+    pub(crate) moving: Option<Box<Moving>>,
     /// Somebody else who wrote with the transport has found that it takes nothing any more.
     pub(crate) write_error: Option<io::Error>,
 }

@@ -172,9 +172,7 @@ impl Driver {
             callback_deadline,
             expires_at,
             is_cut,
-            sent_away,
-            leave,
-            left,
+            moving,
             write_error,
         } = mail;
         if let Some(error) = write_error {
@@ -197,14 +195,8 @@ impl Driver {
             }
         }
         self.hear_of_rooms(rooms);
-        if let Some(close) = sent_away {
-            self.send_away(close);
-        }
-        if let Some(leave) = leave {
-            self.begin_leaving(leave);
-        }
-        if let Some(left) = left {
-            self.note_left(left);
+        if let Some(moving) = moving {
+            self.hear_of_moving(*moving);
         }
         if let Some(End { disconnect, deadline }) = end {
             if matches!(disconnect, Disconnect::Moved) {

@@ -33,6 +33,17 @@ pub(crate) struct Left {
     pub(crate) everybody: HeardOf,
 }
 
+/// What a task is told of a session that goes elsewhere.
+#[derive(Default)]
+pub(crate) struct Moving {
+    /// The transport is to be closed with this, and the session goes on without one.
+    pub(crate) sent_away: Option<CloseFrame>,
+    /// The session is to go over to another server.
+    pub(crate) leave: Option<Leave>,
+    /// What it has left for that.
+    pub(crate) left: Option<Left>,
+}
+
 impl Mailbox {
     /// Has the task get the session ready to go, unless it is about to get another transport or has
     /// ended. From now on no transport is attached, until it [stays](Self::stay). To be called under the
@@ -46,7 +57,7 @@ impl Mailbox {
         if std::mem::replace(&mut rare.is_leaving, true) {
             return false;
         }
-        inner.post(|mail| mail.leave = Some(leave));
+        inner.post(|mail| mail.moving.get_or_insert_default().leave = Some(leave));
         true
     }
 
@@ -54,7 +65,7 @@ impl Mailbox {
     pub(crate) fn send_away(&self, close: CloseFrame) {
         let mut inner = self.inner.lock();
         if inner.state == ConnectionState::Connected {
-            inner.post(|mail| mail.sent_away = Some(close));
+            inner.post(|mail| mail.moving.get_or_insert_default().sent_away = Some(close));
         }
     }
 
@@ -71,7 +82,7 @@ impl Mailbox {
 
     /// It is in no group any more, and is about to end.
     pub(crate) fn tell_left(&self, left: Left) {
-        self.inner.lock().post(|mail| mail.left = Some(left));
+        self.inner.lock().post(|mail| mail.moving.get_or_insert_default().left = Some(left));
     }
 
     /// Takes all that waits, of a connection that has ended.

@@ -5,7 +5,7 @@ use wspulse_core::cluster::MovedSession;
 use wspulse_core::{CloseFrame, Dismissal, TransportLost};
 
 use super::{Driver, now};
-use crate::membership::mailbox::{Leave, LeaveReason, Left};
+use crate::membership::mailbox::{Leave, LeaveReason, Left, Moving};
 
 /// A session on its way out.
 #[derive(Default)]
@@ -17,9 +17,23 @@ pub(super) struct Leaving {
 }
 
 impl Driver {
+    #[cold]
+    pub(super) fn hear_of_moving(&mut self, moving: Moving) {
+        let Moving { sent_away, leave, left } = moving;
+        if let Some(close) = sent_away {
+            self.send_away(close);
+        }
+        if let Some(leave) = leave {
+            self.begin_leaving(leave);
+        }
+        if let Some(left) = left {
+            self.note_left(left);
+        }
+    }
+
     /// The server takes its leave: the client is told to come back, to another one, and the session waits
     /// for it.
-    pub(super) fn send_away(&mut self, close: CloseFrame) {
+    fn send_away(&mut self, close: CloseFrame) {
         if self.session.is_connected() {
             let deadline = now() + self.connection.server.session_config().write_wait;
             self.dismiss(Dismissal::Close(close), deadline.into());
@@ -28,7 +42,7 @@ impl Driver {
     }
 
     /// Another server asks for the session: its transport is lost, and nothing more is handed in.
-    pub(super) fn begin_leaving(&mut self, leave: Leave) {
+    fn begin_leaving(&mut self, leave: Leave) {
         self.session.handle_leaving(now());
         self.arrivals.leaving_mut().leave = Some(leave);
         self.settle();
@@ -57,7 +71,7 @@ impl Driver {
         true
     }
 
-    pub(super) fn note_left(&mut self, left: Left) {
+    fn note_left(&mut self, left: Left) {
         self.arrivals.leaving_mut().left = Some(left);
     }
 

@@ -83,9 +83,7 @@ impl Driver {
             callback_deadline,
             expires_at: _,
             is_cut: _,
-            sent_away: _,
-            leave: _,
-            left: _,
+            moving: _,
             write_error: _,
         } = mail;
         if panics::catch(|| drop((transport, upgrade, next_upgrade))).is_err() {
