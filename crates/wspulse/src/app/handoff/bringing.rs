@@ -84,7 +84,8 @@ impl Server {
             user: user.as_deref(),
             codec: self.codecs().of(exchange.codec).name().unwrap_or_default(),
         };
-        let found = self.look_for(maker, &wanted).await?;
+        // Boxed, as every handshake has room for it, and few clients need it.
+        let found = Box::pin(self.look_for(maker, &wanted)).await?;
         Ok(found.map(|(session, left_at)| {
             Box::new(Brought { session: *session, received: offer.count, token, left_at })
         }))

@@ -185,7 +185,8 @@ impl Drain {
             self.connected.retain(|it| self.server.outlives(it));
         }
         self.close_down_to(0, &mut yielding).await;
-        self.server.hand_over().await;
+        // Boxed, as most servers that are drained have no cluster.
+        Box::pin(self.server.hand_over()).await;
     }
 
     fn is_hastened(&self) -> bool {
