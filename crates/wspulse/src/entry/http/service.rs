@@ -48,7 +48,8 @@ impl Server {
             let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
             let brought = match self.attachment() {
-                Some(_) => pending.bring(&admission).await?,
+                // Boxed: a server that is alone has no room for it in each handshake.
+                Some(_) => Box::pin(pending.bring(&admission)).await?,
                 None => None,
             };
             let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
@@ -164,7 +165,8 @@ impl Handshake {
         let result = async {
             let (pending, admission) = self.ask().await?;
             let brought = match pending.server.attachment() {
-                Some(_) => pending.bring(&admission).await?,
+                // Boxed: a server that is alone has no room for it in each handshake.
+                Some(_) => Box::pin(pending.bring(&admission)).await?,
                 None => None,
             };
             pending.admit(admission, brought)
