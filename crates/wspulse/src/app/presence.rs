@@ -137,14 +137,21 @@ impl Connection {
 
 impl Server {
     /// Has what is new about who is where told soon, if anything is.
+    #[inline]
     pub(crate) fn fold_presence(&self) {
         if self.folding().begin() {
-            let folder = Folder { server: self.clone(), runtimes: None, is_over: false };
-            // Elsewhere it is dropped, and goes to a runtime that has connections: nobody may drive
-            // the current one for long.
-            if self.runtimes().has_current() {
-                self.spawn_stealable(folder.run());
-            }
+            self.begin_folding();
+        }
+    }
+
+    /// Apart, since each connection looks whether there is anything.
+    #[cold]
+    fn begin_folding(&self) {
+        let folder = Folder { server: self.clone(), runtimes: None, is_over: false };
+        // Elsewhere it is dropped, and goes to a runtime that has connections: nobody may drive
+        // the current one for long.
+        if self.runtimes().has_current() {
+            self.spawn_stealable(folder.run());
         }
     }
 
