@@ -96,6 +96,7 @@ impl Groups {
     }
 
     /// Takes a connection out of a group; tells whether it was a member.
+    #[inline]
     pub(crate) fn leave(
         &self,
         group: &Arc<Group>,
