@@ -1,14 +1,14 @@
 //! Who is in a room: asked for, changed, and told.
 
+use std::error::Error;
+use std::slice;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use wspulse_core::codec::EncodeError;
 use wspulse_core::{Escaped, Frame, PayloadError};
-
-use std::error::Error;
-use std::slice;
-use std::sync::Arc;
 
 use crate::app::connection::Connection;
 use crate::app::room::Room;
@@ -144,8 +144,7 @@ impl Server {
         }
     }
 
-    /// Apart, since each connection looks whether there is anything.
-    #[cold]
+    #[cold] // apart, since each connection looks whether there is anything
     fn begin_folding(&self) {
         let folder = Folder { server: self.clone(), runtimes: None, is_over: false };
         // Elsewhere it is dropped, and goes to a runtime that has connections: nobody may drive

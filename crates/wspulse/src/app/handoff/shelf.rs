@@ -1,5 +1,7 @@
 //! Sessions that are at no server: nothing but bytes, until somebody says that it has them.
 
+mod claim;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem;
 
@@ -63,12 +65,6 @@ enum Place {
     Gone(NodeId),
 }
 
-/// A place for a session of another server.
-pub(crate) struct Claim<'a> {
-    shelf: &'a Shelf,
-    bytes: usize,
-}
-
 /// Who asks for a session.
 pub(crate) struct Asking<'a> {
     pub(crate) id: &'a str,
@@ -106,16 +102,6 @@ impl Shelf {
         inner.expected.remove(&*session.id);
         inner.insert(ticket, Kept::new(session, session.encode(), left_at, until));
         ticket
-    }
-
-    /// A place for a session of another server, if there is one.
-    pub(crate) fn claim(&self, bytes: usize) -> Option<Claim<'_>> {
-        let inner = &mut *self.0.lock();
-        if inner.inherited_bytes.checked_add(bytes)? > INHERITED_BYTES_MAX {
-            return None;
-        }
-        inner.inherited_bytes += bytes;
-        Some(Claim { shelf: self, bytes })
     }
 
     /// Forgets a session that has gone elsewhere before it was here for good.
@@ -267,45 +253,6 @@ impl Shelf {
             }
         }
         forgotten
-    }
-}
-
-impl Claim<'_> {
-    /// Keeps a session of a server that ends, under the ticket by which it is called there.
-    pub(crate) fn keep(
-        mut self,
-        ticket: u64,
-        session: Bytes,
-        left_at: Instant,
-        until: Instant,
-    ) -> Result<(), NotGiven> {
-        let read = MovedSession::decode(session.clone()).map_err(|_| NotGiven::Unknown)?;
-        let kept = Kept { inherited: self.bytes, ..Kept::new(&read, session, left_at, until) };
-        let inner = &mut *self.shelf.0.lock();
-        match inner.by_ticket.get(&ticket) {
-            // It is asked a second time.
-            Some(known) if known.id == kept.id && known.inherited > 0 => {
-                inner.inherited_bytes -= mem::take(&mut self.bytes);
-                Ok(())
-            }
-            Some(_) => {
-                inner.inherited_bytes -= mem::take(&mut self.bytes);
-                Err(NotGiven::Busy)
-            }
-            None => {
-                self.bytes = 0;
-                inner.insert(ticket, kept);
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.shelf.0.lock().inherited_bytes -= self.bytes;
-        }
     }
 }
 
