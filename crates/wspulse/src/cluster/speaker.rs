@@ -16,7 +16,7 @@ use wspulse_core::{EncodedFrame, Overflow};
 use super::attention::Attention;
 use super::node::now;
 use super::wanted::Wanted;
-use crate::ground::sync::Mutex;
+use crate::ground::sync::{Mutex, RwLock};
 
 /// How long a server goes on to listen for a group that nobody is in any more: who comes back, or
 /// looks at rooms one after the other, takes no subscription anew.
@@ -51,6 +51,7 @@ pub(crate) struct Speaker {
     /// Something more is in force.
     in_force: Notify,
     frame_bytes_max: usize,
+    arrivals: RwLock<()>,
     attention: Attention,
     /// Groups that have begun and whose log, if they have one, is not followed yet; `None` where no
     /// room has one.
@@ -80,6 +81,7 @@ impl Speaker {
             has_wishes: Notify::new(),
             in_force: Notify::new(),
             frame_bytes_max: message_bytes_max.saturating_sub(AROUND_BYTES),
+            arrivals: RwLock::default(),
             attention: Attention::default(),
             begun: has_logs.then(Mutex::default),
         }
@@ -111,6 +113,21 @@ impl Speaker {
         let said = Said { frame: frame.clone(), overflow, beside };
         self.outbox.lock().say(target, said, now());
         self.has_news.notify_one();
+    }
+
+    /// Speaks to a group of which it is not sure that it is the one that its members are in: it has none
+    /// here, or is one of several. Meanwhile no session joins it that comes from another server, and to
+    /// which nothing of this server would come twice. The group is looked up anew in `speak`. It is taken
+    /// before all locks of groups.
+    pub(crate) fn before_arrivals<R>(&self, speak: impl FnOnce() -> R) -> R {
+        let _none_arrives = self.arrivals.read();
+        speak()
+    }
+
+    /// Has a session join a group that comes from another server.
+    pub(crate) fn arrive<R>(&self, join: impl FnOnce() -> R) -> R {
+        let _nothing_is_said = self.arrivals.write();
+        join()
     }
 
     pub(super) fn outbox<R>(&self, with: impl FnOnce(&mut Outbox) -> R) -> R {

@@ -7,7 +7,7 @@ mod chosen {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use std::thread_local;
 
-    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
 
     /// Whether tasks can be spawned here.
     pub(crate) fn has_runtime() -> bool {
@@ -46,6 +46,20 @@ mod chosen {
         }
     }
 
+    /// Shuttle's, with the interface of `parking_lot`'s.
+    #[derive(Default)]
+    pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn read(&self) -> shuttle::sync::RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn write(&self) -> shuttle::sync::RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
     pub(crate) const fn has_runtime() -> bool {
         true
     }
@@ -56,6 +70,6 @@ mod chosen {
 }
 
 pub(crate) use chosen::{
-    AtomicBool, AtomicU32, AtomicUsize, Mutex, MutexGuard, NameHasher, has_runtime, spawn,
+    AtomicBool, AtomicU32, AtomicUsize, Mutex, MutexGuard, NameHasher, RwLock, has_runtime, spawn,
     thread_local,
 };

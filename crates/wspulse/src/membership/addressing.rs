@@ -32,6 +32,9 @@ pub(crate) struct Addressed<'a> {
     pub(crate) excluded: Option<&'a Arc<ConnectionShared>>,
     pub(crate) queueing: Queueing<'a>,
     pub(crate) reach: Reach,
+    /// Whether a group without members says it to those elsewhere: it may have ended, and another one of
+    /// its name may have begun.
+    pub(crate) says_if_empty: bool,
 }
 
 /// How far a broadcast goes.

@@ -236,36 +236,49 @@ impl Group {
         true
     }
 
-    /// Gives every member a reference to the frame, on a server that has one codec.
-    pub(crate) fn broadcast(&self, frame: &EncodedFrame, addressed: Addressed<'_>) -> Pushed {
-        let Addressed { excluded, queueing, reach } = addressed;
+    /// Gives every member a reference to the frame, on a server that has one codec. `None` if it has
+    /// done nothing, as there are [none here](Addressed::says_if_empty).
+    pub(crate) fn broadcast(
+        &self,
+        frame: &EncodedFrame,
+        addressed: Addressed<'_>,
+    ) -> Option<Pushed> {
+        let Addressed { excluded, queueing, reach, says_if_empty } = addressed;
         let inner = &mut *self.inner.lock();
+        let uplink = self.uplink(reach);
+        if uplink.is_some() && inner.list.is_empty() && !says_if_empty {
+            return None;
+        }
         if let Some(history) = inner.live_history() {
             history.record(frame);
         }
-        if let Some(uplink) = self.uplink(reach) {
+        if let Some(uplink) = uplink {
             uplink.say(frame, queueing.terms.overflow(), Bytes::new());
         }
-        match inner.say(frame, addressed) {
+        Some(match inner.say(frame, addressed) {
             Some(pushed) => inner.leave_to_waves(pushed),
             None => inner.push(queueing, |member| is_same(excluded, member), |_| Some(frame)),
-        }
+        })
     }
 
     /// Gives every member a reference to the frame in its own codec, if it was made in all that are
     /// needed; else says which are missing, and nobody gets anything. That is for the caller to make,
-    /// as codecs are the application's code, and to try again: other members may have come.
+    /// as codecs are the application's code, and to try again: other members may have come. `None` as
+    /// for [`broadcast`](Self::broadcast).
     pub(crate) fn broadcast_by_codec(
         self: &Arc<Self>,
         frames: &Representations<'_>,
         addressed: Addressed<'_>,
-    ) -> Result<Pushed, CodecSet> {
+    ) -> Result<Option<Pushed>, CodecSet> {
         let inner = &mut *self.inner.lock();
         let left_out = addressed.excluded.filter(|excluded| excluded.is_in(self));
         let left_out = left_out.map(|member| member.mailbox.codec());
         let present = inner.present.among(inner.list.len(), left_out).union(inner.expected());
-        let Addressed { excluded, queueing, reach } = addressed;
+        let Addressed { excluded, queueing, reach, says_if_empty } = addressed;
         let uplink = self.uplink(reach);
+        if uplink.is_some() && inner.list.is_empty() && !says_if_empty {
+            return Ok(None);
+        }
         let present = if uplink.is_some() { present.with(CodecId::DEFAULT) } else { present };
         let missing = present.without(frames.made());
         if !missing.is_empty() {
@@ -278,7 +291,7 @@ impl Group {
             uplink.say(frame, queueing.terms.overflow(), Bytes::new());
         }
         let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
-        Ok(inner.push(queueing, |member| is_same(excluded, member), frame_of))
+        Ok(Some(inner.push(queueing, |member| is_same(excluded, member), frame_of)))
     }
 
     /// The way to the members on other servers, if there is one and it is wanted.

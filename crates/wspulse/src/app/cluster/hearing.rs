@@ -79,16 +79,16 @@ impl Server {
         if origin == NodeId::LOG && group.as_ref().is_some_and(|group| !group.hears_log()) {
             return true;
         }
-        let addressed =
-            Addressed { excluded: None, queueing: self.terms(terms), reach: Reach::Here };
+        let (queueing, reach) = (self.terms(terms), Reach::Here);
+        let addressed = Addressed { excluded: None, queueing, reach, says_if_empty: false };
         if let Some(group) = &group
             && beside.is_empty()
             && have_heard.is_empty()
             && !self.codecs().are_several()
         {
             self.metrics().time_broadcast(|| std::iter::once(&encoded));
-            let (payload_bytes, pushed) =
-                (encoded.payload_bytes(), group.broadcast(&encoded, addressed));
+            let pushed = group.broadcast(&encoded, addressed).unwrap_or_default();
+            let payload_bytes = encoded.payload_bytes();
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut FanOut::default());
             return true;
         }
@@ -102,7 +102,9 @@ impl Server {
         let to = self.audience(group.clone(), beside, have_heard);
         let pushed = self.push_in_codecs(frames, Reach::Here, |frames| match (&to, &group) {
             (Some(to), _) => push_to_last(to, frames, addressed.queueing),
-            (None, Some(group)) => group.broadcast_by_codec(frames, addressed),
+            (None, Some(group)) => {
+                group.broadcast_by_codec(frames, addressed).map(Option::unwrap_or_default)
+            }
             (None, None) => self.push_to_everybody(frames, addressed, have_heard),
         });
         let Ok((payload_bytes, pushed)) = pushed else { return false };

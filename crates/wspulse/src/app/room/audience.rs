@@ -79,7 +79,7 @@ impl Audience {
             let (frame, room) = (Box::new(outgoing.into_frame()), room.to_string());
             return Err(BroadcastError::Logged { frame, room });
         }
-        self.server.fan_out_to(&self.addressees(), outgoing)
+        self.server.fan_out_to(|| self.addressees(), outgoing)
     }
 
     fn addressees(&self) -> Addressees {

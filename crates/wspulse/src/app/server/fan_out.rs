@@ -6,7 +6,6 @@ mod logged;
 use std::iter;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wspulse_core::codec::EncodeError;
 use wspulse_core::{EncodedFrame, Frame, Marks, Outgoing, Overflow};
 
@@ -14,7 +13,6 @@ use super::Server;
 use crate::app::connection::Connection;
 use crate::app::room::Audience;
 use crate::cluster::beside::BESIDE_BYTES_MAX;
-use crate::cluster::speaker::target_of;
 use crate::membership::{
     Addressed, Addressees, Elsewhere, Kind, Pushed, Queueing, Reach, push_to_all, push_to_each,
 };
@@ -24,6 +22,7 @@ use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::error::BroadcastError;
 use crate::settings::representations::{NotExpressed, Representations};
 
+use elsewhere::told_as;
 pub(crate) use elsewhere::{ToGroup, TooLarge};
 
 /// What a broadcast did.
@@ -139,7 +138,7 @@ impl Server {
             None => name.into(),
         });
         let marks = marks.as_deref();
-        let addressed = Addressed { excluded, queueing, reach };
+        let addressed = Addressed { excluded, queueing, reach, says_if_empty: false };
         let elsewhere = self.speaker().filter(|_| reach == Reach::Cluster && group.is_none());
         if self.is_for_its_log(kind, name, reach, marks) {
             return Err(BroadcastError::Logged { frame: Box::new(frame), room: name.to_owned() });
@@ -150,9 +149,12 @@ impl Server {
         let mut fan_out = FanOut::default();
         let (payload_bytes, pushed) = if self.codecs().are_several() {
             let frames = Representations::new(self.codecs(), &frame, marks);
-            let pushed = self.push_in_codecs(frames, reach, |frames| match &group {
-                Some(group) => group.broadcast_by_codec(frames, addressed),
-                None => self.say_elsewhere(kind, name, frames, queueing),
+            let pushed = self.push_in_codecs(frames, reach, |frames| {
+                let group = group.as_ref();
+                match group.map(|it| it.broadcast_by_codec(frames, addressed)).transpose()? {
+                    Some(Some(pushed)) => Ok(pushed),
+                    Some(None) | None => self.say_elsewhere_in(kind, name, frames, addressed),
+                }
             });
             pushed.map_err(|it| it.of(frame))?
         } else {
@@ -171,27 +173,25 @@ impl Server {
             if reach == Reach::Cluster {
                 self.check_size(&encoded).map_err(|it| NotPushed::TooLarge(it).of(frame))?;
             }
-            let Some(group) = &group else {
-                if let Some(speaker) = elsewhere {
-                    let target = target_of(kind.space(), name);
-                    speaker.say(target, &encoded, queueing.terms.overflow(), Bytes::new());
-                }
-                return Ok(fan_out);
-            };
-            self.metrics().time_broadcast(|| iter::once(&encoded));
-            (encoded.payload_bytes(), group.broadcast(&encoded, addressed))
+            let pushed = group.as_ref().and_then(|group| {
+                self.metrics().time_broadcast(|| iter::once(&encoded));
+                group.broadcast(&encoded, addressed)
+            });
+            let say_elsewhere = || self.say_elsewhere(kind, name, &encoded, addressed);
+            (encoded.payload_bytes(), pushed.unwrap_or_else(say_elsewhere))
         };
-        if let Some(group) = group {
-            self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
+        if group.is_some() || pushed.members > 0 {
+            self.account(told_as(kind, name), payload_bytes, pushed, &mut fan_out);
         }
         Ok(fan_out)
     }
 
     pub(crate) fn fan_out_to(
         &self,
-        to: &Addressees,
+        find: impl Fn() -> Addressees,
         outgoing: Outgoing,
     ) -> Result<FanOut, BroadcastError> {
+        let to = find();
         let (frame, marks) = outgoing.into_parts();
         let (frame, queueing) = self.queueing(frame, marks.as_deref())?;
         let marks = match &to.room {
@@ -209,10 +209,18 @@ impl Server {
             });
         }
         let frames = Representations::new(self.codecs(), &frame, marks);
-        let push = |frames: &Representations<'_>| push_to_all(to, frames, queueing);
-        let pushed = self.push_in_codecs(frames, Reach::Cluster, push);
-        let (payload_bytes, pushed) = pushed.map_err(|it| it.of(frame))?;
-        let mut fan_out = FanOut::default();
+        let pushed = self.push_in_codecs(frames, Reach::Cluster, |frames| {
+            let Some(speaker) = self.speaker() else {
+                return Ok((None, push_to_all(&to, frames, queueing)?));
+            };
+            // It goes after the lock: with the last of a connection goes the application's data.
+            let mut anew = None;
+            let push = || push_to_all(anew.insert(find()), frames, queueing);
+            let pushed = speaker.before_arrivals(push)?;
+            Ok((anew, pushed))
+        });
+        let (payload_bytes, (anew, pushed)) = pushed.map_err(|it| it.of(frame))?;
+        let (to, mut fan_out) = (anew.as_ref().unwrap_or(&to), FanOut::default());
         for (group, pushed) in to.groups.iter().zip(pushed) {
             self.account(group.as_ref().into(), payload_bytes, pushed, &mut fan_out);
         }

@@ -315,7 +315,10 @@ impl Server {
     ) -> Option<Position> {
         let _pending = self.inner.tasks.token();
         let entrance = self.inner.registry.groups().enter(kind, name, &self.inner.meter);
-        let joined = entrance.join_noting(connection);
+        let joined = match self.speaker() {
+            Some(speaker) => speaker.arrive(|| entrance.join_noting(connection)),
+            None => entrance.join_noting(connection),
+        };
         self.deliver_lifecycle();
         let (waves, position) = joined.ok()?;
         if let Some(waves) = waves.filter(|_| self.inner.runtimes.has_current()) {

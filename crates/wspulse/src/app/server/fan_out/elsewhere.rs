@@ -9,7 +9,7 @@ use wspulse_core::cluster::Target;
 use crate::app::server::Server;
 use crate::cluster::speaker::target_of;
 use crate::membership::shared::ConnectionShared;
-use crate::membership::{Group, Kind, Pushed, Queueing, Reach};
+use crate::membership::{Addressed, Group, Kind, Pushed, Queueing, Reach};
 use crate::observe::metrics::GroupKind;
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::representations::Representations;
@@ -47,20 +47,57 @@ impl Server {
         if bytes > bytes_max { Err(TooLarge { bytes, bytes_max }) } else { Ok(()) }
     }
 
-    /// Says a frame to the members that a group without members here has elsewhere.
+    /// Says a frame to the members that a group without members here has elsewhere, and to whoever has
+    /// come into it meanwhile.
+    #[cold]
     pub(super) fn say_elsewhere(
         &self,
         kind: Kind,
         name: &str,
+        frame: &EncodedFrame,
+        addressed: Addressed<'_>,
+    ) -> Pushed {
+        let Some(speaker) = self.speaker() else { return Pushed::default() };
+        let addressed = Addressed { says_if_empty: true, ..addressed };
+        // It goes after the lock: with the last of a connection goes the application's data.
+        let mut group = None;
+        speaker.before_arrivals(|| {
+            group = self.group(kind, name);
+            match (&group, addressed.reach) {
+                (Some(group), _) => group.broadcast(frame, addressed).unwrap_or_default(),
+                (None, Reach::Here) => Pushed::default(),
+                (None, Reach::Cluster) => {
+                    let target = target_of(kind.space(), name);
+                    speaker.say(target, frame, addressed.queueing.terms.overflow(), Bytes::new());
+                    Pushed::default()
+                }
+            }
+        })
+    }
+
+    /// As [`say_elsewhere`](Self::say_elsewhere), on a server that has several codecs.
+    #[cold]
+    pub(super) fn say_elsewhere_in(
+        &self,
+        kind: Kind,
+        name: &str,
         frames: &Representations<'_>,
-        queueing: Queueing<'_>,
+        addressed: Addressed<'_>,
     ) -> Result<Pushed, CodecSet> {
         let Some(speaker) = self.speaker() else { return Ok(Pushed::default()) };
-        let missing = || CodecSet::NONE.with(CodecId::DEFAULT);
-        let frame = frames.of(CodecId::DEFAULT).ok_or_else(missing)?;
-        let target = target_of(kind.space(), name);
-        speaker.say(target, frame, queueing.terms.overflow(), Bytes::new());
-        Ok(Pushed::default())
+        let addressed = Addressed { says_if_empty: true, ..addressed };
+        let mut group = None;
+        speaker.before_arrivals(|| {
+            group = self.group(kind, name);
+            if let Some(group) = &group {
+                return Ok(group.broadcast_by_codec(frames, addressed)?.unwrap_or_default());
+            }
+            let missing = || CodecSet::NONE.with(CodecId::DEFAULT);
+            let frame = frames.of(CodecId::DEFAULT).ok_or_else(missing)?;
+            let target = target_of(kind.space(), name);
+            speaker.say(target, frame, addressed.queueing.terms.overflow(), Bytes::new());
+            Ok(Pushed::default())
+        })
     }
 
     /// Says a frame to all connections of other servers, under the lock that decides the order.
@@ -78,11 +115,15 @@ impl Server {
 }
 
 impl<'a> From<&'a Group> for (GroupKind, &'a str) {
-    /// Users are not told of by name: they are as many as there are people.
     fn from(group: &'a Group) -> Self {
-        match group.kind() {
-            Kind::Room => (GroupKind::Room, group.name()),
-            Kind::User => (GroupKind::User, ""),
-        }
+        told_as(group.kind(), group.name())
+    }
+}
+
+/// How the hooks are told of a group: not of users by name, who are as many as there are people.
+pub(super) const fn told_as(kind: Kind, name: &str) -> (GroupKind, &str) {
+    match kind {
+        Kind::Room => (GroupKind::Room, name),
+        Kind::User => (GroupKind::User, ""),
     }
 }
