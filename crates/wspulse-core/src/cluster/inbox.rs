@@ -113,6 +113,7 @@ impl Inbox {
         let Some(node) = self.nodes.get_mut(&origin) else { return };
         node.connections = connections;
         node.state = state;
+        node.newest_beat = node.newest_beat.max(number);
         if node.beat == 0 && number <= 1 {
             node.first_beat_at.get_or_insert(now);
         }

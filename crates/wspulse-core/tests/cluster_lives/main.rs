@@ -7,6 +7,7 @@
 //! `WSPULSE_SEED=n` replays one life, `WSPULSE_SEEDS=n` sets how many there are.
 
 mod ear;
+mod ended;
 mod handoff;
 mod hostile;
 mod hostile_peers;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 use wspulse_core::cluster::{NodeId, NodeState, OutboxConfig};
 
 use crate::app::server::Server;
@@ -114,6 +115,8 @@ pub(crate) struct Attachment {
     learning: Learning,
     /// One for each session that all servers may be asked for at a time.
     searches: Semaphore,
+    /// Those sessions of other servers that are about to be here.
+    arrivals: TaskTracker,
     /// A drain is to come to its end at once.
     hastened: CancellationToken,
     _ends: DropGuard,
@@ -160,6 +163,7 @@ impl Attachment {
             places: Places::default(),
             learning,
             searches: Semaphore::new(SEARCHES_MAX),
+            arrivals: TaskTracker::new(),
             hastened: CancellationToken::new(),
             _ends: ends,
         }
@@ -167,6 +171,10 @@ impl Attachment {
 
     pub(crate) const fn searches(&self) -> &Semaphore {
         &self.searches
+    }
+
+    pub(crate) const fn arrivals(&self) -> &TaskTracker {
+        &self.arrivals
     }
 
     pub(crate) const fn hastened(&self) -> &CancellationToken {

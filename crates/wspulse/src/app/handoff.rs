@@ -1,6 +1,7 @@
 //! Sessions that go from one server of a cluster to another, as their clients come there, or as their
 //! server ends.
 
+mod arrived;
 mod arriving;
 mod bringing;
 mod catching_up;

@@ -13,6 +13,7 @@ mod log_moves;
 mod logs;
 mod losses;
 mod moves;
+mod moves_interrupted;
 mod moves_meanwhile;
 mod nodes;
 mod presence;

@@ -11,6 +11,8 @@ use crate::cluster::message::NodeState;
 pub(super) struct Node {
     /// The number of the newest beat up to which all were heard.
     pub(super) beat: u64,
+    /// The highest number of a beat that was heard: where it is above, some were not.
+    pub(super) newest_beat: u64,
     /// When its very first beat was heard, if it was.
     pub(super) first_beat_at: Option<Instant>,
     pub(super) heard_at: Instant,
@@ -33,6 +35,7 @@ impl Node {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             beat: 0,
+            newest_beat: 0,
             first_beat_at: None,
             heard_at: now,
             is_silent: false,

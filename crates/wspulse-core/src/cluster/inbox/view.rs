@@ -44,13 +44,14 @@ impl Inbox {
         self.interests.keys().copied()
     }
 
-    /// The servers that have taken their leave and of which all that they have said to this group, or
-    /// that they have said nothing, is known and counts as heard, or was told as lost.
+    /// The servers that have taken their leave and of which all that they have said to this group since
+    /// this server listens for it, or that they have said nothing, is known and counts as heard, or was
+    /// told as lost.
     pub fn ended(&self, target: Target) -> impl Iterator<Item = NodeId> {
         self.nodes.iter().filter_map(move |(origin, node)| {
-            let is_over = node.state == NodeState::Leaving && !node.is_asked_for_moved;
+            let is_over = node.state == NodeState::Leaving && node.beat >= node.newest_beat;
             let stream = node.streams.get(&target);
-            let is_whole = stream.is_some_and(|it| it.incoming.lacks() == Lacks::Nothing);
+            let is_whole = stream.is_none_or(|it| it.incoming.lacks() == Lacks::Nothing);
             (is_over && is_whole).then_some(*origin)
         })
     }

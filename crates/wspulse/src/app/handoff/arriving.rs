@@ -24,11 +24,12 @@ impl Server {
         exchange: &Exchange,
         mut upgrade: Upgrade,
     ) -> Result<(), Refused> {
-        let Brought { session, received, token, left_at } = brought;
+        let Brought { arrived, received, token, .. } = brought;
         upgrade.comes_back = Some(ComesBack { received, token });
+        let session = arrived.session();
         let mut proof = self.token_key().inherit(&session.proof);
         proof.confirm_number(token);
-        let registered = self.enter_moved(&session, proof, admitted, exchange, upgrade);
+        let registered = self.enter_moved(session, proof, admitted, exchange, upgrade);
         let refused = match registered {
             Ok(Registered::New { connection, predecessor, upgrade, made_way }) => {
                 if let Some(made_way) = made_way {
@@ -36,6 +37,7 @@ impl Server {
                 }
                 self.deliver_lifecycle();
                 let server = self.clone();
+                let (session, left_at) = arrived.take();
                 let catching_up = async move {
                     server.catch_up(&connection, &session, left_at).await;
                     let MovedSession { exchange, queue: _, .. } = session;
@@ -57,7 +59,7 @@ impl Server {
             Err(refused) => Err(refused),
         };
         self.token_key().forget(proof);
-        self.shelf().keep(&session, left_at, self.forgotten_at());
+        drop(arrived);
         self.deliver_lifecycle();
         refused
     }

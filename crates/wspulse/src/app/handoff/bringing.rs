@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use wspulse_core::cluster::{MovedSession, NodeId, NotGiven, SessionReply, SessionRequest};
 
+use super::arrived::Arrived;
 use crate::app::server::Server;
 use crate::cluster::RequestFailed;
 use crate::membership::registry::Refused;
@@ -30,19 +33,18 @@ const SESSION_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A session that has come from another server, and its client.
 pub(crate) struct Brought {
-    pub(super) session: MovedSession,
+    pub(super) arrived: Arrived,
     /// How many frames the client has.
     pub(super) received: u64,
     /// The number of the client's token.
     pub(super) token: u32,
-    /// When it has left its groups.
-    pub(super) left_at: Instant,
+    /// A server that is drained waits for it.
+    _on_its_way: TaskTrackerToken,
 }
 
 /// What has become of a session that was asked for.
 pub(super) enum Asked {
-    /// With when it has left its groups.
-    Brought(Box<MovedSession>, Instant),
+    Brought(Arrived),
     Elsewhere(NodeId),
     /// There is none any more.
     Lost,
@@ -76,33 +78,44 @@ impl Server {
         if self.find_offered(offer, admission.id.as_deref()).is_some() {
             return Ok(None);
         }
+        let Some(attachment) = self.attachment() else { return Ok(None) };
+        let on_its_way = attachment.arrivals().token();
+        let (server, codec) = (self.clone(), exchange.codec);
         let Admission { id, user, room, .. } = admission;
-        let wanted = Wanted {
-            token: &offer.token,
-            id: id.as_deref(),
-            room: room.as_deref().unwrap_or_default(),
-            user: user.as_deref(),
-            codec: self.codecs().of(exchange.codec).name().unwrap_or_default(),
-        };
-        // Boxed, as every handshake has room for it, and few clients need it.
-        let found = Box::pin(self.look_for(maker, &wanted)).await?;
-        Ok(found.map(|(session, left_at)| {
-            Box::new(Brought { session: *session, received: offer.count, token, left_at })
-        }))
+        let (id, user, room) = (id.clone(), user.clone(), room.clone());
+        let (offer, (done, brought)) = (offer.clone(), oneshot::channel());
+        // On a task of its own: whoever gives the session has it no more, and the client may hang up.
+        self.spawn(async move {
+            let wanted = Wanted {
+                token: &offer.token,
+                id: id.as_deref(),
+                room: room.as_deref().unwrap_or_default(),
+                user: user.as_deref(),
+                codec: server.codecs().of(codec).name().unwrap_or_default(),
+            };
+            let found = server.look_for(maker, &wanted).await;
+            let (received, _on_its_way) = (offer.count, on_its_way);
+            let brought = found.map(|found| {
+                found.map(|arrived| Box::new(Brought { arrived, received, token, _on_its_way }))
+            });
+            // If nobody waits any more, it is kept.
+            drop(done.send(brought));
+        });
+        brought.await.unwrap_or(Err(Refused::OutOfReach))
     }
 
     async fn look_for(
         &self,
         maker: NodeId,
         wanted: &Wanted<'_>,
-    ) -> Result<Option<(Box<MovedSession>, Instant)>, Refused> {
+    ) -> Result<Option<Arrived>, Refused> {
         let Some(speaker) = self.speaker() else { return Ok(None) };
         let (mut node, mut was_searched) = (maker, false);
         for _ in 0..HOPS_MAX {
             let mut asked = if node == speaker.node() {
                 match self.give(wanted).await {
                     Ok(ticket) => match self.shelf().take(ticket) {
-                        Some((session, left_at)) => Asked::Brought(Box::new(session), left_at),
+                        Some(taken) => Asked::Brought(Arrived::new(self, taken)),
                         None => Asked::Lost,
                     },
                     Err(why) => asked_in_vain(why)?,
@@ -116,7 +129,7 @@ impl Server {
                 was_searched = true;
             }
             match asked {
-                Asked::Brought(session, left_at) => return Ok(Some((session, left_at))),
+                Asked::Brought(arrived) => return Ok(Some(arrived)),
                 Asked::Elsewhere(next) => node = next,
                 Asked::Lost | Asked::Ended => return Ok(None),
             }
@@ -180,15 +193,16 @@ impl Server {
         &self,
         from: NodeId,
         ticket: u64,
-        (session, left_at): (MovedSession, Instant),
+        session: (MovedSession, Instant),
     ) -> Result<Asked, Refused> {
+        let arrived = Arrived::new(self, session);
         match self.say_commit(from, ticket).await {
-            Some(Ok(())) => Ok(Asked::Brought(Box::new(session), left_at)),
-            Some(Err(why)) => asked_in_vain(why),
-            None => {
-                self.shelf().keep(&session, left_at, self.forgotten_at());
-                Err(Refused::OutOfReach)
+            Some(Ok(())) => Ok(Asked::Brought(arrived)),
+            Some(Err(why)) => {
+                drop(arrived.take());
+                asked_in_vain(why)
             }
+            None => Err(Refused::OutOfReach),
         }
     }
 

@@ -82,6 +82,9 @@ impl Server {
             let handing = Handing { heirs: Heirs(Mutex::new(heirs)), left: Mutex::new(left) };
             let handing = Arc::new(handing);
             self.hand_over_until(&handing, until).await;
+            // No more are about to come.
+            attachment.arrivals().close();
+            let _ = timeout_at(until, attachment.arrivals().wait()).await;
             // Those that were on their way to somebody, and those whose heir has refused them.
             handing.left.lock().extend(self.shelf().here().into_iter().map(Left::Kept));
             self.hand_over_until(&handing, until).await;

@@ -39,6 +39,8 @@ impl Server {
 
     async fn keep_bequest(&self, bequest: Bequest) -> Result<(), NotGiven> {
         let Bequest { ticket, from, away, left, bytes, part } = bequest;
+        // Or else a drain that begins now might not see it.
+        let _on_its_way = self.attachment().map(|it| it.arrivals().token());
         let now = Instant::now();
         let left_at = now.checked_sub(away).unwrap_or(now);
         if self.is_draining() {

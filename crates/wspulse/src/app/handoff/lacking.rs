@@ -28,6 +28,8 @@ pub(super) struct Lacking<'a> {
     origin: NodeId,
     /// Since when what was said may be lacking, where nothing of the server was heard before.
     since: Instant,
+    /// It is taken for dead, and what is lacking of it was told as lost.
+    has_ended: bool,
 }
 
 impl<'a> Lacking<'a> {
@@ -38,7 +40,7 @@ impl<'a> Lacking<'a> {
         origin: NodeId,
         since: Instant,
     ) -> Self {
-        Self { server, connection, target, origin, since }
+        Self { server, connection, target, origin, since, has_ended: false }
     }
 
     /// Fetches what was said behind `after`, or lately, up to `up_to`, or to the newest there is. Tells
@@ -126,7 +128,7 @@ impl<'a> Lacking<'a> {
     pub(super) async fn unblock(&self, reached: Option<Position>, is_last: bool) -> bool {
         let Some(attachment) = self.server.attachment() else { return true };
         let (server, connection) = (self.server.clone(), Arc::clone(self.connection));
-        let (target, origin) = (self.target, self.origin);
+        let (target, origin, has_ended) = (self.target, self.origin, self.has_ended);
         let (done, unblocked) = oneshot::channel();
         attachment.node().between(&[target], move |heard| {
             let here =
@@ -137,7 +139,7 @@ impl<'a> Lacking<'a> {
                 (Some(reached), Some(here)) => reached.is_behind(here),
             };
             if !is_behind || is_last {
-                server.overlaps().unblock(&connection, target, (origin, reached));
+                server.overlaps().unblock(&connection, target, (origin, reached), has_ended);
             }
             let _ = done.send(!is_behind);
         });
@@ -152,10 +154,11 @@ impl<'a> Lacking<'a> {
         }
     }
 
-    fn tell_unanswered(&self, after: Option<Position>, up_to: Option<Position>) {
+    fn tell_unanswered(&mut self, after: Option<Position>, up_to: Option<Position>) {
         let attachment = self.server.attachment();
+        self.has_ended = attachment.is_none_or(|it| it.node().is_lost(self.origin));
         // Whoever is silent has said nothing for a while.
-        if after.is_none() && attachment.is_none_or(|it| it.node().is_lost(self.origin)) {
+        if after.is_none() && self.has_ended {
             return;
         }
         let lacking =

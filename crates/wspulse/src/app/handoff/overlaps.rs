@@ -93,12 +93,14 @@ impl Overlaps {
         self.note(connection, target, Position { origin, stream: u32::MAX, number: u64::MAX });
     }
 
-    /// From now on what the server says is told, from behind this position.
+    /// From now on what the server says is told, from behind this position. It may have ended: then
+    /// nobody looks for it any more.
     pub(super) fn unblock(
         &self,
         connection: &Arc<ConnectionShared>,
         target: Target,
         (origin, reached): (NodeId, Option<Position>),
+        has_ended: bool,
     ) {
         let mut inner = self.inner.lock();
         inner.heard.retain_mut(|it| {
@@ -107,6 +109,7 @@ impl Overlaps {
                 && is_of(&it.connection, connection);
             if let (true, Some(reached)) = (is_it, reached) {
                 it.heard = reached;
+                it.has_ended = has_ended;
             }
             !is_it || reached.is_some()
         });

@@ -5,6 +5,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wspulse_core::cluster::{MovedSession, NodeId, NotGiven, SessionReply, SessionRequest};
 
+use super::arrived::Arrived;
 use super::bringing::{Asked, GIVEN_WITHIN, Wanted, asked_in_vain, left_at};
 use crate::app::server::Server;
 use crate::cluster::RequestFailed;
@@ -134,7 +135,7 @@ impl Server {
         match node {
             Some(node) => self.commit(node, ticket, (session, left_at)).await,
             None => Ok(match self.shelf().take(ticket) {
-                Some((session, left_at)) => Asked::Brought(Box::new(session), left_at),
+                Some(taken) => Asked::Brought(Arrived::new(self, taken)),
                 None => Asked::Lost,
             }),
         }

@@ -35,6 +35,8 @@ struct Inner {
     by_id: HashMap<Box<str>, Vec<u64>>,
     /// Whose sessions have ended here, and are about to be kept.
     expected: HashSet<Box<str>>,
+    /// Those that come from other servers, and whose clients are not let in yet: how many of each id.
+    arriving: HashMap<Box<str>, usize>,
     /// Until when each waits.
     order: BTreeSet<(Instant, u64)>,
     inherited_bytes: usize,
@@ -93,6 +95,22 @@ impl Shelf {
     /// It has ended in another way.
     pub(crate) fn expect_no_more(&self, id: &str) {
         self.0.lock().expected.remove(id);
+    }
+
+    /// A session of this id comes from another server: until its client is let in, or it is kept, nobody
+    /// is to hear that there is none.
+    pub(crate) fn begin_arriving(&self, id: &str) {
+        *self.0.lock().arriving.entry(id.into()).or_default() += 1;
+    }
+
+    pub(crate) fn end_arriving(&self, id: &str) {
+        let inner = &mut *self.0.lock();
+        if let Some(count) = inner.arriving.get_mut(id) {
+            *count -= 1;
+            if *count == 0 {
+                inner.arriving.remove(id);
+            }
+        }
     }
 
     /// Keeps a session, which has left its groups at that time, until then, and returns its ticket.
@@ -167,7 +185,7 @@ impl Shelf {
     /// The ticket of the session that this client has the token of.
     pub(crate) fn find(&self, asking: &Asking<'_>) -> Result<u64, NotGiven> {
         let inner = &*self.0.lock();
-        if inner.expected.contains(asking.id) {
+        if inner.expected.contains(asking.id) || inner.arriving.contains_key(asking.id) {
             return Err(NotGiven::Busy);
         }
         let tickets = inner.by_id.get(asking.id).ok_or(NotGiven::Unknown)?;

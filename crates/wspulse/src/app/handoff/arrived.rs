@@ -1,0 +1,46 @@
+//! A session of another server that this one has, and whose client is not let in yet.
+
+use std::mem;
+
+use tokio::time::Instant;
+use wspulse_core::cluster::MovedSession;
+
+use crate::app::server::Server;
+
+/// If its client is not let in, it is kept for when that comes again. Until either, whoever asks for it
+/// is told to ask again.
+pub(crate) struct Arrived {
+    server: Server,
+    session: Box<MovedSession>,
+    /// When it has left its groups.
+    left_at: Instant,
+    is_taken: bool,
+}
+
+impl Arrived {
+    pub(super) fn new(server: &Server, (session, left_at): (MovedSession, Instant)) -> Self {
+        server.shelf().begin_arriving(&session.id);
+        Self { server: server.clone(), session: Box::new(session), left_at, is_taken: false }
+    }
+
+    pub(super) const fn session(&self) -> &MovedSession {
+        &self.session
+    }
+
+    /// The session, with when it has left its groups: it is let in, or somebody else has it.
+    pub(super) fn take(mut self) -> (MovedSession, Instant) {
+        self.is_taken = true;
+        self.server.shelf().end_arriving(&self.session.id);
+        (mem::take(&mut *self.session), self.left_at)
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            let (shelf, session) = (self.server.shelf(), &*self.session);
+            shelf.keep(session, self.left_at, self.server.forgotten_at());
+            shelf.end_arriving(&session.id);
+        }
+    }
+}

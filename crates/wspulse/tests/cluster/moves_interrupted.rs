@@ -1,0 +1,87 @@
+//! Handshakes that come to nothing while they bring a session from another server.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
+use wspulse::testing::cluster::{MemoryNetwork, NetworkFaults};
+use wspulse::testing::{TestClient, request_parts};
+use wspulse::{Admission, Frame, Server, ServerBuilder};
+use wspulse_core::protocol::ResumeOffer;
+
+use super::support::speaker::{JSON, Speaker, configured};
+use super::traveller::{ANN, Traveller, come_somewhere, exactly_once, refused};
+use super::{know_each_other, node};
+
+/// Servers between which each message takes up to 20 ms.
+async fn slow(seed: u64, count: usize, builder: impl Fn() -> ServerBuilder) -> Vec<Server> {
+    let mut faults = NetworkFaults::NONE;
+    faults.delay = Duration::ZERO..Duration::from_millis(20);
+    let network = MemoryNetwork::with_faults(seed, faults);
+    let servers: Vec<_> = (0..count).map(|_| node(&network, builder()).0).collect();
+    know_each_other(&servers).await;
+    servers
+}
+
+/// Begins to come to a server with a client's token, and hangs up after that time.
+async fn begins_to_come(ann: &Traveller, server: &Server, hangs_up_after: Duration) {
+    let resume = ResumeOffer { token: ann.hello.token.clone(), count: ann.had };
+    let mut parts = request_parts(ANN);
+    parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, format!("{JSON}, {resume}").parse().unwrap());
+    drop(timeout(hangs_up_after, TestClient::connect_with(server, parts)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_client_hangs_up_while_it_comes_goes_on_with_the_next_handshake() {
+    for millis in 0..80 {
+        let servers = slow(millis, 3, exactly_once).await;
+        let mut ann = Traveller::begin(&servers[0]).await;
+        servers[0].send("ann", Frame::new("waits")).unwrap();
+        eprintln!("{:?} begins {millis}", tokio::time::Instant::now());
+        begins_to_come(&ann, &servers[1], Duration::from_millis(millis)).await;
+        eprintln!("{:?} hung up {millis}", tokio::time::Instant::now());
+        come_somewhere(&mut ann, &servers, 2).await;
+        ann.hears(&["waits"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_refused_once_its_session_is_there_does_not_lose_it() {
+    let admits_to_too_many_rooms = |request: &wspulse::ConnectRequest| {
+        let admission = Admission::room("lobby").id("ann");
+        if request.query("more").is_some() {
+            admission.also_in(["hall", "yard"])
+        } else {
+            admission
+        }
+    };
+    let builder = || {
+        let builder = Server::builder_sync(move |request| Ok(admits_to_too_many_rooms(&request)));
+        configured(builder).max_rooms_per_connection(2)
+    };
+    let servers = slow(0, 2, builder).await;
+    let (speaker, hello) = Speaker::begin(&servers[0], ANN).await;
+    let mut ann = Traveller { speaker, hello, had: 0 };
+    servers[0].send("ann", Frame::new("waits")).unwrap();
+    assert_eq!(refused(&servers[1], "/ws?more", &ann.hello.token).await, 500);
+    ann.comes_to(&servers[1]).await;
+    ann.hears(&["waits"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_on_its_way_to_a_server_that_is_drained_goes_on_elsewhere() {
+    for millis in 0..60 {
+        let servers = slow(millis, 3, exactly_once).await;
+        let mut ann = Traveller::begin(&servers[0]).await;
+        servers[0].send("ann", Frame::new("waits")).unwrap();
+        let comes = begins_to_come(&ann, &servers[1], Duration::from_secs(2));
+        let drains = async {
+            sleep(Duration::from_millis(millis)).await;
+            servers[1].drain(Duration::from_secs(1)).await;
+        };
+        tokio::join!(comes, drains);
+        let others = [servers[0].clone(), servers[2].clone()];
+        come_somewhere(&mut ann, &others, 0).await;
+        ann.hears(&["waits"]).await;
+    }
+}
