@@ -38,9 +38,9 @@ impl Arrived {
 impl Drop for Arrived {
     fn drop(&mut self) {
         if !self.is_taken {
-            let (shelf, session) = (self.server.shelf(), &*self.session);
-            shelf.keep(session, self.left_at, self.server.forgotten_at());
-            shelf.end_arriving(&session.id);
+            let Self { server, session, left_at, .. } = self;
+            server.shelf().keep(session, *left_at, server.forgotten_at());
+            server.shelf().end_arriving(&session.id);
         }
     }
 }

@@ -94,9 +94,10 @@ impl Server {
                 codec: server.codecs().of(codec).name().unwrap_or_default(),
             };
             let found = server.look_for(maker, &wanted).await;
-            let (received, _on_its_way) = (offer.count, on_its_way);
+            let received = offer.count;
             let brought = found.map(|found| {
-                found.map(|arrived| Box::new(Brought { arrived, received, token, _on_its_way }))
+                let of = |arrived| Brought { arrived, received, token, _on_its_way: on_its_way };
+                found.map(|arrived| Box::new(of(arrived)))
             });
             // If nobody waits any more, it is kept.
             drop(done.send(brought));

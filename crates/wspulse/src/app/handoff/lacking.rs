@@ -12,6 +12,7 @@ use wspulse_core::cluster::{
 };
 
 use crate::app::server::Server;
+use crate::cluster::RequestFailed;
 use crate::membership::shared::ConnectionShared;
 
 /// How often a server is asked that does not answer: its client waits meanwhile.
@@ -99,10 +100,12 @@ impl<'a> Lacking<'a> {
             return Some(node.speaker().answer(&ask()));
         }
         for _ in 0..ASKS_MAX {
-            if let Some(answer) = node.ask_for(self.origin, &ask()).await {
+            let asked = node.ask_for(self.origin, &ask()).await;
+            if let Ok(Some(answer)) = asked {
                 return Some(answer);
             }
-            if node.is_lost(self.origin) {
+            let is_gone = matches!(asked, Err(RequestFailed::NoNode { .. }));
+            if node.is_lost(self.origin) && (is_gone || !node.has_left(self.origin)) {
                 break;
             }
             sleep(ASK_AGAIN).await;

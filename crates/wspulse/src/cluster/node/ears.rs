@@ -165,9 +165,13 @@ impl Node {
     }
 
     /// Asks another server for what it has said, once.
-    pub(crate) async fn ask_for(&self, node: NodeId, ask: &Ask) -> Option<Answer> {
-        let answer = self.engine.request(node, ask.encode(), ASK_WITHIN).await.ok()?;
-        self.read(Answer::decode(answer))
+    pub(crate) async fn ask_for(
+        &self,
+        node: NodeId,
+        ask: &Ask,
+    ) -> Result<Option<Answer>, RequestFailed> {
+        let answer = self.engine.request(node, ask.encode(), ASK_WITHIN).await?;
+        Ok(self.read(Answer::decode(answer)))
     }
 
     /// Those that are there, and say something now and then.
@@ -198,6 +202,13 @@ impl Node {
             Some((_, state, _, is_silent)) => is_silent || state == NodeState::Leaving,
             None => self.knows_others(),
         }
+    }
+
+    /// Whether a server has taken its leave. It may still be there for those who lack something.
+    pub(crate) fn has_left(&self, node: NodeId) -> bool {
+        self.with_inbox(|inbox| {
+            inbox.nodes().any(|(id, state, ..)| id == node && state == NodeState::Leaving)
+        })
     }
 
     /// Whether it listens for so long that it has heard of all that are there.
