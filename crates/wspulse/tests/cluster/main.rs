@@ -17,6 +17,7 @@ mod moves_interrupted;
 mod moves_meanwhile;
 mod nodes;
 mod presence;
+mod presence_drains;
 mod presence_lives;
 mod presence_losses;
 mod presence_moves;

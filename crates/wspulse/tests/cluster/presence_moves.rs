@@ -28,7 +28,7 @@ fn telling_of_ann(told: &Told) -> impl Fn() -> ServerBuilder {
     }
 }
 
-async fn watched(servers: &[Server]) -> Vec<super::Client> {
+pub(crate) async fn watched(servers: &[Server]) -> Vec<super::Client> {
     let mut watching = Vec::new();
     for (place, server) in servers.iter().enumerate() {
         watching.push(come(server, &format!("room=lobby&id=watch-{place}")).await);
