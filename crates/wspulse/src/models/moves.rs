@@ -11,12 +11,14 @@ use wspulse_core::cluster::{NodeId, NotGiven, SessionReply};
 use wspulse_core::protocol::{ResumeOffer, SessionKind};
 
 use super::hooks::Hooks;
-use super::stage::{Client, close, connection, explore, frame, join_exchanging, server};
+use super::stage::{Client, close, connection, explore, frame, join, join_exchanging, server};
 use crate::app::handoff::Wanted;
+use crate::cluster::speaker::{NameSpace, target_of};
 use crate::cluster::{
     Engine, EngineError, EngineFuture, EngineStatus, RequestFailed, Sink, Topic, TopicFilter,
     Unavailable,
 };
+use crate::membership::Kind;
 use crate::{Delivery, Server, ServerBuilder};
 
 /// Never begins, so that its server is alone: others are played by calling what they would have called.
@@ -173,4 +175,44 @@ fn a_session_whose_client_comes_back_meanwhile_is_at_one_place() {
         }
         close(&server);
     });
+}
+
+/// Ann's session, which comes from another server, joins a room in which this one may have somebody who
+/// leaves, while it speaks to that in this way. What it says is before the place that is noted for her, so
+/// that it is fetched, or is told to her.
+fn arrives(with_bob: bool, say: fn(&Server)) {
+    let (server, client, _) = ann(|builder| builder);
+    let bob = with_bob.then(|| {
+        drop(join(&server, "hall", "bob").expect("the server is open"));
+        connection(&server, "bob")
+    });
+    let speaking = {
+        let server = server.clone();
+        thread::spawn(move || say(&server))
+    };
+    let leaving = bob.map(|bob| thread::spawn(move || bob.leave("hall")));
+    let noted = server.join_moved(connection(&server, "ann").shared(), Kind::Room, "hall");
+    speaking.join().expect("no panic");
+    if let Some(leaving) = leaving {
+        leaving.join().expect("no panic");
+    }
+    let hall = target_of(NameSpace::Rooms, "hall");
+    let said = server.speaker().and_then(|it| it.position(hall)).map_or(0, |it| it.number);
+    assert_eq!(said, 1);
+    let is_noted = noted.is_some_and(|it| it.number == 1);
+    let told = usize::from(!is_noted);
+    assert_eq!(client.wait_for_frames(told).len(), told);
+    close(&server);
+}
+
+#[test]
+fn what_is_said_to_a_room_is_noted_for_who_arrives_there_or_told() {
+    explore(|| arrives(false, |server| drop(server.broadcast("hall", frame("a")))));
+    explore(|| arrives(true, |server| drop(server.broadcast("hall", frame("a")))));
+}
+
+#[test]
+fn so_it_is_where_it_is_said_to_several() {
+    explore(|| arrives(false, |server| drop(server.to(["yard", "hall"]).broadcast(frame("a")))));
+    explore(|| arrives(true, |server| drop(server.to(["yard", "hall"]).broadcast(frame("a")))));
 }
