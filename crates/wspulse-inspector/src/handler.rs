@@ -35,7 +35,7 @@ impl Inspector {
         };
         let may_act = self.0.may_act && access == Access::Full;
         if parts.headers.contains_key(UPGRADE) {
-            return self.upgrade(parts);
+            return self.upgrade(parts).await;
         }
         if parts.method == Method::GET || parts.method == Method::HEAD {
             self.show(&parts, may_act).await
@@ -46,9 +46,9 @@ impl Inspector {
         }
     }
 
-    fn upgrade(&self, parts: Parts) -> Response {
+    async fn upgrade(&self, parts: Parts) -> Response {
         let admission = Admission::room(live::ROOM).expires_in(ASKED_AGAIN_AFTER);
-        self.0.pages.upgrade(Request::from_parts(parts, ()), admission)
+        self.0.pages.upgrade(Request::from_parts(parts, ()), admission).await
     }
 
     async fn show(&self, parts: &Parts, may_act: bool) -> Response {

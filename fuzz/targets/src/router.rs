@@ -91,7 +91,7 @@ async fn connect() -> Connection {
     let server = server.expect("valid options");
     let handshake = server.handshake(request_parts("/")).expect("a valid handshake");
     let admission = Admission::room("room").id("id").data(Profile);
-    let accepted = handshake.admit(admission).expect("an open server");
+    let accepted = handshake.admit(admission).await.expect("an open server");
     let connection = server.connection("id").expect("a registered connection");
     drop(accepted);
     all_are_gone(&server).await;

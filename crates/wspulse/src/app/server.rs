@@ -136,9 +136,9 @@ impl Server {
     /// ```
     /// use wspulse::{Admission, Server, http::Response};
     ///
-    /// fn join(server: &Server, request: axum::extract::Request) -> Response {
+    /// async fn join(server: &Server, request: axum::extract::Request) -> Response {
     ///     let user = "ann"; // whom your session layer says it is
-    ///     server.upgrade(request, Admission::room("lobby").id(user))
+    ///     server.upgrade(request, Admission::room("lobby").id(user)).await
     /// }
     ///
     /// let server = Server::builder_without_connect().build()?;

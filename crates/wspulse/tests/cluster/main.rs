@@ -13,6 +13,7 @@ mod log_moves;
 mod logs;
 mod losses;
 mod moves;
+mod moves_by_hand;
 mod moves_interrupted;
 mod moves_meanwhile;
 mod nodes;

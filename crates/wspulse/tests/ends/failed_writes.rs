@@ -118,9 +118,10 @@ impl AsyncWrite for Gone {
     }
 }
 
-fn attach(server: &Server, said: Vec<u8>, then: Then) {
+async fn attach(server: &Server, said: Vec<u8>, then: Then) {
     let handshake = server.handshake(request_parts("/")).expect("it is valid");
-    let accepted = handshake.admit(Admission::room("lobby").id("ann")).expect("the server is open");
+    let accepted =
+        handshake.admit(Admission::room("lobby").id("ann")).await.expect("the server is open");
     accepted.attach(Gone { said, then }, &[]);
 }
 
@@ -170,7 +171,7 @@ async fn half_a_message_behind_a_burst_takes_nothing_from_it() {
 #[tokio::test(start_paused = true)]
 async fn what_a_peer_said_before_a_write_to_it_failed_is_handled_and_its_close_is_the_cause() {
     let (server, mut told) = server(Duration::ZERO, |builder| builder);
-    attach(&server, burst(), Then::End);
+    attach(&server, burst(), Then::End).await;
     let (handled, cause) = told.end().await;
     assert_eq!(handled, MESSAGES);
     assert_closed_normally(&cause);
@@ -179,7 +180,7 @@ async fn what_a_peer_said_before_a_write_to_it_failed_is_handled_and_its_close_i
 #[tokio::test(start_paused = true)]
 async fn a_slow_handler_has_its_time_for_what_can_still_be_read() {
     let (server, mut told) = server(Duration::from_secs(15), |builder| builder);
-    attach(&server, burst(), Then::End);
+    attach(&server, burst(), Then::End).await;
     let (handled, cause) = told.end().await;
     assert_eq!(handled, MESSAGES);
     assert_closed_normally(&cause);
@@ -189,7 +190,7 @@ async fn a_slow_handler_has_its_time_for_what_can_still_be_read() {
 async fn a_write_that_failed_is_the_cause_where_the_peer_has_not_said_why() {
     for then in [Then::End, Then::Failure] {
         let (server, mut told) = server(Duration::ZERO, |builder| builder);
-        attach(&server, messages(), then);
+        attach(&server, messages(), then).await;
         let (handled, cause) = told.end().await;
         assert_eq!(handled, MESSAGES);
         let TransportLost::Io(error) = &cause else { panic!("{cause}") };
@@ -201,7 +202,7 @@ async fn a_write_that_failed_is_the_cause_where_the_peer_has_not_said_why() {
 async fn a_peer_that_is_silent_after_a_failed_write_is_given_up_after_the_write_wait() {
     let (server, mut told) =
         server(Duration::ZERO, |builder| builder.write_wait(Duration::from_secs(7)));
-    attach(&server, messages(), Then::Silence);
+    attach(&server, messages(), Then::Silence).await;
     let started = Instant::now();
     let (handled, cause) = told.end().await;
     assert_eq!(handled, MESSAGES);
@@ -213,7 +214,7 @@ async fn a_peer_that_is_silent_after_a_failed_write_is_given_up_after_the_write_
 async fn frames_that_wait_when_a_write_failed_go_to_the_next_transport() {
     let (server, _told) =
         server(Duration::ZERO, |builder| builder.resume_window(Duration::from_mins(1)));
-    attach(&server, Vec::new(), Then::Silence);
+    attach(&server, Vec::new(), Then::Silence).await;
     server.send("ann", Frame::new("kept")).expect("there is room");
     sleep(Duration::from_secs(11)).await;
     let mut back = wspulse::testing::TestClient::connect(&server, "/").await.expect("101");

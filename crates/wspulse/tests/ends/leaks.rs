@@ -61,7 +61,7 @@ async fn a_suspended_connection_ends_at_once() {
 async fn an_upgrade_that_never_comes_about_is_given_up_at_the_drain_timeout() {
     let server = resumable().drain_timeout(3 * SECOND).build().unwrap();
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let _accepted = handshake.admit(Admission::room("lobby").id("ann")).unwrap();
+    let _accepted = handshake.admit(Admission::room("lobby").id("ann")).await.unwrap();
     settle().await;
     assert_eq!(close(&server).await, 3 * SECOND);
 }
@@ -72,7 +72,7 @@ async fn a_resumption_that_never_comes_about_is_given_up_at_the_drain_timeout() 
     drop(dial(&server, "ann").await);
     settle().await;
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let _accepted = handshake.admit(Admission::room("lobby").id("ann")).unwrap();
+    let _accepted = handshake.admit(Admission::room("lobby").id("ann")).await.unwrap();
     settle().await;
     assert_eq!(close(&server).await, 3 * SECOND);
 }
@@ -163,7 +163,7 @@ async fn a_shutdown_amid_everything_leaves_no_task() {
         kept.push(dial(&server, &id("replaced")).await);
     }
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let accepted = handshake.admit(Admission::room("lobby").id("upgrading")).unwrap();
+    let accepted = handshake.admit(Admission::room("lobby").id("upgrading")).await.unwrap();
     settle().await;
     // Messages' callbacks are given up after 10 s, on_disconnect then takes its second.
     assert_eq!(close(&server).await, 11 * SECOND);

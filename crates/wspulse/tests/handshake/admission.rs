@@ -302,7 +302,7 @@ async fn bytes_right_behind_the_request_are_the_first_frames() {
 async fn an_unread_rest_of_the_request_comes_before_what_the_stream_brings() {
     let server = echo().build().unwrap();
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let accepted = handshake.admit(Admission::room("lobby")).unwrap();
+    let accepted = handshake.admit(Admission::room("lobby")).await.unwrap();
     let frame = masked(0x81, br#"{"event":"n","payload":7}"#);
     let (unread, rest) = frame.split_at(9);
     let (ours, theirs) = duplex(1024);

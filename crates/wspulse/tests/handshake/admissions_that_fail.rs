@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::Request;
 use wspulse::testing::request_parts;
 use wspulse::{Admission, ConnectionState, Frame};
@@ -32,7 +33,7 @@ async fn a_resume_is_answered_although_its_data_panics_in_drop() {
     let ann = server.connection("ann").unwrap();
     assert_eq!(ann.state(), ConnectionState::Suspended);
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let accepted = handshake.admit(explosive("ann")).unwrap();
+    let accepted = handshake.admit(explosive("ann")).await.unwrap();
     assert_eq!(accepted.response().status(), 101);
     assert!(logs.one("ERROR", "data exploded").contains(".rs:"));
 }
@@ -42,9 +43,9 @@ async fn a_refusal_is_answered_although_its_data_panics_in_drop() {
     let server = open_house().build().unwrap();
     let handshake = server.handshake(request_parts("/ws")).unwrap();
     let bad = Request::from_parts(request_parts("/ws"), ());
-    assert_eq!(server.upgrade(bad, explosive("ann")).status(), 500);
+    assert_eq!(server.upgrade(bad, explosive("ann")).await.status(), 500);
     server.close().await;
-    assert_eq!(handshake.admit(explosive("ann")).unwrap_err().status(), 503);
+    assert_eq!(handshake.admit(explosive("ann")).await.unwrap_err().status(), 503);
 }
 
 #[test]
@@ -52,7 +53,8 @@ fn an_admission_outside_a_runtime_is_answered_500() {
     let logs = Logs::capture();
     let server = open_house().build().unwrap();
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let refused = handshake.admit(Admission::room("lobby")).unwrap_err();
+    let admitted = handshake.admit(Admission::room("lobby")).now_or_never();
+    let refused = admitted.expect("alone, it waits for nobody").unwrap_err();
     assert_eq!(refused.status(), 500);
     assert!(logs.one("ERROR", "outside of a tokio runtime").contains("client refused"));
     assert_eq!(server.connection_count(), 0);

@@ -218,7 +218,7 @@ async fn a_server_without_a_connect_function_lets_in_whom_the_application_admits
     let answer = Answer::to(&server, request_parts("/ws")).await;
     assert_eq!(answer.summary(), (404, "this server lets nobody in by itself\n"));
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let accepted = handshake.admit(Admission::room("lobby").id("ann")).unwrap();
+    let accepted = handshake.admit(Admission::room("lobby").id("ann")).await.unwrap();
     assert_eq!(accepted.response().status(), 101);
     assert!(server.connection("ann").is_some());
 }

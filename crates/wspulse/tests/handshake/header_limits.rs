@@ -99,5 +99,5 @@ async fn a_large_head_is_refused_before_anybody_is_asked() {
         .unwrap();
     is_too_large(&server, fields(2_000)).await;
     let request = http::Request::from_parts(fields(2_000), ());
-    assert_eq!(server.upgrade(request, Admission::room("lobby")).status(), 431);
+    assert_eq!(server.upgrade(request, Admission::room("lobby")).await.status(), 431);
 }

@@ -226,7 +226,7 @@ async fn a_connection_that_cannot_be_upgraded_is_a_fault_of_the_server() {
         let answer = Answer::served(&server, with_version(version)).await;
         assert_eq!(answer.summary(), (500, "this HTTP connection cannot be upgraded\n"));
         let request = http::Request::from_parts(with_version(version), ());
-        let response = server.upgrade(request, Admission::room("lobby"));
+        let response = server.upgrade(request, Admission::room("lobby")).await;
         assert_eq!(response.status(), 500);
     }
     assert_eq!(server.connection_count(), 0);

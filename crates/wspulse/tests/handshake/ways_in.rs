@@ -74,7 +74,7 @@ async fn an_axum_handler_may_admit_after_extractors_of_its_own() {
         if name == "mallory" {
             return StatusCode::PAYMENT_REQUIRED.into_response();
         }
-        server.upgrade(request, Admission::room(room).id(name)).into_response()
+        server.upgrade(request, Admission::room(room).id(name)).await.into_response()
     }
 
     let server = Server::builder_sync(|_| panic!("the handler decides"));
@@ -194,7 +194,7 @@ async fn another_frameworks_stream_is_attached_by_hand() {
 async fn a_handshake_may_be_admitted_without_asking_the_connect_function() {
     let server = Server::builder_sync(|_| panic!("not to be asked")).build().unwrap();
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let accepted = handshake.admit(Admission::room("attic").id("ann").data(7_u8)).unwrap();
+    let accepted = handshake.admit(Admission::room("attic").id("ann").data(7_u8)).await.unwrap();
     let (_client, theirs) = duplex(1024);
     accepted.attach(theirs, &[]);
     let connection = server.connection("ann").unwrap();
@@ -207,7 +207,7 @@ async fn a_handshake_that_outlives_the_server_is_refused() {
     let [by_connect, by_hand] = [(); 2].map(|()| server.handshake(request_parts("/ws")).unwrap());
     server.close().await;
     assert_eq!(by_connect.connect().await.unwrap_err().status(), 503);
-    assert_eq!(by_hand.admit(Admission::room("lobby")).unwrap_err().status(), 503);
+    assert_eq!(by_hand.admit(Admission::room("lobby")).await.unwrap_err().status(), 503);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use tokio::io::DuplexStream;
@@ -137,7 +138,7 @@ async fn asked_by_latecomers(id: &'static str) -> usize {
     for (number, handshake) in handshakes.into_iter().enumerate() {
         let admission = Admission::room("lobby");
         let named = if id.is_empty() { admission } else { admission.id(number.to_string()) };
-        let _accepted = handshake.admit(named).unwrap();
+        let _accepted = handshake.admit(named).await.unwrap();
     }
     for _ in 0..3 {
         let late = TestClient::connect(&server, "/ws").await.expect_err("full");
@@ -160,8 +161,8 @@ async fn a_full_server_to_which_nobody_can_come_back_asks_no_more() {
 async fn an_application_that_admits_by_itself_is_held_to_the_limit_as_well() {
     let server = open_house().max_connections(1).build().unwrap();
     let [first, second] = [(); 2].map(|()| server.handshake(request_parts("/ws")).unwrap());
-    let _accepted = first.admit(Admission::room("lobby").id("ann")).unwrap();
-    let response = second.admit(Admission::room("lobby").id("ben")).unwrap_err();
+    let _accepted = first.admit(Admission::room("lobby").id("ann")).await.unwrap();
+    let response = second.admit(Admission::room("lobby").id("ben")).await.unwrap_err();
     assert_eq!(answer(response).await, full());
 }
 
@@ -259,7 +260,10 @@ async fn the_address_in_a_proxys_header_outranks_that_of_the_proxy() {
         parts.headers.insert("x-real-ip", client.parse().unwrap());
         parts.extensions.insert(PeerAddr("127.0.0.1:80".parse().unwrap()));
         let admitted = match server.handshake(parts) {
-            Ok(handshake) => handshake.admit(Admission::room("lobby")),
+            Ok(handshake) => {
+                let admitted = handshake.admit(Admission::room("lobby")).now_or_never();
+                admitted.expect("alone, it waits for nobody")
+            }
             Err(refused) => Err(refused),
         };
         admitted.map_err(|refused| refused.status())

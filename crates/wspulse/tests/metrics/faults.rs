@@ -275,10 +275,10 @@ async fn every_refused_client_is_counted_with_its_status() {
     assert_eq!(server.serve(Request::from_parts(request_parts("/ws"), ())).await.status(), 403);
     let admission = Admission::room("r");
     let request = Request::from_parts(with_origin("/ws"), ());
-    assert_eq!(server.upgrade(request, admission.clone()).status(), 500);
+    assert_eq!(server.upgrade(request, admission.clone()).await.status(), 500);
     let handshake = server.handshake(with_origin("/ws")).unwrap();
     server.close().await;
-    assert!(handshake.admit(admission).is_err());
+    assert!(handshake.admit(admission).await.is_err());
     let statuses = ["403", "500", "401", "403", "500", "503"];
     assert_eq!(recorder.lines(), statuses.map(|status| format!("upgrade_refused {status}")));
 }

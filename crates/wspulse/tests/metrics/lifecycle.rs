@@ -178,7 +178,7 @@ async fn a_resumption_whose_upgrade_fails_is_not_counted() {
     drop(dial(&server, "ann").await);
     settle().await;
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    drop(handshake.admit(Admission::room("lobby").id("ann")).unwrap());
+    drop(handshake.admit(Admission::room("lobby").id("ann")).await.unwrap());
     settle().await;
     assert_eq!(recorder.only("session_resumed"), [""; 0]);
 }
@@ -294,7 +294,7 @@ fn the_labels_of_reasons_are_those_of_the_reference_and_some_more() {
 async fn a_connection_whose_first_upgrade_took_too_long_is_suspended_and_can_be_resumed() {
     let (server, recorder) = resumable();
     let handshake = server.handshake(request_parts("/ws")).unwrap();
-    let accepted = handshake.admit(Admission::room("lobby").id("ann")).unwrap();
+    let accepted = handshake.admit(Admission::room("lobby").id("ann")).await.unwrap();
     // The write wait.
     sleep(Duration::from_secs(11)).await;
     drop(accepted);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::{Builder, Runtime};
@@ -139,7 +140,8 @@ fn waves_that_are_dropped_before_their_first_poll_leave_nobody_unserved() {
     {
         let _inside = ending.enter();
         let handshake = server.handshake(request_parts("/ws")).unwrap();
-        drop(handshake.admit(Admission::room("large").id("last")).unwrap());
+        let admitted = handshake.admit(Admission::room("large").id("last")).now_or_never();
+        drop(admitted.expect("alone, it waits for nobody").unwrap());
     }
     drop(ending);
     lasting.block_on(async {

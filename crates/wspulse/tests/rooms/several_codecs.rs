@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use wspulse::codec::{
     Codec, DecodeError, EncodeError, InboundMessage, JsonCodec, MessagePackCodec,
@@ -257,7 +258,8 @@ async fn who_joins_while_a_broadcast_is_encoded_hears_it_in_a_codec_of_his_own()
             let mut parts = request_parts("/ws");
             parts.headers.insert("sec-websocket-protocol", MSGPACK.parse().unwrap());
             let admission = Admission::room("lobby").id("bob");
-            let accepted = server.handshake(parts).unwrap().admit(admission).unwrap();
+            let accepted = server.handshake(parts).unwrap().admit(admission);
+            let accepted = accepted.now_or_never().expect("alone, it waits for nobody").unwrap();
             let (near, far) = tokio::io::duplex(1 << 16);
             accepted.attach(far, &[]);
             *late.lock().unwrap() = Some(TestClient::new(near));

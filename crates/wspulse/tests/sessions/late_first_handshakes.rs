@@ -262,7 +262,7 @@ async fn an_admission_of_the_applications_own_is_as_old_as_its_handshake() {
     let handshake = server.handshake(request_parts(ANN)).unwrap();
     sleep(SLOW).await;
     let mut ann = dial(&server, "ann").await;
-    let accepted = handshake.admit(Admission::room("lobby").id("ann")).unwrap();
+    let accepted = handshake.admit(Admission::room("lobby").id("ann")).await.unwrap();
     let (ours, theirs) = duplex(1024);
     accepted.attach(theirs, &[]);
     assert_eq!(TestClient::new(ours).closed().await.unwrap(), Some(OVERTAKEN));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use wspulse::http::StatusCode;
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -100,7 +101,8 @@ async fn an_id_that_goes_over_to_another_connection_meanwhile_is_not_had_without
             let request = wspulse::testing::request_parts("/ws?id=x&user=eve");
             let handshake = conn.server().handshake(request).expect("a good one");
             let admission = Admission::room("room").id("x").data(Owner("eve".to_owned()));
-            handshake.admit(admission).expect("let in").attach(stream, &[]);
+            let admitted = handshake.admit(admission).now_or_never();
+            admitted.expect("alone, it waits for nobody").expect("let in").attach(stream, &[]);
             Ok(())
         })
     });

@@ -31,7 +31,7 @@ impl Client {
     pub(crate) async fn admitted(server: ServerBuilder, admission: Admission) -> Self {
         let server = server.build().expect("the options are valid");
         let handshake = server.handshake(request_parts("/")).expect("the handshake is valid");
-        let accepted = handshake.admit(admission).expect("there is room");
+        let accepted = handshake.admit(admission).await.expect("there is room");
         let (ours, theirs) = duplex(4096);
         accepted.attach(theirs, &[]);
         let connection = server.all_connections().pop().expect("it is registered");

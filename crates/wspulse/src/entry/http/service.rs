@@ -47,31 +47,30 @@ impl Server {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
-            let brought = match self.attachment() {
-                // Boxed: a server that is alone has no room for it in each handshake.
-                Some(_) => Box::pin(pending.bring(&admission)).await?,
-                None => None,
-            };
-            let upgrade = Upgrade::from_hyper(stream, pending.peer_addr);
-            pending.register(admission, upgrade, brought)
+            pending.upgrade(stream, admission).await
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
 
     /// Makes the request of a WebSocket client a connection with an admission of your own, decided
     /// by a handler that has authenticated the client; the connect function is not asked. Returns
-    /// the response to send.
+    /// the response to send. It waits for nothing, but for what other servers of a
+    /// [cluster](crate::cluster) are asked.
     ///
     /// The request must be one that hyper serves with upgrades, as under axum.
-    pub fn upgrade<B>(&self, request: Request<B>, admission: Admission) -> Response {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it lets nobody in. A session that has come from another server meanwhile is kept.
+    pub async fn upgrade<B>(&self, request: Request<B>, admission: Admission) -> Response {
         let (mut parts, _) = request.into_parts();
         let stream = FromHyper::take(&mut parts);
-        let result = self.check(parts).and_then(|handshake| {
+        let result = async {
+            let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
-            let upgrade = Upgrade::from_hyper(stream, handshake.pending.peer_addr);
-            handshake.pending.register(admission, upgrade, None)
-        });
-        result.unwrap_or_else(|refused| self.count_refusal(refused))
+            handshake.pending.upgrade(stream, admission).await
+        };
+        result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
 
     /// Checks the head of a request that some other framework has read: the way in for whatever
@@ -164,25 +163,25 @@ impl Handshake {
         let server = self.pending.server.clone();
         let result = async {
             let (pending, admission) = self.ask().await?;
-            let brought = match pending.server.attachment() {
-                // Boxed: a server that is alone has no room for it in each handshake.
-                Some(_) => Box::pin(pending.bring(&admission)).await?,
-                None => None,
-            };
-            pending.admit(admission, brought)
+            pending.admit(admission).await
         };
         result.await.map_err(|refused| server.count_refusal(refused))
     }
 
-    /// Registers the connection with an admission of your own.
+    /// Registers the connection with an admission of your own. It waits for nothing, but for what
+    /// other servers of a [cluster](crate::cluster) are asked.
     ///
     /// # Errors
     ///
     /// The response to send instead, if the server has been closed or has no place left, or outside
     /// of a tokio runtime.
-    pub fn admit(self, admission: Admission) -> Result<Accepted, Response> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it lets nobody in. A session that has come from another server meanwhile is kept.
+    pub async fn admit(self, admission: Admission) -> Result<Accepted, Response> {
         let server = self.pending.server.clone();
-        self.pending.admit(admission, None).map_err(|refused| server.count_refusal(refused))
+        self.pending.admit(admission).await.map_err(|refused| server.count_refusal(refused))
     }
 
     async fn ask(self) -> Result<(Pending, Admission), Response> {
@@ -270,11 +269,26 @@ impl Pending {
         Ok(None)
     }
 
-    fn admit(
-        self,
-        admission: Admission,
-        brought: Option<Box<Brought>>,
-    ) -> Result<Accepted, Response> {
+    async fn bring_in_cluster(
+        &self,
+        admission: &Admission,
+    ) -> Result<Option<Box<Brought>>, Response> {
+        match self.server.attachment() {
+            // Boxed: a server that is alone has no room for it in each handshake.
+            Some(_) => Box::pin(self.bring(admission)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn upgrade(self, stream: FromHyper, admission: Admission) -> Result<Response, Response> {
+        let brought = self.bring_in_cluster(&admission).await?;
+        let upgrade = Upgrade::from_hyper(stream, self.peer_addr);
+        self.register(admission, upgrade, brought)
+    }
+
+    async fn admit(self, admission: Admission) -> Result<Accepted, Response> {
+        check_runtime()?;
+        let brought = self.bring_in_cluster(&admission).await?;
         let (stream, upgrade) = Upgrade::by_hand(self.peer_addr);
         let response = self.register(admission, upgrade, brought)?;
         Ok(Accepted { response, stream })
