@@ -47,7 +47,11 @@ impl Server {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
-            pending.upgrade(stream, admission).await
+            let brought = match pending.bringing(&admission) {
+                Some(bringing) => bringing.await?,
+                None => None,
+            };
+            pending.upgrade(stream, admission, brought)
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
@@ -68,7 +72,12 @@ impl Server {
         let result = async {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
-            handshake.pending.upgrade(stream, admission).await
+            let pending = handshake.pending;
+            let brought = match pending.bringing(&admission) {
+                Some(bringing) => bringing.await?,
+                None => None,
+            };
+            pending.upgrade(stream, admission, brought)
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
@@ -163,7 +172,11 @@ impl Handshake {
         let server = self.pending.server.clone();
         let result = async {
             let (pending, admission) = self.ask().await?;
-            pending.admit(admission).await
+            let brought = match pending.bringing(&admission) {
+                Some(bringing) => bringing.await?,
+                None => None,
+            };
+            pending.admit(admission, brought)
         };
         result.await.map_err(|refused| server.count_refusal(refused))
     }
@@ -180,8 +193,16 @@ impl Handshake {
     ///
     /// Dropped, it lets nobody in. A session that has come from another server meanwhile is kept.
     pub async fn admit(self, admission: Admission) -> Result<Accepted, Response> {
-        let server = self.pending.server.clone();
-        self.pending.admit(admission).await.map_err(|refused| server.count_refusal(refused))
+        let (server, pending) = (self.pending.server.clone(), self.pending);
+        let result = async {
+            check_runtime()?;
+            let brought = match pending.bringing(&admission) {
+                Some(bringing) => bringing.await?,
+                None => None,
+            };
+            pending.admit(admission, brought)
+        };
+        result.await.map_err(|refused| server.count_refusal(refused))
     }
 
     async fn ask(self) -> Result<(Pending, Admission), Response> {
@@ -207,6 +228,8 @@ impl Handshake {
 }
 
 type Answer = Result<Admission, Rejection>;
+type Bringing<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Box<Brought>>, Response>> + Send + 'a>>;
 
 /// Waits for the answer of a connect function, within its timeout.
 async fn answer_of(future: BoxFuture<Answer>, server: &Server) -> Result<Answer, Response> {
@@ -269,26 +292,28 @@ impl Pending {
         Ok(None)
     }
 
-    async fn bring_in_cluster(
-        &self,
-        admission: &Admission,
-    ) -> Result<Option<Box<Brought>>, Response> {
-        match self.server.attachment() {
-            // Boxed: a server that is alone has no room for it in each handshake.
-            Some(_) => Box::pin(self.bring(admission)).await,
-            None => Ok(None),
-        }
+    /// What is to be waited for in a cluster. Boxed: a server that is alone has no room for it in each
+    /// handshake.
+    fn bringing<'a>(&'a self, admission: &'a Admission) -> Option<Bringing<'a>> {
+        self.server.attachment()?;
+        Some(Box::pin(self.bring(admission)))
     }
 
-    async fn upgrade(self, stream: FromHyper, admission: Admission) -> Result<Response, Response> {
-        let brought = self.bring_in_cluster(&admission).await?;
+    fn upgrade(
+        self,
+        stream: FromHyper,
+        admission: Admission,
+        brought: Option<Box<Brought>>,
+    ) -> Result<Response, Response> {
         let upgrade = Upgrade::from_hyper(stream, self.peer_addr);
         self.register(admission, upgrade, brought)
     }
 
-    async fn admit(self, admission: Admission) -> Result<Accepted, Response> {
-        check_runtime()?;
-        let brought = self.bring_in_cluster(&admission).await?;
+    fn admit(
+        self,
+        admission: Admission,
+        brought: Option<Box<Brought>>,
+    ) -> Result<Accepted, Response> {
         let (stream, upgrade) = Upgrade::by_hand(self.peer_addr);
         let response = self.register(admission, upgrade, brought)?;
         Ok(Accepted { response, stream })
