@@ -141,8 +141,8 @@ impl Incoming {
         }
         if self.next.is_none() {
             let listened = now.saturating_duration_since(self.listening_since).as_millis();
-            // What came before was said before anybody listened.
-            let is_beginning = first == 1 || u128::from(quiet_ms) >= listened;
+            // What came before was said before anybody listened: both times are rounded down.
+            let is_beginning = first == 1 || u128::from(quiet_ms) > listened;
             self.next = is_beginning.then_some(first);
         }
         self.newest = self.newest.max(first - 1 + said.len() as u64);

@@ -79,6 +79,19 @@ fn pass(
 }
 
 #[test]
+fn what_was_said_just_before_the_first_frame_that_comes_is_asked_for() {
+    for (quiet_ms, listened_us, begins) in [(0, 0, false), (5, 5_900, false), (6, 5_900, true)] {
+        let now = Instant::now();
+        let mut inbox = Inbox::new(InboxConfig::default());
+        inbox.begin(target(1), now);
+        let later = now + Duration::from_micros(listened_us);
+        inbox.handle_batch(target(1), Batch { quiet_ms, ..batch(4) }, later);
+        assert_eq!(told(&mut inbox).0 == 1, begins, "{quiet_ms} ms, {listened_us} µs");
+        assert_eq!(inbox.poll_ask().is_none(), begins);
+    }
+}
+
+#[test]
 fn who_waits_for_a_turn_to_ask_gives_nothing_up() {
     let mut now = Instant::now();
     let mut config = InboxConfig::default();
