@@ -106,7 +106,7 @@ pub use settings::error::{
     NotAcknowledged, PresenceError, RenewError, RequestError, RequestLimit, SendError,
     ServerClosed,
 };
-pub use settings::options::{Delivery, DuplicatePolicy, RoomChange, UserLimit};
+pub use settings::options::{Delivery, DuplicatePolicy, IdScope, RoomChange, UserLimit};
 pub use settings::room_options::RoomOptions;
 pub use wspulse_core::codec;
 pub use wspulse_core::websocket::ProtocolError;

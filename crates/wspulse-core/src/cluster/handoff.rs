@@ -7,7 +7,12 @@
 //!
 //! A server that ends has its sessions kept by another one in the same way, before their clients come
 //! ([`SessionRequest::Inherit`]).
+//!
+//! A client without such a token has an id, which no two servers may have. The one that it has come to
+//! asks all others whether they have it or are about to ([`SessionRequest::Claim`]), which changes
+//! nothing there, and then has whoever has it give it up ([`SessionRequest::Release`]).
 
+mod claim;
 mod session;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -15,6 +20,7 @@ use bytestring::ByteString;
 
 use super::ids::NodeId;
 use super::message::{MessageError, begin, end, kind, kind_of, take_array, take_bytes, take_flag};
+pub use claim::{Claim, ClaimedBy};
 pub use session::{GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession};
 
 /// What a server asks of the one that a session is at.
@@ -63,6 +69,11 @@ pub enum SessionRequest {
         /// The first of them.
         part: Bytes,
     },
+    /// Whether a client may begin under an id.
+    Claim(Claim),
+    /// To give up what is there under an id, for a client that no other server keeps from it: its session,
+    /// or the id alone.
+    Release(Claim),
 }
 
 /// What it is answered.
@@ -83,6 +94,13 @@ pub enum SessionReply {
     NotGiven(NotGiven),
     /// It goes on at the server that has said so, or is kept by the one that was asked to.
     Committed,
+    /// Nothing is there under this id any more.
+    Free,
+    /// Something is there under this id, and is given up if it is asked for.
+    Held {
+        /// It is the client's session, or it is not known yet what it is; else it ends for the client.
+        goes_along: bool,
+    },
 }
 
 /// Why a session is not given.
@@ -103,6 +121,8 @@ pub enum NotGiven {
     Elsewhere(NodeId),
     /// No more sessions are kept for other servers.
     Full,
+    /// A client is about to begin there under this id, and comes first.
+    Overtaken,
 }
 
 impl SessionRequest {
@@ -137,6 +157,8 @@ impl SessionRequest {
                 to.put_u32(*bytes);
                 to.put_slice(part);
             }
+            Self::Claim(claim) => to = claim.encode(kind::CLAIM),
+            Self::Release(claim) => to = claim.encode(kind::RELEASE),
         }
         to.freeze()
     }
@@ -168,6 +190,8 @@ impl SessionRequest {
                 bytes: from.try_get_u32()?,
                 part: from.split_to(from.len()),
             },
+            kind::CLAIM => Self::Claim(Claim::take(&mut from)?),
+            kind::RELEASE => Self::Release(Claim::take(&mut from)?),
             found => return Err(MessageError::Kind { found }),
         };
         end(&from)?;
@@ -177,7 +201,7 @@ impl SessionRequest {
     /// Whether a request is one of these.
     pub fn is_meant(request: &Bytes) -> bool {
         let found = kind_of(&mut request.clone());
-        found.is_ok_and(|found| matches!(found, kind::TAKE..=kind::INHERIT))
+        found.is_ok_and(|found| matches!(found, kind::TAKE..=kind::RELEASE))
     }
 }
 
@@ -203,12 +227,18 @@ impl SessionReply {
                     NotGiven::Busy => 4,
                     NotGiven::Elsewhere(_) => 5,
                     NotGiven::Full => 6,
+                    NotGiven::Overtaken => 7,
                 });
                 if let NotGiven::Elsewhere(node) = why {
                     to.put_slice(node.as_bytes());
                 }
             }
             Self::Committed => to = begin(kind::COMMITTED, 2),
+            Self::Free => to = begin(kind::FREE, 2),
+            Self::Held { goes_along } => {
+                to = begin(kind::HELD, 3);
+                to.put_u8(u8::from(*goes_along));
+            }
         }
         to.freeze()
     }
@@ -234,9 +264,12 @@ impl SessionReply {
                 4 => NotGiven::Busy,
                 5 => NotGiven::Elsewhere(NodeId::new(take_array(&mut from)?)),
                 6 => NotGiven::Full,
-                7.. => return Err(MessageError::Invalid { what: "refusal" }),
+                7 => NotGiven::Overtaken,
+                8.. => return Err(MessageError::Invalid { what: "refusal" }),
             }),
             kind::COMMITTED => Self::Committed,
+            kind::FREE => Self::Free,
+            kind::HELD => Self::Held { goes_along: take_flag(&mut from)? },
             found => return Err(MessageError::Kind { found }),
         };
         end(&from)?;

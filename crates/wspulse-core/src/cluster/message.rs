@@ -207,9 +207,13 @@ pub(super) mod kind {
     pub(in crate::cluster) const PART: u8 = 97;
     pub(in crate::cluster) const COMMIT: u8 = 98;
     pub(in crate::cluster) const INHERIT: u8 = 99;
+    pub(in crate::cluster) const CLAIM: u8 = 100;
+    pub(in crate::cluster) const RELEASE: u8 = 101;
     pub(in crate::cluster) const GIVEN: u8 = 104;
     pub(in crate::cluster) const REFUSED: u8 = 105;
     pub(in crate::cluster) const COMMITTED: u8 = 106;
+    pub(in crate::cluster) const FREE: u8 = 107;
+    pub(in crate::cluster) const HELD: u8 = 108;
 }
 
 impl Batch {

@@ -36,6 +36,9 @@ pub(super) struct Answering {
     peer: Peer,
     /// Somebody waits for an acknowledgement: the time is not put off.
     is_urgent: bool,
+    /// The session comes from another server, and its client has not been here yet. Here, where there is
+    /// a bit for it.
+    pub(super) comes_from_elsewhere: bool,
 }
 
 /// What is there while something is written, or asked, and not acknowledged, or with a client that

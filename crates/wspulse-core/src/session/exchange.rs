@@ -14,8 +14,6 @@ pub(super) struct Exchange {
     pub(super) taken_before: RareQueue<u64>,
     /// An end is on its way that has messages thrown away: none counts any more.
     is_over: bool,
-    /// The session comes from another server, and its client has not been here yet.
-    pub(super) comes_from_elsewhere: bool,
     /// The client has asked, and is to hear once so many are handled.
     answer: Option<Answer>,
 }

@@ -15,12 +15,12 @@ pub struct MovedExchange {
 }
 
 impl Session {
-    /// The session is to go on elsewhere. Its transport is lost, and what was received and not handed
-    /// in is thrown away: the client sends it again there. It is ready once it
-    /// [is quiet](Self::is_quiet).
+    /// The session is to go on elsewhere. Its transport is lost. What was received and not handed in is
+    /// thrown away if the client speaks `wspulse.1`, which sends it again there; that of any other is
+    /// handed in here. It is ready once it [is quiet](Self::is_quiet).
     pub fn handle_leaving(&mut self, now: Instant) {
         self.handle_transport_lost(TransportLost::Superseded, now);
-        if self.is_suspended() {
+        if self.is_suspended() && self.exchanges() {
             self.take_back_waiting();
             self.discard_messages();
         }
@@ -65,12 +65,16 @@ impl Session {
             for number in moved.taken_before {
                 exchange.taken_before.push_back(number);
             }
-            exchange.comes_from_elsewhere = true;
         }
+        self.begin_moved_plain();
     }
 
-    pub(super) fn comes_from_elsewhere(&mut self) -> bool {
-        self.exchange_mut()
-            .is_some_and(|exchange| std::mem::take(&mut exchange.comes_from_elsewhere))
+    /// As [`begin_moved`](Self::begin_moved), of a client that speaks nothing but frames.
+    pub const fn begin_moved_plain(&mut self) {
+        self.answering.comes_from_elsewhere = true;
+    }
+
+    pub(super) const fn comes_from_elsewhere(&mut self) -> bool {
+        std::mem::replace(&mut self.answering.comes_from_elsewhere, false)
     }
 }

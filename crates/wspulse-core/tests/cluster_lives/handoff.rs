@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use wspulse_core::cluster::{
-    GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession, NodeId, NotGiven,
-    Position, SessionReply, SessionRequest,
+    Claim, ClaimedBy, GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession,
+    NodeId, NotGiven, Position, SessionReply, SessionRequest,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -80,6 +80,59 @@ fn a_session_that_ends_anywhere_is_refused() {
     }
 }
 
+fn claim(by: ClaimedBy) -> Claim {
+    Claim {
+        node: NodeId::new([9; 16]),
+        id: "ann".into(),
+        room: "lobby".into(),
+        user: Some("a".into()),
+        codec: "json".into(),
+        by,
+    }
+}
+
+#[test]
+fn claims_are_read_as_they_were_written() {
+    for by in [ClaimedBy::Plain, ClaimedBy::Exchange, ClaimedBy::Content] {
+        for user in [None, Some("a".into())] {
+            let claim = Claim { user, ..claim(by) };
+            for request in [SessionRequest::Claim(claim.clone()), SessionRequest::Release(claim)] {
+                let bytes = request.encode();
+                assert!(SessionRequest::is_meant(&bytes));
+                assert_eq!(SessionRequest::decode(bytes), Ok(request));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_claim_that_ends_anywhere_or_goes_on_is_refused() {
+    let bytes = SessionRequest::Claim(claim(ClaimedBy::Plain)).encode();
+    for end in 0..bytes.len() {
+        assert!(SessionRequest::decode(bytes.slice(..end)).is_err(), "{end} bytes");
+    }
+    let longer = Bytes::from([&*bytes, &[0]].concat());
+    assert!(SessionRequest::decode(longer).is_err());
+}
+
+#[test]
+fn a_claim_of_an_unknown_kind_of_client_is_refused() {
+    let mut bytes = SessionRequest::Claim(claim(ClaimedBy::Content)).encode().to_vec();
+    // Behind the version, the kind and the server.
+    assert_eq!(bytes[18], 2);
+    bytes[18] = 3;
+    assert!(SessionRequest::decode(bytes.into()).is_err());
+}
+
+#[test]
+fn a_session_is_plain_if_its_client_has_no_token() {
+    let plain = MovedSession { proof: MovedProof::default(), ..session() };
+    for session in [plain, session()] {
+        let is_plain = session.proof.is_none();
+        assert_eq!(MovedSession::decode(session.encode()).unwrap().is_plain(), is_plain);
+    }
+}
+
 #[test]
 fn requests_and_replies_are_read_as_they_were_written() {
     let node = NodeId::new([9; 16]);
@@ -114,9 +167,12 @@ fn requests_and_replies_are_read_as_they_were_written() {
         NotGiven::Busy,
         NotGiven::Elsewhere(node),
         NotGiven::Full,
+        NotGiven::Overtaken,
     ];
     let replies = refusals.map(SessionReply::NotGiven).into_iter().chain([given]);
-    for reply in replies.chain([SessionReply::Committed]) {
+    let held = [true, false].map(|goes_along| SessionReply::Held { goes_along });
+    let words = [SessionReply::Committed, SessionReply::Free].into_iter().chain(held);
+    for reply in replies.chain(words) {
         assert_eq!(SessionReply::decode(reply.encode()), Ok(reply));
     }
 }
@@ -131,6 +187,14 @@ proptest! {
         let _ = SessionRequest::decode(all.clone());
         let _ = SessionReply::decode(all);
         let _ = MovedSession::decode(Bytes::from([&[1], &*bytes].concat()));
+    }
+
+    #[test]
+    fn no_change_of_a_claim_makes_it_panic(at in 0usize..60, by in any::<u8>()) {
+        let mut bytes = SessionRequest::Claim(claim(ClaimedBy::Exchange)).encode().to_vec();
+        let at = at % bytes.len();
+        bytes[at] = bytes[at].wrapping_add(by);
+        let _ = SessionRequest::decode(bytes.into());
     }
 
     #[test]

@@ -311,7 +311,8 @@ impl ServerBuilder {
         self
     }
 
-    /// What happens to a second connection with one id. Default: [`DuplicatePolicy::Replace`].
+    /// What happens to a second connection with one id, in a cluster wherever the first one is
+    /// ([`id_scope`](Self::id_scope)). Default: [`DuplicatePolicy::Replace`].
     pub const fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
         self.options.returns.duplicates = policy;
         self

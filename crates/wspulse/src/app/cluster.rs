@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use wspulse_core::cluster::{NodeId, NodeState, OutboxConfig};
 
+use crate::app::handoff::Coming;
 use crate::app::server::Server;
 use crate::cluster::node::{LoggedRooms, Node};
 use crate::cluster::speaker::{NameSpace, Speaker};
@@ -39,6 +40,9 @@ use serving::Places;
 
 /// For how many sessions all servers are asked at a time. Others wait for their turn.
 const SEARCHES_MAX: usize = 256;
+
+/// About how many ids all servers are asked at a time. Others wait for their turn.
+const CLAIMS_MAX: usize = 256;
 
 /// The cluster that a server is part of, from [`Server::cluster`].
 ///
@@ -113,6 +117,10 @@ pub(crate) struct Attachment {
     node: Arc<Node>,
     places: Places,
     learning: Learning,
+    /// Whose clients are about to come under ids.
+    coming: Arc<Coming>,
+    /// One for each id that all servers may be asked about at a time.
+    claims: Semaphore,
     /// One for each session that all servers may be asked for at a time.
     searches: Semaphore,
     /// Those sessions of other servers that are about to be here.
@@ -162,11 +170,21 @@ impl Attachment {
             node,
             places: Places::default(),
             learning,
+            coming: Arc::default(),
+            claims: Semaphore::new(CLAIMS_MAX),
             searches: Semaphore::new(SEARCHES_MAX),
             arrivals: TaskTracker::new(),
             hastened: CancellationToken::new(),
             _ends: ends,
         }
+    }
+
+    pub(crate) const fn coming(&self) -> &Arc<Coming> {
+        &self.coming
+    }
+
+    pub(crate) const fn claims(&self) -> &Semaphore {
+        &self.claims
     }
 
     pub(crate) const fn searches(&self) -> &Semaphore {

@@ -5,6 +5,8 @@ mod arrived;
 mod arriving;
 mod bringing;
 mod catching_up;
+mod claiming;
+mod coming;
 mod giving;
 mod handing_over;
 mod inheriting;
@@ -12,11 +14,14 @@ mod lacking;
 mod last_words;
 mod logged;
 mod overlaps;
+mod releasing;
 mod searching;
 mod shelf;
 
 pub(crate) use bringing::Brought;
 #[cfg(all(test, shuttle))]
 pub(crate) use bringing::Wanted;
+pub(crate) use claiming::Prepared;
+pub(crate) use coming::Coming;
 pub(crate) use overlaps::Overlaps;
 pub(crate) use shelf::Shelf;

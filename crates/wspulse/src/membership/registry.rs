@@ -2,6 +2,7 @@
 
 mod arrival;
 mod directory;
+mod elsewhere;
 mod farewells;
 mod groups;
 mod per_user;
@@ -33,6 +34,7 @@ use crate::settings::options::admission::AdmissionOptions;
 use crate::settings::room_options::RoomSettings;
 pub(crate) use arrival::{Arrival, Refused, Registered};
 use directory::{Directory, Named};
+pub(crate) use elsewhere::{ComesElsewhere, Fate};
 use farewells::Farewells;
 pub(crate) use groups::{Entrance, Groups};
 use per_user::UserPlaces;
@@ -167,7 +169,8 @@ impl Registry {
         match speaks {
             Speaks::Plain => {}
             Speaks::Exchange { .. } => connection.mailbox.begin_exchange(),
-            Speaks::Moved(proof) => connection.mailbox.begin_moved(proof),
+            Speaks::Moved(Some(proof)) => connection.mailbox.begin_moved(proof),
+            Speaks::Moved(None) => connection.mailbox.begin_moved_plain(),
         }
         // The id leads to the old one until it ends, and to the new one from then on.
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };

@@ -32,7 +32,7 @@ pub(crate) use delivery::DeliveryOptions;
 pub(crate) use overflow::OverflowOptions;
 pub(crate) use requests::RequestOptions;
 pub(crate) use returns::ReturnRules;
-pub use returns::RoomChange;
+pub use returns::{IdScope, RoomChange};
 pub(crate) use session_limits::SessionLimits;
 
 /// The options as given, checked or not.
@@ -42,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) check_origin: Option<OriginCheck>,
     pub(crate) peer_addr: Option<PeerAddrFn>,
     pub(crate) returns: ReturnRules,
+    pub(crate) id_scope: IdScope,
     pub(crate) heartbeat: HeartbeatConfig,
     pub(crate) write_wait: Duration,
     pub(crate) write_rate_min: u32,
@@ -76,6 +77,9 @@ pub(crate) type PeerAddrFn = Box<dyn Fn(&ConnectRequest) -> Option<SocketAddr> +
 ///
 /// A *suspended* connection is resumed in either case. A client whose handshake began before that of
 /// the transport which the connection has is turned away in either case, with close code 1001.
+///
+/// In a [cluster](crate::ServerBuilder::cluster) it says the same of a connection at another server,
+/// unless [`IdScope::Server`] is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DuplicatePolicy {
@@ -118,6 +122,7 @@ impl Default for Options {
                 room_changes: RoomChange::default(),
                 reauthorizes: false,
             },
+            id_scope: IdScope::default(),
             heartbeat: HeartbeatConfig {
                 ping_interval: Duration::from_secs(10),
                 pong_timeout: Duration::from_secs(30),
@@ -260,6 +265,7 @@ impl fmt::Debug for Options {
             .field("duplicates", &self.returns.duplicates)
             .field("duplicate_close_code", &self.returns.duplicate_close)
             .field("room_changes", &self.returns.room_changes)
+            .field("id_scope", &self.id_scope)
             .field("heartbeat", &self.heartbeat)
             .field("write_wait", &self.write_wait)
             .field("min_write_rate", &self.write_rate_min)

@@ -69,10 +69,11 @@ impl Driver {
     ) -> Self {
         let config = Arc::clone(connection.server.session_config());
         let mut session = Session::new(config, predecessor, now());
-        if let Some(moved) = moved {
-            session.begin_moved(moved);
-        } else if connection.mailbox.proof().is_some() {
-            session.begin_exchange();
+        match (moved, connection.mailbox.proof()) {
+            (Some(moved), Some(_)) => session.begin_moved(moved),
+            (Some(_), None) => session.begin_moved_plain(),
+            (None, Some(_)) => session.begin_exchange(),
+            (None, None) => {}
         }
         Self {
             connection,

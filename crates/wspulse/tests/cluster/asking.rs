@@ -6,10 +6,10 @@ use tokio::time::Instant;
 use wspulse::cluster::{Cluster, Found, NotKicked, NotSent};
 use wspulse::testing::TestClient;
 use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
-use wspulse::{BufferLimit, CloseCode, ConnectionState, Frame, Server, ServerBuilder};
+use wspulse::{BufferLimit, CloseCode, ConnectionState, Frame, IdScope, Server, ServerBuilder};
 
 use super::support::clients::{close, close_frame, hears_nothing, numbered};
-use super::{cluster, come, hears, know_each_other, node, rooms};
+use super::{cluster, cluster_of, come, hears, know_each_other, node, rooms};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -180,7 +180,8 @@ async fn the_key_of_a_frame_holds_elsewhere() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_servers_with_one_id_one_gets_the_frame_and_both_are_kicked() {
-    let servers = cluster(&MemoryNetwork::new(), 3).await;
+    let of_each = || rooms().id_scope(IdScope::Server);
+    let servers = cluster_of(&MemoryNetwork::new(), 3, of_each).await;
     let mut clients = Vec::new();
     for server in &servers[1..] {
         clients.push(come(server, "room=lobby&id=ann").await);

@@ -10,7 +10,9 @@ use wspulse::cluster::{
 };
 use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
 use wspulse::{Server, ServerBuilder};
-use wspulse_core::cluster::{Beat, Listed, MembersOf, NodeReply, NodeRequest, NodeState, Said};
+use wspulse_core::cluster::{
+    Beat, Listed, MembersOf, NodeReply, NodeRequest, NodeState, Said, SessionReply, SessionRequest,
+};
 use wspulse_core::{EncodedFrame, MessageKind};
 
 use super::asking::asking;
@@ -27,6 +29,10 @@ struct Peer(Script);
 impl Sink for Peer {
     fn message(&self, _: Topic, _: Bytes) {}
     fn request(&self, message: Bytes, reply: Reply) {
+        // Nobody is kept out by it.
+        if let Ok(SessionRequest::Claim(_)) = SessionRequest::decode(message.clone()) {
+            return reply.send(SessionReply::Free.encode());
+        }
         let request = NodeRequest::decode(message).expect("only such requests come");
         if let Some(answer) = (self.0)(request) {
             reply.send(answer);

@@ -41,7 +41,7 @@ pub struct MovedSession {
     pub exchange: MovedExchange,
     /// What waits for its client.
     pub queue: MovedQueue,
-    /// Which tokens its client may have.
+    /// Which tokens its client may have; the default for a client that speaks nothing but frames.
     pub proof: MovedProof,
 }
 
@@ -88,6 +88,13 @@ pub struct MovedProof {
     pub inherited: Vec<InheritedToken>,
 }
 
+impl MovedProof {
+    /// Whether it is that of a client that has no tokens.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A token as its server has made it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InheritedToken {
@@ -98,6 +105,11 @@ pub struct InheritedToken {
 }
 
 impl MovedSession {
+    /// Whether its client speaks nothing but frames, and has no token.
+    pub fn is_plain(&self) -> bool {
+        self.proof.is_none()
+    }
+
     /// As it is sent, in one or more parts.
     pub fn encode(&self) -> Bytes {
         let Self { id, codec, home, user, groups, everybody, exchange, queue, proof } = self;

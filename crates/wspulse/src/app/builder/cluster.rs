@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ServerBuilder;
 use crate::app::cluster::Gap;
 use crate::cluster::Engine;
+use crate::settings::options::IdScope;
 
 impl ServerBuilder {
     /// Makes the server one of a cluster: what is broadcast on one reaches the members of a room, and
@@ -15,6 +16,14 @@ impl ServerBuilder {
     /// with [`close`](crate::Server::close).
     pub fn cluster(mut self, engine: impl Engine) -> Self {
         self.options.cluster = Some(Arc::new(engine));
+        self
+    }
+
+    /// Where an id of the application's is given once: on all servers of a [`cluster`](Self::cluster)
+    /// together, or on each. Say the same on all servers. Default: [`IdScope::Cluster`]. Without a cluster
+    /// it says nothing.
+    pub const fn id_scope(mut self, scope: IdScope) -> Self {
+        self.options.id_scope = scope;
         self
     }
 

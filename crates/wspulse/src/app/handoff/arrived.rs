@@ -3,6 +3,7 @@
 use std::mem;
 
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use wspulse_core::cluster::MovedSession;
 
 use crate::app::server::Server;
@@ -15,12 +16,16 @@ pub(crate) struct Arrived {
     /// When it has left its groups.
     left_at: Instant,
     is_taken: bool,
+    /// A server that is drained waits for it.
+    _on_its_way: Option<TaskTrackerToken>,
 }
 
 impl Arrived {
     pub(super) fn new(server: &Server, (session, left_at): (MovedSession, Instant)) -> Self {
         server.shelf().begin_arriving(&session.id);
-        Self { server: server.clone(), session: Box::new(session), left_at, is_taken: false }
+        let on_its_way = server.attachment().map(|it| it.arrivals().token());
+        let (server, session) = (server.clone(), Box::new(session));
+        Self { server, session, left_at, is_taken: false, _on_its_way: on_its_way }
     }
 
     pub(super) const fn session(&self) -> &MovedSession {

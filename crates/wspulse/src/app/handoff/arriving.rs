@@ -10,9 +10,10 @@ use super::bringing::Brought;
 use crate::app::server::{Made, Server};
 use crate::membership::Kind;
 use crate::membership::registry::{Arrival, Entrance, Refused, Registered, Speaks};
-use crate::settings::connect::{Data, Exchange};
+use crate::settings::codecs::CodecId;
+use crate::settings::connect::Data;
 use crate::settings::token::Proof;
-use crate::wire::transport::{ComesBack, Upgrade};
+use crate::wire::transport::Upgrade;
 
 impl Server {
     /// As [`register`](Self::register), of a client whose session comes with it. A session that is
@@ -21,15 +22,18 @@ impl Server {
         &self,
         brought: Brought,
         admitted: (Data, Option<Instant>),
-        exchange: &Exchange,
+        codec: CodecId,
         mut upgrade: Upgrade,
     ) -> Result<(), Refused> {
-        let Brought { arrived, received, token, .. } = brought;
-        upgrade.comes_back = Some(ComesBack { received, token });
+        let Brought { arrived, comes_back } = brought;
+        upgrade.comes_back = comes_back;
         let session = arrived.session();
-        let mut proof = self.token_key().inherit(&session.proof);
-        proof.confirm_number(token);
-        let registered = self.enter_moved(session, proof, admitted, exchange, upgrade);
+        let proof = comes_back.map(|it| {
+            let mut proof = self.token_key().inherit(&session.proof);
+            proof.confirm_number(it.token);
+            proof
+        });
+        let registered = self.enter_moved(session, proof, admitted, codec, upgrade);
         let refused = match registered {
             Ok(Registered::New { connection, predecessor, upgrade, made_way }) => {
                 if let Some(made_way) = made_way {
@@ -58,7 +62,9 @@ impl Server {
             }
             Err(refused) => Err(refused),
         };
-        self.token_key().forget(proof);
+        if let Some(proof) = proof {
+            self.token_key().forget(proof);
+        }
         drop(arrived);
         self.deliver_lifecycle();
         refused
@@ -67,9 +73,9 @@ impl Server {
     fn enter_moved(
         &self,
         session: &MovedSession,
-        proof: Proof,
+        proof: Option<Proof>,
         admitted: (Data, Option<Instant>),
-        exchange: &Exchange,
+        codec: CodecId,
         upgrade: Upgrade,
     ) -> Result<Registered, Refused> {
         let MovedSession { id, home, user, .. } = session;
@@ -81,7 +87,7 @@ impl Server {
         let (home_group, user_group) =
             (home.as_ref().map(Entrance::group), user.as_ref().map(Entrance::group));
         let (peer_addr, begun) = (upgrade.peer_addr, upgrade.begun);
-        let made = Made { peer_addr, begun, codec: exchange.codec };
+        let made = Made { peer_addr, begun, codec };
         // It hears what is said to all from when it is known where that is.
         let _one_order = self.everybody().lock();
         let registered = self.registry().register(

@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use wspulse_core::cluster::{MovedSession, NodeId, NotGiven, SessionReply, SessionRequest};
 
 use super::arrived::Arrived;
@@ -15,6 +14,7 @@ use crate::cluster::RequestFailed;
 use crate::membership::registry::Refused;
 use crate::settings::connect::{Admission, Exchange};
 use crate::settings::token::TokenKey;
+use crate::wire::transport::ComesBack;
 
 /// How long the server that has a session may take to give it: it waits a second for a callback.
 pub(super) const GIVEN_WITHIN: Duration = Duration::from_secs(2);
@@ -34,12 +34,8 @@ const SESSION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A session that has come from another server, and its client.
 pub(crate) struct Brought {
     pub(super) arrived: Arrived,
-    /// How many frames the client has.
-    pub(super) received: u64,
-    /// The number of the client's token.
-    pub(super) token: u32,
-    /// A server that is drained waits for it.
-    _on_its_way: TaskTrackerToken,
+    /// With what the client comes back, if it speaks `wspulse.1`.
+    pub(super) comes_back: Option<ComesBack>,
 }
 
 /// What has become of a session that was asked for.
@@ -86,6 +82,7 @@ impl Server {
         let (offer, (done, brought)) = (offer.clone(), oneshot::channel());
         // On a task of its own: whoever gives the session has it no more, and the client may hang up.
         self.spawn(async move {
+            let _on_its_way = on_its_way;
             let wanted = Wanted {
                 token: &offer.token,
                 id: id.as_deref(),
@@ -94,11 +91,9 @@ impl Server {
                 codec: server.codecs().of(codec).name().unwrap_or_default(),
             };
             let found = server.look_for(maker, &wanted).await;
-            let received = offer.count;
-            let brought = found.map(|found| {
-                let of = |arrived| Brought { arrived, received, token, _on_its_way: on_its_way };
-                found.map(|arrived| Box::new(of(arrived)))
-            });
+            let comes_back = Some(ComesBack { received: offer.count, token });
+            let brought =
+                found.map(|found| found.map(|arrived| Box::new(Brought { arrived, comes_back })));
             // If nobody waits any more, it is kept.
             drop(done.send(brought));
         });
@@ -145,13 +140,23 @@ impl Server {
             Err(_) if self.is_lost(node) => return Ok(Asked::Ended),
             Err(_) => return Err(Refused::OutOfReach),
         };
-        let (ticket, away_ms, bytes, part) = match reply {
+        match reply {
             Some(SessionReply::Given { ticket, away_ms, bytes, part }) => {
-                (ticket, away_ms, bytes as usize, part)
+                self.receive(node, (ticket, away_ms, bytes as usize), part).await
             }
-            Some(SessionReply::NotGiven(why)) => return asked_in_vain(why),
-            Some(SessionReply::Committed) | None => return Err(Refused::OutOfReach),
-        };
+            Some(SessionReply::NotGiven(why)) => asked_in_vain(why),
+            Some(SessionReply::Committed | SessionReply::Free | SessionReply::Held { .. })
+            | None => Err(Refused::OutOfReach),
+        }
+    }
+
+    /// A session that is given, of which the first part has come.
+    pub(super) async fn receive(
+        &self,
+        node: NodeId,
+        (ticket, away_ms, bytes): (u64, u32, usize),
+        part: Bytes,
+    ) -> Result<Asked, Refused> {
         let left_at = left_at(away_ms);
         let session = self.fetch(node, (ticket, bytes), part).await.ok_or(Refused::OutOfReach)?;
         let session = MovedSession::decode(session).inspect_err(|error| {
@@ -182,7 +187,9 @@ impl Server {
                 SessionReply::Given { part, .. } if !part.is_empty() => all.extend(part),
                 SessionReply::Given { .. }
                 | SessionReply::NotGiven(_)
-                | SessionReply::Committed => return None,
+                | SessionReply::Committed
+                | SessionReply::Free
+                | SessionReply::Held { .. } => return None,
             }
         }
         (all.len() == bytes).then(|| all.freeze())
@@ -218,7 +225,13 @@ impl Server {
             match self.ask_node(from, &commit, TOLD_WITHIN).await {
                 Ok(Some(SessionReply::Committed)) => return Some(Ok(())),
                 Ok(Some(SessionReply::NotGiven(why))) => return Some(Err(why)),
-                Ok(Some(SessionReply::Given { .. }) | None) | Err(_) => {}
+                Ok(
+                    Some(
+                        SessionReply::Given { .. } | SessionReply::Free | SessionReply::Held { .. },
+                    )
+                    | None,
+                )
+                | Err(_) => {}
             }
         }
         None
@@ -249,7 +262,7 @@ pub(super) fn asked_in_vain(why: NotGiven) -> Result<Asked, Refused> {
         NotGiven::OtherUser => Err(Refused::OtherUser),
         NotGiven::OtherRoom => Err(Refused::OtherRoom),
         // Another handshake of this client was faster.
-        NotGiven::Outdated => Err(Refused::SessionChanged),
+        NotGiven::Outdated | NotGiven::Overtaken => Err(Refused::SessionChanged),
         NotGiven::Busy | _ => Err(Refused::IsLeaving),
     }
 }

@@ -71,6 +71,19 @@ impl Server {
             SessionRequest::Commit { ticket, node } => {
                 reply.send(self.shelf().commit(ticket, node).encode());
             }
+            SessionRequest::Claim(claim) => reply.send(self.answer_claim(&claim).encode()),
+            SessionRequest::Release(claim) => {
+                let Some(place) = place else {
+                    reply.send(SessionReply::NotGiven(NotGiven::Busy).encode());
+                    return;
+                };
+                let server = self.clone();
+                // A callback may go on.
+                self.spawn(async move {
+                    let _place = place;
+                    reply.send(server.release(&claim).await.encode());
+                });
+            }
             SessionRequest::Inherit { ticket, from, away_ms, left_ms, bytes, part } => {
                 let Some(place) = place else {
                     reply.send(SessionReply::NotGiven(NotGiven::Full).encode());
@@ -88,14 +101,14 @@ impl Server {
         }
     }
 
-    fn take_reply(&self, given: Result<u64, NotGiven>) -> SessionReply {
+    pub(super) fn take_reply(&self, given: Result<u64, NotGiven>) -> SessionReply {
         match given {
             Ok(ticket) => self.session_part(ticket, 0),
             Err(why) => SessionReply::NotGiven(why),
         }
     }
 
-    fn session_part(&self, ticket: u64, from: usize) -> SessionReply {
+    pub(super) fn session_part(&self, ticket: u64, from: usize) -> SessionReply {
         self.shelf().part(ticket, from, self.session_part_bytes_max())
     }
 
@@ -251,7 +264,11 @@ impl Server {
 
     /// Forgets sessions that nobody has come for.
     pub(crate) fn sweep_shelf(&self) {
-        for Forgotten { id, home, waiting } in self.shelf().sweep() {
+        self.tell_forgotten(self.shelf().sweep());
+    }
+
+    pub(super) fn tell_forgotten(&self, forgotten: Vec<Forgotten>) {
+        for Forgotten { id, home, waiting } in forgotten {
             tracing::debug!(
                 id = Escaped::new(&id).as_str(),
                 frames = waiting,

@@ -41,6 +41,7 @@ impl Answers {
             | NotGiven::OtherRoom
             | NotGiven::Busy
             | NotGiven::Full
+            | NotGiven::Overtaken
             | _ => self.refused = Some(why),
         }
     }
@@ -111,7 +112,10 @@ impl Server {
             match reply {
                 Ok(Some(reply @ SessionReply::Given { .. })) => answers.offers.push((node, reply)),
                 Ok(Some(SessionReply::NotGiven(why))) => answers.note_refusal(why),
-                Ok(Some(SessionReply::Committed) | None) => answers.is_lacking = true,
+                Ok(
+                    Some(SessionReply::Committed | SessionReply::Free | SessionReply::Held { .. })
+                    | None,
+                ) => answers.is_lacking = true,
                 Err(error) => {
                     // It has ended by now, or is taken for dead.
                     let is_gone = matches!(error, RequestFailed::NoNode { .. });

@@ -1,5 +1,6 @@
 //! Sessions that are at no server: nothing but bytes, until somebody says that it has them.
 
+mod by_id;
 mod claim;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -264,11 +265,7 @@ impl Shelf {
         while let Some((_, ticket)) =
             inner.order.first().filter(|(until, _)| *until <= now).copied()
         {
-            if let Some(Kept { id, home, place: Place::Here { waiting, .. }, .. }) =
-                inner.forget(ticket)
-            {
-                forgotten.push(Forgotten { id, home, waiting });
-            }
+            forgotten.extend(inner.forget(ticket).and_then(Kept::forgotten));
         }
         forgotten
     }

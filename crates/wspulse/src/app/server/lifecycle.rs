@@ -149,8 +149,9 @@ impl Server {
             upgrade.asked =
                 Some(Asked { room: room.clone().unwrap_or_default(), data: data.clone() });
         }
-        if let Some((brought, exchange)) = brought.zip(exchange.as_ref()) {
-            return self.register_moved(*brought, (data, expires_at), exchange, upgrade);
+        let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
+        if let Some(brought) = brought {
+            return self.register_moved(*brought, (data, expires_at), codec, upgrade);
         }
         let registry = &self.inner.registry;
         // Before the registry's lock, under which nobody waits for a fan-out.
@@ -158,7 +159,6 @@ impl Server {
         let user = user.map(|user| registry.groups().enter(Kind::User, &user, &self.inner.meter));
         let home_group = home.as_ref().map(Entrance::group);
         let user_group = user.as_ref().map(Entrance::group);
-        let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
         let speaks = match exchange {
             None => Speaks::Plain,
             Some(Exchange { resume, codec }) => {

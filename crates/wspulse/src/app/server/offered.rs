@@ -12,8 +12,8 @@ use crate::settings::token::{Proof, Token, TokenKey};
 use crate::wire::transport::ComesBack;
 
 /// The session that a client comes back to.
-pub(super) struct Found {
-    pub(super) session: Arc<ConnectionShared>,
+pub(crate) struct Found {
+    pub(crate) session: Arc<ConnectionShared>,
     pub(super) comes_back: ComesBack,
 }
 
@@ -59,7 +59,7 @@ impl Server {
 
     /// A session whose first hello nobody is known to have read: it is for the client that is
     /// admitted under its id now, which has no token and no frame of it.
-    pub(super) fn find_unclaimed(&self, id: &str, codec: CodecId) -> Option<Found> {
+    pub(crate) fn find_unclaimed(&self, id: &str, codec: CodecId) -> Option<Found> {
         let session = self.inner.registry.find(id)?;
         let is_claimed = session.mailbox.proof()?.is_claimed();
         let is_for_it = !is_claimed && session.mailbox.codec() == codec;

@@ -1,7 +1,9 @@
 //! The tasks of a server: those that a close waits for, and among them the farewells.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -44,6 +46,13 @@ impl Server {
         self.part(connection, turn_away(upgrade, close, decoder, self.end_deadline()));
     }
 
+    /// As [`say_no`](Self::say_no), where there is no connection of this id.
+    pub(crate) fn say_no_to(&self, id: &Arc<str>, mut upgrade: Upgrade, close: CloseFrame) {
+        upgrade.asked = None;
+        let (decoder, peer_addr) = (self.options().decoder(), upgrade.peer_addr);
+        self.part_from(id, peer_addr, turn_away(upgrade, close, decoder, self.end_deadline()));
+    }
+
     /// Spawns what is still to be said on a transport; [`close`](Self::close) waits for it, until
     /// its drain deadline. A client that does not hang up on too many is cut off from the oldest.
     pub(crate) fn part(
@@ -52,7 +61,16 @@ impl Server {
         farewell: impl Future<Output = ()> + Send + 'static,
     ) {
         let ConnectionShared { id, mailbox, .. } = connection;
-        let mut place = self.inner.registry.farewells().take_place(id, mailbox.peer_addr());
+        self.part_from(id, mailbox.peer_addr(), farewell);
+    }
+
+    fn part_from(
+        &self,
+        id: &Arc<str>,
+        peer_addr: Option<SocketAddr>,
+        farewell: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let mut place = self.inner.registry.farewells().take_place(id, peer_addr);
         // Boxed, or each future around it would be twice as large: it holds what it was given and what
         // it polls. Farewells may be many, where a network has failed and all clients come back.
         let farewell = self.inner.drain_deadline.bound(Box::pin(farewell));

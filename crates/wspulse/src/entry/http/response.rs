@@ -55,6 +55,7 @@ impl Refused {
             Self::UnknownAddress => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the client's address is unknown")
             }
+            Self::TooManyComing => (StatusCode::SERVICE_UNAVAILABLE, "too many are coming"),
             Self::TooManyEnding => (StatusCode::SERVICE_UNAVAILABLE, "too many are ending"),
             Self::Expired => (StatusCode::UNAUTHORIZED, "the admission has expired"),
             Self::SessionChanged => {
@@ -72,7 +73,11 @@ impl Refused {
         let mut response = refusal(status, line);
         let comes_again = matches!(
             self,
-            Self::TooManyEnding | Self::SessionChanged | Self::IsLeaving | Self::OutOfReach
+            Self::TooManyEnding
+                | Self::TooManyComing
+                | Self::SessionChanged
+                | Self::IsLeaving
+                | Self::OutOfReach
         );
         if comes_again {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));

@@ -19,7 +19,7 @@ use super::handshake::{accept_key, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal};
 use crate::app::handler::ConnectOutcome;
-use crate::app::handoff::Brought;
+use crate::app::handoff::Prepared;
 use crate::app::server::Server;
 use crate::ground::BoxFuture;
 use crate::ground::address::PeerAddr;
@@ -47,11 +47,11 @@ impl Server {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
             let (pending, admission) = handshake.ask().await?;
-            let brought = match pending.bringing(&admission) {
-                Some(bringing) => bringing.await?,
+            let prepared = match pending.preparing(&admission) {
+                Some(preparing) => preparing.await?,
                 None => None,
             };
-            pending.upgrade(stream, admission, brought)
+            pending.upgrade(stream, admission, prepared)
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
@@ -73,11 +73,11 @@ impl Server {
             let handshake = self.check(parts)?;
             let stream = stream.ok_or_else(no_upgrade)?;
             let pending = handshake.pending;
-            let brought = match pending.bringing(&admission) {
-                Some(bringing) => bringing.await?,
+            let prepared = match pending.preparing(&admission) {
+                Some(preparing) => preparing.await?,
                 None => None,
             };
-            pending.upgrade(stream, admission, brought)
+            pending.upgrade(stream, admission, prepared)
         };
         result.await.unwrap_or_else(|refused| self.count_refusal(refused))
     }
@@ -172,11 +172,11 @@ impl Handshake {
         let server = self.pending.server.clone();
         let result = async {
             let (pending, admission) = self.ask().await?;
-            let brought = match pending.bringing(&admission) {
-                Some(bringing) => bringing.await?,
+            let prepared = match pending.preparing(&admission) {
+                Some(preparing) => preparing.await?,
                 None => None,
             };
-            pending.admit(admission, brought)
+            pending.admit(admission, prepared)
         };
         result.await.map_err(|refused| server.count_refusal(refused))
     }
@@ -196,11 +196,11 @@ impl Handshake {
         let (server, pending) = (self.pending.server.clone(), self.pending);
         let result = async {
             check_runtime()?;
-            let brought = match pending.bringing(&admission) {
-                Some(bringing) => bringing.await?,
+            let prepared = match pending.preparing(&admission) {
+                Some(preparing) => preparing.await?,
                 None => None,
             };
-            pending.admit(admission, brought)
+            pending.admit(admission, prepared)
         };
         result.await.map_err(|refused| server.count_refusal(refused))
     }
@@ -228,8 +228,8 @@ impl Handshake {
 }
 
 type Answer = Result<Admission, Rejection>;
-type Bringing<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<Box<Brought>>, Response>> + Send + 'a>>;
+type Preparing<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Box<Prepared>>, Response>> + Send + 'a>>;
 
 /// Waits for the answer of a connect function, within its timeout.
 async fn answer_of(future: BoxFuture<Answer>, server: &Server) -> Result<Answer, Response> {
@@ -278,44 +278,45 @@ impl Drop for Connecting<'_> {
 
 impl Pending {
     /// What a server of a cluster gets ready before it lets a client in: the session that is at another
-    /// one, or that what is said elsewhere to its rooms is heard.
-    async fn bring(&self, admission: &Admission) -> Result<Option<Box<Brought>>, Response> {
-        if self.chosen_protocol(admission).is_none()
-            && let Negotiated::Exchange(exchange, _) = Negotiated::of(&self.server, &self.protocols)
-        {
-            let brought = self.server.bring(admission, &exchange).await;
-            if let Some(brought) = brought.map_err(|refused| self.server.refuse(refused))? {
-                return Ok(Some(brought));
-            }
+    /// one, the id that nobody else has, or that what is said elsewhere to its rooms is heard.
+    async fn prepare(&self, admission: &Admission) -> Result<Option<Box<Prepared>>, Response> {
+        let negotiated = Negotiated::of(&self.server, &self.protocols);
+        let exchange = match (self.chosen_protocol(admission), negotiated) {
+            (None, Negotiated::Exchange(exchange, _)) => Some(exchange),
+            (Some(_), _) | (None, Negotiated::Plain(_)) => None,
+        };
+        let prepared = self.server.prepare(admission, exchange.as_ref()).await;
+        let prepared = prepared.map_err(|refused| self.server.refuse(refused))?;
+        if prepared.as_ref().is_none_or(|prepared| !prepared.has_session()) {
+            self.server.listen_ahead(admission).await;
         }
-        self.server.listen_ahead(admission).await;
-        Ok(None)
+        Ok(prepared)
     }
 
     /// What is to be waited for in a cluster. Boxed: a server that is alone has no room for it in each
     /// handshake.
-    fn bringing<'a>(&'a self, admission: &'a Admission) -> Option<Bringing<'a>> {
+    fn preparing<'a>(&'a self, admission: &'a Admission) -> Option<Preparing<'a>> {
         self.server.attachment()?;
-        Some(Box::pin(self.bring(admission)))
+        Some(Box::pin(self.prepare(admission)))
     }
 
     fn upgrade(
         self,
         stream: FromHyper,
         admission: Admission,
-        brought: Option<Box<Brought>>,
+        prepared: Option<Box<Prepared>>,
     ) -> Result<Response, Response> {
         let upgrade = Upgrade::from_hyper(stream, self.peer_addr);
-        self.register(admission, upgrade, brought)
+        self.register(admission, upgrade, prepared)
     }
 
     fn admit(
         self,
         admission: Admission,
-        brought: Option<Box<Brought>>,
+        prepared: Option<Box<Prepared>>,
     ) -> Result<Accepted, Response> {
         let (stream, upgrade) = Upgrade::by_hand(self.peer_addr);
-        let response = self.register(admission, upgrade, brought)?;
+        let response = self.register(admission, upgrade, prepared)?;
         Ok(Accepted { response, stream })
     }
 
@@ -323,7 +324,7 @@ impl Pending {
         self,
         admission: Admission,
         mut upgrade: Upgrade,
-        brought: Option<Box<Brought>>,
+        prepared: Option<Box<Prepared>>,
     ) -> Result<Response, Response> {
         check_runtime()?;
         upgrade.begun = self.begun;
@@ -335,15 +336,15 @@ impl Pending {
             },
         };
         let asked_about = if let Some(request) = &self.asked_again {
-            let exchange = exchange.as_ref();
-            reauthorize(&self.server, request, &admission, exchange)?
+            reauthorize(&self.server, request, &admission, exchange.as_ref())?
         } else {
             None
         };
         upgrade.request = self.asked_again;
         // Registered before the 101 leaves: whoever has read it is found.
+        let asked_about = asked_about.as_ref();
         let registered =
-            self.server.register(admission, exchange, upgrade, asked_about.as_ref(), brought);
+            self.server.register_prepared(admission, exchange, upgrade, asked_about, prepared);
         registered.map_err(|refused| self.server.refuse(refused))?;
         Ok(switching_protocols(self.accept_key, protocol))
     }

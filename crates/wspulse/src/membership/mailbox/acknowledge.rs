@@ -240,6 +240,7 @@ impl Rare {
         let is_looked_at = !self.taps.is_empty();
         !is_awaited
             && !is_looked_at
+            && !self.is_leaving
             && self.receipts.is_empty()
             && self.proof.is_none()
             && self.expires_at.is_none()

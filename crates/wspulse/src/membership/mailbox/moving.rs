@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 use wspulse_core::cluster::{HeardOf, MovedGroup};
 use wspulse_core::outbound::MovedQueue;
+use wspulse_core::protocol::SessionKind;
 use wspulse_core::{CloseFrame, EncodedFrame};
 
 use super::{ConnectionState, Mailbox};
@@ -52,8 +53,16 @@ impl Mailbox {
         let mut inner = self.inner.lock();
         let is_awaited = inner.mail.as_ref().is_some_and(|mail| mail.upgrade.is_some());
         let may_not = inner.state == ConnectionState::Closed || is_awaited;
-        // Only a client of `wspulse.1` has a token, by which its session is asked for.
-        let Some(rare) = inner.rare.as_mut().filter(|_| !may_not) else { return false };
+        let has_token = inner.rare.as_ref().is_some_and(|rare| rare.proof.is_some());
+        let is_asked_for = match leave.reason {
+            LeaveReason::ClientIsElsewhere => true,
+            // By its token, which only a client of `wspulse.1` has.
+            LeaveReason::ServerEnds => has_token,
+        };
+        if may_not || !is_asked_for {
+            return false;
+        }
+        let rare = inner.rare.get_or_insert_default();
         if std::mem::replace(&mut rare.is_leaving, true) {
             return false;
         }
@@ -75,8 +84,10 @@ impl Mailbox {
 
     /// The session goes on here.
     pub(crate) fn stay(&self) {
-        if let Some(rare) = &mut self.inner.lock().rare {
+        let mut inner = self.inner.lock();
+        if let Some(rare) = &mut inner.rare {
             rare.is_leaving = false;
+            inner.rare.take_if(|rare| rare.is_empty());
         }
     }
 
@@ -119,5 +130,10 @@ impl Mailbox {
     /// As [`begin_exchange`](Self::begin_exchange), of a session from another server.
     pub(crate) fn begin_moved(&self, proof: Proof) {
         self.inner.lock().rare.get_or_insert_default().proof = Some(proof);
+    }
+
+    /// As [`begin_moved`](Self::begin_moved), of a client that speaks nothing but frames.
+    pub(crate) fn begin_moved_plain(&self) {
+        self.inner.lock().kind = SessionKind::Resumed;
     }
 }

@@ -71,6 +71,8 @@ pub(crate) enum Refused {
     IsLeaving,
     /// Its session is at another server, which cannot be asked for it now.
     OutOfReach,
+    /// Too many clients of given ids are about to come.
+    TooManyComing,
     /// Its id has gone over to another connection than the one that the application was asked about.
     SessionChanged,
 }

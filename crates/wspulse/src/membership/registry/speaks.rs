@@ -14,9 +14,9 @@ pub(crate) enum Speaks {
     Plain,
     /// `wspulse.1`; and this is the session whose token the client has, if it has one.
     Exchange { resumes: Option<Arc<ConnectionShared>> },
-    /// `wspulse.1`; and the session that the client has the token of comes with it from another server,
-    /// where that was told by this.
-    Moved(Proof),
+    /// Its session comes with it from another server; and if it speaks `wspulse.1`, it was found there by
+    /// this.
+    Moved(Option<Proof>),
 }
 
 impl Speaks {

@@ -21,6 +21,23 @@ pub enum RoomChange {
     Refuse,
 }
 
+/// Where an id is given once, in a cluster.
+///
+/// It counts for ids that the application gives ([`Admission::id`](crate::Admission::id)), not for those
+/// that a server makes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum IdScope {
+    /// On all servers together: whoever comes under an id to one of them finds, or ends, what the others
+    /// have under it. That takes a round trip to all others in each handshake with an id that is not at
+    /// this server. A server that does not answer within a second keeps nobody out.
+    #[default]
+    Cluster,
+    /// On each server: two of them may have a connection of one id. For applications whose ids are
+    /// another at each connection, or whose load balancer keeps each client at one server.
+    Server,
+}
+
 /// Who gets a session that is there, and who does not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReturnRules {

@@ -1,0 +1,132 @@
+//! Other servers of a cluster that answer anything when they are asked for an id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+use wspulse::Server;
+use wspulse::cluster::{Engine, EngineStatus, NodeId, Reply, Sink, Topic};
+use wspulse::testing::TestClient;
+use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
+use wspulse_core::cluster::{
+    Beat, MovedSession, NodeState, NotGiven, SessionReply, SessionRequest,
+};
+
+use super::{node, rooms};
+
+/// What this peer replies; nothing where it is `None`.
+type Script = fn(SessionRequest) -> Option<Bytes>;
+
+struct Peer(Script);
+
+impl Sink for Peer {
+    fn message(&self, _: Topic, _: Bytes) {}
+    fn request(&self, message: Bytes, reply: Reply) {
+        // It is also asked for what it has said.
+        if let Ok(request) = SessionRequest::decode(message)
+            && let Some(answer) = (self.0)(request)
+        {
+            reply.send(answer);
+        }
+    }
+    fn status(&self, _: EngineStatus) {}
+}
+
+/// A server that knows a peer which replies this.
+async fn beside(script: Script) -> (Server, MemoryEngine) {
+    let network = MemoryNetwork::new();
+    let (server, _) = node(&network, rooms().resume_window(Duration::from_secs(30)));
+    let peer = network.engine();
+    let origin = NodeId::new([7; 16]);
+    peer.start(origin, Arc::new(Peer(script))).await.unwrap();
+    let cluster = server.cluster().unwrap();
+    cluster.started().await.unwrap();
+    let state = NodeState::Serving;
+    let beat = Beat { origin, number: 1, state, connections: 1, moved: Vec::new() };
+    while cluster.nodes().is_empty() {
+        peer.publish(Topic::Beats, beat.encode()).unwrap();
+        sleep(Duration::from_millis(10)).await;
+    }
+    (server, peer)
+}
+
+/// How the server answers a client, and after which time.
+async fn comes(script: Script) -> (Result<(), u16>, Duration) {
+    let (server, _peer) = beside(script).await;
+    let began = Instant::now();
+    let came = TestClient::connect(&server, "/ws?room=lobby&id=ann").await;
+    let time = began.elapsed();
+    assert_eq!(server.connection("ann").is_some(), came.is_ok());
+    (came.map(drop).map_err(|refused| refused.status().as_u16()), time)
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_that_are_none_and_silence_keep_nobody_out() {
+    let scripts: [Script; 4] = [
+        |_| None,
+        |_| Some(Bytes::from_static(&[0xff; 40])),
+        |_| Some(SessionReply::Committed.encode()),
+        |_| Some(given(Bytes::from_static(b"part"))),
+    ];
+    for script in scripts {
+        let (came, time) = comes(script).await;
+        assert_eq!(came, Ok(()));
+        assert!(time <= Duration::from_millis(1100), "{time:?}");
+    }
+}
+
+fn held(request: &SessionRequest, goes_along: bool, released: Option<Bytes>) -> Option<Bytes> {
+    if let SessionRequest::Claim(_) = request {
+        return Some(SessionReply::Held { goes_along }.encode());
+    }
+    released
+}
+
+/// A session that this peer gives.
+fn given(part: Bytes) -> Bytes {
+    let bytes = u32::try_from(part.len()).unwrap();
+    SessionReply::Given { ticket: 1, away_ms: 1, bytes, part }.encode()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_end_and_is_not_given_up_keeps_nobody_out() {
+    let (came, time) = comes(|request| held(&request, false, None)).await;
+    assert_eq!(came, Ok(()));
+    assert!(time <= Duration::from_millis(6100), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_said_to_be_there_and_is_not_given_has_its_client_come_again() {
+    let scripts: [Script; 5] = [
+        |request| held(&request, true, Some(SessionReply::Committed.encode())),
+        |request| held(&request, true, Some(SessionReply::NotGiven(NotGiven::Busy).encode())),
+        |request| held(&request, true, Some(SessionReply::NotGiven(NotGiven::Full).encode())),
+        // It cannot be read.
+        |request| held(&request, true, Some(given(Bytes::from_static(b"part")))),
+        // It is another one.
+        |request| {
+            if let SessionRequest::Commit { .. } = request {
+                return Some(SessionReply::Committed.encode());
+            }
+            let other = MovedSession { id: "bob".into(), ..MovedSession::default() };
+            held(&request, true, Some(given(other.encode())))
+        },
+    ];
+    for (place, script) in scripts.into_iter().enumerate() {
+        let (came, time) = comes(script).await;
+        assert_eq!(came, Err(503), "{place}");
+        assert!(time <= Duration::from_millis(6100), "{place}: {time:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_another_server_is_the_clients_answer() {
+    let refusals: [(Script, u16); 2] = [
+        (|_| Some(SessionReply::NotGiven(NotGiven::OtherUser).encode()), 403),
+        (|_| Some(SessionReply::NotGiven(NotGiven::OtherRoom).encode()), 409),
+    ];
+    for (script, status) in refusals {
+        assert_eq!(comes(script).await.0, Err(status));
+    }
+}
