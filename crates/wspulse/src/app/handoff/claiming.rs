@@ -82,19 +82,15 @@ impl Server {
 
     /// As [`register`](Self::register), of a client for which all this is ready. Nobody else comes in under
     /// its id until it is done.
-    #[inline]
     pub(crate) fn register_prepared(
         &self,
         admission: Admission,
         exchange: Option<Exchange>,
         upgrade: Upgrade,
         asked_about: Option<&Arc<ConnectionShared>>,
-        prepared: Option<Box<Prepared>>,
+        prepared: Prepared,
     ) -> Result<(), Refused> {
-        let Some(prepared) = prepared else {
-            return self.register(admission, exchange, upgrade, asked_about, None);
-        };
-        match *prepared {
+        match prepared {
             Prepared::Ready { turn: _turn, brought } => {
                 self.register(admission, exchange, upgrade, asked_about, brought)
             }

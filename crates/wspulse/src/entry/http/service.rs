@@ -342,9 +342,11 @@ impl Pending {
         };
         upgrade.request = self.asked_again;
         // Registered before the 101 leaves: whoever has read it is found.
-        let asked_about = asked_about.as_ref();
-        let registered =
-            self.server.register_prepared(admission, exchange, upgrade, asked_about, prepared);
+        let (server, asked_about) = (&self.server, asked_about.as_ref());
+        let registered = match prepared {
+            None => server.register(admission, exchange, upgrade, asked_about, None),
+            Some(it) => server.register_prepared(admission, exchange, upgrade, asked_about, *it),
+        };
         registered.map_err(|refused| self.server.refuse(refused))?;
         Ok(switching_protocols(self.accept_key, protocol))
     }
