@@ -18,14 +18,16 @@ use crate::wire::transport::Upgrade;
 impl Server {
     /// As [`register`](Self::register), of a client whose session comes with it. A session that is
     /// refused is kept for when its client comes again.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn register_moved(
         &self,
-        brought: Brought,
+        brought: Box<Brought>,
         admitted: (Data, Option<Instant>),
         codec: CodecId,
         mut upgrade: Upgrade,
     ) -> Result<(), Refused> {
-        let Brought { arrived, comes_back } = brought;
+        let Brought { arrived, comes_back } = *brought;
         upgrade.comes_back = comes_back;
         let session = arrived.session();
         let proof = comes_back.map(|it| {

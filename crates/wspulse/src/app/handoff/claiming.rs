@@ -82,15 +82,17 @@ impl Server {
 
     /// As [`register`](Self::register), of a client for which all this is ready. Nobody else comes in under
     /// its id until it is done.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn register_prepared(
         &self,
         admission: Admission,
         exchange: Option<Exchange>,
         upgrade: Upgrade,
         asked_about: Option<&Arc<ConnectionShared>>,
-        prepared: Prepared,
+        prepared: Box<Prepared>,
     ) -> Result<(), Refused> {
-        match prepared {
+        match *prepared {
             Prepared::Ready { turn: _turn, brought } => {
                 self.register(admission, exchange, upgrade, asked_about, brought)
             }
