@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
 use wspulse::testing::cluster::{MemoryNetwork, NetworkFaults};
 use wspulse::testing::{TestClient, request_parts};
-use wspulse::{Admission, Frame, Server, ServerBuilder};
+use wspulse::{Admission, ConnectRequest, Frame, Server, ServerBuilder};
 use wspulse_core::protocol::ResumeOffer;
 
 use super::support::speaker::{JSON, Speaker, configured};
 use super::traveller::{ANN, Traveller, come_somewhere, exactly_once, refused};
-use super::{know_each_other, node};
+use super::{come, know_each_other, node};
 
 /// Servers between which each message takes up to 20 ms.
 async fn slow(seed: u64, count: usize, builder: impl Fn() -> ServerBuilder) -> Vec<Server> {
@@ -47,7 +47,7 @@ async fn a_session_whose_client_hangs_up_while_it_comes_goes_on_with_the_next_ha
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_refused_once_its_session_is_there_does_not_lose_it() {
-    let admits_to_too_many_rooms = |request: &wspulse::ConnectRequest| {
+    let admits_to_too_many_rooms = |request: &ConnectRequest| {
         let admission = Admission::room("lobby").id("ann");
         if request.query("more").is_some() {
             admission.also_in(["hall", "yard"])
@@ -84,4 +84,22 @@ async fn a_session_that_is_on_its_way_to_a_server_that_is_drained_goes_on_elsewh
         come_somewhere(&mut ann, &others, 0).await;
         ann.hears(&["waits"]).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_comes_to_a_room_that_was_heard_there_waits_for_no_other_server() {
+    let network = MemoryNetwork::new();
+    let nodes: Vec<_> = (0..3).map(|_| node(&network, exactly_once())).collect();
+    let servers: Vec<_> = nodes.iter().map(|(server, _)| server.clone()).collect();
+    know_each_other(&servers).await;
+    let _bob = come(&servers[1], "room=lobby&id=bob").await;
+    let mut ann = Traveller::begin(&servers[0]).await;
+    sleep(Duration::from_secs(10)).await;
+    network.cut(&nodes[2].1);
+    let began = Instant::now();
+    ann.comes_to(&servers[1]).await;
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    network.heal();
+    servers[2].broadcast("lobby", Frame::new("of the third")).unwrap();
+    ann.hears(&["of the third"]).await;
 }

@@ -22,6 +22,10 @@ use crate::observe::metrics::DropReason;
 /// How often it is asked again for what was said meanwhile.
 pub(super) const ROUNDS_MAX: usize = 16;
 
+/// Whoever has listened to a group for so long when a session has left it elsewhere lacks nothing that the
+/// session could have heard there: what is not here yet will come.
+const LISTENED_BEFORE: Duration = Duration::from_secs(5);
+
 /// What is known of a group as the session enters it.
 struct Entered {
     target: Target,
@@ -52,6 +56,8 @@ struct Compared<'a> {
     here: &'a HeardIn,
     /// How far this server has spoken to the group itself.
     own: Option<Position>,
+    /// When the session has left it elsewhere.
+    left_at: Instant,
 }
 
 impl Compared<'_> {
@@ -60,6 +66,12 @@ impl Compared<'_> {
         let find = |all: &[Position]| all.iter().find(|it| it.origin == origin).copied();
         let own = self.own.filter(|own| own.origin == origin);
         (find(&self.elsewhere.positions), own.or_else(|| find(&self.here.positions)))
+    }
+
+    /// Whether all is heard here that was said since the session has left, or a while before.
+    fn is_listened_to(&self) -> bool {
+        let listened = |since| self.left_at.saturating_duration_since(Instant::from_std(since));
+        self.here.since.is_some_and(|since| listened(since) >= LISTENED_BEFORE)
     }
 
     /// The servers of which anything is known.
@@ -82,7 +94,7 @@ impl Server {
         if let Some(speaker) = self.speaker() {
             speaker.listen_ahead(&groups).await;
         }
-        let entered = self.enter_groups(connection, session, groups).await;
+        let entered = self.enter_groups(connection, session, groups, left_at).await;
         let mut frames = Vec::new();
         for Entered { target, age, plans, log } in entered {
             let since = left_at.checked_sub(age).unwrap_or(left_at);
@@ -104,6 +116,7 @@ impl Server {
         connection: &Arc<ConnectionShared>,
         session: &MovedSession,
         groups: Vec<(NameSpace, Arc<str>)>,
+        left_at: Instant,
     ) -> Vec<Entered> {
         let Some(attachment) = self.attachment() else { return Vec::new() };
         let mut targets: Vec<_> =
@@ -121,7 +134,7 @@ impl Server {
             own.push(server.hear_all(&connection));
             let all = known.iter().zip(&elsewhere).zip(here.iter().zip(own)).map(
                 |((target, elsewhere), (here, own))| {
-                    let compared = Compared { target: *target, elsewhere, here, own };
+                    let compared = Compared { target: *target, elsewhere, here, own, left_at };
                     server.plan(&connection, &compared)
                 },
             );
@@ -172,6 +185,13 @@ impl Server {
                 None
             }
             (None, Some(now)) => Some(Plan::Fetch { after: None, up_to: now }),
+            // It has said nothing since then, or nothing that has come yet.
+            (before, None) if compared.is_listened_to() => {
+                if let Some(before) = before {
+                    self.overlaps().note(connection, target, before);
+                }
+                None
+            }
             (after, None) => {
                 self.overlaps().block(connection, target, origin);
                 Some(Plan::Block { after })

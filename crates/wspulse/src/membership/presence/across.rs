@@ -290,10 +290,15 @@ impl Presence {
         if !known.members.is_empty() {
             return;
         }
-        // Of one that nobody was told of nothing is shown.
-        if let Some(own) = &known.own {
-            known.has_moved = true;
-            across.keep_left(group.name(), id, Record { has_moved: true, ..own.clone() });
+        known.has_moved = known.own.is_some();
+        // One that was here for a moment is shown as it was before that. Of one that nobody was told of
+        // nothing is.
+        let shown = known.own.clone().or_else(|| {
+            let is_here = known.told.as_ref()?.0 == PresenceState::Here;
+            Some(Record { is_here, has_moved: true, meta: known.meta.clone() })
+        });
+        if let Some(shown) = shown {
+            across.keep_left(group.name(), id, Record { has_moved: true, ..shown });
         }
     }
 }
