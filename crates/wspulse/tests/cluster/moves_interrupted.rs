@@ -37,9 +37,7 @@ async fn a_session_whose_client_hangs_up_while_it_comes_goes_on_with_the_next_ha
         let servers = slow(millis, 3, exactly_once).await;
         let mut ann = Traveller::begin(&servers[0]).await;
         servers[0].send("ann", Frame::new("waits")).unwrap();
-        eprintln!("{:?} begins {millis}", tokio::time::Instant::now());
         begins_to_come(&ann, &servers[1], Duration::from_millis(millis)).await;
-        eprintln!("{:?} hung up {millis}", tokio::time::Instant::now());
         come_somewhere(&mut ann, &servers, 2).await;
         ann.hears(&["waits"]).await;
     }

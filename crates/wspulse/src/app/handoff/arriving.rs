@@ -22,12 +22,12 @@ impl Server {
     #[inline(never)]
     pub(crate) fn register_moved(
         &self,
-        brought: Box<Brought>,
+        brought: Brought,
         admitted: (Data, Option<Instant>),
         codec: CodecId,
         mut upgrade: Upgrade,
     ) -> Result<(), Refused> {
-        let Brought { arrived, comes_back } = *brought;
+        let Brought { arrived, comes_back } = brought;
         upgrade.comes_back = comes_back;
         let session = arrived.session();
         let proof = comes_back.map(|it| {

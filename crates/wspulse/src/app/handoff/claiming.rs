@@ -90,9 +90,9 @@ impl Server {
         exchange: Option<Exchange>,
         upgrade: Upgrade,
         asked_about: Option<&Arc<ConnectionShared>>,
-        prepared: Box<Prepared>,
+        prepared: Prepared,
     ) -> Result<(), Refused> {
-        match *prepared {
+        match prepared {
             Prepared::Ready { turn: _turn, brought } => {
                 self.register(admission, exchange, upgrade, asked_about, brought)
             }

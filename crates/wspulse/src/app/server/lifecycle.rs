@@ -151,7 +151,7 @@ impl Server {
         }
         let codec = exchange.as_ref().map_or(CodecId::DEFAULT, |exchange| exchange.codec);
         if let Some(brought) = brought {
-            return self.register_moved(brought, (data, expires_at), codec, upgrade);
+            return self.register_moved(*brought, (data, expires_at), codec, upgrade);
         }
         let registry = &self.inner.registry;
         // Before the registry's lock, under which nobody waits for a fan-out.

@@ -345,7 +345,7 @@ impl Pending {
         let (server, asked_about) = (&self.server, asked_about.as_ref());
         let registered = match prepared {
             None => server.register(admission, exchange, upgrade, asked_about, None),
-            Some(it) => server.register_prepared(admission, exchange, upgrade, asked_about, it),
+            Some(it) => server.register_prepared(admission, exchange, upgrade, asked_about, *it),
         };
         registered.map_err(|refused| self.server.refuse(refused))?;
         Ok(switching_protocols(self.accept_key, protocol))
