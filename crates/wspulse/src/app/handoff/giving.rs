@@ -164,12 +164,21 @@ impl Server {
         session: &ConnectionShared,
         reason: LeaveReason,
     ) -> Option<u64> {
+        self.get_ready_within(session, reason, READY_WITHIN).await
+    }
+
+    pub(super) async fn get_ready_within(
+        &self,
+        session: &ConnectionShared,
+        reason: LeaveReason,
+        within: Duration,
+    ) -> Option<u64> {
         let (given, ticket) = oneshot::channel();
         if !self.registry().begin_leaving(session, Leave { given, reason }) {
             return None;
         }
         // Its task sees that nobody waits any more, and goes on.
-        timeout(READY_WITHIN, ticket).await.ok().and_then(Result::ok)
+        timeout(within, ticket).await.ok().and_then(Result::ok)
     }
 
     /// A session is ready to go: takes its connection out of its groups and ends it, at a moment in which

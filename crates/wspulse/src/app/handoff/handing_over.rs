@@ -14,8 +14,13 @@ use crate::ground::sync::Mutex;
 use crate::membership::mailbox::LeaveReason;
 use crate::membership::shared::ConnectionShared;
 
-/// How long it may take to hand over all sessions. A server that ends is waited for by whoever deploys.
-const HANDED_OVER_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take to hand over all sessions. A server that ends is waited for by whoever deploys; it
+/// takes no longer than it must, and many at once on a busy machine take a while.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a session may take to be ready: no client waits for it, and what was begun is not to be done
+/// again because the machine is busy.
+const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long another server may take to keep one: it fetches the rest of it, and says that it has it.
 const KEPT_WITHIN: Duration = Duration::from_secs(1);
@@ -144,7 +149,7 @@ impl Server {
     async fn send_off(&self, session: &Arc<ConnectionShared>) -> Option<u64> {
         let drained = Disconnect::Drained { retry: self.options().drain_retry };
         session.mailbox.send_away(drained.close_frame());
-        self.get_ready(session, LeaveReason::ServerEnds).await
+        self.get_ready_within(session, LeaveReason::ServerEnds, READY_WITHIN).await
     }
 
     /// Has a session that is on the shelf kept by another server.

@@ -15,8 +15,9 @@ use crate::app::server::Server;
 use crate::cluster::RequestFailed;
 use crate::membership::shared::ConnectionShared;
 
-/// How often a server is asked that does not answer: its client waits meanwhile.
-const ASKS_MAX: usize = 5;
+/// How often a server is asked that does not answer, and is not taken for dead: the client waits
+/// meanwhile, which is better than to lack something.
+const ASKS_MAX: usize = 20;
 
 /// How long after it did not.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
