@@ -131,7 +131,8 @@ impl Registry {
     ) -> Result<Registered, Refused> {
         let inner = &mut *self.inner.lock();
         self.check_phase()?;
-        let existing = self.connections.find(arrival.id);
+        let place = self.connections.place_of(arrival.id);
+        let existing = self.connections.find_at(place, arrival.id);
         rules.check_authority(existing.as_ref(), arrival.asked_about)?;
         if let Some(connection) = existing.as_ref().filter(|it| is_overtaken(&arrival, it)) {
             let connection = Arc::clone(connection);
@@ -174,7 +175,7 @@ impl Registry {
         }
         // The id leads to the old one until it ends, and to the new one from then on.
         let end = End { disconnect: Disconnect::Duplicate, deadline: end_deadline };
-        let ended = self.connections.put(&connection, |old| old.end(end));
+        let ended = self.connections.put(place, &connection, |old| old.end(end));
         if let (Some(old), Some(Ok(()))) = (&replaced, ended) {
             Self::settle_end(inner, old);
         }

@@ -23,6 +23,10 @@ pub(super) struct Directory<T> {
     shards: [Mutex<HashTable<Arc<T>>>; SHARDS],
 }
 
+/// Where a directory has what has a name, if it has it.
+#[derive(Clone, Copy)]
+pub(super) struct PlaceOfName(u64);
+
 /// Enough that threads, which are a few for each core, seldom meet; an empty one takes 40 bytes.
 const SHARDS: usize = 32;
 
@@ -32,14 +36,27 @@ impl<T: Named> Directory<T> {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Arc<T>> {
-        let hash = self.hash(name);
+        self.find_at(self.place_of(name), name)
+    }
+
+    /// Where a name is looked up: once for several look-ups.
+    pub(super) fn place_of(&self, name: &str) -> PlaceOfName {
+        PlaceOfName(self.hash(name))
+    }
+
+    /// As [`find`](Self::find), at the place of this name.
+    pub(super) fn find_at(&self, PlaceOfName(hash): PlaceOfName, name: &str) -> Option<Arc<T>> {
         self.shard(hash).lock().find(hash, |it| **it.name() == *name).cloned()
     }
 
     /// Puts this one into the place of its name. What was there is changed in the same moment, and
     /// what that gave is returned.
-    pub(super) fn put<R>(&self, named: &Arc<T>, change: impl FnOnce(&T) -> R) -> Option<R> {
-        let hash = self.hash(named.name());
+    pub(super) fn put<R>(
+        &self,
+        PlaceOfName(hash): PlaceOfName,
+        named: &Arc<T>,
+        change: impl FnOnce(&T) -> R,
+    ) -> Option<R> {
         let mut shard = self.shard(hash).lock();
         match shard.entry(hash, |it| it.name() == named.name(), |it| self.hash(it.name())) {
             Entry::Occupied(mut entry) => {
