@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Asked {
     child: Child,
-    stdin: ChildStdin,
+    /// None, once it was told that nothing more will come.
+    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     port: u16,
 }
@@ -29,7 +30,20 @@ impl Asked {
     /// # Panics
     ///
     /// If it does not start.
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        let mut asked = Self::spawn_without_port(command);
+        let first = asked.line();
+        let port = first.strip_prefix("LISTENING ").and_then(|port| port.parse().ok());
+        asked.port = port.unwrap_or_else(|| panic!("{first:?} names no port"));
+        asked
+    }
+
+    /// Starts one that listens nowhere.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub(crate) fn spawn_without_port(mut command: Command) -> Self {
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdin = child.stdin.take().expect("standard input is piped");
@@ -42,11 +56,7 @@ impl Asked {
                 }
             }
         });
-        let mut asked = Self { child, stdin, lines, port: 0 };
-        let first = asked.line();
-        let port = first.strip_prefix("LISTENING ").and_then(|port| port.parse().ok());
-        asked.port = port.unwrap_or_else(|| panic!("{first:?} names no port"));
-        asked
+        Self { child, stdin: Some(stdin), lines, port: 0 }
     }
 
     pub(crate) const fn port(&self) -> u16 {
@@ -65,7 +75,8 @@ impl Asked {
     pub(crate) fn say(&mut self, ask: &impl Serialize) {
         let mut line = serde_json::to_string(ask).expect("questions are JSON");
         line.push('\n');
-        self.stdin.write_all(line.as_bytes()).expect("the server runs");
+        let stdin = self.stdin.as_mut().expect("it is still asked");
+        stdin.write_all(line.as_bytes()).expect("the server runs");
     }
 
     pub(crate) fn answer<T: DeserializeOwned>(&mut self) -> T {
@@ -76,6 +87,23 @@ impl Asked {
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("a child can be waited for")
+    }
+
+    /// Ends its standard input, and waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// If it goes on.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        self.stdin = None;
+        let begun_at = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(begun_at.elapsed() < PATIENCE, "it does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// SIGKILL.

@@ -1,9 +1,12 @@
-//! Servers of one cluster as processes, a NATS server, and members over sockets who count: what is lost
-//! while any of them is killed, stands still or is cut off.
+//! Servers of one cluster as processes, a NATS server, and members over sockets who count, some of them
+//! with sessions: what is lost while any of them is killed, stands still, is cut off or is drained.
 
 mod account;
 mod cases;
 mod cost;
+mod crowd;
+mod handled;
+mod journey;
 mod members;
 mod meter;
 mod node;
@@ -16,6 +19,7 @@ use std::io;
 use clap::Parser;
 
 pub use cost::{CostOptions, run as run_cost};
+pub use crowd::run as run_crowd;
 pub use node::{NodeOptions, run as run_node};
 
 use crate::process;
@@ -25,7 +29,7 @@ use verdict::{print_head, print_row};
 /// Which cases, and how long.
 #[derive(Debug, Clone, Parser)]
 pub struct ClusterOptions {
-    /// All cases in less than a minute, with fewer members, for CI.
+    /// Less of each case, with fewer members, for CI.
     #[arg(long)]
     short: bool,
     /// All cases but that of a node that is cut off, which changes the network.

@@ -21,6 +21,8 @@ enum Process {
     Node(NodeOptions),
     /// Servers of a cluster, a NATS server and members who count, while faults befall them.
     Cluster(ClusterOptions),
+    /// Clients of a cluster that have sessions, which are told what to do over their standard streams.
+    Crowd,
     /// What a cluster costs, beside a server alone.
     Cost(CostOptions),
 }
@@ -37,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Process::Soak(options) => Ok(soak::run(&options)?),
         Process::Node(options) => runtime()?.block_on(cluster::run_node(options)),
         Process::Cluster(options) => Ok(cluster::run(&options)?),
+        Process::Crowd => runtime()?.block_on(cluster::run_crowd()),
         Process::Cost(options) => Ok(cluster::run_cost(&options)?),
     }
 }

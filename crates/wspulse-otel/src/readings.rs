@@ -19,6 +19,9 @@ struct Look {
     told: u32,
 }
 
+/// Each instrument has a bit of it: of sums and counts, and three others.
+const _: () = assert!(SUMS.len() + COUNTS.len() + 3 <= u32::BITS as usize);
+
 type Read = fn(&Readings) -> u64;
 
 const SUMS: [(&str, &str, &str, Read); 14] = [
@@ -84,7 +87,7 @@ const SUMS: [(&str, &str, &str, Read); 14] = [
     }),
 ];
 
-const COUNTS: [(&str, &str, &str, Read); 9] = [
+const COUNTS: [(&str, &str, &str, Read); 13] = [
     ("wspulse.cluster.messages.sent", "{message}", "Messages to other servers", |now| {
         now.cluster.messages_sent
     }),
@@ -129,6 +132,30 @@ const COUNTS: [(&str, &str, &str, Read); 9] = [
         "{person}",
         "People of other servers that were not taken, as one has too many in a room",
         |now| now.cluster.people_refused,
+    ),
+    (
+        "wspulse.cluster.sessions.handed_over",
+        "{session}",
+        "Sessions of a server that was drained, which another one keeps since",
+        |now| now.cluster.sessions_handed_over,
+    ),
+    (
+        "wspulse.cluster.sessions.left_behind",
+        "{session}",
+        "Sessions of a server that was drained, which none has taken in time",
+        |now| now.cluster.sessions_left_behind,
+    ),
+    (
+        "wspulse.cluster.sessions.inherited",
+        "{session}",
+        "Sessions of servers that were drained, which were taken to be kept",
+        |now| now.cluster.sessions_inherited,
+    ),
+    (
+        "wspulse.cluster.sessions.refused",
+        "{session}",
+        "Sessions of servers that were drained, which were not taken",
+        |now| now.cluster.sessions_refused,
     ),
 ];
 

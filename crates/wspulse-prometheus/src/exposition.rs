@@ -196,6 +196,7 @@ impl Shared {
         ] {
             to.total(name, help, &[(vec![], value)])?;
         }
+        write_moved_sessions(to, now)?;
         let missed = self.missed.seen().map(|(group, n)| (vec![("group", group)], n));
         let help =
             "Frames of other servers that are lost, by who lacks them, as far as they are known";
@@ -204,6 +205,35 @@ impl Shared {
         let help = "How often frames of other servers are lost, by who lacks them";
         to.total("cluster_gaps", help, &gaps.collect::<Vec<_>>())
     }
+}
+
+/// What has become of the sessions of servers that were drained.
+fn write_moved_sessions(to: &mut Writer<'_, '_>, now: &ClusterReadings) -> fmt::Result {
+    for (name, help, value) in [
+        (
+            "cluster_sessions_handed_over",
+            "Sessions of a server that was drained, which another one keeps since",
+            now.sessions_handed_over,
+        ),
+        (
+            "cluster_sessions_left_behind",
+            "Sessions of a server that was drained, which none has taken in time",
+            now.sessions_left_behind,
+        ),
+        (
+            "cluster_sessions_inherited",
+            "Sessions of servers that were drained, which were taken to be kept",
+            now.sessions_inherited,
+        ),
+        (
+            "cluster_sessions_refused",
+            "Sessions of servers that were drained, which were not taken",
+            now.sessions_refused,
+        ),
+    ] {
+        to.total(name, help, &[(vec![], value)])?;
+    }
+    Ok(())
 }
 
 fn write_connections(to: &mut Writer<'_, '_>) -> fmt::Result {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use wspulse::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use wspulse::metrics::FramesMissed;
-use wspulse::testing::TestClient;
-use wspulse::testing::cluster::MemoryNetwork;
-use wspulse::{Admission, Frame, GroupKind, MetricsCollector, Server};
+use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
+use wspulse::testing::{TestClient, request_parts};
+use wspulse::{Admission, Delivery, Frame, GroupKind, MetricsCollector, Server};
 use wspulse_prometheus::PrometheusCollector;
 
 fn collector() -> PrometheusCollector {
@@ -19,6 +20,28 @@ fn server(network: &MemoryNetwork, metrics: &PrometheusCollector) -> Server {
         .metrics(metrics.clone())
         .build()
         .unwrap()
+}
+
+/// One whose clients may have sessions.
+fn server_with_sessions(engine: MemoryEngine, metrics: &PrometheusCollector) -> Server {
+    Server::builder_sync(|request| Ok(Admission::room("lobby").id(request.query("id").unwrap())))
+        .cluster(engine)
+        .metrics(metrics.clone())
+        .resume_window(Duration::from_mins(1))
+        .delivery(Delivery::ExactlyOnce)
+        .build()
+        .unwrap()
+}
+
+/// Its client has begun a session and is gone.
+async fn leave_a_session(server: &Server) {
+    let mut parts = request_parts("/ws?id=ann");
+    let json = HeaderValue::from_static("wspulse.1+json");
+    parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, json);
+    drop(TestClient::connect_with(server, parts).await.unwrap());
+    while server.suspended_count() == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
 }
 
 #[track_caller]
@@ -107,4 +130,74 @@ fn losses_are_counted_by_who_lacks_them_known_or_not() {
             "wspulse_cluster_gaps_total{group=\"user\"} 0",
         ],
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_a_drained_server_are_counted_where_they_were_and_where_they_are_kept() {
+    let (network, of_one, of_other) = (MemoryNetwork::new(), collector(), collector());
+    let one = server_with_sessions(network.engine(), &of_one);
+    let _other = server_with_sessions(network.engine(), &of_other);
+    sleep(Duration::from_millis(1_500)).await;
+    leave_a_session(&one).await;
+    one.drain(Duration::ZERO).await;
+    assert_has(
+        &of_one,
+        &[
+            "wspulse_cluster_sessions_handed_over_total 1",
+            "wspulse_cluster_sessions_left_behind_total 0",
+            "wspulse_cluster_sessions_inherited_total 0",
+        ],
+    );
+    assert_has(
+        &of_other,
+        &[
+            "wspulse_cluster_sessions_handed_over_total 0",
+            "wspulse_cluster_sessions_inherited_total 1",
+            "wspulse_cluster_sessions_refused_total 0",
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_no_server_takes_is_counted_as_left_behind() {
+    let (network, metrics) = (MemoryNetwork::new(), collector());
+    let engine = network.engine();
+    let one = server_with_sessions(engine.clone(), &metrics);
+    let _other = server_with_sessions(network.engine(), &collector());
+    sleep(Duration::from_millis(1_500)).await;
+    leave_a_session(&one).await;
+    network.cut(&engine);
+    one.drain(Duration::ZERO).await;
+    assert_has(
+        &metrics,
+        &[
+            "wspulse_cluster_sessions_handed_over_total 0",
+            "wspulse_cluster_sessions_left_behind_total 1",
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_a_server_does_not_take_as_it_is_drained_itself_is_counted_there() {
+    let (network, of_busy) = (MemoryNetwork::new(), collector());
+    let one = server_with_sessions(network.engine(), &collector());
+    let busy = server_with_sessions(network.engine(), &of_busy);
+    sleep(Duration::from_millis(1_500)).await;
+    leave_a_session(&one).await;
+    let _bob = TestClient::connect(&busy, "/ws?id=bob").await.unwrap();
+    let drained = tokio::spawn({
+        let busy = busy.clone();
+        async move { busy.drain(Duration::from_mins(1)).await }
+    });
+    // The other one does not know of it yet.
+    sleep(Duration::from_millis(1)).await;
+    one.drain(Duration::ZERO).await;
+    let page = of_busy.handler().response().into_body();
+    let name = "wspulse_cluster_sessions_refused_total ";
+    // It is asked more than once.
+    let refused: u64 = page.lines().find_map(|it| it.strip_prefix(name)).unwrap().parse().unwrap();
+    assert!(refused > 0, "{page}");
+    assert_has(&of_busy, &["wspulse_cluster_sessions_inherited_total 0"]);
+    busy.close().await;
+    drained.await.unwrap();
 }

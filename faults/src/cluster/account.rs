@@ -19,6 +19,8 @@ pub(super) struct Account {
     pub(super) disordered: u64,
     /// Numbers that were passed over without a word.
     lacking: Vec<u64>,
+    /// It begins in the middle: with whatever number comes first.
+    is_joining: bool,
 }
 
 impl Account {
@@ -26,7 +28,15 @@ impl Account {
         Self { origin, ..Self::default() }
     }
 
+    /// One that begins in the middle. What is lacking before the first number, nobody can tell.
+    pub(super) fn joining(origin: u32) -> Self {
+        Self { origin, is_joining: true, ..Self::default() }
+    }
+
     pub(super) fn hear(&mut self, number: u64) {
+        if std::mem::take(&mut self.is_joining) {
+            self.last = number.saturating_sub(1);
+        }
         if number > self.last {
             self.lacking.extend(self.last + 1..number);
             self.last = number;
@@ -44,11 +54,33 @@ impl Account {
     pub(super) fn lose(&mut self, frames: u64) {
         self.unknown += u64::from(frames == 0);
         self.told += frames;
-        self.last += frames;
+        if !self.is_joining {
+            self.last += frames;
+        }
+    }
+
+    /// So many are told as lost, of those that were passed over, or of those that come next.
+    pub(super) fn lose_some(&mut self, frames: u64) {
+        let passed_over = self.lacking.len().min(usize::try_from(frames).unwrap_or(usize::MAX));
+        self.lacking.drain(..passed_over);
+        self.told += passed_over as u64;
+        let others = frames - passed_over as u64;
+        if others > 0 {
+            self.lose(others);
+        }
+    }
+
+    /// Whether it begins in the middle, and nothing has come yet.
+    pub(super) const fn is_joining(&self) -> bool {
+        self.is_joining
     }
 
     /// How many were passed over without a word, of so many that were said.
     pub(super) fn lost(&self, said: u64) -> u64 {
+        if self.is_joining {
+            // It goes on being spoken to: at least one was to come.
+            return u64::from(said > 0);
+        }
         self.lacking.len() as u64 + said.saturating_sub(self.last)
     }
 
@@ -103,5 +135,23 @@ mod tests {
         assert_eq!((account.lost(6), account.told, account.invented(6)), (0, 4, 0));
         account.lose(2);
         assert_eq!(account.invented(6), 2);
+    }
+
+    #[test]
+    fn what_is_told_as_lost_behind_later_frames_is_what_was_passed_over() {
+        let mut account = heard(&[1, 4]);
+        account.lose_some(3);
+        account.hear(6);
+        assert_eq!((account.lost(6), account.told, account.twice), (0, 3, 0));
+    }
+
+    #[test]
+    fn one_that_begins_in_the_middle_is_exact_from_there_on() {
+        let mut account = Account::joining(1);
+        assert_eq!(account.lost(9), 1, "nothing at all has come");
+        for number in [5, 6, 8] {
+            account.hear(number);
+        }
+        assert_eq!((account.heard, account.lost(9), account.twice), (3, 2, 0));
     }
 }

@@ -5,6 +5,7 @@ mod calm;
 mod interest;
 mod nodes;
 mod partition;
+mod sessions;
 
 use std::io;
 use std::thread;
@@ -51,6 +52,10 @@ pub(super) const CASES: &[Case] = &[
         run: partition::cut_off,
     },
     case("joins and leaves", interest::churned),
+    case("sessions: a node killed", sessions::node_killed),
+    case("sessions: a node stopped", sessions::node_stopped),
+    case("sessions: all cut at once", sessions::all_cut),
+    case("sessions: rolling restart", sessions::rolling_restart),
 ];
 
 fn plan(nodes: usize, is_short: bool) -> Plan {

@@ -2,9 +2,11 @@
 //! has said.
 
 mod churn;
+mod sessions;
 mod talking;
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use clap::Parser;
 use serde::Serialize;
@@ -14,7 +16,7 @@ use wspulse::cluster::{Gap, GapIn, Missed, NodeId};
 use wspulse::{Admission, ConfigError, Frame, Rejection, Server};
 use wspulse_nats::{Builder, NatsEngine};
 
-use super::order::{LOST, NodeView, Order, Payload};
+use super::order::{LOST, LOST_ON_THE_WAY, NodeView, Order, Payload};
 use talking::Talking;
 
 /// Whom it belongs to.
@@ -23,6 +25,9 @@ pub struct NodeOptions {
     /// A NATS server, each; none: the server is alone.
     #[arg(long)]
     nats: Vec<String>,
+    /// Clients have sessions, and what they send is noted in this file. SIGTERM drains the server.
+    #[arg(long)]
+    handled: Option<PathBuf>,
 }
 
 /// How long a member is kept of which no byte comes: longer than any case takes.
@@ -41,22 +46,47 @@ pub async fn run(options: NodeOptions) -> Result<(), Box<dyn Error>> {
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("LISTENING {}", listener.local_addr()?.port());
-    let serve = wspulse::serve(listener, server.clone()).max_pending_per_addr(4096);
+    // All clients of a machine are one address.
+    let serve = wspulse::serve(listener, server.clone()).max_pending_per_addr(usize::MAX);
+    let mut talking = Talking::default();
     tokio::select! {
-        result = serve.into_future() => Ok(result?),
-        done = obey(&server) => done,
+        result = serve.into_future() => return Ok(result?),
+        done = obey(&server, &mut talking) => return done,
+        drained = sessions::drained(&server) => drained?,
     }
+    if let Some(cluster) = server.cluster() {
+        let r = cluster.readings();
+        eprintln!(
+            "DBG handed {} behind {} inherited {} refused {} asked {} reqrefused {}",
+            r.sessions_handed_over,
+            r.sessions_left_behind,
+            r.sessions_inherited,
+            r.sessions_refused,
+            r.asked,
+            r.requests_refused
+        );
+    }
+    // What a drained server has said is all that it ever will.
+    answer(&talking.end().await?)
 }
 
 fn room_server(options: &NodeOptions) -> Result<Server, Box<dyn Error>> {
     let builder = Server::builder_sync(|request| {
-        Ok(Admission::room(request.query("room").ok_or_else(Rejection::unauthorized)?))
+        let admission = Admission::room(request.query("room").ok_or_else(Rejection::unauthorized)?);
+        Ok(match request.query("id") {
+            None => admission,
+            Some(id) => admission.id(id),
+        })
     })
     .check_origin(|_| true)
     .heartbeat(PING, PONG)
     .send_buffer_size(4096)
     .send_buffer_bytes(64 * 1024 * 1024)
     .on_gap(|gap| tell(&gap));
+    let builder = match &options.handled {
+        None => builder,
+        Some(handled) => sessions::with_sessions(builder, handled)?,
+    };
     let built: Result<_, ConfigError> = match options.nats.split_first() {
         None => builder.build(),
         Some((first, others)) => {
@@ -70,13 +100,21 @@ fn room_server(options: &NodeOptions) -> Result<Server, Box<dyn Error>> {
 
 /// Members are told how many frames they lack, at that place in the order.
 fn tell(gap: &Gap) {
-    let GapIn::Room(room) = &gap.within else { return };
     let frames = match gap.missed {
         Missed::Frames(frames) => frames,
         Missed::Unknown | _ => 0,
     };
-    let told = Frame::new(LOST).json(&Payload(mark(gap.origin), frames, 0, ""));
-    let _ = room.local().broadcast(told.expect("numbers are JSON"));
+    let told = |event| {
+        let told = Frame::new(event).json(&Payload(mark(gap.origin), frames, 0, ""));
+        told.expect("numbers are JSON")
+    };
+    match &gap.within {
+        GapIn::Room(room) => drop(room.local().broadcast(told(LOST))),
+        // It has come with its session, and lacks what the others here do not.
+        GapIn::Connection(connection) => drop(connection.send(told(LOST_ON_THE_WAY))),
+        // Nothing is said to them.
+        GapIn::User(_) | GapIn::Everybody | _ => {}
+    }
 }
 
 /// Enough of an id to tell the nodes of a test apart.
@@ -85,8 +123,7 @@ fn mark(id: NodeId) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-async fn obey(server: &Server) -> Result<(), Box<dyn Error>> {
-    let mut talking = Talking::default();
+async fn obey(server: &Server, talking: &mut Talking) -> Result<(), Box<dyn Error>> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str(&line)? {

@@ -57,6 +57,14 @@ pub(super) const SAID: &str = "said";
 /// The event of one that says how many are lost, 0 if that is not known.
 pub(super) const LOST: &str = "lost";
 
+/// The same, to one client whose session has come from another node: it comes behind all that the
+/// session lacked, so that what is lost may lie before frames that are here by then.
+pub(super) const LOST_ON_THE_WAY: &str = "lost on the way";
+
+/// The event of one that a client with a session sends; its payload is the client's number, and which
+/// frame of that client it is, from 1 on.
+pub(super) const OWN: &str = "own";
+
 /// What members hear, in the JSON codec.
 #[derive(Debug, Deserialize)]
 pub(super) struct Heard<'a> {

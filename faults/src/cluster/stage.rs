@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,14 +72,29 @@ pub(super) struct Stage {
 impl Node {
     /// One with these NATS servers; none: it is alone.
     pub(super) fn start(nats: &[String]) -> io::Result<Self> {
+        Ok(Self::start_by(Self::command(nats)?))
+    }
+
+    /// One whose clients have sessions, and which notes in a file what it has handled.
+    pub(super) fn start_with_sessions(nats: &str, handled: &Path) -> io::Result<Self> {
+        let mut command = Self::command(&[nats.to_owned()])?;
+        command.arg("--handled").arg(handled);
+        Ok(Self::start_by(command))
+    }
+
+    fn command(nats: &[String]) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("node");
         for url in nats {
             command.args(["--nats", url]);
         }
+        Ok(command)
+    }
+
+    fn start_by(command: Command) -> Self {
         let mut process = Asked::spawn(command);
         let mark = process.ask::<NodeView>(&Order::View).mark;
-        Ok(Self { process, mark, is_alive: true, said: None })
+        Self { process, mark, is_alive: true, said: None }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -109,6 +125,33 @@ impl Node {
         } else {
             Err(io::Error::other(format!("kill {signal}: {status}")))
         }
+    }
+
+    pub(super) const fn is_alive(&self) -> bool {
+        self.is_alive
+    }
+
+    pub(super) fn talk(&mut self, talk: Talk) {
+        self.process.ask::<()>(&Order::Talk(talk));
+    }
+
+    /// It falls silent, and tells how much it has said to each room.
+    pub(super) fn hush(&mut self) {
+        self.said = Some(self.process.ask(&Order::Hush));
+    }
+
+    /// How much it has said to each room, as far as it could be asked.
+    pub(super) fn said(&self) -> Option<&Vec<u64>> {
+        self.said.as_ref()
+    }
+
+    /// SIGTERM: it is drained, and ends.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        self.signal("-TERM")?;
+        self.said = Some(self.process.answer());
+        self.is_alive = false;
+        let status = self.process.end();
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("a drain: {status}"))) }
     }
 
     /// SIGKILL.
@@ -164,14 +207,14 @@ impl Stage {
             pad_bytes: self.plan.pad_bytes,
         };
         for node in self.nodes.iter_mut().filter(|node| node.is_alive) {
-            node.process.ask::<()>(&Order::Talk(talk));
+            node.talk(talk);
         }
     }
 
     /// All nodes that live fall silent.
     pub(super) fn hush(&mut self) {
         for node in self.nodes.iter_mut().filter(|node| node.is_alive) {
-            node.said = Some(node.process.ask(&Order::Hush));
+            node.hush();
         }
     }
 

@@ -1,11 +1,13 @@
 //! What a case has come to.
 
+use serde::{Deserialize, Serialize};
+
 use super::account::Account;
 use super::meter::Latency;
 use super::order::NodeView;
 
 /// What all members that are left have heard.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Sum {
     /// Frames that were said by nodes that could still be asked.
     pub(super) said: u64,
@@ -49,6 +51,17 @@ impl Sum {
         self.lost += said.map_or(account.holes(), |said| account.lost(said));
         self.invented += said.map_or(0, |said| account.invented(said));
     }
+
+    /// With what others have heard, beside what was said and asked.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.heard += other.heard;
+        self.told += other.told;
+        self.unknown += other.unknown;
+        self.lost += other.lost;
+        self.twice += other.twice;
+        self.disordered += other.disordered;
+        self.invented += other.invented;
+    }
 }
 
 /// A line of the table, and why it fails, if it does.
@@ -85,8 +98,11 @@ impl Row {
         row.must(sum.lost == 0, "frames were lost without a word");
         row.must(sum.twice == 0, "frames came twice");
         row.must(sum.disordered == 0, "frames came out of order");
-        row.must(sum.invented == 0, "more was told than was said");
-        row.must(sum.unknown == 0, "losses of an unknown number were told");
+        row.must(sum.invented == 0, &format!("{} more were told than were said", sum.invented));
+        row.must(
+            sum.unknown == 0,
+            &format!("{} losses of an unknown number were told", sum.unknown),
+        );
         row.must(sum.dropped == 0, "send buffers were too small for this case");
         row
     }

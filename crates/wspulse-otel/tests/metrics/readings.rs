@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::support::{Reader, assert_has};
 use tokio::time::sleep;
+use wspulse::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use wspulse::metrics::FramesMissed;
-use wspulse::testing::TestClient;
-use wspulse::testing::cluster::MemoryNetwork;
+use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
+use wspulse::testing::{TestClient, request_parts};
 use wspulse::{
     Admission, Delivery, Frame, GroupKind, MetricsCollector, Rejection, RoomOptions, Server,
 };
@@ -95,4 +96,56 @@ async fn a_servers_part_in_its_cluster_is_there() {
     ] {
         assert_has(&page, line);
     }
+}
+
+/// A server whose client has begun a session and is gone, and another one.
+async fn with_a_session_to_leave(
+    network: &MemoryNetwork,
+    engine: MemoryEngine,
+    readers: [&Reader; 2],
+) -> [Server; 2] {
+    let server = |engine, reader: &Reader| {
+        Server::builder_sync(|_| Ok(Admission::room("lobby").id("ann")))
+            .cluster(engine)
+            .metrics(OtelCollector::new(&reader.meter()))
+            .resume_window(FOLDED * 1_000)
+            .delivery(Delivery::ExactlyOnce)
+            .build()
+            .unwrap()
+    };
+    let servers = [server(engine, readers[0]), server(network.engine(), readers[1])];
+    sleep(Duration::from_millis(1_500)).await;
+    let mut parts = request_parts("/ws");
+    let json = HeaderValue::from_static("wspulse.1+json");
+    parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, json);
+    drop(TestClient::connect_with(&servers[0], parts).await.unwrap());
+    while servers[0].suspended_count() == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    servers
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_a_drained_server_are_there_where_they_were_and_where_they_are_kept() {
+    let (network, of_one, of_other) = (MemoryNetwork::new(), Reader::new(), Reader::new());
+    let readers = [&of_one, &of_other];
+    let servers = with_a_session_to_leave(&network, network.engine(), readers).await;
+    servers[0].drain(Duration::ZERO).await;
+    let page = of_one.page();
+    assert_has(&page, "wspulse.cluster.sessions.handed_over{} 1");
+    assert_has(&page, "wspulse.cluster.sessions.left_behind{} 0");
+    let page = of_other.page();
+    assert_has(&page, "wspulse.cluster.sessions.inherited{} 1");
+    assert_has(&page, "wspulse.cluster.sessions.refused{} 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_no_server_takes_is_left_behind() {
+    let (network, of_one, of_other) = (MemoryNetwork::new(), Reader::new(), Reader::new());
+    let engine = network.engine();
+    let readers = [&of_one, &of_other];
+    let servers = with_a_session_to_leave(&network, engine.clone(), readers).await;
+    network.cut(&engine);
+    servers[0].drain(Duration::ZERO).await;
+    assert_has(&of_one.page(), "wspulse.cluster.sessions.left_behind{} 1");
 }
