@@ -54,18 +54,6 @@ pub async fn run(options: NodeOptions) -> Result<(), Box<dyn Error>> {
         done = obey(&server, &mut talking) => return done,
         drained = sessions::drained(&server) => drained?,
     }
-    if let Some(cluster) = server.cluster() {
-        let r = cluster.readings();
-        eprintln!(
-            "DBG handed {} behind {} inherited {} refused {} asked {} reqrefused {}",
-            r.sessions_handed_over,
-            r.sessions_left_behind,
-            r.sessions_inherited,
-            r.sessions_refused,
-            r.asked,
-            r.requests_refused
-        );
-    }
     // What a drained server has said is all that it ever will.
     answer(&talking.end().await?)
 }

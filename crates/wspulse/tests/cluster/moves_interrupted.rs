@@ -1,17 +1,21 @@
 //! Handshakes that come to nothing while they bring a session from another server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
+use wspulse::cluster::GapIn;
 use wspulse::http::header::SEC_WEBSOCKET_PROTOCOL;
 use wspulse::testing::cluster::{MemoryNetwork, NetworkFaults};
 use wspulse::testing::{TestClient, request_parts};
 use wspulse::{Admission, ConnectRequest, Frame, Server, ServerBuilder};
 use wspulse_core::protocol::ResumeOffer;
 
+use super::support::clients::numbered;
 use super::support::speaker::{JSON, Speaker, configured};
 use super::traveller::{ANN, Traveller, come_somewhere, exactly_once, refused};
-use super::{come, know_each_other, node};
+use super::{come, hears, know_each_other, node};
 
 /// Servers between which each message takes up to 20 ms.
 async fn slow(seed: u64, count: usize, builder: impl Fn() -> ServerBuilder) -> Vec<Server> {
@@ -100,4 +104,30 @@ async fn a_session_that_comes_to_a_room_that_was_heard_there_waits_for_no_other_
     network.heal();
     servers[2].broadcast("lobby", Frame::new("of the third")).unwrap();
     ann.hears(&["of the third"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_has_said_that_is_gone_by_now_is_told_as_lost_if_others_have_heard_it() {
+    let (network, gaps) = (MemoryNetwork::new(), Arc::new(AtomicUsize::new(0)));
+    let builder = || {
+        let gaps = Arc::clone(&gaps);
+        exactly_once().on_gap(move |gap| {
+            let of_session = matches!(gap.within, GapIn::Connection(_));
+            gaps.fetch_add(usize::from(of_session), Ordering::Relaxed);
+        })
+    };
+    let nodes: Vec<_> = (0..3).map(|_| node(&network, builder())).collect();
+    let servers: Vec<_> = nodes.iter().map(|(server, _)| server.clone()).collect();
+    know_each_other(&servers).await;
+    let mut bob = come(&servers[1], "room=lobby&id=bob").await;
+    let mut ann = Traveller::begin(&servers[0]).await;
+    network.cut_between(&nodes[0].1, &nodes[2].1);
+    servers[2].broadcast("lobby", numbered(1)).unwrap();
+    assert_eq!(hears(&mut bob, 1).await, [1]);
+    network.cut(&nodes[2].1);
+    sleep(Duration::from_secs(5)).await;
+    ann.comes_to(&servers[1]).await;
+    servers[1].send("ann", Frame::new("then")).unwrap();
+    ann.hears(&["then"]).await;
+    assert_eq!(gaps.load(Ordering::Relaxed), 1);
 }

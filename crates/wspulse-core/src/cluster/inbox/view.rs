@@ -22,6 +22,11 @@ impl Inbox {
         present.map(|(id, _)| *id)
     }
 
+    /// When something has come of a server last, if it is known.
+    pub fn heard_at(&self, node: NodeId) -> Option<Instant> {
+        self.nodes.get(&node).map(|node| node.heard_at)
+    }
+
     /// How far those who are in this group here have heard each server. What was
     /// [put out](Self::poll_output), or is about to be, counts as heard.
     pub fn positions(&self, target: Target) -> impl Iterator<Item = Position> {

@@ -159,10 +159,12 @@ impl<'a> Lacking<'a> {
     }
 
     fn tell_unanswered(&mut self, after: Option<Position>, up_to: Option<Position>) {
-        let attachment = self.server.attachment();
-        self.has_ended = attachment.is_none_or(|it| it.node().is_lost(self.origin));
-        // Whoever is silent has said nothing for a while.
-        if after.is_none() && self.has_ended {
+        let Some(attachment) = self.server.attachment() else { return };
+        let node = attachment.node();
+        self.has_ended = node.is_lost(self.origin);
+        // Whoever is silent has said nothing for a while; what was heard of it may be older than that.
+        let may_lack = up_to.is_some() && node.was_heard_since(self.origin, self.since);
+        if after.is_none() && self.has_ended && !may_lack {
             return;
         }
         let lacking =

@@ -204,6 +204,12 @@ impl Node {
         }
     }
 
+    /// Whether anything has come of a server since then.
+    pub(crate) fn was_heard_since(&self, node: NodeId, since: Instant) -> bool {
+        let heard_at = self.with_inbox(|inbox| inbox.heard_at(node));
+        heard_at.is_some_and(|at| at >= since.into_std())
+    }
+
     /// Whether a server has taken its leave. It may still be there for those who lack something.
     pub(crate) fn has_left(&self, node: NodeId) -> bool {
         self.with_inbox(|inbox| {
