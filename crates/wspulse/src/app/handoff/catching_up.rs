@@ -199,6 +199,8 @@ impl Server {
         };
         let plans = origins.into_iter().filter_map(|origin| Some((origin, plan(origin)?)));
         let age = Duration::from_millis(elsewhere.age_ms.into());
+        let since = compared.left_at.checked_sub(age).unwrap_or(compared.left_at);
+        self.overlaps().note_listening(connection, target, since);
         Entered { target, age, plans: plans.collect(), log }
     }
 

@@ -203,6 +203,11 @@ impl Server {
     ) {
         // It may be ahead of what was told here.
         let ahead = self.overlaps().take(connection);
+        let listening = self.overlaps().take_listening(connection);
+        let age_in = |target| {
+            let since = listening.iter().find(|(of, _)| *of == target);
+            since.map(|(_, since)| since.elapsed())
+        };
         for (target, heard) in targets.iter().chain([&Target::Everybody]).zip(&mut heard) {
             for Ahead { heard: position, has_ended, .. } in
                 ahead.iter().filter(|it| it.target == *target)
@@ -214,13 +219,14 @@ impl Server {
             }
         }
         let age = connection.age();
-        let mut everybody = heard_of(heard.pop().unwrap_or_default(), age);
+        let everybody = heard.pop().unwrap_or_default();
+        let mut everybody = heard_of(everybody, age, age_in(Target::Everybody));
         let left = self.registry().groups().leave_all_noting(connection, self.metrics());
         let groups = left.into_iter().map(|(group, own)| {
             let target = target_of_group(&group);
             let place = targets.iter().position(|it| *it == target);
             let others = place.map(|place| std::mem::take(&mut heard[place]));
-            let mut heard = heard_of(others.unwrap_or_default(), age);
+            let mut heard = heard_of(others.unwrap_or_default(), age, age_in(target));
             if !group.hears_log() {
                 heard.positions.retain(|it| it.origin != NodeId::LOG);
             }
@@ -291,11 +297,13 @@ impl Server {
     }
 }
 
-/// How far a connection of this age has heard the servers in a group.
-fn heard_of(heard: HeardIn, age: Duration) -> HeardOf {
+/// How far a connection of this age has heard the servers in a group. If it has come from another one, it
+/// may have listened for longer than it is here.
+fn heard_of(heard: HeardIn, age: Duration, elsewhere: Option<Duration>) -> HeardOf {
     let HeardIn { positions, since, ended } = heard;
     let listening = since.map(|since| Instant::from_std(since).elapsed());
-    let age = listening.unwrap_or_default().min(age).as_millis();
+    let here = listening.unwrap_or_default().min(age);
+    let age = elsewhere.unwrap_or_default().max(here).as_millis();
     HeardOf { positions, age_ms: u32::try_from(age).unwrap_or(u32::MAX), ended }
 }
 

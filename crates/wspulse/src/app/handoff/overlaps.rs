@@ -25,6 +25,15 @@ struct Inner {
     /// They do not hear yet what is said to all.
     arriving: Vec<Weak<ConnectionShared>>,
     heard: Vec<Overlap>,
+    listening: Vec<Listening>,
+}
+
+/// Since when a connection has listened to a group, wherever that was.
+struct Listening {
+    connection: Weak<ConnectionShared>,
+    target: Target,
+    since: Instant,
+    until: Instant,
 }
 
 struct Overlap {
@@ -58,6 +67,35 @@ impl Overlaps {
         let mut inner = self.inner.lock();
         inner.arriving.retain(|it| !is_of(it, connection));
         self.forget_if_none(&inner);
+    }
+
+    /// It listens to these since then, wherever it was: a server that it has heard nothing of may have said
+    /// something that is still on its way.
+    pub(super) fn note_listening(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        target: Target,
+        since: Instant,
+    ) {
+        let (connection, until) = (Arc::downgrade(connection), Instant::now() + OVER_AFTER);
+        let mut inner = self.inner.lock();
+        inner.listening.push(Listening { connection, target, since, until });
+        self.are_some.store(true, Ordering::Release);
+    }
+
+    /// Since when it listens to these, if that was before it has come, and not long ago.
+    pub(super) fn take_listening(
+        &self,
+        connection: &Arc<ConnectionShared>,
+    ) -> Vec<(Target, Instant)> {
+        if !self.are_some.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut inner = self.inner.lock();
+        let taken = inner.listening.extract_if(.., |it| is_of(&it.connection, connection));
+        let taken = taken.map(|it| (it.target, it.since)).collect();
+        self.forget_if_none(&inner);
+        taken
     }
 
     /// It has heard elsewhere what is said to these, up to there.
@@ -152,6 +190,7 @@ impl Overlaps {
         let now = Instant::now();
         let mut who = Vec::new();
         let mut inner = self.inner.lock();
+        inner.listening.retain(|it| it.connection.strong_count() > 0 && now < it.until);
         inner.heard.retain(|it| {
             if it.connection.strong_count() == 0 || now >= it.until {
                 return false;
@@ -171,7 +210,7 @@ impl Overlaps {
     }
 
     fn forget_if_none(&self, inner: &Inner) {
-        if inner.arriving.is_empty() && inner.heard.is_empty() {
+        if inner.arriving.is_empty() && inner.heard.is_empty() && inner.listening.is_empty() {
             self.are_some.store(false, Ordering::Release);
         }
     }
