@@ -53,16 +53,11 @@ impl Server {
                     reply.send(self.take_reply(self.find_kept(&wanted)).encode());
                     return;
                 }
-                let Some(place) = place else {
-                    reply.send(SessionReply::NotGiven(NotGiven::Busy).encode());
-                    return;
-                };
                 let server = self.clone();
                 // A callback may go on.
-                self.spawn(async move {
-                    let _place = place;
+                self.serve_in(place, NotGiven::Busy, reply, async move {
                     let wanted = Wanted::of((&token, id.as_ref(), &room, user.as_ref(), &codec));
-                    reply.send(server.take_reply(server.give(&wanted).await).encode());
+                    server.take_reply(server.give(&wanted).await)
                 });
             }
             SessionRequest::Part { ticket, from } => {
@@ -73,32 +68,42 @@ impl Server {
             }
             SessionRequest::Claim(claim) => reply.send(self.answer_claim(&claim).encode()),
             SessionRequest::Release(claim) => {
-                let Some(place) = place else {
-                    reply.send(SessionReply::NotGiven(NotGiven::Busy).encode());
-                    return;
-                };
                 let server = self.clone();
-                // A callback may go on.
-                self.spawn(async move {
-                    let _place = place;
-                    reply.send(server.release(&claim).await.encode());
-                });
+                self.serve_in(
+                    place,
+                    NotGiven::Busy,
+                    reply,
+                    async move { server.release(&claim).await },
+                );
             }
             SessionRequest::Inherit { ticket, from, away_ms, left_ms, bytes, part } => {
-                let Some(place) = place else {
-                    reply.send(SessionReply::NotGiven(NotGiven::Full).encode());
-                    return;
-                };
                 let [away, left] = [away_ms, left_ms].map(|ms| Duration::from_millis(ms.into()));
                 let bytes = bytes as usize;
                 let bequest = Bequest { ticket, from, away, left, bytes, part };
                 let server = self.clone();
-                self.spawn(async move {
-                    let _place = place;
-                    reply.send(server.inherit(bequest).await.encode());
+                self.serve_in(place, NotGiven::Full, reply, async move {
+                    server.inherit(bequest).await
                 });
             }
         }
+    }
+
+    /// Replies on a task of its own, if there is a place for it.
+    fn serve_in(
+        &self,
+        place: Option<OwnedSemaphorePermit>,
+        without_place: NotGiven,
+        reply: Reply,
+        answer: impl Future<Output = SessionReply> + Send + 'static,
+    ) {
+        let Some(place) = place else {
+            reply.send(SessionReply::NotGiven(without_place).encode());
+            return;
+        };
+        self.spawn(async move {
+            let _place = place;
+            reply.send(answer.await.encode());
+        });
     }
 
     pub(super) fn take_reply(&self, given: Result<u64, NotGiven>) -> SessionReply {

@@ -46,13 +46,13 @@ impl Server {
         if self.is_draining() {
             return Err(NotGiven::Full);
         }
-        let claim = self.shelf().claim(bytes).ok_or(NotGiven::Full)?;
+        let reserved = self.shelf().reserve(bytes).ok_or(NotGiven::Full)?;
         let session = self.fetch(from, (ticket, bytes), part).await.ok_or(NotGiven::Busy)?;
         // Whoever asks the other one once that has heard of it must find it here.
-        claim.keep(ticket, session, left_at, now + left)?;
+        reserved.keep(ticket, session, left_at, now + left)?;
         match self.say_commit(from, ticket).await {
             Some(Err(why)) => {
-                self.shelf().disclaim(ticket);
+                self.shelf().forget_moved(ticket);
                 Err(why)
             }
             // If it is not known whether it was heard, whoever asks the other one is told, and once that

@@ -1,5 +1,6 @@
 //! Who has heard elsewhere what is still to come here.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -18,6 +19,9 @@ pub(crate) struct Overlaps {
     /// Beside the lock, since nearly always there are none.
     are_some: AtomicBool,
     inner: Mutex<Inner>,
+    /// Since when those who have come have listened to their groups, wherever that was; by their address,
+    /// until they go on or end. Beside the others, as no frame asks for it.
+    listening: Mutex<HashMap<usize, Vec<(Target, Instant)>>>,
 }
 
 #[derive(Default)]
@@ -25,15 +29,6 @@ struct Inner {
     /// They do not hear yet what is said to all.
     arriving: Vec<Weak<ConnectionShared>>,
     heard: Vec<Overlap>,
-    listening: Vec<Listening>,
-}
-
-/// Since when a connection has listened to a group, wherever that was.
-struct Listening {
-    connection: Weak<ConnectionShared>,
-    target: Target,
-    since: Instant,
-    until: Instant,
 }
 
 struct Overlap {
@@ -77,25 +72,14 @@ impl Overlaps {
         target: Target,
         since: Instant,
     ) {
-        let (connection, until) = (Arc::downgrade(connection), Instant::now() + OVER_AFTER);
-        let mut inner = self.inner.lock();
-        inner.listening.push(Listening { connection, target, since, until });
-        self.are_some.store(true, Ordering::Release);
+        let address = Arc::as_ptr(connection).addr();
+        self.listening.lock().entry(address).or_default().push((target, since));
     }
 
-    /// Since when it listens to these, if that was before it has come, and not long ago.
-    pub(super) fn take_listening(
-        &self,
-        connection: &Arc<ConnectionShared>,
-    ) -> Vec<(Target, Instant)> {
-        if !self.are_some.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        let mut inner = self.inner.lock();
-        let taken = inner.listening.extract_if(.., |it| is_of(&it.connection, connection));
-        let taken = taken.map(|it| (it.target, it.since)).collect();
-        self.forget_if_none(&inner);
-        taken
+    /// Since when it listens to its groups, if it has come from elsewhere. It goes on, or ends.
+    pub(crate) fn take_listening(&self, connection: &ConnectionShared) -> Vec<(Target, Instant)> {
+        let address = std::ptr::from_ref(connection).addr();
+        self.listening.lock().remove(&address).unwrap_or_default()
     }
 
     /// It has heard elsewhere what is said to these, up to there.
@@ -190,7 +174,6 @@ impl Overlaps {
         let now = Instant::now();
         let mut who = Vec::new();
         let mut inner = self.inner.lock();
-        inner.listening.retain(|it| it.connection.strong_count() > 0 && now < it.until);
         inner.heard.retain(|it| {
             if it.connection.strong_count() == 0 || now >= it.until {
                 return false;
@@ -210,7 +193,7 @@ impl Overlaps {
     }
 
     fn forget_if_none(&self, inner: &Inner) {
-        if inner.arriving.is_empty() && inner.heard.is_empty() && inner.listening.is_empty() {
+        if inner.arriving.is_empty() && inner.heard.is_empty() {
             self.are_some.store(false, Ordering::Release);
         }
     }

@@ -85,7 +85,7 @@ impl Server {
         for Offer { node, ticket, .. } in offers {
             match node {
                 Some(node) => drop(self.say_commit(node, ticket).await),
-                None => self.shelf().disclaim(ticket),
+                None => self.shelf().forget_moved(ticket),
             }
         }
         Ok(asked)

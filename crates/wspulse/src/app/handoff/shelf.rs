@@ -1,7 +1,7 @@
 //! Sessions that are at no server: nothing but bytes, until somebody says that it has them.
 
 mod by_id;
-mod claim;
+mod reserved;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem;
@@ -124,7 +124,7 @@ impl Shelf {
     }
 
     /// Forgets a session that has gone elsewhere before it was here for good.
-    pub(crate) fn disclaim(&self, ticket: u64) {
+    pub(crate) fn forget_moved(&self, ticket: u64) {
         self.0.lock().forget(ticket);
     }
 
@@ -335,22 +335,22 @@ mod tests {
     fn kept(shelf: &Shelf, ticket: u64, id: &str) -> Result<(), NotGiven> {
         let session = MovedSession { id: id.into(), ..MovedSession::default() }.encode();
         let until = Instant::now() + Duration::from_secs(1);
-        shelf.claim(session.len()).unwrap().keep(ticket, session, Instant::now(), until)
+        shelf.reserve(session.len()).unwrap().keep(ticket, session, Instant::now(), until)
     }
 
     #[tokio::test(start_paused = true)]
     async fn sessions_of_others_have_so_much_place_and_give_it_back() {
         let shelf = Shelf::default();
         kept(&shelf, 1, "ann").unwrap();
-        assert!(shelf.claim(INHERITED_BYTES_MAX).is_none());
+        assert!(shelf.reserve(INHERITED_BYTES_MAX).is_none());
         shelf.commit(1, NodeId::new([1; 16]));
-        drop(shelf.claim(INHERITED_BYTES_MAX).expect("it is gone"));
+        drop(shelf.reserve(INHERITED_BYTES_MAX).expect("it is gone"));
         kept(&shelf, 2, "bob").unwrap();
-        shelf.disclaim(2);
+        shelf.forget_moved(2);
         kept(&shelf, 3, "cid").unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(shelf.sweep().len(), 1);
-        assert!(shelf.claim(INHERITED_BYTES_MAX).is_some());
+        assert!(shelf.reserve(INHERITED_BYTES_MAX).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -360,7 +360,7 @@ mod tests {
         kept(&shelf, 1, "ann").unwrap();
         assert_eq!(kept(&shelf, 1, "bob"), Err(NotGiven::Busy));
         assert_eq!(shelf.here(), [1]);
-        shelf.disclaim(1);
-        assert!(shelf.claim(INHERITED_BYTES_MAX).is_some());
+        shelf.forget_moved(1);
+        assert!(shelf.reserve(INHERITED_BYTES_MAX).is_some());
     }
 }

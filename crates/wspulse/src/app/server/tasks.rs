@@ -125,6 +125,7 @@ impl Server {
         // Alone, it has no sessions of others.
         if self.attachment().is_some() {
             self.forget_tokens(connection);
+            self.overlaps().take_listening(connection);
         }
     }
 }

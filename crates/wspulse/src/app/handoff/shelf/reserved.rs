@@ -9,24 +9,24 @@ use wspulse_core::cluster::{MovedSession, NotGiven};
 use super::{INHERITED_BYTES_MAX, Kept, Shelf};
 
 /// A place for a session of another server.
-pub(crate) struct Claim<'a> {
+pub(crate) struct Reserved<'a> {
     shelf: &'a Shelf,
     bytes: usize,
 }
 
 impl Shelf {
     /// A place for a session of another server, if there is one.
-    pub(crate) fn claim(&self, bytes: usize) -> Option<Claim<'_>> {
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<Reserved<'_>> {
         let inner = &mut *self.0.lock();
         if inner.inherited_bytes.checked_add(bytes)? > INHERITED_BYTES_MAX {
             return None;
         }
         inner.inherited_bytes += bytes;
-        Some(Claim { shelf: self, bytes })
+        Some(Reserved { shelf: self, bytes })
     }
 }
 
-impl Claim<'_> {
+impl Reserved<'_> {
     /// Keeps a session of a server that ends, under the ticket by which it is called there.
     pub(crate) fn keep(
         mut self,
@@ -57,7 +57,7 @@ impl Claim<'_> {
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.shelf.0.lock().inherited_bytes -= self.bytes;
