@@ -8,9 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use wspulse_core::EncodedFrame;
 
-use super::addressing::{
-    Addressed, Kind, Leaving, OverflowInterest, Queueing, Reach, Terms, is_same,
-};
+use super::addressing::{Addressed, Kind, Leaving, OverflowInterest, Queueing, Terms, is_same};
 use super::extras::Extras;
 use super::followers::Followers;
 use super::history::Prepared;
@@ -292,29 +290,6 @@ impl Group {
         }
         let frame_of = |member: &ConnectionShared| frames.of(member.mailbox.codec());
         Ok(Some(inner.push(queueing, |member| is_same(excluded, member), frame_of)))
-    }
-
-    /// The way to the members on other servers, if there is one and it is wanted.
-    #[inline]
-    pub(super) fn uplink(&self, reach: Reach) -> Option<&Uplink> {
-        match reach {
-            Reach::Cluster => self.uplink.as_ref(),
-            Reach::Here => None,
-        }
-    }
-
-    /// It begins: what is said to its members elsewhere is listened to.
-    pub(super) fn begin(&self) {
-        if let Some(uplink) = &self.uplink {
-            uplink.begin(self.kind.space(), &self.name);
-        }
-    }
-
-    /// It has nobody left.
-    pub(super) fn end(&self) {
-        if let Some(uplink) = &self.uplink {
-            uplink.end(&self.name);
-        }
     }
 
     /// Does something while the group's lock is taken, as by a long fan-out.

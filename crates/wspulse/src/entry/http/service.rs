@@ -1,6 +1,7 @@
 //! The ways in: a tower service, a call from a handler, or any other framework's byte stream.
 
 mod accepted;
+mod answer;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,11 +22,9 @@ use super::response::{bad_handshake, refusal};
 use crate::app::handler::ConnectOutcome;
 use crate::app::handoff::Prepared;
 use crate::app::server::Server;
-use crate::ground::BoxFuture;
 use crate::ground::address::PeerAddr;
 use crate::ground::begun::Begun;
 use crate::ground::panics;
-use crate::ground::running_time::RunningTimer;
 use crate::membership::registry::Refused;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::UpgradeRefused;
@@ -33,6 +32,7 @@ use crate::settings::connect::{Admission, ConnectRequest, Exchange, Rejection};
 use crate::task::driver::watch::run_connect;
 use crate::wire::transport::{FromHyper, Upgrade};
 pub use accepted::Accepted;
+use answer::answer_of;
 
 impl Server {
     /// Makes the request of a WebSocket client a connection, asking the connect function, and
@@ -230,51 +230,6 @@ impl Handshake {
 type Answer = Result<Admission, Rejection>;
 type Preparing<'a> =
     Pin<Box<dyn Future<Output = Result<Option<Box<Prepared>>, Response>> + Send + 'a>>;
-
-/// Waits for the answer of a connect function, within its timeout.
-async fn answer_of(future: BoxFuture<Answer>, server: &Server) -> Result<Answer, Response> {
-    let mut future = Connecting { future: Some(future), server };
-    let answer = std::future::poll_fn(|cx| {
-        match run_connect(server, || panics::catch(|| future.poll(cx))) {
-            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(panic) => Poll::Ready(Err(internal(&panic))),
-        }
-    });
-    let connect_timeout = server.options().connect_timeout;
-    let Ok(answer) = RunningTimer::after(connect_timeout).bound(answer).await else {
-        tracing::warn!("connect function outlasted connect_timeout");
-        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "connect timeout"));
-    };
-    answer
-}
-
-/// The connect function's future. What it holds is the application's as well, and may panic when it
-/// is dropped, be it because it took too long or because the client has gone.
-struct Connecting<'a> {
-    future: Option<BoxFuture<Answer>>,
-    server: &'a Server,
-}
-
-impl Connecting<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
-        match &mut self.future {
-            Some(future) => future.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Connecting<'_> {
-    fn drop(&mut self) {
-        let future = self.future.take();
-        let dropped = run_connect(self.server, || panics::catch(|| drop(future)));
-        if let Err(panic) = dropped {
-            // The client has its answer, or is gone.
-            drop(internal(&panic));
-        }
-    }
-}
 
 impl Pending {
     /// What a server of a cluster gets ready before it lets a client in: the session that is at another

@@ -1,4 +1,5 @@
-//! Members whose sessions come from another server, or leave for one.
+//! A group beside those of its name on other servers: what is said to them, and members whose sessions come
+//! from there, or leave for one.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use wspulse_core::cluster::Position;
 
 use super::Group;
 use crate::cluster::speaker::Uplink;
-use crate::membership::addressing::Leaving;
+use crate::membership::addressing::{Leaving, Reach};
 use crate::membership::memberships::NotJoined;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::waves::RunningWaves;
@@ -31,5 +32,28 @@ impl Group {
         let mut inner = self.inner.lock();
         let position = self.uplink.as_ref().and_then(Uplink::position);
         (self.take_out(&mut inner, connection, Leaving::Server), position)
+    }
+
+    /// The way to the members on other servers, if there is one and it is wanted.
+    #[inline]
+    pub(in crate::membership) fn uplink(&self, reach: Reach) -> Option<&Uplink> {
+        match reach {
+            Reach::Cluster => self.uplink.as_ref(),
+            Reach::Here => None,
+        }
+    }
+
+    /// It begins: what is said to its members elsewhere is listened to.
+    pub(in crate::membership) fn begin(&self) {
+        if let Some(uplink) = &self.uplink {
+            uplink.begin(self.kind.space(), &self.name);
+        }
+    }
+
+    /// It has nobody left.
+    pub(in crate::membership) fn end(&self) {
+        if let Some(uplink) = &self.uplink {
+            uplink.end(&self.name);
+        }
     }
 }
