@@ -134,8 +134,19 @@ impl Outbox {
         }
     }
 
-    /// Takes a frame that is said to these. Call it where the order of the group's frames is decided.
+    /// Takes a frame that is said to these, to be sent. Call it where the order of the group's frames is
+    /// decided.
     pub fn say(&mut self, target: Target, said: Said, now: Instant) {
+        self.take(target, said, now, true);
+    }
+
+    /// As [`say`](Self::say), while no other server is known: it is kept for those who will ask, and not
+    /// sent.
+    pub fn say_alone(&mut self, target: Target, said: Said, now: Instant) {
+        self.take(target, said, now, false);
+    }
+
+    fn take(&mut self, target: Target, said: Said, now: Instant, is_to_be_sent: bool) {
         let next_beat = self.beat + 1;
         let stream = self.streams.entry(target).or_insert_with(|| Stream {
             // In 136 years there will be as many beats.
@@ -156,8 +167,14 @@ impl Outbox {
             stream.moved_in = next_beat;
             self.moved.push(target);
         }
-        if !std::mem::replace(&mut stream.is_waiting, true) {
-            self.waiting.push_back(target);
+        // What nobody is to be sent counts as sent, unless something waits before it.
+        match (is_to_be_sent, stream.is_waiting) {
+            (_, true) => {}
+            (true, false) => {
+                stream.is_waiting = true;
+                self.waiting.push_back(target);
+            }
+            (false, false) => stream.sent = stream.newest,
         }
         self.kept_bytes += said.bytes() + KEPT_BYTES;
         stream.frames.push_back(Kept { said, at: now, quiet_ms });

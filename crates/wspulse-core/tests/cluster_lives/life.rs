@@ -135,7 +135,11 @@ impl Life {
         *said += 1;
         let text = said.to_string();
         let frame = EncodedFrame::from_payload(MessageKind::Text, text.as_bytes());
-        server.outbox.say(target, Said::new(frame), self.now);
+        if server.inbox.present().next().is_none() {
+            server.outbox.say_alone(target, Said::new(frame), self.now);
+        } else {
+            server.outbox.say(target, Said::new(frame), self.now);
+        }
     }
 
     fn listen(&mut self, node: usize, target: Target) {

@@ -6,6 +6,7 @@
 //!
 //! `WSPULSE_SEED=n` replays one life, `WSPULSE_SEEDS=n` sets how many there are.
 
+mod alone;
 mod ear;
 mod ended;
 mod handoff;

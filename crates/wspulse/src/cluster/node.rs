@@ -64,8 +64,6 @@ pub(crate) struct Node {
     is_due: Notify,
     must_beat: Notify,
     is_connected: AtomicBool,
-    /// Whether any other server is known that has not left.
-    has_peers: AtomicBool,
     started: Mutex<Option<Result<(), Arc<EngineError>>>>,
     has_started: Notify,
     begun_at: OnceLock<Instant>,
@@ -157,7 +155,6 @@ impl Node {
             is_due: Notify::new(),
             must_beat: Notify::new(),
             is_connected: AtomicBool::new(false),
-            has_peers: AtomicBool::new(false),
             started: Mutex::new(None),
             has_started: Notify::new(),
             begun_at: OnceLock::new(),
@@ -297,7 +294,7 @@ impl Node {
     fn send_one(&self) -> bool {
         let batch = self.speaker.outbox(|outbox| outbox.take_batch(now_ms()));
         let Some((target, batch)) = batch else { return false };
-        if self.has_peers.load(Ordering::Acquire) {
+        if self.speaker.has_peers() {
             self.publish(topic_of(target), batch.encode());
         }
         true

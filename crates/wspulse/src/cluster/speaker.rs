@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use wspulse_core::{EncodedFrame, Overflow};
 use super::attention::Attention;
 use super::node::now;
 use super::wanted::Wanted;
-use crate::ground::sync::{Mutex, RwLock};
+use crate::ground::sync::{AtomicBool, Mutex, RwLock};
 
 /// How long a server goes on to listen for a group that nobody is in any more: who comes back, or
 /// looks at rooms one after the other, takes no subscription anew.
@@ -45,6 +46,8 @@ pub(crate) struct Speaker {
     outbox: Mutex<Outbox>,
     /// There is something to send.
     has_news: Notify,
+    /// Whether any other server is known that has not left.
+    has_peers: AtomicBool,
     wanted: Mutex<Wanted>,
     /// What is wanted has changed.
     has_wishes: Notify,
@@ -77,6 +80,7 @@ impl Speaker {
             node,
             outbox: Mutex::new(Outbox::new(node, config)),
             has_news: Notify::new(),
+            has_peers: AtomicBool::new(false),
             wanted: Mutex::default(),
             has_wishes: Notify::new(),
             in_force: Notify::new(),
@@ -111,8 +115,20 @@ impl Speaker {
         beside: Bytes,
     ) {
         let said = Said { frame: frame.clone(), overflow, beside };
+        // A server that has begun and is not known yet will ask.
+        if !self.has_peers() {
+            return self.outbox.lock().say_alone(target, said, now());
+        }
         self.outbox.lock().say(target, said, now());
         self.has_news.notify_one();
+    }
+
+    pub(super) fn has_peers(&self) -> bool {
+        self.has_peers.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_has_peers(&self, has_peers: bool) {
+        self.has_peers.store(has_peers, Ordering::Release);
     }
 
     /// Speaks to a group of which it is not sure that it is the one that its members are in: it has none

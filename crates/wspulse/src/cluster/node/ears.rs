@@ -86,7 +86,7 @@ impl Node {
             let mut listening = self.inbox.lock();
             heard(&mut listening);
             let Listening { inbox, logs, .. } = &mut *listening;
-            self.has_peers.store(inbox.present().next().is_some(), Ordering::Release);
+            self.speaker.set_has_peers(inbox.present().next().is_some());
             let mut told = self.told.lock();
             told.waiting.extend(std::iter::from_fn(|| inbox.poll_output()).map(Telling::Heard));
             asks.extend(std::iter::from_fn(|| inbox.poll_ask()));
