@@ -19,8 +19,8 @@ mod request;
 mod said;
 
 pub use handoff::{
-    Claim, ClaimedBy, GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession,
-    NotGiven, SessionReply, SessionRequest,
+    Claim, ClaimedBy, GroupName, HeardOf, HeldId, InheritedToken, MovedGroup, MovedProof,
+    MovedSession, NotGiven, SessionReply, SessionRequest, TWICE_MAX, Twice,
 };
 pub use ids::{GroupKey, LogPosition, NodeId, Position, SHARDS, Target};
 pub use inbox::{AskId, Inbox, InboxConfig, Output, Presence, Question};

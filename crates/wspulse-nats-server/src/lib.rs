@@ -67,6 +67,28 @@ impl NatsServer {
         Self::with_config(&format!("jetstream {{ store_dir: \"{STORE}\" }}\n{config}"))
     }
 
+    /// Starts three that are one NATS cluster with `JetStream`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no program, or one does not start.
+    pub fn three_with_jetstream() -> [Self; 3] {
+        // How many there are is known by how many are named; where the later ones listen, they say.
+        let config = |name: &str, to: &[&Self]| {
+            let mut routes: Vec<_> = to.iter().map(|it| format!("\"{}\"", it.route())).collect();
+            routes.resize(2, "\"nats://127.0.0.1:1\"".to_owned());
+            format!(
+                "server_name: {name}\n\
+                 cluster {{ name: three, listen: \"127.0.0.1:-1\", routes: [{}] }}",
+                routes.join(", ")
+            )
+        };
+        let first = Self::with_jetstream(&config("a", &[]));
+        let second = Self::with_jetstream(&config("b", &[&first]));
+        let third = Self::with_jetstream(&config("c", &[&first, &second]));
+        [first, second, third]
+    }
+
     /// Starts one that can be reached by all addresses of the machine.
     ///
     /// # Panics

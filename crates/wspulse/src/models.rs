@@ -5,6 +5,7 @@
 //! many schedules of each kind a model runs under. A failure prints its schedule, which
 //! `shuttle::replay` plays again.
 
+mod claims;
 mod delivery;
 mod drain;
 mod expiry;

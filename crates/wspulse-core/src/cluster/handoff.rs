@@ -10,10 +10,12 @@
 //!
 //! A client without such a token has an id, which no two servers may have. The one that it has come to
 //! asks all others whether they have it or are about to ([`SessionRequest::Claim`]), which changes
-//! nothing there, and then has whoever has it give it up ([`SessionRequest::Release`]).
+//! nothing there, and then has whoever has it give it up ([`SessionRequest::Release`]). One that could not
+//! be asked at that time is asked once it can be ([`SessionRequest::Twice`]).
 
 mod claim;
 mod session;
+mod twice;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
@@ -22,6 +24,8 @@ use super::ids::NodeId;
 use super::message::{MessageError, begin, end, kind, kind_of, take_array, take_bytes, take_flag};
 pub use claim::{Claim, ClaimedBy};
 pub use session::{GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession};
+pub use twice::{HeldId, TWICE_MAX, Twice};
+use twice::{put_places, take_places};
 
 /// What a server asks of the one that a session is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,10 @@ pub enum SessionRequest {
     /// To give up what is there under an id, for a client that no other server keeps from it: its session,
     /// or the id alone.
     Release(Claim),
+    /// Which of these end at the server that has them, since whoever is asked has their ids as well. What
+    /// is to end at whoever is asked has ended when it answers. Of two servers the one with the lower id
+    /// decides: if that one asks, the other asks it in its turn before it answers.
+    Twice(Twice),
 }
 
 /// What it is answered.
@@ -101,6 +109,8 @@ pub enum SessionReply {
         /// It is the client's session, or it is not known yet what it is; else it ends for the client.
         goes_along: bool,
     },
+    /// These end at the server that has asked, by their places in its question.
+    Ending(Vec<u16>),
 }
 
 /// Why a session is not given.
@@ -159,6 +169,7 @@ impl SessionRequest {
             }
             Self::Claim(claim) => to = claim.encode(kind::CLAIM),
             Self::Release(claim) => to = claim.encode(kind::RELEASE),
+            Self::Twice(twice) => to = twice.encode(kind::TWICE),
         }
         to.freeze()
     }
@@ -192,6 +203,7 @@ impl SessionRequest {
             },
             kind::CLAIM => Self::Claim(Claim::take(&mut from)?),
             kind::RELEASE => Self::Release(Claim::take(&mut from)?),
+            kind::TWICE => Self::Twice(Twice::take(&mut from)?),
             found => return Err(MessageError::Kind { found }),
         };
         end(&from)?;
@@ -201,7 +213,7 @@ impl SessionRequest {
     /// Whether a request is one of these.
     pub fn is_meant(request: &Bytes) -> bool {
         let found = kind_of(&mut request.clone());
-        found.is_ok_and(|found| matches!(found, kind::TAKE..=kind::RELEASE))
+        found.is_ok_and(|found| matches!(found, kind::TAKE..=kind::TWICE))
     }
 }
 
@@ -239,6 +251,10 @@ impl SessionReply {
                 to = begin(kind::HELD, 3);
                 to.put_u8(u8::from(*goes_along));
             }
+            Self::Ending(places) => {
+                to = begin(kind::ENDING, 4 + 2 * places.len());
+                put_places(&mut to, places);
+            }
         }
         to.freeze()
     }
@@ -270,6 +286,7 @@ impl SessionReply {
             kind::COMMITTED => Self::Committed,
             kind::FREE => Self::Free,
             kind::HELD => Self::Held { goes_along: take_flag(&mut from)? },
+            kind::ENDING => Self::Ending(take_places(&mut from)?),
             found => return Err(MessageError::Kind { found }),
         };
         end(&from)?;

@@ -209,11 +209,13 @@ pub(super) mod kind {
     pub(in crate::cluster) const INHERIT: u8 = 99;
     pub(in crate::cluster) const CLAIM: u8 = 100;
     pub(in crate::cluster) const RELEASE: u8 = 101;
+    pub(in crate::cluster) const TWICE: u8 = 102;
     pub(in crate::cluster) const GIVEN: u8 = 104;
     pub(in crate::cluster) const REFUSED: u8 = 105;
     pub(in crate::cluster) const COMMITTED: u8 = 106;
     pub(in crate::cluster) const FREE: u8 = 107;
     pub(in crate::cluster) const HELD: u8 = 108;
+    pub(in crate::cluster) const ENDING: u8 = 109;
 }
 
 impl Batch {

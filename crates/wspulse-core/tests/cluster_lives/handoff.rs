@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use wspulse_core::cluster::{
-    Claim, ClaimedBy, GroupName, HeardOf, InheritedToken, MovedGroup, MovedProof, MovedSession,
-    NodeId, NotGiven, Position, SessionReply, SessionRequest,
+    Claim, ClaimedBy, GroupName, HeardOf, HeldId, InheritedToken, MovedGroup, MovedProof,
+    MovedSession, NodeId, NotGiven, Position, SessionReply, SessionRequest, TWICE_MAX, Twice,
 };
 use wspulse_core::{EncodedFrame, MessageKind};
 
@@ -122,6 +122,46 @@ fn a_claim_of_an_unknown_kind_of_client_is_refused() {
     assert_eq!(bytes[18], 2);
     bytes[18] = 3;
     assert!(SessionRequest::decode(bytes.into()).is_err());
+}
+
+fn twice(ids: usize) -> Twice {
+    let held = |number: usize| HeldId {
+        id: format!("ann {number}").into(),
+        user: number.is_multiple_of(2).then(|| "a".into()),
+        age_ms: 20,
+        is_connected: number.is_multiple_of(3),
+    };
+    Twice { node: NodeId::new([9; 16]), ids: (0..ids).map(held).collect() }
+}
+
+#[test]
+fn what_may_be_there_twice_is_read_as_it_was_written() {
+    for ids in [0, 1, 5, TWICE_MAX] {
+        let request = SessionRequest::Twice(twice(ids));
+        let bytes = request.encode();
+        assert!(SessionRequest::is_meant(&bytes));
+        assert_eq!(SessionRequest::decode(bytes), Ok(request));
+    }
+    for places in [vec![], vec![0, 7], (0..256).collect()] {
+        let reply = SessionReply::Ending(places);
+        assert_eq!(SessionReply::decode(reply.encode()), Ok(reply));
+    }
+}
+
+#[test]
+fn a_question_of_more_ids_than_may_be_or_that_ends_anywhere_is_refused() {
+    let bytes = SessionRequest::Twice(twice(3)).encode();
+    for end in 0..bytes.len() {
+        assert!(SessionRequest::decode(bytes.slice(..end)).is_err(), "{end} bytes");
+    }
+    let mut bytes = SessionRequest::Twice(twice(TWICE_MAX)).encode().to_vec();
+    // Behind the version, the kind and the server.
+    assert_eq!(bytes[18..20], [1, 0]);
+    bytes[19] = 1;
+    assert!(SessionRequest::decode(bytes.into()).is_err());
+    let mut bytes = SessionReply::Ending(vec![1]).encode().to_vec();
+    bytes[2] = 2;
+    assert!(SessionReply::decode(bytes.into()).is_err());
 }
 
 #[test]

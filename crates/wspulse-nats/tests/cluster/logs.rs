@@ -138,18 +138,7 @@ async fn what_a_server_has_appended_that_dies_meanwhile_is_heard_by_the_members_
 #[tokio::test]
 #[ignore = "it needs a NATS server: run by `.ci/run cluster`"]
 async fn a_log_of_three_nats_servers_loses_nothing_when_one_dies() {
-    // How many there are is known by how many are named; where the later ones listen, they say.
-    let config = |name: &str, to: &[&NatsServer]| {
-        let mut routes: Vec<_> = to.iter().map(|it| format!("\"{}\"", it.route())).collect();
-        routes.resize(2, "\"nats://127.0.0.1:1\"".to_owned());
-        format!(
-            "server_name: {name}\ncluster {{ name: three, listen: \"127.0.0.1:-1\", routes: [{}] }}",
-            routes.join(", ")
-        )
-    };
-    let first = NatsServer::with_jetstream(&config("a", &[]));
-    let second = NatsServer::with_jetstream(&config("b", &[&first]));
-    let third = NatsServer::with_jetstream(&config("c", &[&first, &second]));
+    let [first, second, third] = NatsServer::three_with_jetstream();
     let builder = |nats: &NatsServer| {
         let all = [&first, &second, &third].into_iter();
         let others = all.filter(|it| it.url() != nats.url());

@@ -27,6 +27,11 @@ impl NatsServer {
         Self { process, has_log: true }
     }
 
+    pub(crate) fn three_with_jetstream() -> [Self; 3] {
+        let three = wspulse_nats_server::NatsServer::three_with_jetstream();
+        three.map(|process| Self { process, has_log: true })
+    }
+
     pub(crate) fn builder(&self) -> Builder {
         let builder = NatsEngine::builder(self.url()).cluster("test");
         if self.has_log { builder.log(LogOptions::new()) } else { builder }

@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use wspulse_core::cluster::{NodeId, NodeState, OutboxConfig};
 
-use crate::app::handoff::Coming;
+use crate::app::handoff::{Coming, Unasked};
 use crate::app::server::Server;
 use crate::cluster::node::{LoggedRooms, Node};
 use crate::cluster::speaker::{NameSpace, Speaker};
@@ -119,6 +119,8 @@ pub(crate) struct Attachment {
     learning: Learning,
     /// Whose clients are about to come under ids.
     coming: Arc<Coming>,
+    /// Which others are to be asked about the ids of clients that are here.
+    unasked: Unasked,
     /// One for each id that all servers may be asked about at a time.
     claims: Semaphore,
     /// One for each session that all servers may be asked for at a time.
@@ -154,6 +156,7 @@ impl Attachment {
         let state = Box::new(move || {
             let server = find_again()?;
             server.sweep_shelf();
+            server.end_what_is_twice();
             let state = if server.registry().has_left() {
                 NodeState::Leaving
             } else if server.is_draining() {
@@ -171,6 +174,7 @@ impl Attachment {
             places: Places::default(),
             learning,
             coming: Arc::default(),
+            unasked: Unasked::new(),
             claims: Semaphore::new(CLAIMS_MAX),
             searches: Semaphore::new(SEARCHES_MAX),
             arrivals: TaskTracker::new(),
@@ -181,6 +185,10 @@ impl Attachment {
 
     pub(crate) const fn coming(&self) -> &Arc<Coming> {
         &self.coming
+    }
+
+    pub(crate) const fn unasked(&self) -> &Unasked {
+        &self.unasked
     }
 
     pub(crate) const fn claims(&self) -> &Semaphore {

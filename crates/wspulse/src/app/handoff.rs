@@ -17,6 +17,8 @@ mod overlaps;
 mod releasing;
 mod searching;
 mod shelf;
+mod twice;
+mod unasked;
 
 pub(crate) use bringing::Brought;
 #[cfg(all(test, shuttle))]
@@ -25,3 +27,4 @@ pub(crate) use claiming::Prepared;
 pub(crate) use coming::Coming;
 pub(crate) use overlaps::Overlaps;
 pub(crate) use shelf::Shelf;
+pub(crate) use unasked::Unasked;

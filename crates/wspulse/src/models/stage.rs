@@ -117,6 +117,22 @@ pub(super) fn admit(server: &Server, admission: Admission) -> Result<Client, Ref
     arrive(server, admission, None, state)
 }
 
+/// Registers a client as its handshake does, after its server has asked the others of its cluster.
+pub(super) async fn join_prepared(
+    server: &Server,
+    room: &str,
+    id: &str,
+) -> Result<Client, Refused> {
+    let admission = Admission::room(room).id(id);
+    let prepared = server.prepare(&admission, None).await?;
+    let (upgrade, client) = transport(WireState { free: usize::MAX, ..WireState::default() });
+    match prepared {
+        Some(prepared) => server.register_prepared(admission, None, upgrade, None, *prepared)?,
+        None => server.register(admission, None, upgrade, None, None)?,
+    }
+    Ok(client)
+}
+
 fn exchange(server: &Server, codec: &str, resume: Option<ResumeOffer>) -> Exchange {
     Exchange { codec: server.codecs().named(codec).expect("the server has it"), resume }
 }
@@ -127,6 +143,12 @@ fn arrive(
     exchange: Option<Exchange>,
     state: WireState,
 ) -> Result<Client, Refused> {
+    let (upgrade, client) = transport(state);
+    server.register(admission, exchange, upgrade, None, None)?;
+    Ok(client)
+}
+
+fn transport(state: WireState) -> (Upgrade, Client) {
     let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
     let stream = Stream(Arc::clone(&wire));
     let upgrade = Upgrade {
@@ -138,8 +160,7 @@ fn arrive(
         request: None,
         expires_at: None,
     };
-    server.register(admission, exchange, upgrade, None, None)?;
-    Ok(Client(wire))
+    (upgrade, Client(wire))
 }
 
 pub(super) fn connection(server: &Server, id: &str) -> Connection {

@@ -13,6 +13,7 @@ use wspulse_core::cluster::{
     Beat, MovedSession, NodeState, NotGiven, SessionReply, SessionRequest,
 };
 
+use super::support::clients::close_frame;
 use super::{node, rooms};
 
 /// What this peer replies; nothing where it is `None`.
@@ -118,6 +119,32 @@ async fn a_session_that_is_said_to_be_there_and_is_not_given_has_its_client_come
         assert_eq!(came, Err(503), "{place}");
         assert!(time <= Duration::from_millis(6100), "{place}: {time:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_that_were_not_asked_about_end_nothing() {
+    // It answers no claim, so it is asked again, about whom it has.
+    let script: Script = |request| {
+        let SessionRequest::Twice(twice) = request else { return None };
+        assert_eq!((twice.ids.len(), &*twice.ids[0].id), (1, "ann"));
+        Some(SessionReply::Ending(vec![1, 255, u16::MAX]).encode())
+    };
+    let (server, _peer) = beside(script).await;
+    let _ann = TestClient::connect(&server, "/ws?room=lobby&id=ann").await.expect("let in");
+    sleep(Duration::from_secs(2)).await;
+    assert!(server.connection("ann").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_there_ends_once() {
+    let script: Script = |request| {
+        let SessionRequest::Twice(_) = request else { return None };
+        Some(SessionReply::Ending(vec![0, 0]).encode())
+    };
+    let (server, _peer) = beside(script).await;
+    let mut ann = TestClient::connect(&server, "/ws?room=lobby&id=ann").await.expect("let in");
+    assert_eq!(close_frame(&mut ann).await.expect("a close frame").code().as_u16(), 1000);
+    assert!(server.connection("ann").is_none());
 }
 
 #[tokio::test(start_paused = true)]

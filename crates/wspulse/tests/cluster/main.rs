@@ -12,6 +12,7 @@ mod drains_at_random;
 mod ids;
 mod ids_at_random;
 mod ids_peers;
+mod ids_twice;
 mod log_moves;
 mod logs;
 mod losses;

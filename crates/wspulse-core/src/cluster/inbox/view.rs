@@ -27,6 +27,11 @@ impl Inbox {
         self.nodes.get(&node).map(|node| node.heard_at)
     }
 
+    /// The number of the newest beat of a server; 0 if none was heard.
+    pub fn beats_of(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).map_or(0, |node| node.newest_beat)
+    }
+
     /// How far those who are in this group here have heard each server. What was
     /// [put out](Self::poll_output), or is about to be, counts as heard.
     pub fn positions(&self, target: Target) -> impl Iterator<Item = Position> {

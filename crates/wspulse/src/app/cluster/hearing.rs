@@ -44,8 +44,14 @@ impl Server {
                 }
             }
             Output::Gap { origin, target, missed } => self.tell_gap(origin, target, missed),
-            Output::Present(node) => tracing::info!(%node, "a server of the cluster is there"),
-            Output::Silent(node) => tracing::warn!(%node, "a server of the cluster is silent"),
+            Output::Present(node) => {
+                tracing::info!(%node, "a server of the cluster is there");
+                self.note_reachable(node);
+            }
+            Output::Silent(node) => {
+                tracing::warn!(%node, "a server of the cluster is silent");
+                self.note_unreachable(node);
+            }
             Output::Gone(node) => tracing::info!(%node, "a server of the cluster is gone"),
         }
     }

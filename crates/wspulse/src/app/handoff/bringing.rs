@@ -145,7 +145,12 @@ impl Server {
                 self.receive(node, (ticket, away_ms, bytes as usize), part).await
             }
             Some(SessionReply::NotGiven(why)) => asked_in_vain(why),
-            Some(SessionReply::Committed | SessionReply::Free | SessionReply::Held { .. })
+            Some(
+                SessionReply::Committed
+                | SessionReply::Free
+                | SessionReply::Held { .. }
+                | SessionReply::Ending(_),
+            )
             | None => Err(Refused::OutOfReach),
         }
     }
@@ -189,7 +194,8 @@ impl Server {
                 | SessionReply::NotGiven(_)
                 | SessionReply::Committed
                 | SessionReply::Free
-                | SessionReply::Held { .. } => return None,
+                | SessionReply::Held { .. }
+                | SessionReply::Ending(_) => return None,
             }
         }
         (all.len() == bytes).then(|| all.freeze())
@@ -227,7 +233,10 @@ impl Server {
                 Ok(Some(SessionReply::NotGiven(why))) => return Some(Err(why)),
                 Ok(
                     Some(
-                        SessionReply::Given { .. } | SessionReply::Free | SessionReply::Held { .. },
+                        SessionReply::Given { .. }
+                        | SessionReply::Free
+                        | SessionReply::Held { .. }
+                        | SessionReply::Ending(_),
                     )
                     | None,
                 )

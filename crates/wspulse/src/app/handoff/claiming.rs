@@ -9,8 +9,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::time::Instant;
 use wspulse_core::OVERTAKEN;
 use wspulse_core::cluster::{
     Claim, ClaimedBy, MovedSession, NodeId, NotGiven, SessionReply, SessionRequest,
@@ -182,26 +184,33 @@ impl Server {
     /// The other servers that have something under an id, unless one keeps it.
     async fn ask_who_has(&self, claim: &Claim) -> Result<Vec<Holder>, NotClaimed> {
         let Some(attachment) = self.attachment() else { return Ok(Vec::new()) };
+        let began = Instant::now();
         // Clients that make up ids ask the others for no more than that at a time.
         let Ok(_place) = attachment.claims().acquire().await else { return Ok(Vec::new()) };
         let request = SessionRequest::Claim(claim.clone());
-        let mut asking = JoinSet::new();
-        for node in attachment.node().living() {
-            let (server, request) = (self.clone(), request.clone());
-            asking.spawn(async move { (node, server.ask_for_claim(node, &request).await) });
-        }
+        let living = attachment.node().living();
+        let ask = async |node| (node, self.ask_for_claim(node, &request).await);
+        let mut asking: FuturesUnordered<_> = living.iter().copied().map(ask).collect();
         let mut holders = Vec::new();
-        while let Some(asked) = asking.join_next().await {
-            let Ok((node, Some(reply))) = asked else { continue };
+        while let Some((node, reply)) = asking.next().await {
+            let Some(reply) = reply else {
+                attachment.unasked().note(node, began);
+                continue;
+            };
             match reply {
                 SessionReply::Held { goes_along } => {
                     let fate = if goes_along { Fate::GoesAlong } else { Fate::Ends };
                     holders.push(Holder { node, fate });
                 }
                 SessionReply::NotGiven(why) => return Err(kept_out(why)),
-                SessionReply::Free | SessionReply::Given { .. } | SessionReply::Committed => {}
+                SessionReply::Free
+                | SessionReply::Given { .. }
+                | SessionReply::Committed
+                | SessionReply::Ending(_) => {}
             }
         }
+        let met = attachment.node().living().into_iter().filter(|node| !living.contains(node));
+        met.for_each(|node| attachment.unasked().note(node, began));
         // If more than one has it, the order is the same for all who ask.
         holders.sort_unstable_by_key(|holder| holder.node);
         Ok(holders)
@@ -279,7 +288,7 @@ impl Server {
                     }
                 }
                 SessionReply::NotGiven(why) => Err(kept_out(why)),
-                SessionReply::Committed | SessionReply::Held { .. } => {
+                SessionReply::Committed | SessionReply::Held { .. } | SessionReply::Ending(_) => {
                     Err(Refused::OutOfReach.into())
                 }
             };

@@ -98,6 +98,11 @@ impl Coming {
         }
     }
 
+    /// Whether somebody is about to get an id here, or what is here is given up.
+    pub(crate) fn is_coming(&self, id: &str) -> bool {
+        self.0.lock().contains_key(id)
+    }
+
     /// Another server asks for an id, of which this one may be about to ask as well: both see alike which
     /// of them comes first.
     pub(crate) fn meet(&self, id: &str, this: NodeId, other: NodeId) -> Result<(), Overtaken> {

@@ -76,6 +76,12 @@ impl Server {
                     async move { server.release(&claim).await },
                 );
             }
+            SessionRequest::Twice(twice) => {
+                let server = self.clone();
+                self.serve_in(place, NotGiven::Busy, reply, async move {
+                    server.answer_twice(twice).await
+                });
+            }
             SessionRequest::Inherit { ticket, from, away_ms, left_ms, bytes, part } => {
                 let [away, left] = [away_ms, left_ms].map(|ms| Duration::from_millis(ms.into()));
                 let bytes = bytes as usize;

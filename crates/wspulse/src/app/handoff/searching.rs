@@ -113,7 +113,12 @@ impl Server {
                 Ok(Some(reply @ SessionReply::Given { .. })) => answers.offers.push((node, reply)),
                 Ok(Some(SessionReply::NotGiven(why))) => answers.note_refusal(why),
                 Ok(
-                    Some(SessionReply::Committed | SessionReply::Free | SessionReply::Held { .. })
+                    Some(
+                        SessionReply::Committed
+                        | SessionReply::Free
+                        | SessionReply::Held { .. }
+                        | SessionReply::Ending(_),
+                    )
                     | None,
                 ) => answers.is_lacking = true,
                 Err(error) => {

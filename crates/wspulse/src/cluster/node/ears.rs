@@ -210,6 +210,18 @@ impl Node {
         heard_at.is_some_and(|at| at >= since.into_std())
     }
 
+    /// Whether a server is known and has not taken its leave, so that more may come of it.
+    pub(crate) fn may_be_heard(&self, node: NodeId) -> bool {
+        self.with_inbox(|inbox| {
+            inbox.nodes().any(|(id, state, ..)| id == node && state != NodeState::Leaving)
+        })
+    }
+
+    /// How often a server has beaten since its start, as far as it was heard.
+    pub(crate) fn beats_of(&self, node: NodeId) -> u64 {
+        self.with_inbox(|inbox| inbox.beats_of(node))
+    }
+
     /// Whether a server has taken its leave. It may still be there for those who lack something.
     pub(crate) fn has_left(&self, node: NodeId) -> bool {
         self.with_inbox(|inbox| {

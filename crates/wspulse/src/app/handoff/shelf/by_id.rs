@@ -1,6 +1,6 @@
 //! What is kept under an id, for a client that has it and no token.
 
-use wspulse_core::cluster::{Claim, ClaimedBy, NotGiven};
+use wspulse_core::cluster::{Claim, ClaimedBy, HeldId, NotGiven};
 
 use super::{Forgotten, Inner, Kept, Place, Shelf};
 use crate::membership::registry::Fate;
@@ -37,6 +37,13 @@ impl Shelf {
             RoomChange::Refuse => return Err(NotGiven::OtherRoom),
         }
         Ok(Some((ticket, Fate::GoesAlong)))
+    }
+
+    /// The newest session that is here under an id, as another server is told of it.
+    pub(crate) fn held_under(&self, id: &str) -> Option<HeldId> {
+        let inner = &*self.0.lock();
+        let user = inner.newest_here(id)?.1.user.as_deref().map(Into::into);
+        Some(HeldId { id: id.into(), user, age_ms: u32::MAX, is_connected: false })
     }
 
     /// Forgets all that is here under an id but what has this ticket.
