@@ -3,6 +3,7 @@
 mod broker;
 mod calm;
 mod interest;
+mod logs;
 mod nodes;
 mod partition;
 mod sessions;
@@ -52,8 +53,16 @@ pub(super) const CASES: &[Case] = &[
         run: partition::cut_off,
     },
     case("joins and leaves", interest::churned),
+    case("log: a node killed", logs::node_killed),
+    case("log: each of three NATS killed", logs::nats_killed_in_turn),
     case("sessions: a node killed", sessions::node_killed),
     case("sessions: a node stopped", sessions::node_stopped),
+    Case {
+        name: "sessions: a node cut off",
+        is_short: true,
+        changes_the_network: true,
+        run: sessions::node_cut_off,
+    },
     case("sessions: all cut at once", sessions::all_cut),
     case("sessions: rolling restart", sessions::rolling_restart),
 ];

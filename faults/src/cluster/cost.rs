@@ -100,7 +100,8 @@ pub fn run(options: &CostOptions) -> io::Result<()> {
 
 fn measure(setup: Setup, talk: Talk, time: Duration) -> io::Result<Turn> {
     let Talk { rooms, members, frames_per_second, .. } = talk;
-    let plan = Plan { nodes: setup.nodes, rooms, members, frames_per_second, pad_bytes: 100 };
+    let nodes = setup.nodes;
+    let plan = Plan { nodes, rooms, members, frames_per_second, pad_bytes: 100, log_replicas: 0 };
     let nats = if setup.has_engine { vec![NatsServer::start()] } else { Vec::new() };
     let mut stage = Stage::set(plan, nats, |_, nats| nats.iter().map(NatsServer::url).collect())?;
     stage.talk();

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::crowd::Own;
 
-/// Two numbers, four bytes each: the client, and which of its frames.
+/// Two numbers, four bytes each: the client, or the room, and which of its frames.
 const NOTE_BYTES: usize = 8;
 
-/// A node's notes.
+/// A node's notes: of what a client has sent, or of what it has appended to a room.
 #[derive(Debug)]
 pub(super) struct Notes(File);
 
@@ -39,6 +39,17 @@ impl Notes {
         let note = (u64::from(client) << 32) | u64::from(number);
         (&self.0).write_all(&note.to_be_bytes())
     }
+}
+
+/// The newest frame of each of so many rooms that was noted.
+pub(super) fn newest(notes: &Path, rooms: usize) -> io::Result<Vec<u64>> {
+    let mut all = vec![0; rooms];
+    for note in fs::read(notes)?.chunks_exact(NOTE_BYTES) {
+        let note = u64::from_be_bytes(note.try_into().expect("chunks are as long as a note"));
+        let (room, number) = ((note >> 32) as usize, note & u64::from(u32::MAX));
+        all[room] = all[room].max(number);
+    }
+    Ok(all)
 }
 
 /// Compares what was sent with all notes.

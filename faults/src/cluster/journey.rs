@@ -11,7 +11,7 @@ use wspulse_nats_server::NatsServer;
 
 use super::crowd::{Coming, Crowd, Errand, Sending, Speech, Story};
 use super::handled::{self, Handled};
-use super::order::Talk;
+use super::order::{NodeView, Talk};
 use super::stage::Node;
 use super::verdict::Sum;
 use crate::child::Asked;
@@ -53,12 +53,29 @@ pub(super) struct Journey {
     /// The nodes' notes, one file for each that there has been.
     notes: Vec<PathBuf>,
     nats: NatsServer,
+    /// The address at which each node reaches it.
+    hosts: [&'static str; NODES],
     scratch: TempDir,
 }
+
+const LOOPBACK: &str = "127.0.0.1";
 
 impl Journey {
     /// All are in their places, and silent.
     pub(super) fn begin(plan: JourneyPlan) -> io::Result<Self> {
+        Self::begin_at(plan, NatsServer::start(), [LOOPBACK; NODES])
+    }
+
+    /// As [`begin`](Self::begin); the first node reaches NATS at an address of its own.
+    pub(super) fn begin_apart(plan: JourneyPlan, host: &'static str) -> io::Result<Self> {
+        Self::begin_at(plan, NatsServer::on_all_addresses(), [host, LOOPBACK, LOOPBACK])
+    }
+
+    fn begin_at(
+        plan: JourneyPlan,
+        nats: NatsServer,
+        hosts: [&'static str; NODES],
+    ) -> io::Result<Self> {
         let mut journey = Self {
             plan,
             nodes: Vec::new(),
@@ -66,11 +83,12 @@ impl Journey {
             doors: vec![true; NODES],
             crowds: Vec::new(),
             notes: Vec::new(),
-            nats: NatsServer::start(),
+            nats,
+            hosts,
             scratch: tempfile::tempdir()?,
         };
-        for _ in 0..NODES {
-            let node = journey.start_node()?;
+        for place in 0..NODES {
+            let node = journey.start_node(place)?;
             journey.nodes.push(node);
         }
         journey.know_each_other()?;
@@ -78,9 +96,10 @@ impl Journey {
         Ok(journey)
     }
 
-    fn start_node(&mut self) -> io::Result<Node> {
+    fn start_node(&mut self, place: usize) -> io::Result<Node> {
         let notes = self.scratch.path().join(format!("node-{}", self.notes.len()));
-        let node = Node::start_with_sessions(&self.nats.url(), &notes)?;
+        let nats = format!("nats://{}:{}", self.hosts[place], self.nats.port());
+        let node = Node::start_with_sessions(&nats, &notes)?;
         self.notes.push(notes);
         Ok(node)
     }
@@ -192,7 +211,7 @@ impl Journey {
     pub(super) fn restart(&mut self, place: usize) -> io::Result<()> {
         self.set_door(place, false);
         self.nodes[place].drain()?;
-        let node = self.start_node()?;
+        let node = self.start_node(place)?;
         let gone = std::mem::replace(&mut self.nodes[place], node);
         self.past.push(speech(&gone));
         self.know_each_other()?;
@@ -202,16 +221,30 @@ impl Journey {
         Ok(())
     }
 
-    fn know_each_other(&mut self) -> io::Result<()> {
+    pub(super) fn know_each_other(&mut self) -> io::Result<()> {
+        self.until_nodes("the nodes to know each other", |views| {
+            views.iter().all(|view| view.is_connected && view.others == NODES - 1)
+        })
+    }
+
+    pub(super) fn views(&mut self) -> Vec<NodeView> {
+        self.nodes.iter_mut().map(Node::view).collect()
+    }
+
+    /// Waits until the nodes see it so.
+    pub(super) fn until_nodes(
+        &mut self,
+        what: &str,
+        is_so: impl Fn(&[NodeView]) -> bool,
+    ) -> io::Result<()> {
         let begun_at = Instant::now();
         loop {
-            let views: Vec<_> = self.nodes.iter_mut().map(Node::view).collect();
-            if views.iter().all(|view| view.is_connected && view.others == NODES - 1) {
+            let views = self.views();
+            if is_so(&views) {
                 return Ok(());
             }
             if begun_at.elapsed() > PATIENCE {
-                let what = "in vain waited for the nodes to know each other";
-                return Err(io::Error::other(format!("{what}: {views:?}")));
+                return Err(io::Error::other(format!("in vain waited for {what}: {views:?}")));
             }
             thread::sleep(GLANCE);
         }

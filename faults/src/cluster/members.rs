@@ -23,8 +23,17 @@ pub(super) struct Member {
     pub(super) room: u32,
     /// Which node, by its place.
     pub(super) node: usize,
-    accounts: Arc<Mutex<Vec<Account>>>,
+    heard: Arc<Mutex<All>>,
     _listens: Aborted,
+}
+
+/// What it has heard.
+#[derive(Debug, Default)]
+struct All {
+    /// By node.
+    accounts: Vec<Account>,
+    /// A digest of all frames in their order.
+    order: u64,
 }
 
 /// Where a member is to be.
@@ -49,7 +58,12 @@ impl Drop for Aborted {
 impl Member {
     /// What it has heard, by node.
     pub(super) fn accounts(&self) -> Vec<Account> {
-        self.accounts.lock().clone()
+        self.heard.lock().accounts.clone()
+    }
+
+    /// Of two members that have heard the same in the same order, it is the same.
+    pub(super) fn order(&self) -> u64 {
+        self.heard.lock().order
     }
 }
 
@@ -84,20 +98,21 @@ pub(super) async fn seat(seats: Vec<Seat>, ears: &Ears) -> io::Result<Vec<Member
 async fn enter(seat: Seat, ears: Ears) -> io::Result<Member> {
     let target = format!("/ws?room={}", room(seat.room));
     let peer = Peer::connect_tcp(seat.address, &target).await?;
-    let accounts = Arc::<Mutex<Vec<Account>>>::default();
-    let listens = tokio::spawn(listen(peer, seat.mark, Arc::clone(&accounts), ears));
-    Ok(Member { room: seat.room, node: seat.node, accounts, _listens: Aborted(listens) })
+    let heard = Arc::<Mutex<All>>::default();
+    let listens = tokio::spawn(listen(peer, seat.mark, Arc::clone(&heard), ears));
+    Ok(Member { room: seat.room, node: seat.node, heard, _listens: Aborted(listens) })
 }
 
 /// Until its node has gone.
-async fn listen(mut peer: Peer, mark: u32, accounts: Arc<Mutex<Vec<Account>>>, ears: Ears) {
+async fn listen(mut peer: Peer, mark: u32, all: Arc<Mutex<All>>, ears: Ears) {
     loop {
         match peer.receive().await {
             Ok(Received::Message(_, message)) => {
                 let heard: Heard<'_> =
                     serde_json::from_slice(&message).expect("a node says what it is told to");
                 let origin = heard.payload.0;
-                let mut accounts = accounts.lock();
+                let mut all = all.lock();
+                let All { accounts, order } = &mut *all;
                 let known = accounts.iter().position(|account| account.origin == origin);
                 let place = known.unwrap_or_else(|| {
                     accounts.push(Account::new(origin));
@@ -106,7 +121,8 @@ async fn listen(mut peer: Peer, mark: u32, accounts: Arc<Mutex<Vec<Account>>>, e
                 match heard.event {
                     SAID => {
                         accounts[place].hear(heard.payload.1);
-                        drop(accounts);
+                        *order = digest(*order, origin, heard.payload.1);
+                        drop(all);
                         ears.deliveries.fetch_add(1, Ordering::Relaxed);
                         ears.meter.record(origin == mark, heard.payload.2);
                     }
@@ -123,4 +139,10 @@ async fn listen(mut peer: Peer, mark: u32, accounts: Arc<Mutex<Vec<Account>>>, e
             Ok(Received::Close(_) | Received::End) | Err(_) => return,
         }
     }
+}
+
+/// FNV-1a, of numbers instead of bytes.
+const fn digest(before: u64, origin: u32, number: u64) -> u64 {
+    const PRIME: u64 = 0x0100_0000_01b3;
+    ((before ^ origin as u64).wrapping_mul(PRIME) ^ number).wrapping_mul(PRIME)
 }

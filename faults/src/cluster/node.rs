@@ -1,6 +1,7 @@
 //! A server of a cluster, as a process: it talks to its rooms when it is told to, and says what it
 //! has said.
 
+mod appending;
 mod churn;
 mod sessions;
 mod talking;
@@ -14,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use wspulse::cluster::{Gap, GapIn, Missed, NodeId};
 use wspulse::{Admission, ConfigError, Frame, Rejection, Server};
-use wspulse_nats::{Builder, NatsEngine};
+use wspulse_nats::{Builder, LogOptions, NatsEngine};
 
 use super::order::{LOST, LOST_ON_THE_WAY, NodeView, Order, Payload};
 use talking::Talking;
@@ -28,6 +29,11 @@ pub struct NodeOptions {
     /// Clients have sessions, and what they send is noted in this file. SIGTERM drains the server.
     #[arg(long)]
     handled: Option<PathBuf>,
+    /// Rooms have a log, which so many NATS servers keep, and what is appended is noted in this file.
+    #[arg(long, requires = "appended")]
+    log_replicas: Option<u8>,
+    #[arg(long)]
+    appended: Option<PathBuf>,
 }
 
 /// How long a member is kept of which no byte comes: longer than any case takes.
@@ -48,7 +54,7 @@ pub async fn run(options: NodeOptions) -> Result<(), Box<dyn Error>> {
     println!("LISTENING {}", listener.local_addr()?.port());
     // All clients of a machine are one address.
     let serve = wspulse::serve(listener, server.clone()).max_pending_per_addr(usize::MAX);
-    let mut talking = Talking::default();
+    let mut talking = Talking::new(options.appended.as_deref())?;
     tokio::select! {
         result = serve.into_future() => return Ok(result?),
         done = obey(&server, &mut talking) => return done,
@@ -80,7 +86,13 @@ fn room_server(options: &NodeOptions) -> Result<Server, Box<dyn Error>> {
         Some((first, others)) => {
             let engine =
                 others.iter().fold(NatsEngine::builder(first).cluster("faults"), Builder::server);
-            builder.cluster(engine.build()?).build()
+            match options.log_replicas {
+                None => builder.cluster(engine.build()?).build(),
+                Some(replicas) => {
+                    let engine = engine.log(LogOptions::new().replicas(replicas)).build()?;
+                    builder.logged_rooms(|_| true).cluster(engine).build()
+                }
+            }
         }
     };
     Ok(built?)
@@ -143,7 +155,13 @@ fn own_mark(server: &Server) -> u32 {
 fn view(server: &Server, said: u64) -> NodeView {
     let connections = server.all_connections();
     let dropped = connections.iter().map(|conn| conn.outbound_stats().dropped).sum();
-    let mut view = NodeView { mark: own_mark(server), said, dropped, ..NodeView::default() };
+    let mut view = NodeView {
+        mark: own_mark(server),
+        connections: connections.len(),
+        said,
+        dropped,
+        ..NodeView::default()
+    };
     if let Some(cluster) = server.cluster() {
         let readings = cluster.readings();
         view.is_connected = cluster.is_connected();

@@ -38,6 +38,8 @@ pub(super) struct NodeView {
     /// What its frames are marked with.
     pub(super) mark: u32,
     pub(super) is_connected: bool,
+    /// Its connections, those included that wait for their clients.
+    pub(super) connections: usize,
     /// Others that are there and not silent.
     pub(super) others: usize,
     /// Frames that were said, to all rooms.

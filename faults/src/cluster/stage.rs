@@ -1,17 +1,21 @@
 //! A NATS server, or two, some nodes, and members on all of them.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use wspulse_nats_server::NatsServer;
 
+use super::account::Account;
+use super::handled;
 use super::members::{self, Ears, Member, Seat};
 use super::meter::{Meter, Phase};
 use super::order::{Churn, NodeView, Order, Talk};
@@ -28,17 +32,21 @@ pub(super) struct Plan {
     pub(super) members: u32,
     pub(super) frames_per_second: u32,
     pub(super) pad_bytes: usize,
+    /// Rooms have a log that so many NATS servers keep; 0: they have none.
+    pub(super) log_replicas: u8,
 }
 
 impl Plan {
     /// What is asked of a cluster: a thousand rooms of ten, 5,000 frames a second.
     pub(super) const fn full(nodes: usize) -> Self {
-        Self { nodes, rooms: 1_000, members: 10, frames_per_second: 5_000, pad_bytes: 100 }
+        let (rooms, members, frames_per_second) = (1_000, 10, 5_000);
+        Self { nodes, rooms, members, frames_per_second, pad_bytes: 100, log_replicas: 0 }
     }
 
     /// A tenth of that, for CI.
     pub(super) const fn small(nodes: usize) -> Self {
-        Self { nodes, rooms: 200, members: 4, frames_per_second: 1_000, pad_bytes: 100 }
+        let (rooms, members, frames_per_second) = (200, 4, 1_000);
+        Self { nodes, rooms, members, frames_per_second, pad_bytes: 100, log_replicas: 0 }
     }
 }
 
@@ -54,8 +62,26 @@ pub(super) struct Node {
     process: Asked,
     pub(super) mark: u32,
     is_alive: bool,
-    /// What it has said to each room, if it was asked.
-    said: Option<Vec<u64>>,
+    said: Said,
+}
+
+/// What a node has said to each room.
+#[derive(Debug)]
+enum Said {
+    /// It was not asked.
+    Unknown,
+    All(Vec<u64>),
+    /// So much is in the log by its own notes, and of each room perhaps one frame more.
+    Confirmed(Vec<u64>),
+}
+
+impl Said {
+    const fn known(&self) -> Option<&Vec<u64>> {
+        match self {
+            Self::Unknown => None,
+            Self::All(said) | Self::Confirmed(said) => Some(said),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +91,8 @@ pub(super) struct Stage {
     pub(super) nodes: Vec<Node>,
     pub(super) members: Vec<Member>,
     pub(super) ears: Ears,
+    /// Where nodes note what they have appended, a file each.
+    scratch: TempDir,
     // It ends last: members listen on it.
     _runtime: Runtime,
 }
@@ -73,6 +101,13 @@ impl Node {
     /// One with these NATS servers; none: it is alone.
     pub(super) fn start(nats: &[String]) -> io::Result<Self> {
         Ok(Self::start_by(Self::command(nats)?))
+    }
+
+    /// One whose rooms have a log, and which notes in a file what it has appended.
+    fn start_with_log(nats: &[String], replicas: u8, appended: &Path) -> io::Result<Self> {
+        let mut command = Self::command(nats)?;
+        command.arg("--log-replicas").arg(replicas.to_string()).arg("--appended").arg(appended);
+        Ok(Self::start_by(command))
     }
 
     /// One whose clients have sessions, and which notes in a file what it has handled.
@@ -94,7 +129,7 @@ impl Node {
     fn start_by(command: Command) -> Self {
         let mut process = Asked::spawn(command);
         let mark = process.ask::<NodeView>(&Order::View).mark;
-        Self { process, mark, is_alive: true, said: None }
+        Self { process, mark, is_alive: true, said: Said::Unknown }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -137,18 +172,18 @@ impl Node {
 
     /// It falls silent, and tells how much it has said to each room.
     pub(super) fn hush(&mut self) {
-        self.said = Some(self.process.ask(&Order::Hush));
+        self.said = Said::All(self.process.ask(&Order::Hush));
     }
 
     /// How much it has said to each room, as far as it could be asked.
-    pub(super) fn said(&self) -> Option<&Vec<u64>> {
-        self.said.as_ref()
+    pub(super) const fn said(&self) -> Option<&Vec<u64>> {
+        self.said.known()
     }
 
     /// SIGTERM: it is drained, and ends.
     pub(super) fn drain(&mut self) -> io::Result<()> {
         self.signal("-TERM")?;
-        self.said = Some(self.process.answer());
+        self.said = Said::All(self.process.answer());
         self.is_alive = false;
         let status = self.process.end();
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("a drain: {status}"))) }
@@ -170,7 +205,13 @@ impl Stage {
         urls: impl Fn(usize, &[NatsServer]) -> Vec<String>,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let nodes = (0..plan.nodes).map(|place| Node::start(&urls(place, &nats)));
+        let scratch = tempfile::tempdir()?;
+        let nodes = (0..plan.nodes).map(|place| match plan.log_replicas {
+            0 => Node::start(&urls(place, &nats)),
+            replicas => {
+                Node::start_with_log(&urls(place, &nats), replicas, &notes_of(&scratch, place))
+            }
+        });
         let nodes = nodes.collect::<io::Result<Vec<_>>>()?;
         let ears = Ears { meter: Arc::new(Meter::new()), deliveries: Arc::new(AtomicU64::new(0)) };
         let mut seats = Vec::new();
@@ -182,7 +223,7 @@ impl Stage {
             }
         }
         let members = runtime.block_on(members::seat(seats, &ears))?;
-        let mut stage = Self { plan, nats, nodes, members, ears, _runtime: runtime };
+        let mut stage = Self { plan, nats, nodes, members, ears, scratch, _runtime: runtime };
         if stage.nats.is_empty() {
             return Ok(stage);
         }
@@ -196,6 +237,23 @@ impl Stage {
     /// With one NATS server.
     pub(super) fn plain(plan: Plan) -> io::Result<Self> {
         Self::set(plan, vec![NatsServer::start()], |_, nats| vec![nats[0].url()])
+    }
+
+    /// What a node has appended that was killed, by its notes.
+    pub(super) fn read_notes(&mut self, place: usize) -> io::Result<()> {
+        let rooms = self.plan.rooms as usize;
+        let appended = handled::newest(&notes_of(&self.scratch, place), rooms)?;
+        self.nodes[place].said = Said::Confirmed(appended);
+        Ok(())
+    }
+
+    /// In how many rooms members of nodes that live have not heard the same in the same order.
+    pub(super) fn rooms_with_several_orders(&self) -> usize {
+        let mut orders: HashMap<u32, HashSet<u64>> = HashMap::new();
+        for member in self.members.iter().filter(|member| self.nodes[member.node].is_alive) {
+            orders.entry(member.room).or_default().insert(member.order());
+        }
+        orders.values().filter(|orders| orders.len() > 1).count()
     }
 
     /// All nodes that live begin to talk.
@@ -270,19 +328,32 @@ impl Stage {
         let views = self.views();
         let mut sum = Sum::new(&views);
         for node in &self.nodes {
-            sum.said += node.said.iter().flatten().sum::<u64>();
+            sum.said += node.said.known().into_iter().flatten().sum::<u64>();
         }
         for member in self.members.iter().filter(|member| self.nodes[member.node].is_alive) {
             let accounts = member.accounts();
             for node in &self.nodes {
                 let account = accounts.iter().find(|account| account.origin == node.mark);
-                let said = node
-                    .said
-                    .as_ref()
-                    .map(|said| said.get(member.room as usize).copied().unwrap_or_default());
+                let of_room = |said: &Vec<u64>| said.get(member.room as usize).copied();
+                let said = node.said.known().map(|said| of_room(said).unwrap_or_default());
+                let said = match node.said {
+                    // One more may be in the log.
+                    Said::Confirmed(_) => {
+                        said.map(|said| said.max(heard_up_to(account).min(said + 1)))
+                    }
+                    Said::Unknown | Said::All(_) => said,
+                };
                 sum.add(account, said);
             }
         }
         sum
     }
+}
+
+fn heard_up_to(account: Option<&Account>) -> u64 {
+    account.map_or(0, |account| account.last)
+}
+
+fn notes_of(folder: &TempDir, place: usize) -> PathBuf {
+    folder.path().join(place.to_string())
 }

@@ -72,8 +72,7 @@ pub(super) fn overflowing(is_short: bool) -> io::Result<Row> {
     const FRAME_BYTES: usize = 32 * 1024;
     /// Half as much again as a ring holds.
     const SAID_MEANWHILE: u64 = 96 * 1024 * 1024 / FRAME_BYTES as u64;
-    let plan =
-        Plan { nodes: 2, rooms: 50, members: 2, frames_per_second: 1_000, pad_bytes: FRAME_BYTES };
+    let plan = Plan { rooms: 50, members: 2, pad_bytes: FRAME_BYTES, ..Plan::small(2) };
     let mut stage = Stage::plain(plan)?;
     stage.talk();
     wait(calm_seconds(is_short));

@@ -20,7 +20,7 @@ pub(super) fn churned(is_short: bool) -> io::Result<Row> {
     const LISTENED_AFTER: u64 = 7;
     let seconds = if is_short { 6 } else { 60 };
     let churn = Churn { joins: 100_000 / 60 * seconds, seconds };
-    let plan = Plan { nodes: 1, rooms: 100, members: 1, frames_per_second: 0, pad_bytes: 0 };
+    let plan = Plan { rooms: 100, members: 1, frames_per_second: 0, ..Plan::small(1) };
     let mut stage = Stage::plain(plan)?;
     let pid = stage.nodes[0].pid();
     let before = (stage.nats[0].subscriptions()?, process::resident_kib(pid)?);

@@ -10,37 +10,66 @@ use crate::cluster::stage::Stage;
 use crate::cluster::verdict::Row;
 
 /// The address at which the node that will be cut off reaches NATS; the others have the plain one.
-const CUT: &str = "127.0.0.99";
+pub(super) const CUT: &str = "127.0.0.99";
 
 /// `faults/cluster` says so: this network belongs to this program alone.
 fn may_change_the_network() -> bool {
     std::env::var("WSPULSE_FAULTS_NETWORK").is_ok_and(|kind| kind == "private")
 }
 
-pub(super) fn cut_off(is_short: bool) -> io::Result<Row> {
-    if !may_change_the_network() {
-        return Err(io::Error::other(
-            "the case of a node that is cut off changes the network: run it by `faults/cluster`",
-        ));
+/// What loses packets. The rules are gone with it.
+pub(super) struct Cut {
+    table: &'static str,
+}
+
+impl Cut {
+    pub(super) fn prepare() -> io::Result<Self> {
+        if !may_change_the_network() {
+            return Err(io::Error::other(
+                "the case of a node that is cut off changes the network: run it by `faults/cluster`",
+            ));
+        }
+        let table = "partition";
+        run(&format!("nft add table ip {table}"))?;
+        run(&format!("nft add chain ip {table} input {{ type filter hook input priority 0 ; }}"))?;
+        Ok(Self { table })
     }
+
+    /// From now on all packets to and from that address are lost.
+    pub(super) fn begin(&self) -> io::Result<()> {
+        for direction in ["daddr", "saddr"] {
+            run(&format!("nft add rule ip {} input ip {direction} {CUT} drop", self.table))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&self) -> io::Result<()> {
+        run(&format!("nft flush chain ip {} input", self.table))
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        let _ = run(&format!("nft delete table ip {}", self.table));
+    }
+}
+
+pub(super) fn cut_off(is_short: bool) -> io::Result<Row> {
+    let cut = Cut::prepare()?;
     let nats = vec![NatsServer::on_all_addresses()];
     let urls = |place: usize, nats: &[NatsServer]| {
         let host = if place == 0 { CUT } else { "127.0.0.1" };
         vec![format!("nats://{host}:{}", nats[0].port())]
     };
     let mut stage = Stage::set(plan(3, is_short), nats, urls)?;
-    run("nft add table ip partition")?;
-    run("nft add chain ip partition input { type filter hook input priority 0 ; }")?;
     befall(&mut stage, is_short, |_| {
-        run(&format!("nft add rule ip partition input ip daddr {CUT} drop"))?;
-        run(&format!("nft add rule ip partition input ip saddr {CUT} drop"))?;
+        cut.begin()?;
         wait(if is_short { 6 } else { 20 });
-        run("nft flush chain ip partition input")
+        cut.end()
     })?;
     let settled = stage.settle();
     let mut row = measured(Row::exact(settled), &stage);
     row.must(row.sum.asked > 0, "nothing was lacking: nobody was cut off");
-    run("nft delete table ip partition")?;
     Ok(row)
 }
 

@@ -3,10 +3,16 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::partition::{CUT, Cut};
 use super::{calm_seconds, wait};
 use crate::cluster::crowd::Crowd;
 use crate::cluster::journey::{Journey, JourneyPlan, NODES};
+use crate::cluster::order::NodeView;
 use crate::cluster::verdict::Row;
+
+/// For how long an id may still be there twice once nodes hear each other again: no figure of speed, as two
+/// seconds are what it takes on a machine with nothing else to do.
+const TWICE_FOR_MAX: Duration = Duration::from_secs(10);
 
 /// How long an attempt to connect may take, by default: as by default of the client.
 const CONNECT_MS: u32 = 15_000;
@@ -100,6 +106,47 @@ pub(super) fn node_stopped(is_short: bool) -> io::Result<Row> {
     journey.all_here()?;
     let (mut row, after) = arrive(journey, plan.clients, is_short, Row::exact)?;
     row.must(after.resumed + after.anew >= left, "nobody has left the node that stood still");
+    Ok(row)
+}
+
+/// A node is cut off from the others, and all clients go elsewhere: to it, from it, and past it. What was
+/// at a node that could not be asked begins anew. Once they can ask each other again, each id is there once.
+pub(super) fn node_cut_off(is_short: bool) -> io::Result<Row> {
+    let plan = plan(10_000, is_short);
+    let cut = Cut::prepare()?;
+    let mut journey = Journey::begin_apart(plan, CUT)?;
+    journey.talk();
+    wait(calm_seconds(is_short));
+    cut.begin()?;
+    // They take each other for dead.
+    journey.until_nodes("the node to be cut off", |views| {
+        views[0].others == 0 && views[1..].iter().all(|view| view.others == 1)
+    })?;
+    let before = journey.look();
+    journey.cut();
+    let clients = plan.clients;
+    journey.until("all clients to be elsewhere", |crowd| {
+        let (now, then) = (crowd.resumed + crowd.anew, before.resumed + before.anew);
+        crowd.are_here(clients) && now >= then + clients
+    })?;
+    wait(if is_short { 2 } else { 10 });
+    let connections = |views: &[NodeView]| views.iter().map(|view| view.connections).sum::<usize>();
+    let views = journey.views();
+    let twice = connections(&views).saturating_sub(clients as usize);
+    cut.end()?;
+    journey.know_each_other()?;
+    let healed_at = Instant::now();
+    journey
+        .until_nodes("each id to be there once", |views| connections(views) == clients as usize)?;
+    let took = healed_at.elapsed();
+    let (mut row, after) = arrive(journey, clients, is_short, Row::exact)?;
+    row.must(after.anew > before.anew, "nobody has begun anew: no node was cut off");
+    row.must(twice > 0, "no id was there twice");
+    row.must(took <= TWICE_FOR_MAX, "ids were there twice for too long");
+    row.note(format!(
+        "{twice} ids were there twice, until {:.2} s after the nodes had met",
+        took.as_secs_f64()
+    ));
     Ok(row)
 }
 

@@ -1,6 +1,8 @@
 //! A node talks to its rooms at a pace.
 
 use std::error::Error;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wspulse::{Frame, Server};
 
+use super::appending::{Failed, append_all};
+use crate::cluster::handled::Notes;
 use crate::cluster::order::{Payload, SAID, Talk, now_us, room};
 
 /// How often it speaks.
@@ -21,7 +25,9 @@ const AT_ONCE_MAX: u64 = 400;
 /// What goes on, if anything.
 #[derive(Debug, Default)]
 pub(super) struct Talking {
-    task: Option<JoinHandle<Vec<u64>>>,
+    task: Option<JoinHandle<Result<Vec<u64>, Failed>>>,
+    /// Where it notes what it has appended, if its rooms have a log.
+    notes: Option<Arc<Notes>>,
     is_over: CancellationToken,
     /// How many frames were said to each room before.
     before: Vec<u64>,
@@ -29,6 +35,12 @@ pub(super) struct Talking {
 }
 
 impl Talking {
+    /// Rooms have a log if there is a file to note in.
+    pub(super) fn new(appended: Option<&Path>) -> io::Result<Self> {
+        let notes = appended.map(Notes::begin).transpose()?.map(Arc::new);
+        Ok(Self { notes, ..Self::default() })
+    }
+
     pub(super) fn said(&self) -> u64 {
         self.said.load(Ordering::Relaxed)
     }
@@ -39,10 +51,15 @@ impl Talking {
         numbers.resize(numbers.len().max(talk.rooms as usize), 0);
         let (server, is_over, said) =
             (server.clone(), self.is_over.clone(), Arc::clone(&self.said));
+        if let Some(notes) = &self.notes {
+            let told = (said, Arc::clone(notes));
+            self.task = Some(tokio::spawn(append_all(server, mark, talk, numbers, told, is_over)));
+            return;
+        }
         self.task = Some(tokio::spawn(async move {
             let all = speak(&server, mark, talk, &mut numbers, &said);
             let _ = is_over.run_until_cancelled(all).await;
-            numbers
+            Ok(numbers)
         }));
     }
 
@@ -50,7 +67,7 @@ impl Talking {
     pub(super) async fn end(&mut self) -> Result<Vec<u64>, Box<dyn Error>> {
         self.is_over.cancel();
         if let Some(task) = self.task.take() {
-            self.before = task.await?;
+            self.before = task.await?.map_err(|failed| failed as Box<dyn Error>)?;
         }
         Ok(self.before.clone())
     }
