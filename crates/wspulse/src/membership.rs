@@ -22,7 +22,9 @@ pub(crate) mod turns;
 mod waves;
 pub(crate) mod writing;
 
-pub(crate) use addressees::{Addressees, Elsewhere, push_to_all, push_to_each, push_to_last};
+pub(crate) use addressees::{
+    Addressees, Elsewhere, push_to_all, push_to_each, push_to_last, push_to_one,
+};
 pub(crate) use addressing::{Addressed, Kind, OverflowInterest, Queueing, Reach, Terms};
 pub(crate) use extras::Outfit;
 pub(crate) use group::{Group, Pushed};

@@ -44,6 +44,10 @@ const SEARCHES_MAX: usize = 256;
 /// About how many ids all servers are asked at a time. Others wait for their turn.
 const CLAIMS_MAX: usize = 256;
 
+/// How long a client's handshake waits until what is said to its room comes. It is a round trip to the
+/// broker; a broker that is gone keeps nobody out.
+const IN_FORCE_WITHIN: Duration = Duration::from_millis(250);
+
 /// The cluster that a server is part of, from [`Server::cluster`].
 ///
 /// It also asks the other servers for what they have, and has them do something: to
@@ -245,7 +249,8 @@ impl Server {
         let user = user.iter().map(|user| (NameSpace::Users, Arc::clone(user)));
         let all = rooms().map(|room| (NameSpace::Rooms, Arc::clone(room)));
         let groups: Vec<_> = all.chain(user).chain(with_presence).collect();
-        speaker.listen_ahead(&groups).await;
+        // It goes on without; what is lacking then is found by the first beat.
+        speaker.listen_ahead(&groups, IN_FORCE_WITHIN).await;
     }
 }
 

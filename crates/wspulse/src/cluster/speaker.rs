@@ -23,10 +23,6 @@ use crate::ground::sync::{AtomicBool, Mutex, RwLock};
 /// looks at rooms one after the other, takes no subscription anew.
 pub(crate) const LISTENED_AFTER: Duration = Duration::from_secs(5);
 
-/// How long a client's handshake waits until what is said to its room comes. It is a round trip to the
-/// broker; a broker that is gone keeps nobody out.
-const IN_FORCE_WITHIN: Duration = Duration::from_millis(250);
-
 /// What a message between servers holds beside its frame, at the most: its header, and names of codecs.
 const AROUND_BYTES: usize = 512;
 
@@ -209,8 +205,13 @@ impl Speaker {
         self.wanted.lock().name_of(target)
     }
 
-    /// Somebody is about to be in these groups: waits until what is said to them comes, for a moment.
-    pub(crate) async fn listen_ahead(&self, groups: &[(NameSpace, Arc<str>)]) {
+    /// Somebody is about to be in these groups: waits for so long until what is said to them comes, and tells
+    /// whether it does.
+    pub(crate) async fn listen_ahead(
+        &self,
+        groups: &[(NameSpace, Arc<str>)],
+        within: Duration,
+    ) -> bool {
         let targets: Vec<_> = groups.iter().map(|(space, name)| target_of(*space, name)).collect();
         {
             let mut wanted = self.wanted.lock();
@@ -235,8 +236,7 @@ impl Speaker {
                 more.await;
             }
         };
-        // It goes on without; what is lacking then is found by the first beat.
-        let _ = timeout(IN_FORCE_WITHIN, all_in_force).await;
+        timeout(within, all_in_force).await.is_ok()
     }
 }
 

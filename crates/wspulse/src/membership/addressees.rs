@@ -9,7 +9,7 @@ use super::addressing::{Queueing, Terms};
 use super::group::{Group, Pushed};
 use crate::cluster::beside::Beside;
 use crate::cluster::speaker::Speaker;
-use crate::membership::mailbox::Notice;
+use crate::membership::mailbox::{HasEnded, Notice, Offered};
 use crate::membership::shared::ConnectionShared;
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::representations::Representations;
@@ -150,17 +150,24 @@ pub(crate) fn push_to_each(
     let mut pushed = Pushed::default();
     for connection in all {
         let Some(frame) = frames.of(connection.mailbox.codec()) else { continue };
-        let Queueing { overflow, terms, queued_bytes } = queueing;
-        let (mailbox, frame) = (&connection.mailbox, frame.clone());
-        let offered = match terms {
-            Terms::Plain => mailbox.broadcast(frame, Notice::Now, queued_bytes),
-            Terms::Marked(policy) => {
-                mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
-            }
-        };
-        if let Ok(offered) = offered {
-            pushed.count(connection, offered, overflow);
+        if let Ok(offered) = push_to_one(connection, frame.clone(), queueing) {
+            pushed.count(connection, offered, queueing.overflow);
         }
     }
     Ok(pushed)
+}
+
+/// Queues a frame that is in its codec for one connection.
+pub(crate) fn push_to_one(
+    connection: &ConnectionShared,
+    frame: EncodedFrame,
+    queueing: Queueing<'_>,
+) -> Result<Offered, HasEnded> {
+    let Queueing { terms, queued_bytes, overflow: _ } = queueing;
+    match terms {
+        Terms::Plain => connection.mailbox.broadcast(frame, Notice::Now, queued_bytes),
+        Terms::Marked(policy) => {
+            connection.mailbox.broadcast_marked(frame, policy, Notice::Now, queued_bytes)
+        }
+    }
 }

@@ -174,17 +174,17 @@ async fn travel(
     heard
 }
 
-fn seeds() -> std::ops::Range<u64> {
+fn seeds(all: u64) -> std::ops::Range<u64> {
     let told = |name| std::env::var(name).ok().map(|told| told.parse::<u64>().unwrap());
     if let Some(seed) = told("WSPULSE_SEED") {
         return seed..seed + 1;
     }
-    0..told("WSPULSE_SEEDS").unwrap_or(8)
+    0..told("WSPULSE_SEEDS").unwrap_or(all)
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_each_server_is_drained_and_begun_anew_a_client_hears_all_once_and_in_order() {
-    for seed in seeds() {
+    for seed in seeds(8) {
         let mut faults = NetworkFaults::NONE;
         faults.delay = Duration::ZERO..Duration::from_millis(20);
         let (lacking, told) = restart_all(seed, faults).await;
@@ -194,10 +194,19 @@ async fn while_each_server_is_drained_and_begun_anew_a_client_hears_all_once_and
 
 #[tokio::test(start_paused = true)]
 async fn over_a_network_that_loses_and_repeats_whatever_it_lacks_is_told() {
-    for seed in seeds() {
+    for seed in seeds(8) {
         let mut faults = NetworkFaults::ALL;
         faults.interrupted_per_mille = 0;
         // A server that has ended may not be known to have: then it is asked in vain, and that is told.
+        restart_all(seed, faults).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_slow_network_whatever_it_lacks_is_told() {
+    for seed in seeds(16) {
+        let mut faults = NetworkFaults::NONE;
+        faults.delay = Duration::ZERO..Duration::from_millis(500);
         restart_all(seed, faults).await;
     }
 }

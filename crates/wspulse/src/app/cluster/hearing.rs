@@ -17,6 +17,7 @@ use crate::ground::panics;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::{
     Addressed, Addressees, Group, Kind, Pushed, Reach, Terms, push_to_each, push_to_last,
+    push_to_one,
 };
 use crate::observe::metrics::GroupKind;
 use crate::settings::codecs::{CodecId, CodecSet};
@@ -33,8 +34,8 @@ impl Server {
             Output::Said { origin, target, stream, first, codec, said } => {
                 let known = self.codec_named(&codec);
                 for (number, said) in (first..).zip(said) {
-                    let have_heard =
-                        self.overlaps().who_has_heard(target, (origin, stream, number));
+                    let at = (origin, stream, number);
+                    let have_heard = self.overlaps().who_has_heard(target, at, (&codec, &said));
                     let is_told = known.is_some_and(|codec| {
                         self.hear_frame((origin, target), codec, said, &have_heard)
                     });
@@ -47,6 +48,7 @@ impl Server {
             Output::Present(node) => {
                 tracing::info!(%node, "a server of the cluster is there");
                 self.note_reachable(node);
+                self.catch_up_with(node);
             }
             Output::Silent(node) => {
                 tracing::warn!(%node, "a server of the cluster is silent");
@@ -197,6 +199,15 @@ impl Server {
         let own = connection.mailbox.codec();
         let is_in = |other| self.find_group(other).is_some_and(|it| connection.is_in(&it));
         self.frame_as(own, is_in, target, codec, said)
+    }
+
+    /// A connection gets what it has lacked.
+    pub(crate) fn push_lacking(&self, connection: &Arc<ConnectionShared>, frame: EncodedFrame) {
+        let is_plain = !frame.is_keyed() && !frame.is_volatile();
+        let terms = if is_plain { Terms::Plain } else { Terms::Marked(None) };
+        if let Ok(offered) = push_to_one(connection, frame, self.terms(terms)) {
+            connection.count_overflow(offered);
+        }
     }
 
     /// What whoever is in these groups gets of a frame of another server, in this codec.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 use wspulse_core::EncodedFrame;
 use wspulse_core::cluster::{
-    GroupName, HeardOf, MovedGroup, MovedSession, NodeId, Position, Target,
+    GroupName, HeardOf, Missed, MovedGroup, MovedSession, NodeId, Position, Target,
 };
 
 use super::lacking::Lacking;
@@ -19,12 +19,13 @@ use crate::membership::Kind;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::DropReason;
 
-/// How often it is asked again for what was said meanwhile.
-pub(super) const ROUNDS_MAX: usize = 16;
-
 /// Whoever has listened to a group for so long when a session has left it elsewhere lacks nothing that the
 /// session could have heard there: what is not here yet will come.
 const LISTENED_BEFORE: Duration = Duration::from_secs(5);
+
+/// How long it may take until a session's groups are listened for: its client waits meanwhile, which is
+/// better than to lack something.
+const LISTENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is known of a group as the session enters it.
 struct Entered {
@@ -45,7 +46,7 @@ enum Plan {
     /// What it has said from behind this place up to that one is lacking. Without a place to begin, it is
     /// what was said since the session was asked for.
     Fetch { after: Option<Position>, up_to: Position },
-    /// Where it is by now is not known here. Nothing of it is told until what is lacking is here.
+    /// Where it is by now is not known here. What is told of it is held until what is lacking is here.
     Block { after: Option<Position> },
 }
 
@@ -91,9 +92,7 @@ impl Server {
         left_at: Instant,
     ) {
         let groups: Vec<_> = session.groups.iter().map(|group| named(&group.name)).collect();
-        if let Some(speaker) = self.speaker() {
-            speaker.listen_ahead(&groups).await;
-        }
+        self.listen_for_all(connection, &groups).await;
         let entered = self.enter_groups(connection, session, groups, left_at).await;
         let mut frames = Vec::new();
         for Entered { target, age, plans, log } in entered {
@@ -109,6 +108,23 @@ impl Server {
         let queue = session.queue.clone();
         let dropped = connection.mailbox.put_moved(queue, frames, self.queued_bytes());
         connection.count_dropped(dropped, DropReason::Evicted);
+    }
+
+    /// What is said before its groups are listened for here can be asked for afterwards; what is said while
+    /// that is on its way would be lacking, and nobody would know.
+    async fn listen_for_all(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        groups: &[(NameSpace, Arc<str>)],
+    ) {
+        let Some(attachment) = self.attachment() else { return };
+        let node = attachment.node();
+        if node.living().is_empty() || node.speaker().listen_ahead(groups, LISTENED_WITHIN).await {
+            return;
+        }
+        for other in node.living() {
+            self.tell_gap_of(connection, other, Missed::Unknown);
+        }
     }
 
     async fn enter_groups(
@@ -161,8 +177,9 @@ impl Server {
         origins.remove(&NodeId::LOG);
         let is_logged = self.find_group(target).is_some_and(|group| self.is_logged(group.name()));
         let log = is_logged.then(|| {
-            self.overlaps().block(connection, target, NodeId::LOG);
-            HeardLog(elsewhere.positions.iter().find(|it| it.origin == NodeId::LOG).copied())
+            let heard = elsewhere.positions.iter().find(|it| it.origin == NodeId::LOG).copied();
+            self.overlaps().block(connection, (target, NodeId::LOG), heard);
+            HeardLog(heard)
         });
         let plan = |origin| match compared.of(origin) {
             (Some(before), Some(now)) if before.is_behind(&now) => {
@@ -193,15 +210,34 @@ impl Server {
                 None
             }
             (after, None) => {
-                self.overlaps().block(connection, target, origin);
+                self.overlaps().block(connection, (target, origin), after);
                 Some(Plan::Block { after })
             }
         };
+        let known = origins.clone();
         let plans = origins.into_iter().filter_map(|origin| Some((origin, plan(origin)?)));
         let age = Duration::from_millis(elsewhere.age_ms.into());
         let since = compared.left_at.checked_sub(age).unwrap_or(compared.left_at);
         self.overlaps().note_listening(connection, target, since);
+        if !compared.is_listened_to() {
+            self.overlaps().note_newcomer(connection, (target, since), known);
+        }
         Entered { target, age, plans: plans.collect(), log }
+    }
+
+    /// A server is there that was not known. Who has come lately may lack what it has said before it was
+    /// listened to here.
+    pub(crate) fn catch_up_with(&self, node: NodeId) {
+        for (connection, target, since) in self.overlaps().newcomers_to(node) {
+            self.overlaps().block(&connection, (target, node), None);
+            let server = self.clone();
+            self.spawn(async move {
+                let mut lacking = Lacking::new(&server, &connection, target, node, since);
+                let mut frames = Vec::new();
+                let reached = lacking.fetch(None, None, &mut frames).await;
+                lacking.unblock(reached, frames).await;
+            });
+        }
     }
 
     async fn carry_out(
@@ -214,14 +250,9 @@ impl Server {
             Plan::Fetch { after, up_to } => {
                 lacking.fetch(after, Some(up_to), frames).await;
             }
-            Plan::Block { mut after } => {
-                for round in 1..=ROUNDS_MAX {
-                    after = lacking.fetch(after, None, frames).await;
-                    let is_last = round == ROUNDS_MAX;
-                    if lacking.unblock(after, is_last).await {
-                        break;
-                    }
-                }
+            Plan::Block { after } => {
+                let reached = lacking.fetch(after, None, frames).await;
+                lacking.unblock(reached, Vec::new()).await;
             }
         }
     }

@@ -15,7 +15,6 @@ use wspulse_core::{Disconnect, Escaped};
 
 use super::bringing::Wanted;
 use super::inheriting::Bequest;
-use super::overlaps::Ahead;
 use super::shelf::{Asking, Forgotten};
 use crate::app::server::Server;
 use crate::cluster::Reply;
@@ -220,12 +219,13 @@ impl Server {
             since.map(|(_, since)| since.elapsed())
         };
         for (target, heard) in targets.iter().chain([&Target::Everybody]).zip(&mut heard) {
-            for Ahead { heard: position, has_ended, .. } in
-                ahead.iter().filter(|it| it.target == *target)
-            {
-                advance(&mut heard.positions, *position);
-                if *has_ended && !heard.ended.contains(&position.origin) {
-                    heard.ended.push(position.origin);
+            for it in ahead.iter().filter(|it| it.target == *target) {
+                if it.is_behind {
+                    heard.positions.retain(|position| position.origin != it.origin);
+                }
+                it.heard.into_iter().for_each(|position| advance(&mut heard.positions, position));
+                if it.has_ended && !heard.ended.contains(&it.origin) {
+                    heard.ended.push(it.origin);
                 }
             }
         }

@@ -11,6 +11,7 @@ use wspulse_core::cluster::{
     ASK_WITHIN, Answer, Ask, LogPosition, Missed, NodeId, Position, Said, Target,
 };
 
+use super::overlaps::{Held, HeldFrame};
 use crate::app::server::Server;
 use crate::cluster::RequestFailed;
 use crate::membership::shared::ConnectionShared;
@@ -127,27 +128,35 @@ impl<'a> Lacking<'a> {
         None
     }
 
-    /// Has it told again what the server says, from behind what is here by now; `false` if more of it was
-    /// told to others meanwhile, unless this is the last time.
-    pub(super) async fn unblock(&self, reached: Option<Position>, is_last: bool) -> bool {
-        let Some(attachment) = self.server.attachment() else { return true };
+    /// Has it told again what the server says, behind what is here by now: first these frames, then those
+    /// that were told to others meanwhile. None of them if it has gone on.
+    pub(super) async fn unblock(&self, reached: Option<Position>, fetched: Vec<EncodedFrame>) {
+        let Some(attachment) = self.server.attachment() else { return };
         let (server, connection) = (self.server.clone(), Arc::clone(self.connection));
         let (target, origin, has_ended) = (self.target, self.origin, self.has_ended);
         let (done, unblocked) = oneshot::channel();
-        attachment.node().between(&[target], move |heard| {
-            let here =
-                heard.first().and_then(|it| it.positions.iter().find(|it| it.origin == origin));
-            let is_behind = match (reached, here) {
-                (_, None) => false,
-                (None, Some(_)) => true,
-                (Some(reached), Some(here)) => reached.is_behind(here),
-            };
-            if !is_behind || is_last {
-                server.overlaps().unblock(&connection, target, (origin, reached), has_ended);
+        // It is at a place in the order of what is told, whether somebody waits or not.
+        attachment.node().between(&[], move |_| {
+            let overlaps = server.overlaps();
+            let held = overlaps.unblock(&connection, (target, origin), reached, has_ended);
+            if let Some(Held { frames, missed }) = held {
+                for frame in fetched {
+                    server.push_lacking(&connection, frame);
+                }
+                for HeldFrame { codec, said, .. } in frames {
+                    match server.frame_for(&connection, target, &codec, said) {
+                        Ok(Some(frame)) => server.push_lacking(&connection, frame),
+                        Ok(None) => {}
+                        Err(_) => server.tell_gap_of(&connection, origin, Missed::Frames(1)),
+                    }
+                }
+                if missed > 0 {
+                    server.tell_gap_of(&connection, origin, Missed::Frames(missed));
+                }
             }
-            let _ = done.send(!is_behind);
+            let _ = done.send(());
         });
-        unblocked.await.unwrap_or(true)
+        let _ = unblocked.await;
     }
 
     /// What the session's client gets of a frame.

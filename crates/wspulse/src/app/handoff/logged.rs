@@ -7,7 +7,6 @@ use tokio::time::{Instant, sleep};
 use wspulse_core::EncodedFrame;
 use wspulse_core::cluster::{NodeId, Position, Target};
 
-use super::catching_up::ROUNDS_MAX;
 use super::lacking::Lacking;
 use crate::app::cluster::Attachment;
 use crate::app::server::Server;
@@ -26,22 +25,18 @@ impl Server {
         &self,
         connection: &Arc<ConnectionShared>,
         target: Target,
-        (mut after, since): (Option<Position>, Instant),
+        (after, since): (Option<Position>, Instant),
         frames: &mut Vec<EncodedFrame>,
     ) {
         let mut lacking = Lacking::new(self, connection, target, NodeId::LOG, since);
         // What is told of it before it is followed is for nobody.
         if !self.hears_log_soon(target).await {
             lacking.tell_unknown();
-            lacking.unblock(after, true).await;
+            lacking.unblock(after, Vec::new()).await;
             return;
         }
-        for round in 1..=ROUNDS_MAX {
-            after = lacking.fetch(after, None, frames).await;
-            if lacking.unblock(after, round == ROUNDS_MAX).await {
-                break;
-            }
-        }
+        let reached = lacking.fetch(after, None, frames).await;
+        lacking.unblock(reached, Vec::new()).await;
     }
 
     async fn hears_log_soon(&self, target: Target) -> bool {

@@ -1,17 +1,22 @@
 //! Who has heard elsewhere what is still to come here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use bytestring::ByteString;
 use tokio::time::{Duration, Instant};
-use wspulse_core::cluster::{NodeId, Position, Target};
+use wspulse_core::cluster::{NodeId, Position, Said, Target};
 
 use crate::ground::sync::{AtomicBool, Mutex};
 use crate::membership::shared::ConnectionShared;
 
 /// How long what was said may take to come here: as long as it is kept by those who have said it.
 const OVER_AFTER: Duration = Duration::from_mins(1);
+
+/// How many frames are held for a connection while it is found out what it lacks before them. A gap is told
+/// for more.
+const HELD_FRAMES_MAX: usize = 16_384;
 
 /// Connections that have come from other servers, and are not to hear twice what these have told them.
 #[derive(Default)]
@@ -22,6 +27,19 @@ pub(crate) struct Overlaps {
     /// Since when those who have come have listened to their groups, wherever that was; by their address,
     /// until they go on or end. Beside the others, as no frame asks for it.
     listening: Mutex<HashMap<usize, Vec<(Target, Instant)>>>,
+    /// Those who have come lately to groups that were not listened for here for long before.
+    newcomers: Mutex<Vec<Newcomer>>,
+}
+
+/// Somebody who may lack what a server has said that nobody knew here yet.
+struct Newcomer {
+    connection: Weak<ConnectionShared>,
+    target: Target,
+    /// Since when it has listened, wherever that was.
+    since: Instant,
+    /// The servers of which it lacks nothing, or that were asked.
+    known: BTreeSet<NodeId>,
+    until: Instant,
 }
 
 #[derive(Default)]
@@ -34,17 +52,39 @@ struct Inner {
 struct Overlap {
     connection: Weak<ConnectionShared>,
     target: Target,
-    /// Up to where it was heard.
-    heard: Position,
+    origin: NodeId,
+    /// Up to where it was heard, if it was.
+    heard: Option<Position>,
     /// Nothing more comes of that server.
     has_ended: bool,
+    /// What is told meanwhile, while it is found out what is lacking before that.
+    held: Option<Held>,
     until: Instant,
 }
 
-/// What a connection has heard elsewhere that was not told where it is.
+/// What was told to a group while a connection in it waited for what it lacks.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) frames: Vec<HeldFrame>,
+    /// How many more there were.
+    pub(super) missed: u64,
+}
+
+/// A frame of another server, with its place in that server's order.
+pub(super) struct HeldFrame {
+    at: (u32, u64),
+    pub(super) codec: ByteString,
+    pub(super) said: Said,
+}
+
+/// What a connection has heard of a server, if that is not what was told where it is.
 pub(super) struct Ahead {
     pub(super) target: Target,
-    pub(super) heard: Position,
+    pub(super) origin: NodeId,
+    /// How far, if it has heard anything.
+    pub(super) heard: Option<Position>,
+    /// No further than that, although more was told here.
+    pub(super) is_behind: bool,
     /// Nothing more comes of that server.
     pub(super) has_ended: bool,
 }
@@ -82,6 +122,34 @@ impl Overlaps {
         self.listening.lock().remove(&address).unwrap_or_default()
     }
 
+    /// It may lack what others have said than these, which are not known here yet.
+    pub(super) fn note_newcomer(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        (target, since): (Target, Instant),
+        known: BTreeSet<NodeId>,
+    ) {
+        let (connection, until) = (Arc::downgrade(connection), Instant::now() + OVER_AFTER);
+        let newcomer = Newcomer { connection, target, since, known, until };
+        self.newcomers.lock().push(newcomer);
+    }
+
+    /// Those who may lack something of a server that was not known here as they came, with since when they
+    /// have listened. They are told once.
+    pub(super) fn newcomers_to(
+        &self,
+        node: NodeId,
+    ) -> Vec<(Arc<ConnectionShared>, Target, Instant)> {
+        let now = Instant::now();
+        let mut newcomers = self.newcomers.lock();
+        newcomers.retain(|it| it.connection.strong_count() > 0 && now < it.until);
+        let those = newcomers.iter_mut().filter_map(|it| {
+            let is_news = it.known.insert(node);
+            Some((it.connection.upgrade().filter(|_| is_news)?, it.target, it.since))
+        });
+        those.collect()
+    }
+
     /// It has heard elsewhere what is said to these, up to there.
     pub(super) fn note(&self, connection: &Arc<ConnectionShared>, target: Target, heard: Position) {
         self.add(connection, target, heard, false);
@@ -104,38 +172,59 @@ impl Overlaps {
         heard: Position,
         has_ended: bool,
     ) {
+        let origin = heard.origin;
+        self.put(connection, (target, origin), (Some(heard), has_ended), None);
+    }
+
+    fn put(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        (target, origin): (Target, NodeId),
+        (heard, has_ended): (Option<Position>, bool),
+        held: Option<Held>,
+    ) {
         let (connection, until) = (Arc::downgrade(connection), Instant::now() + OVER_AFTER);
         let mut inner = self.inner.lock();
-        inner.heard.push(Overlap { connection, target, heard, has_ended, until });
+        inner.heard.push(Overlap { connection, target, origin, heard, has_ended, held, until });
         self.are_some.store(true, Ordering::Release);
     }
 
-    /// It is not known how far a server was heard: nothing of it is told until that is.
-    pub(super) fn block(&self, connection: &Arc<ConnectionShared>, target: Target, origin: NodeId) {
-        self.note(connection, target, Position { origin, stream: u32::MAX, number: u64::MAX });
+    /// It lacks what a server has said behind this: what is told of it from now on is held until that is here.
+    pub(super) fn block(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        (target, origin): (Target, NodeId),
+        after: Option<Position>,
+    ) {
+        self.put(connection, (target, origin), (after, false), Some(Held::default()));
     }
 
-    /// From now on what the server says is told, from behind this position. It may have ended: then
-    /// nobody looks for it any more.
+    /// What it has lacked is here, up to this position: what the server says is told from now on, and what
+    /// was held of that is returned. `None` if it was not blocked, or has gone on meanwhile. The server
+    /// may have ended: then nobody looks for it any more.
     pub(super) fn unblock(
         &self,
         connection: &Arc<ConnectionShared>,
-        target: Target,
-        (origin, reached): (NodeId, Option<Position>),
+        (target, origin): (Target, NodeId),
+        reached: Option<Position>,
         has_ended: bool,
-    ) {
+    ) -> Option<Held> {
         let mut inner = self.inner.lock();
-        inner.heard.retain_mut(|it| {
-            let is_it = it.target == target
-                && it.heard.origin == origin
-                && is_of(&it.connection, connection);
-            if let (true, Some(reached)) = (is_it, reached) {
-                it.heard = reached;
-                it.has_ended = has_ended;
-            }
-            !is_it || reached.is_some()
-        });
+        let place = inner.heard.iter().position(|it| {
+            let is_it = it.target == target && it.origin == origin && it.held.is_some();
+            is_it && is_of(&it.connection, connection)
+        })?;
+        let mut held = inner.heard[place].held.take()?;
+        if let Some(Position { stream, number, .. }) = reached {
+            held.frames.retain(|frame| frame.at > (stream, number));
+            let it = &mut inner.heard[place];
+            (it.heard, it.has_ended) = (reached, has_ended);
+            it.until = Instant::now() + OVER_AFTER;
+        } else {
+            inner.heard.remove(place);
+        }
         self.forget_if_none(&inner);
+        Some(held)
     }
 
     /// Takes what a connection has heard elsewhere that was not told here, for where it goes on.
@@ -146,10 +235,11 @@ impl Overlaps {
         let mut inner = self.inner.lock();
         let taken = inner.heard.extract_if(.., |it| is_of(&it.connection, connection));
         let taken = taken.map(|it| {
-            let Overlap { target, heard, has_ended, .. } = it;
-            Ahead { target, heard, has_ended }
+            let Overlap { target, origin, heard, has_ended, held, .. } = it;
+            Ahead { target, origin, heard, is_behind: held.is_some(), has_ended }
         });
         let taken = taken.collect();
+        self.newcomers.lock().retain(|it| !is_of(&it.connection, connection));
         self.forget_if_none(&inner);
         taken
     }
@@ -162,11 +252,13 @@ impl Overlaps {
         }
     }
 
-    /// Those who have heard this frame, of the stream with this number of this server, elsewhere.
+    /// Those who have heard this frame, of the stream with this number of this server, elsewhere; and those
+    /// for whom it is held.
     pub(crate) fn who_has_heard(
         &self,
         target: Target,
         (origin, stream, number): (NodeId, u32, u64),
+        (codec, said): (&ByteString, &Said),
     ) -> Vec<Arc<ConnectionShared>> {
         if !self.are_some.load(Ordering::Acquire) {
             return Vec::new();
@@ -174,14 +266,20 @@ impl Overlaps {
         let now = Instant::now();
         let mut who = Vec::new();
         let mut inner = self.inner.lock();
-        inner.heard.retain(|it| {
-            if it.connection.strong_count() == 0 || now >= it.until {
+        inner.heard.retain_mut(|it| {
+            if it.connection.strong_count() == 0 || (now >= it.until && it.held.is_none()) {
                 return false;
             }
-            if it.target != target || it.heard.origin != origin {
+            if it.target != target || it.origin != origin {
                 return true;
             }
-            let has_heard = (stream, number) <= (it.heard.stream, it.heard.number);
+            if let Some(held) = &mut it.held {
+                held.hold((stream, number), codec, said);
+                who.extend(it.connection.upgrade());
+                return true;
+            }
+            let heard = it.heard.map(|heard| (heard.stream, heard.number));
+            let has_heard = Some((stream, number)) <= heard;
             if has_heard {
                 who.extend(it.connection.upgrade());
             }
@@ -195,6 +293,16 @@ impl Overlaps {
     fn forget_if_none(&self, inner: &Inner) {
         if inner.arriving.is_empty() && inner.heard.is_empty() {
             self.are_some.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Held {
+    fn hold(&mut self, at: (u32, u64), codec: &ByteString, said: &Said) {
+        if self.frames.len() < HELD_FRAMES_MAX {
+            self.frames.push(HeldFrame { at, codec: codec.clone(), said: said.clone() });
+        } else {
+            self.missed += 1;
         }
     }
 }
