@@ -134,6 +134,7 @@ impl Server {
     }
 
     async fn take_from(&self, node: NodeId, wanted: &Wanted<'_>) -> Result<Asked, Refused> {
+        let asked_at = Instant::now();
         let reply = match self.ask_node(node, &wanted.take(), GIVEN_WITHIN).await {
             Ok(reply) => reply,
             // Whoever is silent for so long is taken for dead.
@@ -142,7 +143,8 @@ impl Server {
         };
         match reply {
             Some(SessionReply::Given { ticket, away_ms, bytes, part }) => {
-                self.receive(node, (ticket, away_ms, bytes as usize), part).await
+                let left_at = left_at(asked_at, away_ms);
+                self.receive(node, (ticket, left_at, bytes as usize), part).await
             }
             Some(SessionReply::NotGiven(why)) => asked_in_vain(why),
             Some(
@@ -159,10 +161,9 @@ impl Server {
     pub(super) async fn receive(
         &self,
         node: NodeId,
-        (ticket, away_ms, bytes): (u64, u32, usize),
+        (ticket, left_at, bytes): (u64, Instant, usize),
         part: Bytes,
     ) -> Result<Asked, Refused> {
-        let left_at = left_at(away_ms);
         let session = self.fetch(node, (ticket, bytes), part).await.ok_or(Refused::OutOfReach)?;
         let session = MovedSession::decode(session).inspect_err(|error| {
             tracing::error!(%error, %node, "a session of another server cannot be read");
@@ -276,10 +277,10 @@ pub(super) fn asked_in_vain(why: NotGiven) -> Result<Asked, Refused> {
     }
 }
 
-/// When a session has left its groups, of which that is so long ago.
-pub(super) fn left_at(away_ms: u32) -> Instant {
-    let now = Instant::now();
-    now.checked_sub(Duration::from_millis(away_ms.into())).unwrap_or(now)
+/// When a session has left its groups at the earliest, of which that was so long ago when its server replied
+/// to what it was asked then. How long the reply took nobody knows, and what was said meanwhile is lacking.
+pub(super) fn left_at(asked_at: Instant, away_ms: u32) -> Instant {
+    asked_at.checked_sub(Duration::from_millis(away_ms.into())).unwrap_or(asked_at)
 }
 
 impl<'a> Wanted<'a> {

@@ -19,7 +19,7 @@ use wspulse_core::cluster::{
 };
 
 use super::arrived::Arrived;
-use super::bringing::{Asked, Brought, GIVEN_WITHIN, asked_in_vain};
+use super::bringing::{Asked, Brought, GIVEN_WITHIN, asked_in_vain, left_at};
 use super::coming::{Overtaken, TooManyComing, Turn};
 use crate::app::server::Server;
 use crate::cluster::RequestFailed;
@@ -266,6 +266,7 @@ impl Server {
     ) -> Result<Option<Arrived>, NotClaimed> {
         let release = SessionRequest::Release(claim.clone());
         for _ in 0..RELEASES_MAX {
+            let asked_at = Instant::now();
             let reply = match self.ask_node(node, &release, GIVEN_WITHIN).await {
                 Ok(Some(reply)) => reply,
                 Err(RequestFailed::NoNode { .. }) => return Ok(None),
@@ -275,7 +276,7 @@ impl Server {
             return match reply {
                 SessionReply::Free => Ok(None),
                 SessionReply::Given { ticket, away_ms, bytes, part } => {
-                    let given = (ticket, away_ms, bytes as usize);
+                    let given = (ticket, left_at(asked_at, away_ms), bytes as usize);
                     match self.receive(node, given, part).await? {
                         Asked::Brought(arrived) if fits(arrived.session(), claim) => {
                             Ok(Some(arrived))

@@ -23,7 +23,7 @@ const HANDED_OVER_WITHIN: Duration = Duration::from_secs(20);
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long another server may take to keep one: it fetches the rest of it, and says that it has it.
-const KEPT_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const KEPT_WITHIN: Duration = Duration::from_secs(1);
 
 /// After how long a session is asked again to leave that was not ready.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(20);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Duration, Instant};
 use wspulse_core::cluster::{NodeId, NotGiven, SessionReply};
 
+use super::handing_over::KEPT_WITHIN;
 use crate::app::server::Server;
 
 /// A session of another server, as that tells of it.
@@ -42,7 +43,8 @@ impl Server {
         // Or else a drain that begins now might not see it.
         let _on_its_way = self.attachment().map(|it| it.arrivals().token());
         let now = Instant::now();
-        let left_at = now.checked_sub(away).unwrap_or(now);
+        // How long it was on its way nobody knows: no longer than whoever asks waits for an answer.
+        let left_at = now.checked_sub(away + KEPT_WITHIN).unwrap_or(now);
         if self.is_draining() {
             return Err(NotGiven::Full);
         }

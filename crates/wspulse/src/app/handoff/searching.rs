@@ -55,6 +55,7 @@ impl Server {
         let Some(attachment) = self.attachment() else { return Ok(Asked::Lost) };
         // Clients that make up tokens ask the others for no more than that at a time.
         let Ok(_turn) = attachment.searches().acquire().await else { return Ok(Asked::Lost) };
+        let asked_at = Instant::now();
         let answers = self.ask_everybody(wanted).await;
         if answers.is_lacking {
             return Err(Refused::OutOfReach);
@@ -66,7 +67,7 @@ impl Server {
             offers.push(Offer { node: None, ticket, session, left_at });
         }
         for (node, reply) in answers.offers {
-            offers.push(self.fetch_offer(node, reply).await.ok_or(Refused::OutOfReach)?);
+            offers.push(self.fetch_offer(node, asked_at, reply).await.ok_or(Refused::OutOfReach)?);
         }
         offers.sort_by_key(|it| {
             let MovedSession { proof, exchange, queue, .. } = &it.session;
@@ -131,9 +132,14 @@ impl Server {
         answers
     }
 
-    async fn fetch_offer(&self, node: NodeId, reply: SessionReply) -> Option<Offer> {
+    async fn fetch_offer(
+        &self,
+        node: NodeId,
+        asked_at: Instant,
+        reply: SessionReply,
+    ) -> Option<Offer> {
         let SessionReply::Given { ticket, away_ms, bytes, part } = reply else { return None };
-        let left_at = left_at(away_ms);
+        let left_at = left_at(asked_at, away_ms);
         let session: Bytes = self.fetch(node, (ticket, bytes as usize), part).await?;
         let session = MovedSession::decode(session).ok()?;
         Some(Offer { node: Some(node), ticket, session, left_at })
