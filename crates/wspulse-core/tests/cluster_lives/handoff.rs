@@ -87,6 +87,8 @@ fn claim(by: ClaimedBy) -> Claim {
         room: "lobby".into(),
         user: Some("a".into()),
         codec: "json".into(),
+        token: (by == ClaimedBy::Exchange).then(|| "a.1.b.c".into()),
+        age_ms: 20,
         by,
     }
 }

@@ -10,10 +10,12 @@ use wspulse::cluster::{Engine, EngineStatus, NodeId, Reply, Sink, Topic};
 use wspulse::testing::TestClient;
 use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
 use wspulse_core::cluster::{
-    Beat, MovedSession, NodeState, NotGiven, SessionReply, SessionRequest,
+    Beat, Claim, ClaimedBy, MovedSession, NodeState, NotGiven, SessionReply, SessionRequest,
 };
 
 use super::support::clients::close_frame;
+use super::support::speaker::Speaker;
+use super::traveller::exactly_once;
 use super::{node, rooms};
 
 /// What this peer replies; nothing where it is `None`.
@@ -156,4 +158,43 @@ async fn a_refusal_of_another_server_is_the_clients_answer() {
     for (script, status) in refusals {
         assert_eq!(comes(script).await.0, Err(status));
     }
+}
+
+/// What a server with Ann's session answers another one, to which she has come with this token, and that
+/// long ago.
+async fn answers(with_token: bool, age_ms: u32) -> SessionReply {
+    let network = MemoryNetwork::new();
+    let (server, _) = node(&network, exactly_once());
+    let peer = network.engine();
+    peer.start(NodeId::new([7; 16]), Arc::new(Peer(|_| None))).await.unwrap();
+    let cluster = server.cluster().unwrap();
+    cluster.started().await.unwrap();
+    let (mut ann, hello) = Speaker::begin(&server, "/ws?room=lobby&id=ann").await;
+    ann.say("it has read its hello").await;
+    sleep(Duration::from_secs(1)).await;
+    let claim = SessionRequest::Claim(Claim {
+        node: NodeId::new([7; 16]),
+        id: "ann".into(),
+        room: "lobby".into(),
+        user: None,
+        codec: "json".into(),
+        token: with_token.then(|| hello.token.into()),
+        age_ms,
+        by: ClaimedBy::Exchange,
+    });
+    let within = Duration::from_secs(1);
+    let answer = peer.request(cluster.id(), claim.encode(), within).await.expect("an answer");
+    SessionReply::decode(answer).expect("it can be read")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_token_led_nowhere_does_not_end_the_session_that_it_is_for() {
+    assert_eq!(answers(false, 0).await, SessionReply::Held { goes_along: false });
+    assert_eq!(answers(true, 0).await, SessionReply::NotGiven(NotGiven::Outdated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_began_before_the_session_did_does_not_end_it() {
+    assert_eq!(answers(false, 500).await, SessionReply::Held { goes_along: false });
+    assert_eq!(answers(false, 2_000).await, SessionReply::NotGiven(NotGiven::Overtaken));
 }

@@ -20,6 +20,10 @@ pub struct Claim {
     pub user: Option<ByteString>,
     /// The name of the codec that the client speaks.
     pub codec: ByteString,
+    /// The token of its session, if it has offered one that led nowhere.
+    pub token: Option<ByteString>,
+    /// How long ago its handshake has begun, in milliseconds: who came later comes first.
+    pub age_ms: u32,
     /// What the client is.
     pub by: ClaimedBy,
 }
@@ -37,9 +41,10 @@ pub enum ClaimedBy {
 
 impl Claim {
     pub(super) fn encode(&self, kind: u8) -> BytesMut {
-        let Self { node, id, room, user, codec, by } = self;
+        let Self { node, id, room, user, codec, token, age_ms, by } = self;
         let texts_bytes = id.len() + room.len() + user.as_ref().map_or(0, |user| user.len());
-        let mut to = begin(kind, 64 + texts_bytes + codec.len());
+        let token_bytes = token.as_ref().map_or(0, |token| token.len());
+        let mut to = begin(kind, 64 + texts_bytes + codec.len() + token_bytes);
         to.put_slice(node.as_bytes());
         to.put_u8(match by {
             ClaimedBy::Plain => 0,
@@ -50,6 +55,8 @@ impl Claim {
         put_text(&mut to, room);
         put_optional(&mut to, user.as_ref());
         put_text(&mut to, codec);
+        put_optional(&mut to, token.as_ref());
+        to.put_u32(*age_ms);
         to
     }
 
@@ -68,6 +75,8 @@ impl Claim {
             room: take_text(from)?,
             user: take_optional(from)?,
             codec: take_text(from)?,
+            token: take_optional(from)?,
+            age_ms: from.try_get_u32()?,
         })
     }
 }

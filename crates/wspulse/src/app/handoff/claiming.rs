@@ -111,6 +111,7 @@ impl Server {
         admission: &Admission,
         exchange: Option<&Exchange>,
     ) -> Result<(Option<Turn>, Option<Box<Brought>>), NotClaimed> {
+        let began = Instant::now();
         let turn = self.take_turn(admission).await?;
         if let Some(exchange) = exchange.filter(|it| it.resume.is_some()) {
             // Who has a token has the session, whoever else comes.
@@ -126,7 +127,7 @@ impl Server {
             return Ok((Some(turn), None));
         }
         turn.make_uncertain()?;
-        let claim = self.claim_of(admission, id, exchange);
+        let claim = self.claim_of(admission, id, exchange, began);
         Box::pin(self.claim(claim, turn)).await
     }
 
@@ -140,7 +141,14 @@ impl Server {
         }
     }
 
-    fn claim_of(&self, admission: &Admission, id: &Arc<str>, exchange: Option<&Exchange>) -> Claim {
+    fn claim_of(
+        &self,
+        admission: &Admission,
+        id: &Arc<str>,
+        exchange: Option<&Exchange>,
+        began: Instant,
+    ) -> Claim {
+        let offer = exchange.and_then(|it| it.resume.as_ref());
         let (codec, by) = match exchange {
             Some(exchange) => (exchange.codec, ClaimedBy::Exchange),
             None => (CodecId::DEFAULT, ClaimedBy::Plain),
@@ -151,6 +159,8 @@ impl Server {
             room: admission.room.as_deref().unwrap_or_default().into(),
             user: admission.user.as_deref().map(Into::into),
             codec: self.codecs().of(codec).name().unwrap_or_default().into(),
+            token: offer.map(|offer| (&*offer.token).into()),
+            age_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
             by,
         }
     }

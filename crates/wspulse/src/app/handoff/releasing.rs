@@ -1,7 +1,10 @@
 //! A server that has something under an id, under which a client has come to another one.
 
+use std::time::Duration;
+
 use wspulse_core::Disconnect;
 use wspulse_core::cluster::{Claim, ClaimedBy, NotGiven, SessionReply};
+use wspulse_core::protocol::ResumeOffer;
 
 use crate::app::server::Server;
 use crate::membership::mailbox::LeaveReason;
@@ -31,6 +34,7 @@ impl Server {
 
     /// What becomes of what is here under an id, if there is anything.
     fn claimed_fate(&self, claim: &Claim) -> Result<Option<Fate>, NotGiven> {
+        self.check_own(claim)?;
         let fate = match self.registry().find(&claim.id) {
             Some(session) => {
                 let coming = self.comes_elsewhere(claim);
@@ -43,6 +47,21 @@ impl Server {
             Err(NotGiven::Busy) => Ok(Some(Fate::GoesAlong)),
             fate => fate,
         }
+    }
+
+    /// A client does not end its own session: neither by a handshake that it has given up since, nor where its
+    /// token led nowhere since a server that is busy was taken for dead. It comes again.
+    fn check_own(&self, claim: &Claim) -> Result<(), NotGiven> {
+        let session = self.registry().find(&claim.id);
+        let age = Duration::from_millis(claim.age_ms.into());
+        if session.is_some_and(|session| session.age() < age) {
+            return Err(NotGiven::Overtaken);
+        }
+        let Some(token) = &claim.token else { return Ok(()) };
+        let offer = ResumeOffer { count: 0, token: token.to_string() };
+        let is_own = self.find_offered(&offer, Some(&claim.id)).is_some()
+            || self.shelf().has_token_of(&claim.id, token);
+        if is_own { Err(NotGiven::Outdated) } else { Ok(()) }
     }
 
     /// What is kept under an id, by its ticket, and what becomes of it.
@@ -78,6 +97,9 @@ impl Server {
                 Err(why) => SessionReply::NotGiven(why),
             };
         };
+        if let Err(why) = self.check_own(claim) {
+            return SessionReply::NotGiven(why);
+        }
         let coming = self.comes_elsewhere(claim);
         match self.options().returns.fate_of(&session, &coming) {
             Ok(Fate::GoesAlong) => {

@@ -5,6 +5,7 @@ use wspulse_core::cluster::{Claim, ClaimedBy, HeldId, NotGiven};
 use super::{Forgotten, Inner, Kept, Place, Shelf};
 use crate::membership::registry::Fate;
 use crate::settings::options::RoomChange;
+use crate::settings::token::TokenKey;
 
 impl Shelf {
     /// What becomes of the newest session that is here under an id, and its ticket, if there is any.
@@ -37,6 +38,16 @@ impl Shelf {
             RoomChange::Refuse => return Err(NotGiven::OtherRoom),
         }
         Ok(Some((ticket, Fate::GoesAlong)))
+    }
+
+    /// Whether a token is that of a session that is here under an id.
+    pub(crate) fn has_token_of(&self, id: &str, token: &str) -> bool {
+        let inner = &*self.0.lock();
+        let is_of = |ticket| {
+            let kept = inner.by_ticket.get(ticket).filter(|_| inner.is_here(*ticket));
+            kept.is_some_and(|kept| TokenKey::number_in(token, &kept.proof).is_some())
+        };
+        inner.by_id.get(id).is_some_and(|tickets| tickets.iter().any(is_of))
     }
 
     /// The newest session that is here under an id, as another server is told of it.
