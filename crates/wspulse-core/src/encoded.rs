@@ -1,10 +1,16 @@
 //! A frame ready for the wire: WebSocket header and payload in one shared, immutable buffer.
 
+#[cfg(feature = "deflate")]
+mod deflated;
+
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "deflate")]
+use self::deflated::DeflatedForms;
 use crate::codec::{Codec, EncodeError};
 use crate::frame::Frame;
+use crate::outbound::Form;
 use crate::outgoing::{KEY_BYTES_MAX, KeyTooLong, Marks};
 
 /// The opcode of a data message: text or binary (RFC 6455 §5.6).
@@ -33,9 +39,24 @@ struct Encoded {
     key_hash: u16,
     is_keyed: bool,
     is_volatile: bool,
+    is_uncompressed: bool,
+    /// Made as a transport asks for it, once for each window.
+    #[cfg(feature = "deflate")]
+    deflated: DeflatedForms,
     /// The key, room for the longest header, the payload. A key costs no allocation of its own, and
     /// a frame without one not a byte.
     buffer: Box<[u8]>,
+}
+
+/// With what a frame is marked whose bytes are already encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EncodedMarks<'a> {
+    /// By what a newer frame takes its place.
+    pub key: Option<&'a [u8]>,
+    /// Whether it is worth sending at once or not at all.
+    pub is_volatile: bool,
+    /// Whether it goes as it is where other frames are compressed.
+    pub is_uncompressed: bool,
 }
 
 /// The longest header of an unmasked frame: two bytes and a 64-bit length (RFC 6455 §5.2).
@@ -80,6 +101,7 @@ impl EncodedFrame {
             key_hash: hash(key.as_bytes()),
             is_keyed,
             is_volatile: marks.is_volatile,
+            is_uncompressed: marks.is_uncompressed,
             ..Encoded::seal(codec.kind(frame), buffer, payload_at)
         })))
     }
@@ -100,9 +122,9 @@ impl EncodedFrame {
     pub fn from_payload_marked(
         kind: MessageKind,
         payload: &[u8],
-        key: Option<&[u8]>,
-        is_volatile: bool,
+        marks: EncodedMarks<'_>,
     ) -> Result<Self, KeyTooLong> {
+        let EncodedMarks { key, is_volatile, is_uncompressed } = marks;
         let (is_keyed, key) = (key.is_some(), key.unwrap_or_default());
         if key.len() > KEY_BYTES_MAX {
             return Err(KeyTooLong { bytes: key.len() });
@@ -116,6 +138,7 @@ impl EncodedFrame {
             key_hash: hash(key),
             is_keyed,
             is_volatile,
+            is_uncompressed,
             ..Encoded::seal(kind, buffer, payload_at)
         })))
     }
@@ -129,7 +152,22 @@ impl EncodedFrame {
         &self.0.buffer[usize::from(self.0.header_at)..]
     }
 
-    /// The number of bytes to write.
+    /// The bytes to write in this form.
+    #[inline]
+    pub fn wire_in(&self, form: Form) -> &[u8] {
+        match form {
+            Form::Plain => self.wire(),
+            #[cfg(feature = "deflate")]
+            Form::Deflated(how) => self.deflated(how).unwrap_or_else(|| self.wire()),
+        }
+    }
+
+    /// Whether it goes as it is over every transport.
+    pub fn is_uncompressed(&self) -> bool {
+        self.0.is_uncompressed
+    }
+
+    /// The number of bytes to write as it is.
     #[inline]
     pub fn wire_bytes(&self) -> usize {
         // The header begins within the buffer.
@@ -189,20 +227,7 @@ impl Encoded {
             MessageKind::Text => 0x1,
             MessageKind::Binary => 0x2,
         };
-        let mut header = [0; HEADER_BYTES_MAX];
-        header[0] = 0x80 | opcode;
-        let header_len = if payload_len < 126 {
-            header[1] = payload_len.to_le_bytes()[0];
-            2
-        } else if let Ok(len) = u16::try_from(payload_len) {
-            header[1] = 126;
-            header[2..4].copy_from_slice(&len.to_be_bytes());
-            4
-        } else {
-            header[1] = 127;
-            header[2..10].copy_from_slice(&(payload_len as u64).to_be_bytes());
-            10
-        };
+        let (header, header_len) = header(FINAL | opcode, payload_len);
         let header_at = payload_at - header_len;
         buffer[header_at..payload_at].copy_from_slice(&header[..header_len]);
         Self {
@@ -212,9 +237,35 @@ impl Encoded {
             key_hash: 0,
             is_keyed: false,
             is_volatile: false,
+            is_uncompressed: false,
+            #[cfg(feature = "deflate")]
+            deflated: DeflatedForms::default(),
             buffer: buffer.into_boxed_slice(),
         }
     }
+}
+
+/// The first bit of a frame that is a message's last (RFC 6455 §5.2).
+const FINAL: u8 = 0x80;
+
+/// The header of an unmasked frame, and its length.
+#[inline]
+fn header(first: u8, payload_len: usize) -> ([u8; HEADER_BYTES_MAX], usize) {
+    let mut header = [0; HEADER_BYTES_MAX];
+    header[0] = first;
+    let header_len = if payload_len < 126 {
+        header[1] = payload_len.to_le_bytes()[0];
+        2
+    } else if let Ok(len) = u16::try_from(payload_len) {
+        header[1] = 126;
+        header[2..4].copy_from_slice(&len.to_be_bytes());
+        4
+    } else {
+        header[1] = 127;
+        header[2..10].copy_from_slice(&(payload_len as u64).to_be_bytes());
+        10
+    };
+    (header, header_len)
 }
 
 /// What to reserve for a frame.

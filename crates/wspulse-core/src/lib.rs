@@ -13,6 +13,8 @@ pub mod clock;
 mod close;
 pub mod cluster;
 pub mod codec;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod disconnect;
 mod encoded;
 mod escaped;
@@ -32,7 +34,7 @@ pub use codec::Codec;
 pub use disconnect::{
     Disconnect, DisconnectReason, Dismissal, OVERTAKEN, PanicError, TransportLost, duplicate,
 };
-pub use encoded::{EncodedFrame, MessageKind};
+pub use encoded::{EncodedFrame, EncodedMarks, MessageKind};
 pub use escaped::Escaped;
 pub use frame::{Frame, PayloadError, PayloadFormat};
 pub use heartbeat::HeartbeatConfig;

@@ -4,6 +4,7 @@ mod answers;
 mod backlog;
 mod batch;
 mod control;
+mod form;
 mod gather;
 mod joined;
 mod keeping;
@@ -20,6 +21,9 @@ mod written;
 pub use answers::{NotKept, NotWritten, ResumedAt};
 pub use batch::{Batch, Remainder};
 pub use control::{ControlLane, PingPayload};
+#[cfg(feature = "deflate")]
+pub use form::Deflated;
+pub use form::Form;
 pub use gather::{SLICES_MAX, advance, gather};
 pub use joined::JoinedFrames;
 pub use moved::MovedQueue;

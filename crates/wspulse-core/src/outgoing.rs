@@ -12,7 +12,8 @@ pub const KEY_BYTES_MAX: usize = 255;
 
 /// A [`Frame`] to send, with marks that the receiver does not see.
 ///
-/// Every frame is one; [`Frame::conflate`], [`Frame::volatile`] and [`Frame::on_overflow`] mark it.
+/// Every frame is one; [`Frame::conflate`], [`Frame::volatile`], [`Frame::on_overflow`] and
+/// [`Frame::uncompressed`] mark it.
 /// The marks go together:
 ///
 /// ```
@@ -42,6 +43,8 @@ pub struct Marks {
     pub is_volatile: bool,
     /// What happens where its queue is full, if that is not left to the server.
     pub overflow: Option<Overflow>,
+    /// Whether it goes as it is where other frames are compressed.
+    pub is_uncompressed: bool,
     /// The room that its clients are told it is of, if they are.
     pub room: Option<Arc<str>>,
 }
@@ -122,6 +125,13 @@ impl Outgoing {
         self
     }
 
+    /// See [`Frame::uncompressed`].
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        self.marks.get_or_insert_default().is_uncompressed = true;
+        self
+    }
+
     /// By what a newer frame takes its place, if by anything.
     pub fn key(&self) -> Option<&str> {
         self.marks.as_ref()?.key.as_deref()
@@ -188,6 +198,12 @@ impl Frame {
     /// A promise of delivery does not hold for it before a socket has taken it.
     pub fn volatile(self) -> Outgoing {
         Outgoing::from(self).volatile()
+    }
+
+    /// Says that this frame is never compressed, also where that was agreed on. For what carries a secret
+    /// beside something that others can choose: by how much shorter a message gets, they could guess it.
+    pub fn uncompressed(self) -> Outgoing {
+        Outgoing::from(self).uncompressed()
     }
 
     /// Says what happens where the send buffer has no room for this frame, whatever the server's

@@ -4,10 +4,13 @@ mod control;
 mod decoder;
 mod error;
 mod header;
+mod inflate;
 mod input;
 mod mask;
 mod partial;
+mod sink;
 mod utf8;
 
-pub use decoder::{Decoder, Flow, Progress, Sink};
+pub use decoder::{Decoder, Progress};
 pub use error::ProtocolError;
+pub use sink::{Flow, Sink};

@@ -100,6 +100,8 @@ pub use observe::metrics::{
     CallbackKind, DropReason, GroupKind, Limit, MetricsCollector, NoopCollector,
 };
 pub use router::Router;
+#[cfg(feature = "compression")]
+pub use settings::compression::Compression;
 pub use settings::connect::{Admission, ConnectRequest, QueryError, Rejection};
 pub use settings::error::{
     AppendError, BroadcastError, BufferLimit, ConfigError, HistoryError, JoinError, KickError,
@@ -130,6 +132,7 @@ mod pages {
         Callbacks: "../docs/callbacks.md",
         Cluster: "../docs/cluster.md",
         Codecs: "../docs/codecs.md",
+        Compression: "../docs/compression.md",
         Deploys: "../docs/deploys.md",
         Heartbeats: "../docs/heartbeats.md",
         History: "../docs/history.md",

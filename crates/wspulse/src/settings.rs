@@ -2,6 +2,7 @@
 
 pub(crate) mod announcement;
 pub(crate) mod codecs;
+pub(crate) mod compression;
 pub(crate) mod connect;
 pub(crate) mod error;
 pub(crate) mod options;

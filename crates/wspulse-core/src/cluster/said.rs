@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::message::{MessageError, take_bytes};
-use crate::encoded::{EncodedFrame, MessageKind};
+use crate::encoded::{EncodedFrame, EncodedMarks, MessageKind};
 use crate::outgoing::Overflow;
 
 /// A frame that was said to a group, with all that its members' queues must know of it.
@@ -23,8 +23,10 @@ mod flag {
     pub(super) const VOLATILE: u8 = 2;
     pub(super) const KEYED: u8 = 4;
     pub(super) const BESIDE: u8 = 8;
+    /// Two bits.
     pub(super) const OVERFLOW_SHIFT: u32 = 4;
-    pub(super) const KNOWN: u8 = 0x3f;
+    pub(super) const UNCOMPRESSED: u8 = 0x40;
+    pub(super) const KNOWN: u8 = 0x7f;
 }
 
 impl Said {
@@ -51,6 +53,7 @@ impl Said {
         set(flag::BINARY, frame.kind() == MessageKind::Binary);
         set(flag::VOLATILE, frame.is_volatile());
         set(flag::KEYED, frame.is_keyed());
+        set(flag::UNCOMPRESSED, frame.is_uncompressed());
         set(flag::BESIDE, !beside.is_empty());
         to.put_u8(flags);
         if let Some(key) = frame.key() {
@@ -72,7 +75,7 @@ impl Said {
             return Err(MessageError::Invalid { what: "frame's flags" });
         }
         let has = |flag| flags & flag != 0;
-        let overflow = match flags >> flag::OVERFLOW_SHIFT {
+        let overflow = match (flags >> flag::OVERFLOW_SHIFT) & 3 {
             0 => None,
             1 => Some(Overflow::DropOldest),
             2 => Some(Overflow::Refuse),
@@ -101,9 +104,13 @@ impl Said {
         if !is_key_text {
             return Err(MessageError::Invalid { what: "key" });
         }
-        let frame =
-            EncodedFrame::from_payload_marked(kind, &payload, key.as_deref(), has(flag::VOLATILE))
-                .map_err(|_| MessageError::Invalid { what: "key" })?;
+        let marks = EncodedMarks {
+            key: key.as_deref(),
+            is_volatile: has(flag::VOLATILE),
+            is_uncompressed: has(flag::UNCOMPRESSED),
+        };
+        let frame = EncodedFrame::from_payload_marked(kind, &payload, marks)
+            .map_err(|_| MessageError::Invalid { what: "key" })?;
         Ok(Self { frame, overflow, beside })
     }
 }
@@ -113,7 +120,8 @@ impl PartialEq for Said {
     fn eq(&self, other: &Self) -> bool {
         let parts = |it: &Self| {
             let frame = &it.frame;
-            (frame.kind(), frame.is_volatile(), frame.key().map(<[u8]>::to_vec), it.overflow)
+            let marks = (frame.is_volatile(), frame.is_uncompressed(), it.overflow);
+            (frame.kind(), frame.key().map(<[u8]>::to_vec), marks)
         };
         parts(self) == parts(other)
             && self.beside == other.beside

@@ -1,6 +1,6 @@
 //! Frames that many sessions have to write, joined into one slice.
 
-use super::{Batch, Run};
+use super::{Batch, Form, Run};
 use crate::encoded::EncodedFrame;
 
 /// The frames of a batch as one run of bytes, made once for all sessions with the same batch.
@@ -16,17 +16,24 @@ pub struct JoinedFrames {
     /// How the batch before this one began, and how many frames it had. Held, so that no other
     /// frame can come to lie where this one lay and be taken for it.
     before: Option<(EncodedFrame, usize)>,
+    /// In which form that was, and what is joined.
+    form: Form,
 }
 
 impl JoinedFrames {
-    /// The first frames of the batch in one slice, as many as fit into `bytes_max` bytes; none if
+    /// The first frames of the batch in one slice, in the batch's form, as many as fit into `bytes_max` bytes; none if
     /// those are fewer than two, if one of them is written in part, or if the batch before this
     /// one was another. It holds on to no more than `bytes_max` bytes of frames, and as many of
     /// their copies.
     pub fn join(&mut self, batch: &Batch, bytes_max: usize) -> Option<&[u8]> {
         let first = batch.frames().next().filter(|first| {
-            batch.len() >= 2 && batch.started().is_none() && first.wire().len() <= bytes_max
+            batch.len() >= 2
+                && batch.started().is_none()
+                && first.wire_in(batch.form()).len() <= bytes_max
         })?;
+        if self.form != batch.form() {
+            *self = Self { form: batch.form(), ..Self::default() };
+        }
         let is_shared = self
             .before
             .as_ref()
@@ -53,18 +60,20 @@ impl JoinedFrames {
         let mut rest = batch.frames();
         let is_prefix =
             self.run.frames().iter().all(|held| rest.next().is_some_and(|f| f.is_same(held)));
-        let is_longest =
-            rest.next().is_none_or(|next| self.bytes.len() + next.wire().len() > bytes_max);
+        let is_longest = rest
+            .next()
+            .is_none_or(|next| self.bytes.len() + next.wire_in(self.form).len() > bytes_max);
         is_prefix && is_longest && !self.run.is_empty() && self.bytes.len() <= bytes_max
     }
 
     fn copy(&mut self, batch: &Batch, bytes_max: usize) {
-        let bytes = &mut self.bytes;
+        let (bytes, form) = (&mut self.bytes, self.form);
         bytes.clear();
         self.run.refill(batch.frames().take_while(|frame| {
-            let fits = bytes.len() + frame.wire().len() <= bytes_max;
+            let wire = frame.wire_in(form);
+            let fits = bytes.len() + wire.len() <= bytes_max;
             if fits {
-                bytes.extend_from_slice(frame.wire());
+                bytes.extend_from_slice(wire);
             }
             fits
         }));

@@ -5,6 +5,7 @@ use std::mem;
 use super::OverflowPolicy;
 use super::backlog::Backlog;
 use super::batch::{Batch, Remainder};
+use super::form::Form;
 use super::keeping::Keeping;
 use super::kept::Kept;
 use super::marked::Rare;
@@ -175,6 +176,7 @@ impl OutboundQueue {
             sent: 0,
             sent_bytes: 0,
             kept: None,
+            form: Form::Plain,
         };
         if frames > 0 && self.keeping.is_something() {
             self.keep_to_window(&mut batch);
@@ -312,7 +314,7 @@ impl OutboundQueue {
         if is_dropped {
             self.evict_oldest();
         }
-        Some(Remainder { frame, bytes_written, is_dropped })
+        Some(Remainder { frame, bytes_written, form: Form::Plain, is_dropped })
     }
 
     /// Drops all that waits and tells how many frames that were, those included of a batch whose

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Batch;
 use super::backlog::Backlog;
+use super::form::Form;
 use super::kept::Kept;
 use super::queue::{OutboundQueue, Writing};
 use super::room::Load;
@@ -50,9 +51,9 @@ impl Run {
         self.0.as_ref().map_or(0, |run| run.payload_bytes)
     }
 
-    /// Their bytes on the wire, a slice a frame.
-    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        self.frames().iter().map(EncodedFrame::wire)
+    /// What is written of them in this form, a slice a frame.
+    pub fn chunks(&self, form: Form) -> impl Iterator<Item = &[u8]> {
+        self.frames().iter().map(move |frame| frame.wire_in(form))
     }
 
     /// Becomes the run of these frames. Memory is used again where no session keeps what it was.

@@ -1,7 +1,7 @@
 //! Control frames (RFC 6455 §5.5).
 
-use super::decoder::Sink;
 use super::error::ProtocolError;
+use super::sink::Sink;
 use super::utf8;
 use crate::close::{CloseCode, CloseFrame};
 

@@ -5,40 +5,14 @@ use std::mem;
 use super::control::Control;
 use super::error::ProtocolError;
 use super::header::{Header, HeaderStart, Opcode, ShortHeader};
+use super::inflate;
 use super::input::Input;
 use super::mask;
 use super::partial::{Assembly, OpenFrame, Partial};
+use super::sink::{Flow, Sink};
 use super::utf8;
-use crate::close::CloseFrame;
 use crate::codec::InboundMessage;
 use crate::encoded::MessageKind;
-
-/// Where a [`Decoder`] delivers what it has read. It is called while the decoder works and only
-/// takes note: it cannot call back.
-pub trait Sink {
-    /// A whole message; text is valid UTF-8. Says whether the next one is welcome.
-    fn message(&mut self, message: InboundMessage<'_>) -> Flow;
-    /// A Ping, to be answered by a Pong with the same payload of at most 125 bytes.
-    fn ping(&mut self, payload: &[u8]);
-    /// A Pong, asked for or not, with at most 125 bytes.
-    fn pong(&mut self, payload: &[u8]);
-    /// A Close frame; `None` if it is empty. Nothing follows it.
-    fn close(&mut self, frame: Option<CloseFrame>);
-    /// Whether more is welcome behind the Ping or Pong that was just delivered. Unless it is
-    /// overridden, it always is.
-    fn flow_behind_control(&self) -> Flow {
-        Flow::Continue
-    }
-}
-
-/// Whether a [`Decoder`] goes on after a message, a Ping or a Pong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// More is welcome.
-    Continue,
-    /// The decoder stops here; what remains of the input is fed again later.
-    Pause,
-}
 
 /// What the bytes fed so far end in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +33,7 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Decoder {
     message_bytes_max: u32,
+    /// In its lower bits; the highest says that messages may be compressed.
     message_fragments_max: u32,
     // Boxed because nearly all connections of a server are idle: 24 bytes for each.
     state: State<Box<Rest>>,
@@ -86,23 +61,42 @@ enum State<P> {
 /// Where the decoder has got to, and whether it goes on from there.
 type Step = Result<(State<Partial>, Flow), ProtocolError>;
 
+/// The bit of [`Decoder::message_fragments_max`] that says whether messages may be compressed.
+const COMPRESSED: u32 = 1 << 31;
+
 impl Decoder {
     /// A decoder that refuses messages of more than `message_bytes_max` bytes, which can be set to
     /// 4 GiB - 1 at the most (what is above counts as that), and any number of fragments.
     pub fn new(message_bytes_max: usize) -> Self {
         Self {
             message_bytes_max: u32::try_from(message_bytes_max).unwrap_or(u32::MAX),
-            message_fragments_max: u32::MAX,
+            message_fragments_max: !COMPRESSED,
             state: State::Idle,
         }
     }
 
     /// Refuses messages of more than so many frames, empty ones included; at least 1. What is
-    /// above 2^32 - 1 counts as that.
+    /// above 2^31 - 1 counts as that.
     #[must_use]
     pub fn with_message_fragments_max(mut self, fragments: usize) -> Self {
-        self.message_fragments_max = u32::try_from(fragments).unwrap_or(u32::MAX);
+        let fragments = u32::try_from(fragments).unwrap_or(u32::MAX).min(!COMPRESSED);
+        self.message_fragments_max = self.message_fragments_max & COMPRESSED | fragments;
         self
+    }
+
+    /// Takes compressed messages as well, each compressed by itself: permessage-deflate was
+    /// [agreed on](crate::deflate::agree). Such a message may have as many bytes as others once it is
+    /// inflated; it is inflated no further.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn with_deflate(mut self) -> Self {
+        self.message_fragments_max |= COMPRESSED;
+        self
+    }
+
+    #[inline]
+    const fn takes_compressed(&self) -> bool {
+        self.message_fragments_max & COMPRESSED != 0
     }
 
     /// What the bytes fed so far end in.
@@ -169,7 +163,10 @@ impl Decoder {
                     return Ok((State::Idle, Flow::Pause));
                 }
             }
-            let Some((header, header_bytes)) = Header::read(input.rest())? else { break };
+            let Some((header, header_bytes)) = Header::read(input.rest(), self.takes_compressed())?
+            else {
+                break;
+            };
             input.skip(header_bytes);
             match self.begin(&header, None, input, sink)? {
                 (State::Idle, Flow::Continue) => {}
@@ -216,10 +213,13 @@ impl Decoder {
         input: &mut Input<'_>,
         sink: &mut S,
     ) -> Result<Option<Flow>, ProtocolError> {
-        self.admit(0, header.payload_bytes)?;
+        self.admit(0, header.payload_bytes, header.is_compressed)?;
         if header.is_final
             && let Some(payload) = OpenFrame::new(header).take_whole(input)
         {
+            if header.is_compressed {
+                return self.deliver_compressed(kind, payload, sink).map(Some);
+            }
             if kind == MessageKind::Text {
                 utf8::check(payload)?;
             }
@@ -228,13 +228,30 @@ impl Decoder {
         Ok(None)
     }
 
+    /// Delivers a message that lies in one frame, and whose inflated form is lent.
+    #[cold]
+    #[inline(never)]
+    fn deliver_compressed<S: Sink>(
+        &self,
+        kind: MessageKind,
+        compressed: &[u8],
+        sink: &mut S,
+    ) -> Result<Flow, ProtocolError> {
+        inflate::with_scratch(|inflated| {
+            inflate::message(kind, compressed, self.message_bytes_max(), inflated)?;
+            Ok(sink.message(InboundMessage::lent(kind, inflated)))
+        })
+    }
+
     /// Goes on where the last chunk ended, or behind a frame that did not end its message.
     fn resume<S: Sink>(&self, partial: Partial, input: &mut Input<'_>, sink: &mut S) -> Step {
         match partial {
-            Partial::Header { message, mut header } => match header.complete(input)? {
-                Some(header) => self.begin(&header, message, input, sink),
-                None => Ok(incomplete(Partial::Header { message, header })),
-            },
+            Partial::Header { message, mut header } => {
+                match header.complete(input, self.takes_compressed())? {
+                    Some(header) => self.begin(&header, message, input, sink),
+                    None => Ok(incomplete(Partial::Header { message, header })),
+                }
+            }
             Partial::Data { message, frame } => self.read_data(message, frame, input, sink),
             Partial::Control { message, control, mut frame, mut payload } => {
                 payload.extend_from_slice(frame.take(input));
@@ -261,14 +278,18 @@ impl Decoder {
                 if let Some(flow) = self.read_whole(kind, header, input, sink)? {
                     return Ok((State::Idle, flow));
                 }
-                let announced_bytes = self.admit(0, header.payload_bytes)?;
-                self.read_data(Assembly::new(kind, announced_bytes), frame, input, sink)
+                let announced_bytes = self.admit(0, header.payload_bytes, header.is_compressed)?;
+                let message = Assembly::new(kind, header.is_compressed, announced_bytes);
+                self.read_data(message, frame, input, sink)
             }
             (Opcode::Continuation, Some(mut message)) => {
-                let announced_bytes =
-                    self.admit(message.announced_bytes(), header.payload_bytes)?;
+                let announced_bytes = self.admit(
+                    message.announced_bytes(),
+                    header.payload_bytes,
+                    message.is_compressed(),
+                )?;
                 message.announce(announced_bytes);
-                message.count_fragment(self.message_fragments_max)?;
+                message.count_fragment(self.message_fragments_max & !COMPRESSED)?;
                 self.read_data(message, frame, input, sink)
             }
             (Opcode::Control(control), message) => {
@@ -287,11 +308,26 @@ impl Decoder {
     /// Adds a frame's announced length to its message's, and refuses what goes over the limit
     /// before anything of it is kept.
     #[inline]
-    fn admit(&self, announced_bytes: usize, payload_bytes: u64) -> Result<usize, ProtocolError> {
+    fn admit(
+        &self,
+        announced_bytes: usize,
+        payload_bytes: u64,
+        is_compressed: bool,
+    ) -> Result<usize, ProtocolError> {
         let len = payload_bytes.saturating_add(announced_bytes as u64);
         match usize::try_from(len) {
-            Ok(len) if len <= self.message_bytes_max() => Ok(len),
+            Ok(len) if len <= self.received_bytes_max(is_compressed) => Ok(len),
             _ => Err(ProtocolError::MessageTooBig { len, limit: self.message_bytes_max() }),
+        }
+    }
+
+    /// How many bytes a message may take on its way.
+    #[inline]
+    const fn received_bytes_max(&self, is_compressed: bool) -> usize {
+        if is_compressed {
+            inflate::compressed_bytes_max(self.message_bytes_max())
+        } else {
+            self.message_bytes_max()
         }
     }
 
@@ -304,13 +340,16 @@ impl Decoder {
         input: &mut Input<'_>,
         sink: &mut S,
     ) -> Step {
-        let capacity_max =
-            if frame.is_final { message.announced_bytes() } else { self.message_bytes_max() };
+        let capacity_max = if frame.is_final {
+            message.announced_bytes()
+        } else {
+            self.received_bytes_max(message.is_compressed())
+        };
         message.append(frame.take(input), capacity_max)?;
         if frame.remaining_bytes() > 0 {
             Ok(incomplete(Partial::Data { message, frame }))
         } else if frame.is_final {
-            Ok((State::Idle, sink.message(message.finish()?)))
+            Ok((State::Idle, sink.message(message.finish(self.message_bytes_max())?)))
         } else {
             Ok(incomplete(behind_fragment(message)))
         }
@@ -346,52 +385,4 @@ fn behind_control<S: Sink>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Ignore;
-
-    impl Sink for Ignore {
-        fn message(&mut self, _: InboundMessage<'_>) -> Flow {
-            Flow::Continue
-        }
-        fn ping(&mut self, _: &[u8]) {}
-        fn pong(&mut self, _: &[u8]) {}
-        fn close(&mut self, _: Option<CloseFrame>) {}
-    }
-
-    fn fed(decoder: &mut Decoder, input: &[u8]) {
-        let consumed = decoder.feed(&mut input.to_vec(), &mut Ignore);
-        assert_eq!(consumed, Ok(input.len()));
-    }
-
-    #[test]
-    fn a_decoder_takes_24_bytes() {
-        assert!(size_of::<Decoder>() <= 24);
-    }
-
-    #[test]
-    fn a_decoder_holds_nothing_between_messages() {
-        // Message, ping, message of two fragments with a pong inside, ping with a late end.
-        let stream = b"\x82\x81\0\0\0\0x\x89\x80\0\0\0\0\
-            \x01\x81\0\0\0\0x\x8a\x81\0\0\0\0x\x80\x81\0\0\0\0x\x89\x82\0\0\0\0xy";
-        let complete_at = [0, 7, 13, 34, 42];
-        for cut in 0..=stream.len() {
-            let mut decoder = Decoder::new(10);
-            fed(&mut decoder, &stream[..cut]);
-            let is_idle = matches!(decoder.state, State::Idle);
-            assert_eq!(is_idle, complete_at.contains(&cut), "cut at {cut}");
-            fed(&mut decoder, &stream[cut..]);
-            assert!(matches!(decoder.state, State::Idle), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn an_ended_decoder_holds_nothing() {
-        let mut decoder = Decoder::new(10);
-        fed(&mut decoder, b"\x01\x83\0\0\0\0xy");
-        let error = decoder.feed(&mut [0xff], &mut Ignore);
-        assert_eq!(error, Err(ProtocolError::InvalidUtf8));
-        assert!(matches!(decoder.state, State::Ended));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ pub enum ProtocolError {
     /// Clients must mask every frame (RFC 6455 §5.1).
     #[error("frame is not masked")]
     NotMasked,
-    /// A reserved bit is set, although no extension was negotiated (§5.2).
+    /// A reserved bit is set, although no extension was negotiated that has it there (§5.2).
     #[error("reserved bits {bits:#05b} are set")]
     ReservedBits {
         /// RSV1, RSV2 and RSV3, from the left.
@@ -42,6 +42,9 @@ pub enum ProtocolError {
     /// A close code that may not be on the wire (§7.4).
     #[error(transparent)]
     InvalidCloseCode(#[from] InvalidCloseCode),
+    /// A compressed message is none that can be inflated (RFC 7692 §7.2.2).
+    #[error("compressed message cannot be inflated")]
+    NotInflated,
     /// Text messages and close reasons are UTF-8 (§8.1).
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
@@ -51,10 +54,10 @@ pub enum ProtocolError {
         /// The announced length in bytes.
         len: u64,
     },
-    /// The message's announced length, fragments added up, is over the limit.
+    /// The message's announced length, fragments added up, is over the limit; or what it is inflated to.
     #[error("message of {len} bytes or more is over the limit of {limit}")]
     MessageTooBig {
-        /// What the message's frames announced so far, in bytes.
+        /// What the message's frames announced so far, or what was inflated, in bytes.
         len: u64,
         /// The limit in bytes.
         limit: usize,
@@ -79,8 +82,8 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The close frame that tells the peer: 1009 for a message too big, 1007 for bad UTF-8, 1008
-    /// for too many fragments, else 1002, each with a short text.
+    /// The close frame that tells the peer: 1009 for a message too big, 1007 for bad UTF-8 and for what
+    /// cannot be inflated, 1008 for too many fragments, else 1002, each with a short text.
     ///
     /// Any number of fragments is valid WebSocket, so that one is no protocol error (1002); nor is
     /// the message too big (1009). RFC 6455 §7.4.1 has 1008 for a message that violates a policy
@@ -100,6 +103,7 @@ impl ProtocolError {
             Self::LengthOverflow { .. } => (CloseCode::PROTOCOL_ERROR, "bad frame length"),
             Self::NotControl => (CloseCode::PROTOCOL_ERROR, "no control message"),
             Self::NotWritten { .. } => (CloseCode::PROTOCOL_ERROR, "acknowledged too much"),
+            Self::NotInflated => (CloseCode::INVALID_PAYLOAD, "bad compressed message"),
             Self::InvalidUtf8 => (CloseCode::INVALID_PAYLOAD, "invalid UTF-8"),
             Self::MessageTooBig { .. } => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
             Self::TooManyFragments { .. } => (CloseCode::POLICY_VIOLATION, "too many fragments"),

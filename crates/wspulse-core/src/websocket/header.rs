@@ -28,6 +28,8 @@ pub(super) enum Opcode {
 pub(super) struct Header {
     pub(super) opcode: Opcode,
     pub(super) is_final: bool,
+    /// RSV1 of a message's first frame (RFC 7692 §6).
+    pub(super) is_compressed: bool,
     pub(super) payload_bytes: u64,
     pub(super) mask: [u8; 4],
 }
@@ -35,14 +37,17 @@ pub(super) struct Header {
 impl Header {
     /// Reads the header that `bytes` start with, and says how long it is; `None` if they end
     /// within it. Each byte is judged as soon as it is there, so that the verdict does not depend
-    /// on how the bytes were cut.
+    /// on how the bytes were cut. Messages may be compressed if that was negotiated.
     #[inline]
-    pub(super) fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+    pub(super) fn read(
+        bytes: &[u8],
+        may_be_compressed: bool,
+    ) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
         };
         let is_final = first & 0x80 != 0;
-        let opcode = read_opcode(first)?;
+        let (opcode, is_compressed) = read_opcode(first, may_be_compressed)?;
         let Some((&second, rest)) = rest.split_first() else {
             return Ok(None);
         };
@@ -61,7 +66,7 @@ impl Header {
         let Some((&mask, rest)) = rest.split_first_chunk() else {
             return Ok(None);
         };
-        let header = Self { opcode, is_final, payload_bytes, mask };
+        let header = Self { opcode, is_final, is_compressed, payload_bytes, mask };
         Ok(Some((header, bytes.len() - rest.len())))
     }
 }
@@ -93,11 +98,16 @@ impl ShortHeader {
     }
 }
 
+/// RSV1.
+const COMPRESSED: u8 = 0b100;
+
+/// What a frame is, and whether it begins a message that is compressed.
 #[inline]
-fn read_opcode(first: u8) -> Result<Opcode, ProtocolError> {
-    let reserved_bits = (first >> 4) & 0b111;
-    if reserved_bits != 0 {
-        return Err(ProtocolError::ReservedBits { bits: reserved_bits });
+fn read_opcode(first: u8, may_be_compressed: bool) -> Result<(Opcode, bool), ProtocolError> {
+    let bits = (first >> 4) & 0b111;
+    let is_compressed = bits == COMPRESSED && may_be_compressed && matches!(first & 0x0f, 1 | 2);
+    if bits != 0 && !is_compressed {
+        return Err(ProtocolError::ReservedBits { bits });
     }
     let opcode = match first & 0x0f {
         0x0 => Opcode::Continuation,
@@ -111,7 +121,7 @@ fn read_opcode(first: u8) -> Result<Opcode, ProtocolError> {
     if matches!(opcode, Opcode::Control(_)) && first & 0x80 == 0 {
         return Err(ProtocolError::FragmentedControl);
     }
-    Ok(opcode)
+    Ok((opcode, is_compressed))
 }
 
 /// Reads the length behind the 7-bit one, if there is one. A length in a longer form than it
@@ -143,12 +153,13 @@ impl HeaderStart {
     pub(super) fn complete(
         &mut self,
         input: &mut Input<'_>,
+        may_be_compressed: bool,
     ) -> Result<Option<Header>, ProtocolError> {
         let more = input.rest();
         let more = &more[..more.len().min(HEADER_BYTES_MAX - self.len)];
         let end = self.len + more.len();
         self.bytes[self.len..end].copy_from_slice(more);
-        if let Some((header, header_bytes)) = Header::read(&self.bytes[..end])? {
+        if let Some((header, header_bytes)) = Header::read(&self.bytes[..end], may_be_compressed)? {
             input.skip(header_bytes - self.len);
             Ok(Some(header))
         } else {
@@ -166,7 +177,7 @@ mod tests {
     const MASK: [u8; 4] = [1, 2, 3, 4];
 
     fn header_of(start: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
-        Header::read(&[start, &MASK].concat())
+        Header::read(&[start, &MASK].concat(), false)
     }
 
     #[test]
@@ -181,10 +192,11 @@ mod tests {
             let header = Header {
                 opcode: Opcode::Data(kind),
                 is_final: true,
+                is_compressed: false,
                 payload_bytes: payload_bytes.into(),
                 mask,
             };
-            let read = Header::read(&bytes);
+            let read = Header::read(&bytes, true);
             assert_eq!(read, Ok(Some((header, ShortHeader::BYTES))), "{first:#x} {second:#x}");
         }
         assert_eq!(short_ones, 2 * 126);
@@ -225,7 +237,7 @@ mod tests {
     fn a_header_that_is_cut_short_is_not_read_yet() {
         let whole = [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4];
         for end in 0..whole.len() {
-            assert_eq!(Header::read(&whole[..end]), Ok(None));
+            assert_eq!(Header::read(&whole[..end], false), Ok(None));
         }
     }
 
@@ -233,7 +245,7 @@ mod tests {
     fn a_length_of_2_to_the_63_is_refused_before_the_mask_arrives() {
         let len = 1 << 63;
         assert_eq!(
-            Header::read(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0]),
+            Header::read(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], false),
             Err(ProtocolError::LengthOverflow { len })
         );
     }
@@ -248,19 +260,32 @@ mod tests {
             (0x8b, ProtocolError::ReservedOpcode { opcode: 11 }),
             (0x09, ProtocolError::FragmentedControl),
         ] {
-            assert_eq!(Header::read(&[first]), Err(error));
+            assert_eq!(Header::read(&[first], false), Err(error));
+        }
+    }
+
+    #[test]
+    fn of_the_reserved_bits_the_first_of_a_message_may_be_set_if_that_was_negotiated() {
+        for (first, kind) in [(0xc1, MessageKind::Text), (0x42, MessageKind::Binary)] {
+            let (header, _) = Header::read(&[first, 0x80, 1, 2, 3, 4], true).unwrap().unwrap();
+            assert_eq!((header.opcode, header.is_compressed), (Opcode::Data(kind), true));
+        }
+        for first in [0xc0, 0xc8, 0xc9, 0xca, 0xa1, 0xd1, 0xe1, 0xf2] {
+            let bits = (first >> 4) & 0b111;
+            let error = ProtocolError::ReservedBits { bits };
+            assert_eq!(Header::read(&[first], true), Err(error), "{first:#x}");
         }
     }
 
     #[test]
     fn an_unmasked_frame_is_refused_at_its_second_byte() {
-        assert_eq!(Header::read(&[0x81, 0x05]), Err(ProtocolError::NotMasked));
+        assert_eq!(Header::read(&[0x81, 0x05], false), Err(ProtocolError::NotMasked));
     }
 
     #[test]
     fn a_control_frame_over_125_bytes_is_refused_before_the_mask_arrives() {
         assert_eq!(
-            Header::read(&[0x89, 0xfe, 0, 126]),
+            Header::read(&[0x89, 0xfe, 0, 126], false),
             Err(ProtocolError::ControlTooLong { len: 126 })
         );
     }
@@ -269,10 +294,10 @@ mod tests {
     fn the_end_of_a_started_header_takes_nothing_of_the_payload() {
         let mut start = HeaderStart::default();
         let mut first = [0x81, 0x82, 1];
-        assert_eq!(start.complete(&mut Input::new(&mut first)), Ok(None));
+        assert_eq!(start.complete(&mut Input::new(&mut first), false), Ok(None));
         let mut second = [2, 3, 4, b'x', b'y'];
         let mut input = Input::new(&mut second);
-        let header = start.complete(&mut input).unwrap().unwrap();
+        let header = start.complete(&mut input, false).unwrap().unwrap();
         assert_eq!((header.payload_bytes, header.mask), (2, MASK));
         assert_eq!(input.rest(), b"xy");
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::control::Control;
 use super::error::ProtocolError;
 use super::header::{Header, HeaderStart};
+use super::inflate;
 use super::input::Input;
 use super::mask;
 use super::utf8::Utf8Progress;
@@ -65,24 +66,34 @@ impl OpenFrame {
 /// A message that is put together from frames, or pieces of them.
 pub(super) struct Assembly {
     kind: MessageKind,
+    is_compressed: bool,
     /// The payload lengths of all frames whose header was read, added up.
     announced_bytes: usize,
     /// Frames whose header was read.
     fragments: u32,
     received: Vec<u8>,
-    /// Stays at the start if the message is binary.
+    /// Stays at the start if the message is binary or compressed.
     utf8: Utf8Progress,
 }
 
 impl Assembly {
-    pub(super) const fn new(kind: MessageKind, announced_bytes: usize) -> Self {
+    pub(super) const fn new(
+        kind: MessageKind,
+        is_compressed: bool,
+        announced_bytes: usize,
+    ) -> Self {
         Self {
             kind,
+            is_compressed,
             announced_bytes,
             fragments: 1,
             received: Vec::new(),
             utf8: Utf8Progress::new(),
         }
+    }
+
+    pub(super) const fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     pub(super) const fn announced_bytes(&self) -> usize {
@@ -118,13 +129,21 @@ impl Assembly {
         }
         self.received.extend_from_slice(piece);
         match self.kind {
-            MessageKind::Text => self.utf8.advance(&self.received),
-            MessageKind::Binary => Ok(()),
+            MessageKind::Text if !self.is_compressed => self.utf8.advance(&self.received),
+            MessageKind::Text | MessageKind::Binary => Ok(()),
         }
     }
 
-    /// The message, now that its last frame is complete.
-    pub(super) fn finish(self) -> Result<InboundMessage<'static>, ProtocolError> {
+    /// The message, now that its last frame is complete; it has up to so many bytes if it is inflated.
+    pub(super) fn finish(
+        self,
+        message_bytes_max: usize,
+    ) -> Result<InboundMessage<'static>, ProtocolError> {
+        if self.is_compressed {
+            let mut inflated = Vec::new();
+            inflate::message(self.kind, &self.received, message_bytes_max, &mut inflated)?;
+            return Ok(InboundMessage::owned(self.kind, Bytes::from(inflated)));
+        }
         match self.kind {
             MessageKind::Text => self.utf8.finish(&self.received)?,
             MessageKind::Binary => {}
@@ -138,6 +157,7 @@ impl fmt::Debug for Assembly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Assembly")
             .field("kind", &self.kind)
+            .field("is_compressed", &self.is_compressed)
             .field("announced_bytes", &self.announced_bytes)
             .field("fragments", &self.fragments)
             .field("received_bytes", &self.received.len())
@@ -151,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_buffer_grows_with_what_arrives_not_with_what_is_announced() {
-        let mut message = Assembly::new(MessageKind::Binary, 1_000_000);
+        let mut message = Assembly::new(MessageKind::Binary, false, 1_000_000);
         for received in 1..=1_000 {
             message.append(b"x", 1_000_000).unwrap();
             assert!(message.received.capacity() <= 2 * received);
@@ -160,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_buffer_is_moved_only_when_it_doubles() {
-        let mut message = Assembly::new(MessageKind::Binary, 100_000);
+        let mut message = Assembly::new(MessageKind::Binary, false, 100_000);
         let mut capacities = vec![0];
         for _ in 0..100_000 {
             message.append(b"x", 100_000).unwrap();
@@ -172,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_is_full_has_no_spare_capacity() {
-        let mut message = Assembly::new(MessageKind::Binary, 1_001);
+        let mut message = Assembly::new(MessageKind::Binary, false, 1_001);
         for _ in 0..1_001 {
             message.append(b"x", 1_001).unwrap();
         }
@@ -181,7 +201,7 @@ mod tests {
 
     #[test]
     fn empty_fragments_take_no_memory() {
-        let mut message = Assembly::new(MessageKind::Text, 0);
+        let mut message = Assembly::new(MessageKind::Text, false, 0);
         for _ in 0..1_000 {
             message.append(b"", 1_000).unwrap();
         }

@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use wspulse_core::cluster::{
     Answer, Ask, Batch, Beat, GroupKey, MessageError, Moved, NodeId, NodeState, Said, Target,
 };
-use wspulse_core::{EncodedFrame, MessageKind, Overflow};
+use wspulse_core::{EncodedFrame, EncodedMarks, MessageKind, Overflow};
 
 fn said(payload: &str) -> Said {
-    let (kind, key) = (MessageKind::Text, Some(&b"cursor"[..]));
-    let frame = EncodedFrame::from_payload_marked(kind, payload.as_bytes(), key, true).unwrap();
+    let marks = EncodedMarks { key: Some(b"cursor"), is_volatile: true, is_uncompressed: true };
+    let (kind, payload) = (MessageKind::Text, payload.as_bytes());
+    let frame = EncodedFrame::from_payload_marked(kind, payload, marks).unwrap();
     Said { frame, overflow: Some(Overflow::Refuse), beside: Bytes::from_static(b"others") }
 }
 

@@ -7,11 +7,11 @@ use wspulse_core::cluster::{
     MembersOf, MessageError, MetaMark, NodeId, NodeReply, NodeRequest, NotQueued, PeopleChanges,
     PersonName, Said, Unreplied,
 };
-use wspulse_core::{CloseCode, CloseFrame, EncodedFrame, MessageKind, Overflow};
+use wspulse_core::{CloseCode, CloseFrame, EncodedFrame, EncodedMarks, MessageKind, Overflow};
 
 fn said() -> Said {
-    let frame =
-        EncodedFrame::from_payload_marked(MessageKind::Text, b"{}", Some(&b"cursor"[..]), true);
+    let marks = EncodedMarks { key: Some(b"cursor"), is_volatile: true, ..EncodedMarks::default() };
+    let frame = EncodedFrame::from_payload_marked(MessageKind::Text, b"{}", marks);
     Said { overflow: Some(Overflow::Refuse), ..Said::new(frame.unwrap()) }
 }
 

@@ -2,6 +2,8 @@
 
 mod bytes;
 mod control_lane;
+#[cfg(feature = "deflate")]
+mod forms;
 mod gather;
 mod joined_frames;
 mod marked_frames;

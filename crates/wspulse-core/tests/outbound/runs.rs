@@ -1,6 +1,6 @@
 //! A run of frames goes to a writer without waiting, and counts as if it had.
 
-use wspulse_core::outbound::{OutboundQueue, OverflowPolicy, Run, Window};
+use wspulse_core::outbound::{Form, OutboundQueue, OverflowPolicy, Run, Window};
 use wspulse_core::{EncodedFrame, MessageKind};
 
 fn frame(text: &str) -> EncodedFrame {
@@ -48,7 +48,7 @@ fn what_is_not_written_of_a_run_waits_in_front_of_what_has_come_meanwhile() {
     let mut batch = queue.take_run(&run).expect("nothing waits");
     push(&mut queue, "three");
     batch.fill(&run);
-    let first = run.chunks().next().expect("there are two").len();
+    let first = run.chunks(Form::Plain).next().expect("there are two").len();
     batch.advance(first + 1, |_| ());
     queue.give_back(batch);
     let stats = queue.stats();

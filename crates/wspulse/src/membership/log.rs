@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use wspulse_core::EncodedFrame;
-use wspulse_core::outbound::Run;
+use wspulse_core::outbound::{Form, Run};
 
 use crate::ground::sync::Mutex;
 
@@ -183,8 +183,8 @@ pub(crate) struct Segment {
     begin: Offset,
     end: Offset,
     run: Run,
-    /// Of several frames: a kernel takes one slice in less time than many.
-    joined: Vec<u8>,
+    /// Of several frames, in the forms that followers write: a kernel takes one slice in less time than many.
+    joined: Vec<(Form, Vec<u8>)>,
 }
 
 impl Segment {
@@ -205,8 +205,11 @@ impl Segment {
     pub(super) fn clear(&mut self) {
         self.begin = self.end;
         self.run.refill([].into_iter());
-        self.joined.clear();
-        self.joined.shrink_to(JOINED_BYTES_KEPT);
+        self.joined.truncate(1);
+        if let Some((_, bytes)) = self.joined.first_mut() {
+            bytes.clear();
+            bytes.shrink_to(JOINED_BYTES_KEPT);
+        }
     }
 
     pub(super) const fn end(&self) -> Offset {
@@ -223,20 +226,37 @@ impl Segment {
             self.run.refill(inner.since(offset).take(offset.until(self.end)));
             drop(inner);
             self.begin = offset;
-            self.joined.clear();
-            if self.run.len() > 1 {
-                self.run.chunks().for_each(|chunk| self.joined.extend_from_slice(chunk));
-            }
+            self.joined.iter_mut().for_each(|(_, bytes)| bytes.clear());
         }
         true
+    }
+
+    /// Makes what is to be written in this form, unless it is made.
+    pub(super) fn join(&mut self, form: Form) {
+        if self.run.len() < 2 {
+            return;
+        }
+        let place = self.joined.iter().position(|(of, _)| *of == form);
+        let place = place.unwrap_or_else(|| {
+            self.joined.push((form, Vec::new()));
+            self.joined.len() - 1
+        });
+        let bytes = &mut self.joined[place].1;
+        if bytes.is_empty() {
+            self.run.chunks(form).for_each(|chunk| bytes.extend_from_slice(chunk));
+        }
     }
 
     pub(super) const fn run(&self) -> &Run {
         &self.run
     }
 
-    /// What is to be written.
-    pub(super) fn bytes(&self) -> &[u8] {
-        if self.run.len() > 1 { &self.joined } else { self.run.chunks().next().unwrap_or_default() }
+    /// What is to be written in a form in which it was [joined](Self::join).
+    pub(super) fn bytes(&self, form: Form) -> &[u8] {
+        let made = self.joined.iter().find(|(of, bytes)| *of == form && !bytes.is_empty());
+        match made {
+            Some((_, bytes)) => bytes,
+            None => self.run.chunks(form).next().unwrap_or_default(),
+        }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncWrite;
-use wspulse_core::outbound::{Batch, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather};
+use wspulse_core::outbound::{
+    Batch, Form, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather,
+};
 
 use super::log::{Log, Segment};
 use super::mailbox::{GivenBack, Visit};
@@ -18,10 +20,10 @@ use crate::settings::codecs::{CODECS_MAX, CodecId};
 use crate::wire::transport::Transport;
 
 thread_local! {
-    /// What the connections of a thread have in common to write, by their codecs: a room may have
-    /// members of several, one after the other. It is taken out for the length of one write, so
+    /// What the connections of a thread have in common to write, by their codecs, as it is and compressed: a
+    /// room may have members of several, one after the other. It is taken out for the length of one write, so
     /// that no borrow outlives it.
-    static JOINED: [Cell<JoinedFrames>; CODECS_MAX] = Default::default();
+    static JOINED: [[Cell<JoinedFrames>; CODECS_MAX]; 2] = Default::default();
 }
 
 /// The most bytes that are joined: what a thread keeps between two bursts.
@@ -96,7 +98,8 @@ impl ConnectionShared {
         };
         let mut cx = Context::from_waker(Waker::noop());
         let (transport, batch) = (&mut loan.transport, &mut loan.batch);
-        let (bytes, run) = (segment.bytes(), segment.run());
+        segment.join(transport.form);
+        let (bytes, run) = (segment.bytes(transport.form), segment.run());
         let mut bytes_taken = 0;
         let polled = match Pin::new(&mut transport.stream).poll_write(&mut cx, bytes) {
             Poll::Ready(Ok(taken)) if taken == bytes.len() => {
@@ -270,7 +273,8 @@ fn poll_write_joined(
     bytes_max: usize,
     cx: &mut Context<'_>,
 ) -> Option<Poll<io::Result<Joined>>> {
-    let mut joined = JOINED.with(|joined| joined[codec.place()].take());
+    let kind = usize::from(batch.form() != Form::Plain);
+    let mut joined = JOINED.with(|joined| joined[kind][codec.place()].take());
     let Transport { stream, lane, .. } = transport;
     lane.stage();
     let control = lane.bytes();
@@ -297,7 +301,7 @@ fn poll_write_joined(
             Joined::Whole(Sent { bytes, messages, payload_bytes })
         })
     });
-    JOINED.with(|place| place[codec.place()].set(joined));
+    JOINED.with(|place| place[kind][codec.place()].set(joined));
     polled
 }
 

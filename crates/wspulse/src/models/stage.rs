@@ -22,6 +22,7 @@ use crate::app::connection::Connection;
 use crate::app::server::Server;
 use crate::ground::begun::Begun;
 use crate::membership::registry::Refused;
+use crate::settings::compression::Agreed;
 use crate::settings::connect::Admission;
 use crate::settings::connect::Exchange;
 use crate::wire::transport::{Upgradable, Upgrade};
@@ -157,6 +158,7 @@ fn transport(state: WireState) -> (Upgrade, Client) {
         comes_back: None,
         asked: None,
         begun: Begun::EARLIEST,
+        agreed: Agreed::default(),
         request: None,
         expires_at: None,
     };

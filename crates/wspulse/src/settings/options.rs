@@ -21,6 +21,7 @@ use crate::cluster::Engine;
 use crate::observe::metrics::MetricsCollector;
 use crate::settings::announcement::Announcements;
 use crate::settings::codecs::Codecs;
+use crate::settings::compression::Compressing;
 use crate::settings::connect::ConnectRequest;
 use crate::settings::error::ConfigError;
 use crate::settings::room_options::RoomSettings;
@@ -40,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) codecs: Codecs,
     pub(crate) metrics: Option<Arc<dyn MetricsCollector>>,
     pub(crate) check_origin: Option<OriginCheck>,
+    pub(crate) compressing: Compressing,
     pub(crate) peer_addr: Option<PeerAddrFn>,
     pub(crate) returns: ReturnRules,
     pub(crate) id_scope: IdScope,
@@ -115,6 +117,7 @@ impl Default for Options {
             codecs: Codecs::default(),
             metrics: None,
             check_origin: None,
+            compressing: Compressing::default(),
             peer_addr: None,
             returns: ReturnRules {
                 duplicates: DuplicatePolicy::default(),

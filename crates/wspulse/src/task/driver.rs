@@ -136,6 +136,7 @@ impl Driver {
         let Some(transport) = self.transport.take() else {
             return;
         };
+        let remainder = remainder.map(|begun| begun.in_form(transport.form));
         self.tell_if_suspended();
         if dismissal != Dismissal::Abort {
             let farewell = Farewell { transport: *transport, remainder, dismissal, deadline };
@@ -253,7 +254,7 @@ impl Driver {
             return false;
         };
         let (peer_addr, comes_back) = (upgrade.peer_addr, upgrade.comes_back);
-        let (begun, asked) = (upgrade.begun, upgrade.asked.take());
+        let (begun, agreed, asked) = (upgrade.begun, upgrade.agreed, upgrade.asked.take());
         self.arrivals.take_upgrade();
         let has_come = result.is_ok();
         let is_outdated = |it| self.connection.mailbox.is_outdated(begun, it);
@@ -261,7 +262,8 @@ impl Driver {
             // It may not have been when it was let in.
             Ok(late) if comes_back.is_some_and(is_outdated) => {
                 let connection = &*self.connection;
-                connection.server.turn_away_outdated(connection, Upgrade::ready(late));
+                let late = Upgrade { agreed, ..Upgrade::ready(late) };
+                connection.server.turn_away_outdated(connection, late);
                 self.session.handle_upgrade_failed(TransportLost::Superseded, now());
                 self.tell_if_suspended();
             }
@@ -274,7 +276,8 @@ impl Driver {
                 let resumes = self.session.is_suspended() || self.session.is_connected();
                 let lost = self.resume_at(comes_back.map(|it| it.received), begun);
                 let decoder = self.connection.server.options().decoder();
-                let transport = Transport::new(upgradable, decoder, self.connection.mailbox.home());
+                let home = self.connection.mailbox.home();
+                let transport = Transport::new(upgradable, (decoder, agreed), home);
                 let bytes_behind_handshake =
                     transport.unread.as_ref().map_or(0, |unread| unread.0.len());
                 self.transport = Some(Box::new(transport));
@@ -375,8 +378,10 @@ mod tests {
         // 32 for the place among those that are pinged together, which spares a timer of 120.
         assert!(size_of::<Driver>() <= 216, "{}", size_of::<Driver>());
         // In a box of its own, so that it can be lent: half of the cost of a delivery beside its
-        // system call. 104 are the most that fit into a block of 112.
-        assert!(size_of::<Transport>() <= 104, "{}", size_of::<Transport>());
+        // system call. 104 are the most that fit into a block of 112. 8 more are for the form in which frames
+        // are written, where they may be compressed.
+        let form = if cfg!(feature = "compression") { 8 } else { 0 };
+        assert!(size_of::<Transport>() <= 104 + form, "{}", size_of::<Transport>());
         // 24 of them for what is kept until it is acknowledged, and for who waits for that; 8 for the
         // transport, while it may be lent; 16 for the log that it may follow in a large room; 8 for what
         // others do for its heartbeat. With two counts, 376 are the most that fit into a block of 400.

@@ -18,13 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wspulse_core::outbound::{ControlLane, PingPayload};
+use wspulse_core::outbound::{ControlLane, Form, PingPayload};
 use wspulse_core::websocket::Decoder;
 
 use crate::ground::BoxFuture;
 use crate::ground::begun::Begun;
 use crate::ground::runtimes::Home;
 use crate::membership::turns::LastTurn;
+use crate::settings::compression::Agreed;
 use crate::settings::connect::{Asked, ConnectRequest};
 
 use caught::CaughtStream;
@@ -56,6 +57,8 @@ pub(crate) struct Transport {
     pub(crate) last_turn: LastTurn,
     /// Its Pings ask how far the peer has got.
     pub(crate) nonce: Option<Nonce>,
+    /// In which form frames are written to it.
+    pub(crate) form: Form,
 }
 
 /// Bytes that were read and not decoded: those behind the handshake, or what remained of a read
@@ -83,6 +86,8 @@ pub(crate) struct Upgrade {
     pub(crate) asked: Option<Asked>,
     /// Its place among all handshakes.
     pub(crate) begun: Begun,
+    /// Whether messages are compressed.
+    pub(crate) agreed: Agreed,
     /// Until when the client was admitted, if that was said.
     pub(crate) expires_at: Option<Instant>,
     /// Its request, if the application says something of a new connection's span.
@@ -120,6 +125,7 @@ impl Upgrade {
             comes_back: None,
             asked: None,
             begun: Begun::EARLIEST,
+            agreed: Agreed::default(),
             expires_at: None,
             request: None,
         }
@@ -178,7 +184,12 @@ impl Upgradable {
 }
 
 impl Transport {
-    pub(crate) fn new(upgradable: Upgradable, decoder: Decoder, home: Home) -> Self {
+    pub(crate) fn new(
+        upgradable: Upgradable,
+        (decoder, agreed): (Decoder, Agreed),
+        home: Home,
+    ) -> Self {
+        let decoder = agreed.decoder(decoder);
         Self {
             stream: upgradable.stream,
             decoder,
@@ -191,6 +202,7 @@ impl Transport {
             is_greeted: false,
             last_turn: LastTurn::never(home),
             nonce: None,
+            form: agreed.form(),
         }
     }
 

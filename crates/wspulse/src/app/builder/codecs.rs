@@ -47,4 +47,32 @@ impl ServerBuilder {
         self.options.codecs.add(Arc::new(codec));
         self
     }
+
+    /// Compresses messages for clients that offer permessage-deflate (RFC 7692), and takes compressed
+    /// ones of theirs. Default: none are. With the feature `compression`.
+    ///
+    /// A frame is compressed once for all members of a room, as the first of them is written to, and once
+    /// more for clients that ask for a smaller window. A connection holds nothing of that, idle or busy;
+    /// each thread holds 300 KiB for each window that its clients have. What waits in send buffers counts
+    /// as it is. Clients that do not offer it, and proxies that take the offer out, get plain messages.
+    ///
+    /// A client's message has no more bytes than [`max_message_size`](Self::max_message_size) once it
+    /// is inflated, and is inflated no further; it counts by them where rates are bound.
+    ///
+    /// Where frames hold a secret beside something that others can choose, send them
+    /// [uncompressed](crate::Frame::uncompressed).
+    ///
+    /// ```
+    /// use wspulse::{Admission, Compression, Server};
+    ///
+    /// let server = Server::builder_sync(|_| Ok(Admission::room("lobby")))
+    ///     .compression(Compression::shared().min_bytes(512))
+    ///     .build()?;
+    /// # Ok::<(), wspulse::ConfigError>(())
+    /// ```
+    #[cfg(feature = "compression")]
+    pub const fn compression(mut self, compression: crate::Compression) -> Self {
+        self.options.compressing = Some(compression);
+        self
+    }
 }

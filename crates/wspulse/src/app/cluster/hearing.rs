@@ -154,6 +154,7 @@ impl Server {
         let key = encoded.key().and_then(|key| std::str::from_utf8(key).ok());
         marks.key = key.map(ByteString::from);
         marks.is_volatile = encoded.is_volatile();
+        marks.is_uncompressed = encoded.is_uncompressed();
         marks.overflow = overflow;
         let room = group.filter(|it| it.kind() == Kind::Room && self.options().names_rooms);
         marks.room = room.map(|room| Arc::clone(room.name()));

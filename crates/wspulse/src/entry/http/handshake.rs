@@ -6,7 +6,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Uri, Version, request};
@@ -15,6 +16,7 @@ use sha1::{Digest, Sha1};
 
 use super::authority::HostAndPort;
 use super::response::{Response, bad_handshake, refusal};
+use crate::settings::compression::{Agreed, Compressing, MalformedOffers};
 use crate::settings::options::admission::AdmissionOptions;
 
 /// What the accept key is made with (RFC 6455 §1.3).
@@ -104,10 +106,23 @@ pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response
     Ok(HeaderValue::try_from(BASE64.encode(digest)).expect("base64 is visible ASCII"))
 }
 
-/// The response that opens the connection: no extension, and a subprotocol if one was chosen.
+/// What is agreed on with the client beside the protocol itself.
+///
+/// # Errors
+///
+/// The response that tells that its offers cannot be read.
+pub(super) fn agreed(parts: &request::Parts, compressing: Compressing) -> Result<Agreed, Response> {
+    Agreed::of(compressing, &parts.headers).map_err(|MalformedOffers| {
+        let line = "Bad Request: Sec-WebSocket-Extensions must be a list of extensions";
+        bad_handshake(StatusCode::BAD_REQUEST, line, &[])
+    })
+}
+
+/// The response that opens the connection: an extension and a subprotocol if they were chosen.
 pub(super) fn switching_protocols(
     accept_key: HeaderValue,
     protocol: Option<HeaderValue>,
+    extension: Option<HeaderValue>,
 ) -> Response {
     let mut response = Response::new(Full::<Bytes>::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -117,6 +132,9 @@ pub(super) fn switching_protocols(
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key);
     if let Some(protocol) = protocol {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(extension) = extension {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
     }
     response
 }

@@ -16,7 +16,7 @@ use tower_service::Service;
 use wspulse_core::{Escaped, PanicError};
 
 use super::exchange::Negotiated;
-use super::handshake::{accept_key, check_head_size, switching_protocols};
+use super::handshake::{accept_key, agreed, check_head_size, switching_protocols};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal};
 use crate::app::handler::ConnectOutcome;
@@ -28,6 +28,7 @@ use crate::ground::panics;
 use crate::membership::registry::Refused;
 use crate::membership::shared::ConnectionShared;
 use crate::observe::metrics::UpgradeRefused;
+use crate::settings::compression::Agreed;
 use crate::settings::connect::{Admission, ConnectRequest, Exchange, Rejection};
 use crate::task::driver::watch::run_connect;
 use crate::wire::transport::{FromHyper, Upgrade};
@@ -99,6 +100,7 @@ impl Server {
         let options = self.options();
         check_head_size(&parts, &options.admission)?;
         let accept_key = accept_key(&parts)?;
+        let agreed = agreed(&parts, options.compressing)?;
         let known_addr = PeerAddr::told_in(&parts.extensions);
         let mut request = ConnectRequest::new(parts, known_addr);
         if let Some(check) = &options.check_origin {
@@ -116,7 +118,8 @@ impl Server {
         let protocols = request.protocols().map(Box::from).collect();
         let asked_again = self.looks_again().then(|| Box::new(request.clone()));
         let server = self.clone();
-        let pending = Pending { server, begun, peer_addr, accept_key, protocols, asked_again };
+        let pending =
+            Pending { server, begun, peer_addr, accept_key, protocols, agreed, asked_again };
         Ok(Handshake { request, pending })
     }
 
@@ -152,6 +155,7 @@ struct Pending {
     accept_key: HeaderValue,
     /// Those that the client offers.
     protocols: Vec<Box<str>>,
+    agreed: Agreed,
     /// The request, if the application looks at it beside a connection that is there, or for the span
     /// of a new one.
     asked_again: Option<Box<ConnectRequest>>,
@@ -283,6 +287,7 @@ impl Pending {
     ) -> Result<Response, Response> {
         check_runtime()?;
         upgrade.begun = self.begun;
+        upgrade.agreed = self.agreed;
         let (exchange, protocol) = match self.chosen_protocol(&admission) {
             Some(chosen) => (None, Some(chosen)),
             None => match Negotiated::of(&self.server, &self.protocols) {
@@ -303,7 +308,7 @@ impl Pending {
             Some(it) => server.register_prepared(admission, exchange, upgrade, asked_about, *it),
         };
         registered.map_err(|refused| self.server.refuse(refused))?;
-        Ok(switching_protocols(self.accept_key, protocol))
+        Ok(switching_protocols(self.accept_key, protocol, self.agreed.answer()))
     }
 
     /// The admission's subprotocol, if the client offers it.

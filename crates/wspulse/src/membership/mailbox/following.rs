@@ -76,6 +76,7 @@ impl Mailbox {
             if let Some(batch) = inner.queue.take_run(segment.run()) {
                 following.offset = segment.end();
                 inner.attention = Attention::Lent { was_missed: false };
+                let batch = batch.in_form(transport.form);
                 return Visit::Lent(Loan { transport, batch });
             }
             inner.transport = Some(transport);
@@ -127,6 +128,7 @@ mod tests {
     use crate::ground::runtimes::Home;
     use crate::membership::log::NotAppended;
     use crate::settings::codecs::CodecId;
+    use crate::settings::compression::Agreed;
     use crate::wire::transport::{Transport, Upgradable};
 
     fn frame() -> EncodedFrame {
@@ -138,7 +140,8 @@ mod tests {
         let queue = OutboundQueue::new(capacity_frames);
         let mailbox = Mailbox::new(queue, None, Begun::EARLIEST, CodecId::DEFAULT);
         let stream = Upgradable::new(duplex(1).0, &[]);
-        let transport = Transport::new(stream, Decoder::new(1), Home::current());
+        let transport =
+            Transport::new(stream, (Decoder::new(1), Agreed::default()), Home::current());
         let found = Found {
             is_writable: true,
             awaits: false,

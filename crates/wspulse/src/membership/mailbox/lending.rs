@@ -30,7 +30,7 @@ impl Mailbox {
             return None;
         }
         let transport = inner.transport.take()?;
-        let batch = inner.queue.take();
+        let batch = inner.queue.take().in_form(transport.form);
         if batch.is_empty() {
             // As much is on its way as may be: what follows from that is decided by its task.
             inner.transport = Some(transport);

@@ -44,8 +44,9 @@ impl Driver {
             && let Some(transport) = &mut self.transport
         {
             let connection = &*self.connection;
-            let mut batch =
+            let batch =
                 if may_be_frames { connection.mailbox.take_batch() } else { Batch::default() };
+            let mut batch = batch.in_form(transport.form);
             let waiting = batch.len();
             if waiting == 0 && transport.is_flushed() {
                 // An empty batch need not be given back.

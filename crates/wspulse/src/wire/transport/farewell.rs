@@ -134,7 +134,7 @@ pub(crate) async fn turn_away(
 ) {
     let told = async {
         let upgradable = upgrade.stream.await.ok()?;
-        let transport = Transport::new(upgradable, decoder, Home::current());
+        let transport = Transport::new(upgradable, (decoder, upgrade.agreed), Home::current());
         let dismissal = Dismissal::Close(close);
         let mut farewell = Farewell { transport, remainder: None, dismissal, deadline };
         farewell.take_leave().await.ok()

@@ -1,0 +1,117 @@
+//! Messages that are made smaller.
+
+use std::cell::RefCell;
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use super::TAIL;
+use super::offers::WindowBits;
+
+/// How hard to try: 1 is fast, 9 is small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level(u8);
+
+impl Level {
+    /// 1 to 9; what is below or above counts as these.
+    pub const fn new(level: u8) -> Self {
+        Self(if level < 1 {
+            1
+        } else if level > 9 {
+            9
+        } else {
+            level
+        })
+    }
+}
+
+/// Level 6, as zlib has it.
+impl Default for Level {
+    fn default() -> Self {
+        Self(6)
+    }
+}
+
+/// A deflater of a thread, and how hard it tries.
+type Deflater = Option<(Level, Compress)>;
+
+thread_local! {
+    /// By their windows. Each takes some 300 KiB, from its first message on.
+    static DEFLATERS: RefCell<[Deflater; 7]> = const { RefCell::new([const { None }; 7]) };
+}
+
+/// What a message's payload is compressed, as it goes on the wire; `None` if it would not be smaller.
+pub fn compress(payload: &[u8], window: WindowBits, level: Level) -> Option<Vec<u8>> {
+    DEFLATERS.with_borrow_mut(|deflaters| {
+        let place = usize::from(window.get() - WindowBits::MIN.get());
+        let known = deflaters[place].take().filter(|(of, _)| *of == level);
+        let (_, mut deflater) = known.unwrap_or_else(|| {
+            let how = Compression::new(u32::from(level.0));
+            (level, Compress::new_with_window_bits(how, false, window.get()))
+        });
+        deflater.reset();
+        let compressed = run(&mut deflater, payload);
+        deflaters[place] = Some((level, deflater));
+        compressed
+    })
+}
+
+fn run(deflater: &mut Compress, payload: &[u8]) -> Option<Vec<u8>> {
+    // One that does not fit with its tail is none that is smaller.
+    let mut compressed = Vec::with_capacity(payload.len() + TAIL.len());
+    let status = deflater.compress_vec(payload, &mut compressed, FlushCompress::Sync);
+    // All of it was flushed if there is room left.
+    let is_whole = matches!(status, Ok(Status::Ok)) && compressed.len() < compressed.capacity();
+    let bytes = compressed.strip_suffix(&TAIL).filter(|_| is_whole)?.len();
+    compressed.truncate(bytes);
+    if bytes >= payload.len() {
+        return None;
+    }
+    compressed.shrink_to_fit();
+    Some(compressed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inflate;
+    use rand::rngs::SmallRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    fn there_and_back(payload: &[u8], window: WindowBits) -> Option<Vec<u8>> {
+        let compressed = compress(payload, window, Level::default())?;
+        let mut inflated = Vec::new();
+        inflate(&compressed, payload.len(), &mut inflated).unwrap();
+        Some(inflated)
+    }
+
+    #[test]
+    fn what_repeats_is_smaller_and_comes_back_with_each_window() {
+        let payload = br#"{"event":"position","payload":{"x":1,"y":2}}"#.repeat(200);
+        for bits in 9..=15 {
+            let window = WindowBits::new(bits).unwrap();
+            let compressed = compress(&payload, window, Level::default()).unwrap();
+            assert!(compressed.len() < payload.len() / 10, "{bits}: {}", compressed.len());
+            assert_eq!(there_and_back(&payload, window).unwrap(), payload);
+        }
+    }
+
+    #[test]
+    fn what_would_not_be_smaller_is_left_as_it_is() {
+        let mut noise = [0; 1_000];
+        SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
+        for payload in [&b""[..], b"x", &noise] {
+            assert_eq!(compress(payload, WindowBits::MAX, Level::default()), None);
+        }
+    }
+
+    #[test]
+    fn a_message_is_the_same_whatever_came_before_it_and_at_each_level() {
+        let payload = br#"{"event":"a","payload":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#.repeat(9);
+        let first = compress(&payload, WindowBits::MAX, Level::default());
+        let fast = compress(&payload, WindowBits::MAX, Level::new(0));
+        compress(&b"something else, ".repeat(99), WindowBits::MAX, Level::new(200));
+        assert_eq!(compress(&payload, WindowBits::MAX, Level::default()), first);
+        assert_eq!(compress(&payload, WindowBits::MAX, Level::new(1)), fast);
+    }
+}

@@ -1,0 +1,75 @@
+//! The compressed forms of a frame.
+
+use std::sync::OnceLock;
+
+use super::{EncodedFrame, header};
+use crate::deflate::{WindowBits, compress};
+use crate::outbound::Deflated;
+
+/// RSV1, of the first frame of a compressed message (RFC 7692 §6).
+const COMPRESSED: u8 = 0x40;
+
+/// One for each window: header and payload, or that it would be no smaller. Boxed, as most frames have none.
+#[derive(Default)]
+pub(super) struct DeflatedForms(OnceLock<Box<[Made; 7]>>);
+
+/// `None` once it is known that it would be no smaller.
+type Made = OnceLock<Option<Box<[u8]>>>;
+
+impl EncodedFrame {
+    /// Compressed, if that is smaller and worth it.
+    pub(super) fn deflated(&self, how: Deflated) -> Option<&[u8]> {
+        let Deflated { window, level, bytes_min } = how;
+        if self.payload_bytes() < usize::from(bytes_min) || self.is_uncompressed() {
+            return None;
+        }
+        let forms = self.0.deflated.0.get_or_init(Box::default);
+        let form = forms[usize::from(window.get() - WindowBits::MIN.get())].get_or_init(|| {
+            let payload = compress(self.payload(), window, level)?;
+            let (header, header_bytes) = header(self.wire()[0] | COMPRESSED, payload.len());
+            Some([&header[..header_bytes], &payload].concat().into_boxed_slice())
+        });
+        form.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::deflate::{Level, inflate};
+    use crate::encoded::MessageKind;
+    use crate::outbound::Form;
+
+    fn how(bits: u8) -> Form {
+        let window = WindowBits::new(bits).expect("a window");
+        Form::Deflated(Deflated { window, level: Level::default(), bytes_min: 256 })
+    }
+
+    #[test]
+    fn it_is_made_once_for_each_window_and_shared_by_all() {
+        let frame = EncodedFrame::from_payload(MessageKind::Text, &b"again and ".repeat(100));
+        for bits in 9..=15 {
+            let wire = frame.wire_in(how(bits));
+            assert_eq!(wire.as_ptr(), frame.clone().wire_in(how(bits)).as_ptr());
+            assert_eq!((wire[0], usize::from(wire[1])), (0xc1, wire.len() - 2));
+            let mut inflated = Vec::new();
+            inflate(&wire[2..], 1_000, &mut inflated).unwrap();
+            assert_eq!(inflated, frame.payload());
+        }
+        assert_ne!(frame.wire_in(how(9)).as_ptr(), frame.wire_in(how(10)).as_ptr());
+        assert_eq!(frame.wire_in(Form::Plain), frame.wire());
+    }
+
+    #[test]
+    fn what_is_short_or_gets_no_smaller_goes_as_it_is() {
+        let short = EncodedFrame::from_payload(MessageKind::Text, &[b'a'; 255]);
+        assert_eq!(short.wire_in(how(15)), short.wire());
+        let mut noise = [0; 1_000];
+        SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
+        let noise = EncodedFrame::from_payload(MessageKind::Binary, &noise);
+        assert_eq!(noise.wire_in(how(15)), noise.wire());
+    }
+}
