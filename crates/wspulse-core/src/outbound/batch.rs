@@ -70,6 +70,34 @@ impl Batch {
     /// Takes note that the next `bytes` are written, and shows each frame that is whole by now.
     /// Returns what goes beyond this batch's bytes.
     pub fn advance(&mut self, mut bytes: usize, mut on_sent: impl FnMut(&EncodedFrame)) -> usize {
+        #[cfg(feature = "deflate")]
+        if self.form != Form::Plain {
+            return self.advance_in_form(bytes, on_sent);
+        }
+        let (begun_bytes, offered_bytes) = (self.front_bytes_written, bytes);
+        while let Some(front) = &self.frames.first {
+            let rest = front.wire_bytes() - self.front_bytes_written;
+            if bytes < rest {
+                self.front_bytes_written += bytes;
+                // All but what lies in the frame that is written in part now.
+                self.sent_bytes += begun_bytes + offered_bytes - self.front_bytes_written;
+                return 0;
+            }
+            bytes -= rest;
+            on_sent(front);
+            self.pop_sent();
+        }
+        self.sent_bytes += begun_bytes + (offered_bytes - bytes);
+        bytes
+    }
+
+    /// As [`advance`](Self::advance), where frames have other bytes on the wire than they count by.
+    #[cfg(feature = "deflate")]
+    fn advance_in_form(
+        &mut self,
+        mut bytes: usize,
+        mut on_sent: impl FnMut(&EncodedFrame),
+    ) -> usize {
         while let Some(front) = &self.frames.first {
             let rest = front.wire_in(self.form).len() - self.front_bytes_written;
             if bytes < rest {
@@ -79,13 +107,18 @@ impl Batch {
             bytes -= rest;
             on_sent(front);
             self.sent_bytes += front.wire_bytes();
-            if let (Some(written), Some(kept)) = (self.frames.pop(), &mut self.kept) {
-                kept.push(written);
-            }
-            self.front_bytes_written = 0;
-            self.sent += 1;
+            self.pop_sent();
         }
         bytes
+    }
+
+    #[inline]
+    fn pop_sent(&mut self) {
+        if let (Some(written), Some(kept)) = (self.frames.pop(), &mut self.kept) {
+            kept.push(written);
+        }
+        self.front_bytes_written = 0;
+        self.sent += 1;
     }
 
     /// Takes note that these frames are written, with which the batch begins.
