@@ -160,9 +160,13 @@ async fn a_refusal_of_another_server_is_the_clients_answer() {
     }
 }
 
-/// What a server with Ann's session answers another one, to which she has come with this token, and that
-/// long ago.
+/// What a server with Ann's session answers another one, to which she has come that long ago, with her
+/// token or not.
 async fn answers(with_token: bool, age_ms: u32) -> SessionReply {
+    answers_in("json", with_token, age_ms).await
+}
+
+async fn answers_in(codec: &str, with_token: bool, age_ms: u32) -> SessionReply {
     let network = MemoryNetwork::new();
     let (server, _) = node(&network, exactly_once());
     let peer = network.engine();
@@ -177,7 +181,7 @@ async fn answers(with_token: bool, age_ms: u32) -> SessionReply {
         id: "ann".into(),
         room: "lobby".into(),
         user: None,
-        codec: "json".into(),
+        codec: codec.into(),
         token: with_token.then(|| hello.token.into()),
         age_ms,
         by: ClaimedBy::Exchange,
@@ -191,6 +195,11 @@ async fn answers(with_token: bool, age_ms: u32) -> SessionReply {
 async fn a_client_whose_token_led_nowhere_does_not_end_the_session_that_it_is_for() {
     assert_eq!(answers(false, 0).await, SessionReply::Held { goes_along: false });
     assert_eq!(answers(true, 0).await, SessionReply::NotGiven(NotGiven::Outdated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_with_another_codec_leads_nowhere_and_ends_the_session_that_it_is_for() {
+    assert_eq!(answers_in("other", true, 0).await, SessionReply::Held { goes_along: false });
 }
 
 #[tokio::test(start_paused = true)]

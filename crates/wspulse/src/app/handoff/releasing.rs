@@ -50,7 +50,8 @@ impl Server {
     }
 
     /// A client does not end its own session: neither by a handshake that it has given up since, nor where its
-    /// token led nowhere since a server that is busy was taken for dead. It comes again.
+    /// token led nowhere since a server that is busy was taken for dead. It comes again. With another codec, a
+    /// token leads nowhere however often it comes.
     fn check_own(&self, claim: &Claim) -> Result<(), NotGiven> {
         let session = self.registry().find(&claim.id);
         let age = Duration::from_millis(claim.age_ms.into());
@@ -59,8 +60,10 @@ impl Server {
         }
         let Some(token) = &claim.token else { return Ok(()) };
         let offer = ResumeOffer { count: 0, token: token.to_string() };
-        let is_own = self.find_offered(&offer, Some(&claim.id)).is_some()
-            || self.shelf().has_token_of(&claim.id, token);
+        let offered = self.find_offered(&offer, Some(&claim.id));
+        let codec = self.codec_named(&claim.codec);
+        let is_own = offered.is_some_and(|(own, ..)| Some(own.mailbox.codec()) == codec)
+            || self.shelf().has_token_of(&claim.id, token, &claim.codec);
         if is_own { Err(NotGiven::Outdated) } else { Ok(()) }
     }
 

@@ -40,12 +40,14 @@ impl Shelf {
         Ok(Some((ticket, Fate::GoesAlong)))
     }
 
-    /// Whether a token is that of a session that is here under an id.
-    pub(crate) fn has_token_of(&self, id: &str, token: &str) -> bool {
+    /// Whether a token is that of a session that is here under an id, and goes on in that codec.
+    pub(crate) fn has_token_of(&self, id: &str, token: &str, codec: &str) -> bool {
         let inner = &*self.0.lock();
         let is_of = |ticket| {
             let kept = inner.by_ticket.get(ticket).filter(|_| inner.is_here(*ticket));
-            kept.is_some_and(|kept| TokenKey::number_in(token, &kept.proof).is_some())
+            kept.is_some_and(|kept| {
+                *kept.codec == *codec && TokenKey::number_in(token, &kept.proof).is_some()
+            })
         };
         inner.by_id.get(id).is_some_and(|tickets| tickets.iter().any(is_of))
     }
