@@ -47,8 +47,6 @@ pub(crate) struct Speaker {
     wanted: Mutex<Wanted>,
     /// What is wanted has changed.
     has_wishes: Notify,
-    /// Something more is in force.
-    in_force: Notify,
     frame_bytes_max: usize,
     arrivals: RwLock<()>,
     attention: Attention,
@@ -79,7 +77,6 @@ impl Speaker {
             has_peers: AtomicBool::new(false),
             wanted: Mutex::default(),
             has_wishes: Notify::new(),
-            in_force: Notify::new(),
             frame_bytes_max: message_bytes_max.saturating_sub(AROUND_BYTES),
             arrivals: RwLock::default(),
             attention: Attention::default(),
@@ -168,8 +165,9 @@ impl Speaker {
         self.has_wishes.notified().await;
     }
 
-    pub(super) fn tell_in_force(&self) {
-        self.in_force.notify_waiters();
+    /// What is said to these is heeded from now on.
+    pub(super) fn note_heard(&self, targets: &[Target]) {
+        self.wanted.lock().note_heard(targets);
     }
 
     /// How far this server has spoken to these. Under the lock that decides the order of what is said
@@ -213,30 +211,29 @@ impl Speaker {
         within: Duration,
     ) -> bool {
         let targets: Vec<_> = groups.iter().map(|(space, name)| target_of(*space, name)).collect();
+        let mut not_yet = Vec::new();
         {
             let mut wanted = self.wanted.lock();
             for (target, (space, name)) in targets.iter().zip(groups) {
                 // From now on it lingers, until the client is in.
                 wanted.begin(*target, *space, name);
                 wanted.end(*target, now());
+                not_yet.extend(wanted.until_heard(*target));
             }
         }
+        if not_yet.is_empty() {
+            return true;
+        }
         self.has_wishes.notify_one();
-        let all_in_force = async {
-            loop {
-                let mut more = std::pin::pin!(self.in_force.notified());
-                more.as_mut().enable();
-                let is_in_force = {
-                    let wanted = self.wanted.lock();
-                    targets.iter().all(|target| wanted.is_in_force(*target))
-                };
-                if is_in_force {
-                    break;
-                }
-                more.await;
+        let all_told = async {
+            for mut heard in not_yet {
+                // It closes.
+                let _ = heard.changed().await;
             }
         };
-        timeout(within, all_in_force).await.is_ok()
+        let _ = timeout(within, all_told).await;
+        let wanted = self.wanted.lock();
+        targets.iter().all(|target| wanted.is_heard(*target))
     }
 }
 

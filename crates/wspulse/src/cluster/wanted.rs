@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::watch;
 use wspulse_core::clock::after;
 use wspulse_core::cluster::{GroupKey, Target};
 
@@ -35,7 +36,15 @@ struct Group {
     name: Arc<str>,
     /// How many groups of this name there are: one that ends may be there beside one that begins.
     count: usize,
+    hearing: Hearing,
     lingers_until: Option<Instant>,
+}
+
+/// Whether what is said to a group comes, and is heeded.
+enum Hearing {
+    /// Those who wait for that wake as this is dropped.
+    NotYet(Option<watch::Sender<()>>),
+    Begun,
 }
 
 #[derive(Default)]
@@ -60,7 +69,8 @@ impl Wanted {
             let shard = self.shards.entry(key.shard()).or_default();
             shard.targets.insert(key);
             self.changed.insert(key.shard());
-            Group { space, name: Arc::clone(name), count: 0, lingers_until: None }
+            let (name, hearing) = (Arc::clone(name), Hearing::NotYet(None));
+            Group { space, name, count: 0, hearing, lingers_until: None }
         });
         group.count += 1;
         group.lingers_until = None;
@@ -80,11 +90,34 @@ impl Wanted {
         self.groups.get(&target).map(|group| (group.space, Arc::clone(&group.name)))
     }
 
-    pub(super) fn is_in_force(&self, target: Target) -> bool {
-        let Target::Group(key) = target else { return true };
-        self.shards
-            .get(&key.shard())
-            .is_some_and(|shard| shard.is_whole || shard.exact.contains(&key))
+    /// Whether what is said to these comes, and is heeded.
+    pub(super) fn is_heard(&self, target: Target) -> bool {
+        match target {
+            Target::Group(_) => {
+                let group = self.groups.get(&target);
+                group.is_some_and(|group| matches!(group.hearing, Hearing::Begun))
+            }
+            Target::Everybody => true,
+        }
+    }
+
+    /// What is said to these is heeded from now on.
+    pub(super) fn note_heard(&mut self, targets: &[Target]) {
+        for target in targets {
+            if let Some(group) = self.groups.get_mut(target) {
+                group.hearing = Hearing::Begun;
+            }
+        }
+    }
+
+    /// What closes once a group is heard, or is forgotten; nothing if it is heard.
+    pub(super) fn until_heard(&mut self, target: Target) -> Option<watch::Receiver<()>> {
+        match &mut self.groups.get_mut(&target)?.hearing {
+            Hearing::NotYet(waking) => {
+                Some(waking.get_or_insert_with(|| watch::Sender::new(())).subscribe())
+            }
+            Hearing::Begun => None,
+        }
     }
 
     /// How many subscriptions to groups, and to parts of all groups, are in force.
@@ -155,11 +188,12 @@ impl Wanted {
         begun
     }
 
-    /// Those that are listened for already, though nobody had to subscribe for them.
+    /// Those of which what is said comes already, though nobody had to subscribe for them.
     pub(super) fn covered(&self) -> Vec<Target> {
         let whole = self.changed.iter().filter_map(|number| self.shards.get(number));
         let whole = whole.filter(|shard| shard.is_whole);
-        whole.flat_map(|shard| shard.targets.iter().map(|key| Target::Group(*key))).collect()
+        let groups = whole.flat_map(|shard| shard.targets.iter().map(|key| Target::Group(*key)));
+        groups.filter(|target| !self.is_heard(*target)).collect()
     }
 
     /// It could not be subscribed to: it is tried again.
@@ -220,13 +254,16 @@ mod tests {
     fn settle(wanted: &mut Wanted) -> Vec<Wish> {
         let mut done = Vec::new();
         loop {
+            let covered = wanted.covered();
+            wanted.note_heard(&covered);
             let wishes = wanted.take_wishes();
             if wishes.is_empty() {
                 return done;
             }
             for wish in wishes {
                 if let Wish::Subscribe(filter) = wish {
-                    wanted.note(filter);
+                    let begun = wanted.note(filter);
+                    wanted.note_heard(&begun);
                 }
                 done.push(wish);
             }
@@ -249,8 +286,10 @@ mod tests {
         assert_eq!(wishes[0], Wish::Subscribe(TopicFilter::Shard(0)));
         assert_eq!(wishes.len(), 5, "then the four are needed no more: {wishes:?}");
         begin(&mut wanted, 5);
+        let sixth = Target::Group(key(5));
+        assert!(!wanted.is_heard(sixth), "what is said to it comes, and is not heeded yet");
         assert_eq!(settle(&mut wanted), []);
-        assert!(wanted.is_in_force(Target::Group(key(5))));
+        assert!(wanted.is_heard(sixth));
     }
 
     #[test]
@@ -291,6 +330,6 @@ mod tests {
         wanted.forget(now + LISTENED_AFTER);
         let whole = TopicFilter::Shard(0);
         assert_eq!(settle(&mut wanted), [Wish::Subscribe(topic(5)), Wish::Unsubscribe(whole)]);
-        assert!(wanted.is_in_force(Target::Group(key(5))));
+        assert!(wanted.is_heard(Target::Group(key(5))));
     }
 }

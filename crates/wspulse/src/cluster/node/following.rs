@@ -86,14 +86,14 @@ impl Node {
         let mut is_left = false;
         for target in self.speaker.take_begun() {
             let Some((NameSpace::Rooms, room)) = self.speaker.name_of(target) else { continue };
-            let is_in_force = self.speaker.wanted(|wanted| wanted.is_in_force(target));
+            let is_heard = self.speaker.wanted(|wanted| wanted.is_heard(target));
             match following.rooms.is_occupied(&room) {
                 // One that begins once more is told of again.
                 None => continue,
                 // What it hears is for its first member as well.
-                Some(is_occupied) if !is_occupied || !is_in_force => {
+                Some(is_occupied) if !is_occupied || !is_heard => {
                     self.speaker.put_back_begun(target);
-                    is_left |= is_in_force;
+                    is_left |= is_heard;
                     continue;
                 }
                 Some(_) => {}

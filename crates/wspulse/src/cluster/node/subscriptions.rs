@@ -51,7 +51,7 @@ impl Node {
             let (forgotten, covered, wishes) = self
                 .speaker
                 .wanted(|wanted| (wanted.forget(now()), wanted.covered(), wanted.take_wishes()));
-            self.begin(covered);
+            self.begin(&covered);
             {
                 let Listening { inbox, logs, .. } = &mut *self.inbox.lock();
                 for target in forgotten {
@@ -61,7 +61,6 @@ impl Node {
                     }
                 }
             }
-            self.speaker.tell_in_force();
             if wishes.is_empty() {
                 return false;
             }
@@ -76,20 +75,26 @@ impl Node {
                 if !self.subscribe(filters).await {
                     return true;
                 }
+                // Those that have come meanwhile do not wait for the rest.
+                self.begin(&self.speaker.wanted(|wanted| wanted.covered()));
             }
         }
     }
 
     /// What is said to these comes from now on.
-    fn begin(&self, mut targets: Vec<Target>) {
+    fn begin(&self, targets: &[Target]) {
+        let mut new = Vec::new();
         {
             let inbox = &mut self.inbox.lock().inbox;
-            targets.retain(|target| inbox.listens_since(*target).is_none());
-            for target in &targets {
-                inbox.begin(*target, now());
+            for target in targets {
+                if inbox.listens_since(*target).is_none() {
+                    inbox.begin(*target, now());
+                    new.push(*target);
+                }
             }
         }
-        for target in targets {
+        self.speaker.note_heard(targets);
+        for target in new {
             // Who was there before can be asked for now.
             if let Some((NameSpace::Presence, room)) = self.speaker.name_of(target) {
                 self.speaker.attention().add(now(), &room);
@@ -110,7 +115,7 @@ impl Node {
             match result {
                 Ok(()) => {
                     let begun = self.speaker.wanted(|wanted| wanted.note(filter));
-                    self.begin(begun);
+                    self.begin(&begun);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot subscribe yet");
@@ -118,7 +123,6 @@ impl Node {
                     has_failed = true;
                 }
             }
-            self.speaker.tell_in_force();
         }
         !has_failed
     }
