@@ -241,6 +241,13 @@ pub struct ResumeOffer {
 #[error("no offer to resume a session: it must be {RESUME_PREFIX}<token>.<count>")]
 pub struct NotAnOffer;
 
+impl ResumeOffer {
+    /// Whether this subprotocol is meant as one, if it can be read or not.
+    pub fn is_meant(offered: &str) -> bool {
+        offered.starts_with(RESUME_PREFIX)
+    }
+}
+
 impl FromStr for ResumeOffer {
     type Err = NotAnOffer;
 

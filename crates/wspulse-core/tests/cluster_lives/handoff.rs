@@ -131,6 +131,7 @@ fn twice(ids: usize) -> Twice {
         id: format!("ann {number}").into(),
         user: number.is_multiple_of(2).then(|| "a".into()),
         age_ms: 20,
+        came_ms: 10,
         is_connected: number.is_multiple_of(3),
     };
     Twice { node: NodeId::new([9; 16]), ids: (0..ids).map(held).collect() }

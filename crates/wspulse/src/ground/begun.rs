@@ -1,6 +1,8 @@
 //! When a handshake began: of two for one id, the later one is the newer one, whichever is let in
 //! first.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 /// In hundredths of a second since the server was made. Those of one hundredth count as equal. A
@@ -18,6 +20,18 @@ impl Begun {
     pub(crate) fn now(made_at: Instant) -> Self {
         let hundredths = made_at.elapsed().as_millis() / 10;
         Self(u32::try_from(hundredths).unwrap_or(u32::MAX))
+    }
+
+    /// How long ago it began, give or take a hundredth of a second, with a server that was made at this time;
+    /// nothing of the earliest, and of the latest.
+    pub(crate) fn elapsed(self, made_at: Instant) -> Option<Duration> {
+        match self.0 {
+            0 | u32::MAX => None,
+            hundredths => {
+                let began = Duration::from_millis(u64::from(hundredths) * 10);
+                Some(made_at.elapsed().saturating_sub(began))
+            }
+        }
     }
 }
 
@@ -39,6 +53,7 @@ mod tests {
         let before = Begun::now(made_at);
         advance(Duration::from_millis(10)).await;
         assert!(before < Begun::now(made_at));
+        assert_eq!(before.elapsed(made_at), Some(Duration::from_millis(10)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -48,5 +63,6 @@ mod tests {
         let before = Begun::now(made_at);
         advance(DAY * 1_000).await;
         assert_eq!(before, Begun::now(made_at));
+        assert_eq!(before.elapsed(made_at), None);
     }
 }

@@ -160,30 +160,46 @@ async fn a_refusal_of_another_server_is_the_clients_answer() {
     }
 }
 
-/// What a server with Ann's session answers another one, to which she has come that long ago, with her
-/// token or not.
-async fn answers(with_token: bool, age_ms: u32) -> SessionReply {
-    answers_in("json", with_token, age_ms).await
+const ANN: &str = "/ws?room=lobby&id=ann";
+
+/// Ann has come to another server than her session's.
+#[derive(Clone, Copy)]
+struct Comes {
+    codec: &'static str,
+    with_token: bool,
+    /// That long ago.
+    age_ms: u32,
+    /// Once she has come back to her session, six seconds after it began.
+    is_back: bool,
 }
 
-async fn answers_in(codec: &str, with_token: bool, age_ms: u32) -> SessionReply {
+const JUST_NOW: Comes = Comes { codec: "json", with_token: false, age_ms: 0, is_back: false };
+
+/// What the server of her session, to which she has come a second ago, answers that other one.
+async fn answers(comes: Comes) -> SessionReply {
     let network = MemoryNetwork::new();
     let (server, _) = node(&network, exactly_once());
     let peer = network.engine();
     peer.start(NodeId::new([7; 16]), Arc::new(Peer(|_| None))).await.unwrap();
     let cluster = server.cluster().unwrap();
     cluster.started().await.unwrap();
-    let (mut ann, hello) = Speaker::begin(&server, "/ws?room=lobby&id=ann").await;
+    let (mut ann, mut hello) = Speaker::begin(&server, ANN).await;
     ann.say("it has read its hello").await;
+    if comes.is_back {
+        sleep(Duration::from_secs(6)).await;
+        drop(ann);
+        (ann, hello) = Speaker::resume(&server, ANN, &hello.token, 0).await;
+        ann.say("it has read its hello").await;
+    }
     sleep(Duration::from_secs(1)).await;
     let claim = SessionRequest::Claim(Claim {
         node: NodeId::new([7; 16]),
         id: "ann".into(),
         room: "lobby".into(),
         user: None,
-        codec: codec.into(),
-        token: with_token.then(|| hello.token.into()),
-        age_ms,
+        codec: comes.codec.into(),
+        token: comes.with_token.then(|| hello.token.into()),
+        age_ms: comes.age_ms,
         by: ClaimedBy::Exchange,
     });
     let within = Duration::from_secs(1);
@@ -191,19 +207,26 @@ async fn answers_in(codec: &str, with_token: bool, age_ms: u32) -> SessionReply 
     SessionReply::decode(answer).expect("it can be read")
 }
 
+const ENDS: SessionReply = SessionReply::Held { goes_along: false };
+
 #[tokio::test(start_paused = true)]
 async fn a_client_whose_token_led_nowhere_does_not_end_the_session_that_it_is_for() {
-    assert_eq!(answers(false, 0).await, SessionReply::Held { goes_along: false });
-    assert_eq!(answers(true, 0).await, SessionReply::NotGiven(NotGiven::Outdated));
+    assert_eq!(answers(JUST_NOW).await, ENDS);
+    let with_token = Comes { with_token: true, ..JUST_NOW };
+    assert_eq!(answers(with_token).await, SessionReply::NotGiven(NotGiven::Outdated));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_with_another_codec_leads_nowhere_and_ends_the_session_that_it_is_for() {
-    assert_eq!(answers_in("other", true, 0).await, SessionReply::Held { goes_along: false });
+    assert_eq!(answers(Comes { codec: "other", with_token: true, ..JUST_NOW }).await, ENDS);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_that_began_before_the_session_did_does_not_end_it() {
-    assert_eq!(answers(false, 500).await, SessionReply::Held { goes_along: false });
-    assert_eq!(answers(false, 2_000).await, SessionReply::NotGiven(NotGiven::Overtaken));
+async fn a_handshake_that_began_before_the_client_came_does_not_end_its_session() {
+    for is_back in [false, true] {
+        let comes = Comes { is_back, ..JUST_NOW };
+        assert_eq!(answers(Comes { age_ms: 500, ..comes }).await, ENDS);
+        let stale = answers(Comes { age_ms: 2_000, ..comes }).await;
+        assert_eq!(stale, SessionReply::NotGiven(NotGiven::Overtaken));
+    }
 }

@@ -73,6 +73,22 @@ async fn of_two_that_came_meanwhile_the_later_one_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_came_last_stays_though_its_session_is_the_older_one() {
+    for place in [0, 1] {
+        let (network, engine, servers) = two(resuming).await;
+        let before = come(&servers[place], ANN).await;
+        let both = async {
+            let old = come(&servers[1 - place], ANN).await;
+            sleep(Duration::from_secs(1)).await;
+            hang_up(before, &servers[place]).await;
+            (old, come(&servers[place], ANN).await)
+        };
+        let (old, new) = while_cut(&network, &engine, both).await;
+        goes_on(&servers, place, new, old).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_is_connected_stays_and_not_who_is_away() {
     for place in [0, 1] {
         let (network, engine, servers) = two(resuming).await;

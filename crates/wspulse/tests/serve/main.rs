@@ -4,6 +4,7 @@ mod accept_queue;
 mod deadlines;
 mod first_bytes;
 mod http;
+mod hung_up;
 mod limits;
 mod nodelay_of_websockets;
 mod options;

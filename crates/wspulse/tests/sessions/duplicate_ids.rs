@@ -232,8 +232,8 @@ async fn a_third_client_displaces_one_whose_task_has_not_seen_it_yet() {
     stage.dropped().await;
     before.send(numbered(1)).unwrap();
     // Both come without the session's task running in between.
-    let mut second = dial(&stage.server, "ann").await;
-    let mut third = dial(&stage.server, "ann").await;
+    let (mut second, mut third) =
+        tokio::join!(biased; dial(&stage.server, "ann"), dial(&stage.server, "ann"));
     assert_eq!(stage.restored().await, before);
     assert_eq!(second.closed().await.unwrap(), Some(duplicate()));
     assert_eq!(numbers(&mut third, 1).await, [1]);

@@ -28,6 +28,8 @@ pub struct HeldId {
     pub user: Option<ByteString>,
     /// How long ago it has begun there, in milliseconds; `u32::MAX` for longer times.
     pub age_ms: u32,
+    /// How long ago its client has begun to connect, in the same way; the same if it is not connected.
+    pub came_ms: u32,
     /// Whether its client is connected.
     pub is_connected: bool,
 }
@@ -44,13 +46,13 @@ impl HeldId {
         match (self.is_connected, other.is_connected) {
             (true, false) => false,
             (false, true) => true,
-            (true, true) | (false, false) => self.age_ms > other.age_ms,
+            (true, true) | (false, false) => self.came_ms > other.came_ms,
         }
     }
 
     /// How many bytes it takes in a message, at the most.
     pub fn bytes(&self) -> usize {
-        16 + self.id.len() + self.user.as_ref().map_or(0, |user| user.len())
+        20 + self.id.len() + self.user.as_ref().map_or(0, |user| user.len())
     }
 }
 
@@ -60,10 +62,11 @@ impl Twice {
         let mut to = begin(kind, 32 + ids.iter().map(HeldId::bytes).sum::<usize>());
         to.put_slice(node.as_bytes());
         put_count(&mut to, ids.len());
-        for HeldId { id, user, age_ms, is_connected } in ids.iter().take(TWICE_MAX) {
+        for HeldId { id, user, age_ms, came_ms, is_connected } in ids.iter().take(TWICE_MAX) {
             put_text(&mut to, id);
             put_optional(&mut to, user.as_ref());
             to.put_u32(*age_ms);
+            to.put_u32(*came_ms);
             to.put_u8(u8::from(*is_connected));
         }
         to
@@ -77,6 +80,7 @@ impl Twice {
                 id: take_text(from)?,
                 user: take_optional(from)?,
                 age_ms: from.try_get_u32()?,
+                came_ms: from.try_get_u32()?,
                 is_connected: take_flag(from)?,
             });
         }
@@ -112,7 +116,8 @@ mod tests {
     use super::*;
 
     fn held(user: &str, age_ms: u32, is_connected: bool) -> HeldId {
-        HeldId { id: "ann".into(), user: Some(user.into()), age_ms, is_connected }
+        let came_ms = age_ms;
+        HeldId { id: "ann".into(), user: Some(user.into()), age_ms, came_ms, is_connected }
     }
 
     #[test]
@@ -121,6 +126,8 @@ mod tests {
         assert!(old.ends_for(&new) && !new.ends_for(&old));
         let away = held("a", 1_000, false);
         assert!(away.ends_for(&old) && !old.ends_for(&away));
+        let came_back = HeldId { came_ms: 500, ..old };
+        assert!(new.ends_for(&came_back) && !came_back.ends_for(&new));
     }
 
     #[test]

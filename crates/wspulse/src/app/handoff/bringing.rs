@@ -76,6 +76,8 @@ impl Server {
         }
         let Some(attachment) = self.attachment() else { return Ok(None) };
         let on_its_way = attachment.arrivals().token();
+        // A drain that begins from here on waits for it; one that has begun would leave it behind.
+        self.check_phase()?;
         let (server, codec) = (self.clone(), exchange.codec);
         let Admission { id, user, room, .. } = admission;
         let (id, user, room) = (id.clone(), user.clone(), room.clone());

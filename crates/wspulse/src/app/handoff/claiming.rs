@@ -21,8 +21,10 @@ use wspulse_core::cluster::{
 use super::arrived::Arrived;
 use super::bringing::{Asked, Brought, GIVEN_WITHIN, asked_in_vain, left_at};
 use super::coming::{Overtaken, TooManyComing, Turn};
+use super::shelf::millis;
 use crate::app::server::Server;
 use crate::cluster::RequestFailed;
+use crate::ground::begun::Begun;
 use crate::membership::registry::{Fate, Refused};
 use crate::membership::shared::ConnectionShared;
 use crate::settings::codecs::CodecId;
@@ -73,8 +75,9 @@ impl Server {
         &self,
         admission: &Admission,
         exchange: Option<&Exchange>,
+        begun: Begun,
     ) -> Result<Option<Box<Prepared>>, Refused> {
-        match self.prepare_turn(admission, exchange).await {
+        match self.prepare_turn(admission, exchange, begun).await {
             Ok((None, None)) => Ok(None),
             Ok((turn, brought)) => Ok(Some(Box::new(Prepared::Ready { turn, brought }))),
             Err(NotClaimed::Overtaken) => Ok(Some(Box::new(Prepared::Overtaken))),
@@ -110,8 +113,8 @@ impl Server {
         &self,
         admission: &Admission,
         exchange: Option<&Exchange>,
+        begun: Begun,
     ) -> Result<(Option<Turn>, Option<Box<Brought>>), NotClaimed> {
-        let began = Instant::now();
         let turn = self.take_turn(admission).await?;
         if let Some(exchange) = exchange.filter(|it| it.resume.is_some()) {
             // Who has a token has the session, whoever else comes.
@@ -127,8 +130,8 @@ impl Server {
             return Ok((Some(turn), None));
         }
         turn.make_uncertain()?;
-        let claim = self.claim_of(admission, id, exchange, began);
-        Box::pin(self.claim(claim, turn)).await
+        let claim = self.claim_of(admission, id, exchange);
+        Box::pin(self.claim(claim, begun, turn)).await
     }
 
     async fn take_turn(&self, admission: &Admission) -> Result<Option<Turn>, NotClaimed> {
@@ -141,13 +144,7 @@ impl Server {
         }
     }
 
-    fn claim_of(
-        &self,
-        admission: &Admission,
-        id: &Arc<str>,
-        exchange: Option<&Exchange>,
-        began: Instant,
-    ) -> Claim {
+    fn claim_of(&self, admission: &Admission, id: &Arc<str>, exchange: Option<&Exchange>) -> Claim {
         let offer = exchange.and_then(|it| it.resume.as_ref());
         let (codec, by) = match exchange {
             Some(exchange) => (exchange.codec, ClaimedBy::Exchange),
@@ -160,7 +157,8 @@ impl Server {
             user: admission.user.as_deref().map(Into::into),
             codec: self.codecs().of(codec).name().unwrap_or_default().into(),
             token: offer.map(|offer| (&*offer.token).into()),
-            age_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+            // Said anew whenever it is sent.
+            age_ms: 0,
             by,
         }
     }
@@ -168,9 +166,10 @@ impl Server {
     async fn claim(
         &self,
         claim: Claim,
+        begun: Begun,
         turn: Turn,
     ) -> Result<(Option<Turn>, Option<Box<Brought>>), NotClaimed> {
-        let asked = turn.yielded().run_until_cancelled(self.ask_who_has(&claim)).await;
+        let asked = turn.yielded().run_until_cancelled(self.ask_who_has(&claim, begun)).await;
         let holders = asked.unwrap_or(Err(NotClaimed::Overtaken))?;
         turn.make_certain()?;
         let is_kept = self.kept_fate(&claim).map_or(true, |kept| kept.is_some());
@@ -179,11 +178,13 @@ impl Server {
         }
         let (done, released) = oneshot::channel();
         let on_its_way = self.attachment().map(|it| it.arrivals().token());
+        // As for a token.
+        self.check_phase()?;
         let server = self.clone();
         // On a task of its own, as for a token: what comes here is kept should the client hang up.
         self.spawn(async move {
             let _on_its_way = on_its_way;
-            let brought = server.have_released(&claim, holders).await;
+            let brought = server.have_released(&claim, begun, holders).await;
             // What is not let in is kept before others may come under its id.
             drop(done.send(brought.map(|brought| (brought, turn))));
         });
@@ -192,14 +193,13 @@ impl Server {
     }
 
     /// The other servers that have something under an id, unless one keeps it.
-    async fn ask_who_has(&self, claim: &Claim) -> Result<Vec<Holder>, NotClaimed> {
+    async fn ask_who_has(&self, claim: &Claim, begun: Begun) -> Result<Vec<Holder>, NotClaimed> {
         let Some(attachment) = self.attachment() else { return Ok(Vec::new()) };
         let began = Instant::now();
         // Clients that make up ids ask the others for no more than that at a time.
         let Ok(_place) = attachment.claims().acquire().await else { return Ok(Vec::new()) };
-        let request = SessionRequest::Claim(claim.clone());
         let living = attachment.node().living();
-        let ask = async |node| (node, self.ask_for_claim(node, &request).await);
+        let ask = async |node| (node, self.ask_for_claim(node, claim, begun).await);
         let mut asking: FuturesUnordered<_> = living.iter().copied().map(ask).collect();
         let mut holders = Vec::new();
         while let Some((node, reply)) = asking.next().await {
@@ -226,9 +226,15 @@ impl Server {
         Ok(holders)
     }
 
-    async fn ask_for_claim(&self, node: NodeId, claim: &SessionRequest) -> Option<SessionReply> {
+    async fn ask_for_claim(
+        &self,
+        node: NodeId,
+        claim: &Claim,
+        begun: Begun,
+    ) -> Option<SessionReply> {
         for _ in 0..CLAIMS_MAX {
-            match self.ask_node(node, claim, CLAIMED_WITHIN).await {
+            let claim = SessionRequest::Claim(self.aged(claim, begun));
+            match self.ask_node(node, &claim, CLAIMED_WITHIN).await {
                 Ok(reply) => return reply,
                 Err(RequestFailed::NoNode { .. }) => return None,
                 Err(_) => {}
@@ -237,21 +243,27 @@ impl Server {
         None
     }
 
+    /// As a claim is said now, of a handshake that began then.
+    fn aged(&self, claim: &Claim, begun: Begun) -> Claim {
+        Claim { age_ms: self.since(begun).map_or(0, millis), ..claim.clone() }
+    }
+
     /// Has all that is there under an id given up, and brings the session that comes along.
     async fn have_released(
         &self,
         claim: &Claim,
+        begun: Begun,
         holders: Vec<Holder>,
     ) -> Result<Option<Box<Brought>>, NotClaimed> {
         let mut brought: Option<Box<Brought>> = None;
         // What is kept here comes last: one that is elsewhere is newer.
         for holder in holders.into_iter().map(Some).chain([None]) {
-            let mut claim = claim.clone();
+            let mut claim = self.aged(claim, begun);
             if brought.is_some() {
                 claim.by = ClaimedBy::Content;
             }
             let released = match holder {
-                Some(holder) => self.have_released_by(holder, &claim).await,
+                Some(holder) => self.have_released_by(holder, &claim, begun).await,
                 None => self.take_kept(&claim),
             };
             match released {
@@ -273,9 +285,10 @@ impl Server {
         &self,
         Holder { node, fate }: Holder,
         claim: &Claim,
+        begun: Begun,
     ) -> Result<Option<Arrived>, NotClaimed> {
-        let release = SessionRequest::Release(claim.clone());
         for _ in 0..RELEASES_MAX {
+            let release = SessionRequest::Release(self.aged(claim, begun));
             let asked_at = Instant::now();
             let reply = match self.ask_node(node, &release, GIVEN_WITHIN).await {
                 Ok(Some(reply)) => reply,

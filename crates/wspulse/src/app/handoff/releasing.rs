@@ -9,6 +9,7 @@ use wspulse_core::protocol::ResumeOffer;
 use crate::app::server::Server;
 use crate::membership::mailbox::LeaveReason;
 use crate::membership::registry::{ComesElsewhere, Fate, Speaks};
+use crate::membership::shared::ConnectionShared;
 use crate::settings::codecs::CodecId;
 
 impl Server {
@@ -30,6 +31,11 @@ impl Server {
             Some(fate) => SessionReply::Held { goes_along: fate == Fate::GoesAlong },
             None => SessionReply::Free,
         }
+    }
+
+    /// How long ago the client of a session came; how long ago it began, if it has none.
+    pub(super) fn came_ago(&self, session: &ConnectionShared) -> Duration {
+        self.since(session.mailbox.newest()).unwrap_or_else(|| session.age())
     }
 
     /// What becomes of what is here under an id, if there is anything.
@@ -55,7 +61,7 @@ impl Server {
     fn check_own(&self, claim: &Claim) -> Result<(), NotGiven> {
         let session = self.registry().find(&claim.id);
         let age = Duration::from_millis(claim.age_ms.into());
-        if session.is_some_and(|session| session.age() < age) {
+        if session.is_some_and(|session| self.came_ago(&session) < age) {
             return Err(NotGiven::Overtaken);
         }
         let Some(token) = &claim.token else { return Ok(()) };

@@ -324,7 +324,8 @@ fn waiting_in(session: &MovedSession) -> usize {
     frames.len() - replayed
 }
 
-fn millis(time: Duration) -> u32 {
+/// As servers say times to each other.
+pub(super) fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 

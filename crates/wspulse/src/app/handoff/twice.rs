@@ -15,6 +15,7 @@ use wspulse_core::cluster::{
 };
 
 use super::bringing::GIVEN_WITHIN;
+use super::shelf::millis;
 use crate::app::server::Server;
 use crate::membership::shared::{ConnectionShared, ConnectionState};
 use crate::settings::options::IdScope;
@@ -33,7 +34,7 @@ struct Held {
 }
 
 impl Held {
-    fn of(session: Arc<ConnectionShared>) -> Option<Self> {
+    fn of(session: Arc<ConnectionShared>, came_ago: Duration) -> Option<Self> {
         let is_connected = match session.mailbox.state() {
             ConnectionState::Connected => true,
             ConnectionState::Suspended => false,
@@ -46,7 +47,8 @@ impl Held {
         let told = HeldId {
             id: (&*session.id).into(),
             user: session.user_id().map(Into::into),
-            age_ms: u32::try_from(session.age().as_millis()).unwrap_or(u32::MAX),
+            age_ms: millis(session.age()),
+            came_ms: millis(came_ago),
             is_connected,
         };
         Some(Self { told, session: Some(session) })
@@ -91,7 +93,8 @@ impl Server {
     /// Tells whether all was answered.
     async fn ask_what_is_twice(&self, node: NodeId, since: Instant) -> bool {
         let all = self.registry().all().into_iter();
-        let held: Vec<_> = all.filter(|it| it.opened_at >= since).filter_map(Held::of).collect();
+        let held: Vec<_> =
+            all.filter(|it| it.opened_at >= since).filter_map(|it| self.held(it)).collect();
         self.settle(node, &held, GIVEN_WITHIN).await
     }
 
@@ -168,13 +171,18 @@ impl Server {
         end_there
     }
 
+    fn held(&self, session: Arc<ConnectionShared>) -> Option<Held> {
+        let came_ago = self.came_ago(&session);
+        Held::of(session, came_ago)
+    }
+
     fn held_under(&self, id: &str) -> Option<Held> {
         // Whoever comes under it asks by itself.
         if self.attachment()?.coming().is_coming(id) {
             return None;
         }
         if let Some(session) = self.registry().find(id) {
-            return Held::of(session);
+            return self.held(session);
         }
         Some(Held { told: self.shelf().held_under(id)?, session: None })
     }

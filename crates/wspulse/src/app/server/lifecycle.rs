@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -58,6 +58,15 @@ impl Server {
     /// A handshake begins: its place among all others of this server.
     pub(crate) fn begin_handshake(&self) -> Begun {
         Begun::now(self.inner.made_at)
+    }
+
+    /// How long ago a handshake began; nothing if that is not known.
+    pub(crate) fn since(&self, begun: Begun) -> Option<Duration> {
+        begun.elapsed(self.inner.made_at)
+    }
+
+    pub(crate) fn has_session(&self, id: &str) -> bool {
+        self.inner.registry.find(id).is_some()
     }
 
     /// Whether a client with this address will be refused whoever it is.

@@ -12,7 +12,9 @@ use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
 use http::{Request, StatusCode, request};
+use tokio::task::yield_now;
 use tower_service::Service;
+use wspulse_core::protocol::ResumeOffer;
 use wspulse_core::{Escaped, PanicError};
 
 use super::exchange::Negotiated;
@@ -244,7 +246,7 @@ impl Pending {
             (None, Negotiated::Exchange(exchange, _)) => Some(exchange),
             (Some(_), _) | (None, Negotiated::Plain(_)) => None,
         };
-        let prepared = self.server.prepare(admission, exchange.as_ref()).await;
+        let prepared = self.server.prepare(admission, exchange.as_ref(), self.begun).await;
         let prepared = prepared.map_err(|refused| self.server.refuse(refused))?;
         if prepared.as_ref().is_none_or(|prepared| !prepared.has_session()) {
             self.server.listen_ahead(admission).await;
@@ -252,11 +254,31 @@ impl Pending {
         Ok(prepared)
     }
 
-    /// What is to be waited for in a cluster. Boxed: a server that is alone has no room for it in each
-    /// handshake.
+    /// What is to be waited for before a client is let in. Boxed: most clients have no room for it in their
+    /// handshakes.
     fn preparing<'a>(&'a self, admission: &'a Admission) -> Option<Preparing<'a>> {
-        self.server.attachment()?;
-        Some(Box::pin(self.prepare(admission)))
+        let takes_over = self.takes_over(admission);
+        if !takes_over && self.server.attachment().is_none() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            if takes_over {
+                // The request may have waited for long on a busy server, and its client has given up since,
+                // or has even come by its next attempt. Whoever serves the connection looks now, and drops
+                // this: a client that has hung up takes no id and no session away.
+                yield_now().await;
+            }
+            match self.server.attachment() {
+                Some(_) => self.prepare(admission).await,
+                None => Ok(None),
+            }
+        }))
+    }
+
+    /// Whether there is somebody under its id, or it comes for a session.
+    fn takes_over(&self, admission: &Admission) -> bool {
+        admission.id.as_deref().is_some_and(|id| self.server.has_session(id))
+            || self.protocols.iter().any(|offered| ResumeOffer::is_meant(offered))
     }
 
     fn upgrade(

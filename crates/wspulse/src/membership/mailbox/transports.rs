@@ -68,6 +68,11 @@ impl Mailbox {
         begun < self.inner.lock().newest
     }
 
+    /// When the handshake of its newest transport began; the earliest if it has none.
+    pub(crate) fn newest(&self) -> Begun {
+        self.inner.lock().newest
+    }
+
     /// Tells that the connection waits for a transport, and returns whether that is news, and how
     /// many volatile frames are gone with it. Without effect after its end. One may be on its way.
     pub(crate) fn set_suspended(

@@ -56,7 +56,13 @@ impl Shelf {
     pub(crate) fn held_under(&self, id: &str) -> Option<HeldId> {
         let inner = &*self.0.lock();
         let user = inner.newest_here(id)?.1.user.as_deref().map(Into::into);
-        Some(HeldId { id: id.into(), user, age_ms: u32::MAX, is_connected: false })
+        Some(HeldId {
+            id: id.into(),
+            user,
+            age_ms: u32::MAX,
+            came_ms: u32::MAX,
+            is_connected: false,
+        })
     }
 
     /// Forgets all that is here under an id but what has this ticket.
