@@ -195,7 +195,7 @@ impl Server {
     /// The other servers that have something under an id, unless one keeps it.
     async fn ask_who_has(&self, claim: &Claim, begun: Begun) -> Result<Vec<Holder>, NotClaimed> {
         let Some(attachment) = self.attachment() else { return Ok(Vec::new()) };
-        let began = Instant::now();
+        let asked_at = Instant::now();
         // Clients that make up ids ask the others for no more than that at a time.
         let Ok(_place) = attachment.claims().acquire().await else { return Ok(Vec::new()) };
         let living = attachment.node().living();
@@ -204,7 +204,7 @@ impl Server {
         let mut holders = Vec::new();
         while let Some((node, reply)) = asking.next().await {
             let Some(reply) = reply else {
-                attachment.unasked().note(node, began);
+                attachment.unasked().note(node, asked_at);
                 continue;
             };
             match reply {
@@ -220,7 +220,7 @@ impl Server {
             }
         }
         let met = attachment.node().living().into_iter().filter(|node| !living.contains(node));
-        met.for_each(|node| attachment.unasked().note(node, began));
+        met.for_each(|node| attachment.unasked().note(node, asked_at));
         // If more than one has it, the order is the same for all who ask.
         holders.sort_unstable_by_key(|holder| holder.node);
         Ok(holders)
