@@ -27,12 +27,13 @@ thread_local! {
     static INFLATER: RefCell<Option<Decompress>> = const { RefCell::new(None) };
 }
 
-/// Appends what a compressed message holds, up to `limit` bytes: it stops as soon as there would be more, and
-/// never holds more than that.
+/// Appends what a compressed message holds, up to `limit` bytes, and stops as soon as there is more. `to` gets no
+/// larger than for one byte beyond the limit, unless it is already. The thread's inflater holds some 50 KiB
+/// besides, however long messages are.
 ///
 /// # Errors
 ///
-/// [`InflateError`].
+/// [`InflateError`]; `to` has then what there was up to there. What is too long is that, whatever follows.
 pub fn inflate(compressed: &[u8], limit: usize, to: &mut Vec<u8>) -> Result<(), InflateError> {
     INFLATER.with_borrow_mut(|inflater| {
         let inflater = inflater.get_or_insert_with(|| Decompress::new(false));
@@ -58,10 +59,11 @@ impl Inflating<'_> {
             self.make_room(input.len());
             let (read, written) = (self.inflater.total_in(), self.to.len());
             let status = self.inflater.decompress_vec(input, self.to, FlushDecompress::Sync);
-            let status = status.map_err(|_| InflateError::Corrupt)?;
+            // Before its verdict: how far it got beyond the limit depends on how much room there was.
             if self.to.len() - self.first > self.limit {
                 return Err(InflateError::TooLong { limit: self.limit });
             }
+            let status = status.map_err(|_| InflateError::Corrupt)?;
             let read = usize::try_from(self.inflater.total_in() - read).unwrap_or(usize::MAX);
             input = input.get(read..).unwrap_or_default();
             match status {
@@ -85,7 +87,8 @@ impl Inflating<'_> {
     /// Room for what is likely to come, and never for more than one byte beyond the limit: that shows that
     /// there is more.
     fn make_room(&mut self, input_bytes: usize) {
-        let left = (self.first + self.limit + 1).saturating_sub(self.to.len());
+        let inflated = self.to.len() - self.first;
+        let left = self.limit.saturating_add(1).saturating_sub(inflated);
         let likely = input_bytes.saturating_mul(4).max(self.to.len()).max(STEP_BYTES_MIN);
         self.to.reserve_exact(likely.min(left));
     }
@@ -133,6 +136,25 @@ mod tests {
         assert!(to.capacity() <= limit + 1, "{}", to.capacity());
         assert_eq!(inflated(&bomb, 10_000_000).unwrap().len(), 10_000_000);
         assert!(inflated(&bomb, 9_999_999).is_err());
+    }
+
+    #[test]
+    fn what_is_too_long_is_that_whatever_comes_behind_and_whatever_room_there_is() {
+        // A stored block of 2,000 bytes, and then one of a kind that there is not.
+        let bytes = [&[0x00, 0xd0, 0x07, 0x2f, 0xf8][..], &[7; 2_000], &[0x07]].concat();
+        for room in [0, 99, 100, 101, 102, 65_536] {
+            let mut to = Vec::with_capacity(room);
+            let refused = inflate(&bytes, 100, &mut to);
+            assert_eq!(refused, Err(InflateError::TooLong { limit: 100 }), "{room}");
+            assert_eq!(inflate(&bytes, 2_000, &mut to), Err(InflateError::Corrupt), "{room}");
+        }
+    }
+
+    #[test]
+    fn there_may_be_no_limit_and_something_in_front() {
+        let mut to = b"before".to_vec();
+        inflate(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], usize::MAX, &mut to).unwrap();
+        assert_eq!(to, b"beforeHello");
     }
 
     #[test]
