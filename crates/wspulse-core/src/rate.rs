@@ -53,7 +53,7 @@ impl InboundRate {
     }
 
     /// Limits bytes as they are on the wire behind the handshake, frame headers and control frames
-    /// included.
+    /// included; of a message that came compressed, bytes as they are once it is inflated.
     #[must_use]
     pub const fn bytes(mut self, per_second: u32, burst: u32) -> Self {
         self.bytes = Some(Rate { per_second, burst });

@@ -13,4 +13,5 @@ mod utf8;
 
 pub use decoder::{Decoder, Progress};
 pub use error::ProtocolError;
+pub use inflate::compressed_bytes_max;
 pub use sink::{Flow, Sink};

@@ -59,8 +59,9 @@ pub enum Pace {
 const PAUSES_PER_SECOND_MAX: u32 = 50;
 
 impl Session {
-    /// So many bytes were read, as they are on the wire. Says whether that is within the inbound
-    /// rate; what is over it does not count against it.
+    /// So many bytes were read, as they are on the wire, or a message that came compressed has grown
+    /// by so many. Says whether that is within the inbound rate; what is over it does not count
+    /// against it.
     #[inline]
     pub fn admit_bytes(&mut self, bytes: usize, now: Instant) -> Pace {
         match &mut self.inbound {

@@ -239,7 +239,7 @@ impl Decoder {
     ) -> Result<Flow, ProtocolError> {
         inflate::with_scratch(|inflated| {
             inflate::message(kind, compressed, self.message_bytes_max(), inflated)?;
-            Ok(sink.message(InboundMessage::lent(kind, inflated)))
+            Ok(sink.inflated(InboundMessage::lent(kind, inflated), compressed.len()))
         })
     }
 
@@ -349,7 +349,14 @@ impl Decoder {
         if frame.remaining_bytes() > 0 {
             Ok(incomplete(Partial::Data { message, frame }))
         } else if frame.is_final {
-            Ok((State::Idle, sink.message(message.finish(self.message_bytes_max())?)))
+            let (is_compressed, wire_bytes) = (message.is_compressed(), message.announced_bytes());
+            let message = message.finish(self.message_bytes_max())?;
+            let flow = if is_compressed {
+                sink.inflated(message, wire_bytes)
+            } else {
+                sink.message(message)
+            };
+            Ok((State::Idle, flow))
         } else {
             Ok(incomplete(behind_fragment(message)))
         }

@@ -4,9 +4,9 @@ use super::error::ProtocolError;
 use super::utf8;
 use crate::encoded::MessageKind;
 
-/// The most bytes that a message may be compressed to: a deflater that finds nothing to compress adds a few
-/// for each block.
-pub(super) const fn compressed_bytes_max(message_bytes_max: usize) -> usize {
+/// The most bytes that a message of up to so many may come compressed in, the headers of its frames left
+/// aside: a deflater that finds nothing to compress adds a few for each block.
+pub const fn compressed_bytes_max(message_bytes_max: usize) -> usize {
     message_bytes_max.saturating_add(message_bytes_max / 256).saturating_add(64)
 }
 

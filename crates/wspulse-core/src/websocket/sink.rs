@@ -8,6 +8,12 @@ use crate::codec::InboundMessage;
 pub trait Sink {
     /// A whole message; text is valid UTF-8. Says whether the next one is welcome.
     fn message(&mut self, message: InboundMessage<'_>) -> Flow;
+    /// A whole message that came compressed, in so many bytes, the headers of its frames left aside.
+    /// Unless it is overridden, it is a message like any other.
+    fn inflated(&mut self, message: InboundMessage<'_>, wire_bytes: usize) -> Flow {
+        let _ = wire_bytes;
+        self.message(message)
+    }
     /// A Ping, to be answered by a Pong with the same payload of at most 125 bytes.
     fn ping(&mut self, payload: &[u8]);
     /// A Pong, asked for or not, with at most 125 bytes.

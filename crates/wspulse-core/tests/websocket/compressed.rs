@@ -19,6 +19,8 @@ const LIMIT: usize = 10_000;
 #[derive(Default)]
 struct Heard {
     messages: Vec<(MessageKind, Vec<u8>)>,
+    /// What those took that came compressed.
+    wire_bytes: Vec<usize>,
     pings: usize,
 }
 
@@ -26,6 +28,11 @@ impl Sink for Heard {
     fn message(&mut self, message: InboundMessage<'_>) -> Flow {
         self.messages.push((message.kind(), message.into_bytes().to_vec()));
         Flow::Continue
+    }
+
+    fn inflated(&mut self, message: InboundMessage<'_>, wire_bytes: usize) -> Flow {
+        self.wire_bytes.push(wire_bytes);
+        self.message(message)
     }
 
     fn ping(&mut self, _: &[u8]) {
@@ -90,6 +97,18 @@ fn a_message_is_heard_as_it_was_however_it_is_cut() {
                 assert_eq!(heard.messages, [(kind, text())], "{count} {chunk_bytes}");
                 assert_eq!(heard.pings, count - 1);
             }
+        }
+    }
+}
+
+#[test]
+fn in_how_many_bytes_a_compressed_message_came_is_told_however_it_is_cut() {
+    let compressed = small(&text());
+    for count in [1, 2, 7] {
+        let stream = [fragments(TEXT, &compressed, count), frame(FINAL | TEXT, b"plain")].concat();
+        for chunk_bytes in [1, 13, 100_000] {
+            let heard = read(decoder(), &stream, chunk_bytes).unwrap();
+            assert_eq!(heard.wire_bytes, [compressed.len()], "{count} {chunk_bytes}");
         }
     }
 }

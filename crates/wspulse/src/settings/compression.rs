@@ -3,9 +3,18 @@
 #[cfg(feature = "compression")]
 pub use with::Compression;
 #[cfg(feature = "compression")]
-pub(crate) use with::{Agreed, Compressing};
+pub(crate) use with::{Agreed, Compressing, longest};
 #[cfg(not(feature = "compression"))]
-pub(crate) use without::{Agreed, Compressing};
+pub(crate) use without::{Agreed, Compressing, longest};
+
+/// How many bytes a message of the greatest length may take on its way, its headers left aside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Longest {
+    Plain(usize),
+    /// One that cannot be made smaller gets longer.
+    #[cfg(feature = "compression")]
+    Compressed(usize),
+}
 
 /// What the client has sent is no list of extensions.
 #[derive(Debug)]
@@ -16,9 +25,9 @@ mod with {
     use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
     use wspulse_core::deflate::{self, Level};
     use wspulse_core::outbound::{Deflated, Form};
-    use wspulse_core::websocket::Decoder;
+    use wspulse_core::websocket::{Decoder, compressed_bytes_max};
 
-    use super::MalformedOffers;
+    use super::{Longest, MalformedOffers};
 
     /// The shortest payload that is compressed by default: a shorter one saves less than a packet's headers
     /// take.
@@ -58,6 +67,13 @@ mod with {
 
     /// What the server was told of that.
     pub(crate) type Compressing = Option<Compression>;
+
+    pub(crate) const fn longest(compressing: Compressing, message_bytes_max: usize) -> Longest {
+        match compressing {
+            Some(_) => Longest::Compressed(compressed_bytes_max(message_bytes_max)),
+            None => Longest::Plain(message_bytes_max),
+        }
+    }
 
     /// What was agreed on with the client of one transport.
     #[derive(Debug, Clone, Copy, Default)]
@@ -101,16 +117,21 @@ mod without {
     use wspulse_core::outbound::Form;
     use wspulse_core::websocket::Decoder;
 
-    use super::MalformedOffers;
+    use super::{Longest, MalformedOffers};
 
-    pub(crate) type Compressing = ();
+    #[derive(Debug, Clone, Copy, Default)]
+    pub(crate) struct Compressing(());
+
+    pub(crate) const fn longest(_: Compressing, message_bytes_max: usize) -> Longest {
+        Longest::Plain(message_bytes_max)
+    }
 
     #[derive(Debug, Clone, Copy, Default)]
     pub(crate) struct Agreed(());
 
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
     impl Agreed {
-        pub(crate) const fn of((): Compressing, _: &HeaderMap) -> Result<Self, MalformedOffers> {
+        pub(crate) const fn of(_: Compressing, _: &HeaderMap) -> Result<Self, MalformedOffers> {
             Ok(Self(()))
         }
 

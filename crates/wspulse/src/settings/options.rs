@@ -21,7 +21,7 @@ use crate::cluster::Engine;
 use crate::observe::metrics::MetricsCollector;
 use crate::settings::announcement::Announcements;
 use crate::settings::codecs::Codecs;
-use crate::settings::compression::Compressing;
+use crate::settings::compression::{Compressing, longest};
 use crate::settings::connect::ConnectRequest;
 use crate::settings::error::ConfigError;
 use crate::settings::room_options::RoomSettings;
@@ -179,7 +179,7 @@ impl Options {
         self.check_timeouts()?;
         self.check_sizes()?;
         self.admission.check()?;
-        self.session_limits.check(self.message_bytes_max)?;
+        self.session_limits.check(longest(self.compressing, self.message_bytes_max))?;
         self.delivery.check(self.resume_window)?;
         self.overflow.check(&self.delivery)?;
         self.codecs.check(&self.delivery)?;

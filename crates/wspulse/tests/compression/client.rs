@@ -33,8 +33,18 @@ struct Raw {
 
 impl Offering {
     pub(crate) async fn connect(server: &Server, id: &str, offer: &str) -> Self {
+        Self::connect_with(server, id, &[("sec-websocket-extensions", offer)]).await
+    }
+
+    pub(crate) async fn connect_with(
+        server: &Server,
+        id: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Self {
         let mut request = request_parts(&format!("/ws?id={id}"));
-        request.headers.insert("sec-websocket-extensions", offer.parse().expect("a value"));
+        for (name, value) in headers {
+            request.headers.insert(*name, value.parse().expect("a value"));
+        }
         let handshake = server.handshake(request).expect("a valid handshake");
         let accepted = handshake.connect().await.expect("admitted");
         let answer = accepted.response().headers().get("sec-websocket-extensions");
@@ -51,9 +61,13 @@ impl Offering {
         if let Some(compressed) = compress(&text, WindowBits::MAX, Level::default()) {
             return self.write(0xc1, &compressed).await;
         }
-        // One stored block (RFC 7692 §7.2.3.3).
+        self.send_stored(&text).await;
+    }
+
+    /// Sends a text in one stored block (RFC 7692 §7.2.3.3).
+    pub(crate) async fn send_stored(&mut self, text: &[u8]) {
         let len = u16::try_from(text.len()).expect("a short one");
-        let block = [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), &text, &[0]];
+        let block = [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), text, &[0]];
         self.write(0xc1, &block.concat()).await;
     }
 

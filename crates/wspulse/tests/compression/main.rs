@@ -1,6 +1,7 @@
 //! Compressed messages, from the handshake to the wire and back: permessage-deflate (RFC 7692).
 
 mod client;
+mod rates;
 mod rooms;
 mod sessions;
 #[path = "../support/mod.rs"]

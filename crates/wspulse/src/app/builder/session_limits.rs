@@ -21,8 +21,8 @@ impl ServerBuilder {
     /// over all its transports. Default: no limit. Messages per second and their burst are 1 to
     /// 1,000,000, bytes per second and their burst 1 to 1,000,000,000.
     ///
-    /// Bytes count as they are on the wire, headers and control frames included; Pings count as
-    /// messages as well. What happens over the rate is said by [`OverRate`](crate::OverRate):
+    /// Bytes count as they are on the wire, headers and control frames included, but those of a
+    /// compressed message as they are once it is inflated; Pings count as messages as well. What happens over the rate is said by [`OverRate`](crate::OverRate):
     ///
     /// - `Pause`: the client is not read until it may send again, so TCP pushes back; nothing is
     ///   lost, and no pong or message timeout runs meanwhile. Reading goes on at most 50 times a
@@ -33,7 +33,8 @@ impl ServerBuilder {
     ///   slow down before it comes back; it finds the tokens of its session as it left them. A
     ///   network delivers in clumps, so allow for a burst of a second or more. The burst of bytes
     ///   must hold a message of [`max_message_size`](Self::max_message_size) and 14 bytes for its
-    ///   header.
+    ///   header; with `compression`, also 64 bytes and a 256th of the message, since one that cannot
+    ///   be made smaller gets longer.
     pub const fn inbound_rate(mut self, rate: InboundRate) -> Self {
         self.options.session_limits.inbound_rate = Some(rate);
         self

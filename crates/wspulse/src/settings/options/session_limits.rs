@@ -12,6 +12,7 @@ use wspulse_core::{InboundRate, OverRate, Rate};
 
 use super::Options;
 use crate::ground::queued_bytes::QueuedBytes;
+use crate::settings::compression::Longest;
 use crate::settings::error::ConfigError;
 
 /// The limits as given, checked or not.
@@ -51,9 +52,9 @@ impl Default for SessionLimits {
 
 impl SessionLimits {
     /// The first value that is out of its range.
-    pub(super) fn check(&self, message_bytes_max: usize) -> Result<(), ConfigError> {
+    pub(super) fn check(&self, longest: Longest) -> Result<(), ConfigError> {
         if let Some(rate) = &self.inbound_rate {
-            check_rate(rate, message_bytes_max)?;
+            check_rate(rate, longest)?;
         }
         if !MESSAGE_FRAGMENTS.contains(&self.message_fragments_max) {
             let rule = "must be at least 1 and at most 1048576";
@@ -116,7 +117,7 @@ impl Options {
     }
 }
 
-fn check_rate(rate: &InboundRate, message_bytes_max: usize) -> Result<(), ConfigError> {
+fn check_rate(rate: &InboundRate, longest: Longest) -> Result<(), ConfigError> {
     let refuse = |value: &dyn fmt::Debug, rule| Err(ConfigError::new("inbound_rate", value, rule));
     let within = |rate: Rate, range: &RangeInclusive<u32>| {
         range.contains(&rate.per_second) && range.contains(&rate.burst)
@@ -137,10 +138,20 @@ fn check_rate(rate: &InboundRate, message_bytes_max: usize) -> Result<(), Config
         let rule = "bytes per second and their burst must be at least 1 and at most 1000000000";
         return refuse(&bytes, rule);
     }
-    let message_bytes = message_bytes_max + HEADER_BYTES_MAX;
-    if rate.over() == OverRate::Close && (bytes.burst as usize) < message_bytes {
-        let rule = "the burst of bytes must hold a message of max_message_size and its header \
-                    of 14 bytes, else such a message would close its connection";
+    let (message_bytes, rule) = match longest {
+        Longest::Plain(bytes) => (
+            bytes,
+            "the burst of bytes must hold a message of max_message_size and its header \
+             of 14 bytes, else such a message would close its connection",
+        ),
+        #[cfg(feature = "compression")]
+        Longest::Compressed(bytes) => (
+            bytes,
+            "the burst of bytes must hold a message of max_message_size, a 256th of it, 64 bytes and \
+             14 for its header, else one that cannot be compressed would close its connection",
+        ),
+    };
+    if rate.over() == OverRate::Close && (bytes.burst as usize) < message_bytes + HEADER_BYTES_MAX {
         return refuse(&bytes, rule);
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::outbound::ResumedAt;
 use wspulse_core::protocol::{COUNT_MAX, Control, Hello, SessionKind};
-use wspulse_core::session::Counted;
+use wspulse_core::session::{Counted, Pace};
 use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, Dismissal, OVERTAKEN, PanicError, Resumed, duplicate};
 
@@ -146,6 +146,17 @@ impl Sink for Exchanged<'_, '_> {
             }
             Flow::Continue
         })
+    }
+
+    fn inflated(&mut self, message: InboundMessage<'_>, wire_bytes: usize) -> Flow {
+        match self.inbound.pace_inflated(&message, wire_bytes) {
+            Pace::Within => self.message(message),
+            Pace::Last => {
+                self.message(message);
+                self.inbound.pause_behind_inflated()
+            }
+            Pace::Over => Flow::Pause,
+        }
     }
 
     fn ping(&mut self, payload: &[u8]) {

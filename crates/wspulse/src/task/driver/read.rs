@@ -260,6 +260,27 @@ impl Inbound<'_> {
         }
     }
 
+    /// Counts what a message that came compressed has grown by as if it had come on the wire. Unless that
+    /// is over the inbound rate, the message may be handed on.
+    pub(super) fn pace_inflated(
+        &mut self,
+        message: &InboundMessage<'_>,
+        wire_bytes: usize,
+    ) -> Pace {
+        let grown_bytes = message.as_bytes().len().saturating_sub(wire_bytes);
+        let pace = self.turn.session.admit_bytes(grown_bytes, self.now);
+        if pace == Pace::Over {
+            self.pace = pace;
+        }
+        pace
+    }
+
+    /// The message that was handed on is the last that is within the inbound rate.
+    pub(super) const fn pause_behind_inflated(&mut self) -> Flow {
+        self.pace = Pace::Last;
+        Flow::Pause
+    }
+
     #[inline]
     pub(super) fn deliver(&mut self, message: InboundMessage<'_>) -> Flow {
         let ConnectionShared { server, id, mailbox, .. } = &**self.turn.connection;
@@ -348,6 +369,17 @@ impl Sink for Inbound<'_> {
     #[inline]
     fn message(&mut self, message: InboundMessage<'_>) -> Flow {
         self.pace(|inbound| inbound.deliver(message))
+    }
+
+    fn inflated(&mut self, message: InboundMessage<'_>, wire_bytes: usize) -> Flow {
+        match self.pace_inflated(&message, wire_bytes) {
+            Pace::Within => self.message(message),
+            Pace::Last => {
+                self.message(message);
+                self.pause_behind_inflated()
+            }
+            Pace::Over => Flow::Pause,
+        }
     }
 
     fn ping(&mut self, payload: &[u8]) {
