@@ -3,6 +3,7 @@
 mod client;
 mod rates;
 mod rooms;
+mod secrets;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
