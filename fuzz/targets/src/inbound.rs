@@ -1,5 +1,7 @@
 //! A client's bytes through the decoder, beside tungstenite.
 
+use wspulse_core::websocket::Decoder;
+
 use crate::dice::Dice;
 use crate::readings::{compare, read_by_tungstenite, read_cut, read_whole};
 
@@ -24,8 +26,8 @@ pub fn inbound(data: &[u8]) {
     let mut lengths = Dice::new(&head[1..LENGTHS_END]);
     let mut pauses = Dice::new(&head[LENGTHS_END..]);
 
-    let whole = read_whole(stream, message_bytes_max);
-    let cut = read_cut(stream, message_bytes_max, &mut lengths, &mut pauses);
+    let whole = read_whole(stream, Decoder::new(message_bytes_max));
+    let cut = read_cut(stream, Decoder::new(message_bytes_max), &mut lengths, &mut pauses);
     assert_eq!(cut, whole, "cut differently");
     let theirs = read_by_tungstenite(stream.to_vec(), message_bytes_max);
     compare(&whole, theirs, stream, message_bytes_max);

@@ -7,16 +7,21 @@ mod cbor_codec;
 mod cluster_messages;
 mod cluster_peers;
 mod cluster_sessions;
+mod compressed;
 mod control;
+mod deflate_offers;
 mod dice;
 mod exchange;
 mod handshake;
 mod inbound;
+mod inflate;
 mod json_codec;
 mod msgpack_codec;
 mod other_codecs;
 mod outbound_queue;
 mod protobuf_codec;
+mod reference_inflater;
+mod reference_offers;
 mod router;
 mod server;
 mod session;
@@ -79,10 +84,13 @@ pub use cbor_codec::cbor_codec;
 pub use cluster_messages::cluster_messages;
 pub use cluster_peers::cluster_peers;
 pub use cluster_sessions::cluster_sessions;
+pub use compressed::compressed;
 pub use control::control;
+pub use deflate_offers::deflate_offers;
 pub use exchange::exchange;
 pub use handshake::handshake;
 pub use inbound::inbound;
+pub use inflate::inflate;
 pub use json_codec::json_codec;
 pub use msgpack_codec::msgpack_codec;
 pub use outbound_queue::outbound_queue;
@@ -95,15 +103,18 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus and of their fuzzer.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("cbor_codec", cbor_codec),
     ("cluster_messages", cluster_messages),
     ("cluster_peers", cluster_peers),
     ("cluster_sessions", cluster_sessions),
+    ("compressed", compressed),
     ("control", control),
+    ("deflate_offers", deflate_offers),
     ("exchange", exchange),
     ("handshake", handshake),
     ("inbound", inbound),
+    ("inflate", inflate),
     ("json_codec", json_codec),
     ("msgpack_codec", msgpack_codec),
     ("outbound_queue", outbound_queue),

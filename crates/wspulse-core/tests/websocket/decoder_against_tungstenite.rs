@@ -13,7 +13,7 @@ use std::thread;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use wspulse_core::websocket::ProtocolError;
+use wspulse_core::websocket::{Decoder, ProtocolError};
 
 use crate::client_stream::random_stream;
 use crate::readings::{
@@ -65,9 +65,9 @@ fn check_stream(seed: u64) -> Reading {
     };
     let stream = random_stream(&mut rng, message_bytes_max);
 
-    let whole = read_whole(&stream, message_bytes_max);
+    let whole = read_whole(&stream, Decoder::new(message_bytes_max));
     let mut pauses = rng.fork();
-    let cut = read_cut(&stream, message_bytes_max, &mut rng, &mut pauses);
+    let cut = read_cut(&stream, Decoder::new(message_bytes_max), &mut rng, &mut pauses);
     assert_eq!(cut, whole, "cut differently");
     let oracle = read_by_tungstenite(stream.clone(), message_bytes_max);
     compare(&whole, oracle, &stream, message_bytes_max);

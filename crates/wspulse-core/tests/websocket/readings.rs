@@ -93,9 +93,8 @@ impl Recorder<'_> {
 }
 
 /// Reads the stream in one chunk, without a pause.
-pub(crate) fn read_whole(stream: &[u8], message_bytes_max: usize) -> Reading {
+pub(crate) fn read_whole(stream: &[u8], mut decoder: Decoder) -> Reading {
     let mut recorder = Recorder::new();
-    let mut decoder = Decoder::new(message_bytes_max);
     let mut bytes = stream.to_vec();
     let error = match decoder.feed(&mut bytes, &mut recorder) {
         Ok(consumed) => {
@@ -110,14 +109,13 @@ pub(crate) fn read_whole(stream: &[u8], message_bytes_max: usize) -> Reading {
 /// Reads the stream in chunks whose lengths are drawn, with pauses that are drawn too.
 pub(crate) fn read_cut(
     stream: &[u8],
-    message_bytes_max: usize,
+    mut decoder: Decoder,
     lengths: &mut dyn Rng,
     pauses: &mut dyn Rng,
 ) -> Reading {
     let chunk_bytes_max = *[1, 3, 20, 200, 2_000].choose(lengths).unwrap();
     let mut recorder = Recorder::new();
     recorder.pauses = Some(pauses);
-    let mut decoder = Decoder::new(message_bytes_max);
     let mut bytes = stream.to_vec();
     let mut at = 0;
     while at < bytes.len() {
