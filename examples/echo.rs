@@ -1,11 +1,12 @@
 //! Sends every WebSocket message back as it came: text as text, binary as binary. Conformance
-//! suites talk to this one; it also shows a codec for messages that are no frames.
+//! suites talk to this one; it also shows a codec for messages that are no frames, and compresses for
+//! clients that can read it.
 //!
 //! `cargo run --release --example echo -- 127.0.0.1:9001`
 
 use tokio::net::TcpListener;
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage};
-use wspulse::{Admission, Frame, MessageKind, Server};
+use wspulse::{Admission, Compression, Frame, MessageKind, Server};
 
 /// Takes a message for a frame's payload and keeps its kind in the frame's event.
 struct Verbatim;
@@ -41,6 +42,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .max_message_size(32 * 1024 * 1024)
         // Twice what its most fragmented messages have.
         .max_message_fragments(128 * 1024)
+        // Whatever their size, since suites ask for it.
+        .compression(Compression::shared().min_bytes(0))
         .on_message(|connection, frame| {
             if let Err(error) = connection.send(frame) {
                 tracing::warn!("{error}");

@@ -131,6 +131,12 @@ def port_case_file(name, text):
         text = sub(text, "# explicit iteration order",
                    "TESTDATA_DIR = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), \"testdata\")\n\n"
                    "# explicit iteration order", 1, name)
+        # how many messages a case sends; all that it has by default
+        text = sub(text, "## test data set\n",
+                   "MESSAGES_MAX = int(os.environ.get(\"WSTEST_MESSAGES_MAX\", \"1000\"))\n"
+                   "MSG_SIZES = [(size, min(count, MESSAGES_MAX), seconds, fragment) "
+                   "for size, count, seconds, fragment in MSG_SIZES]\n\n"
+                   "## test data set\n", 1, name)
         text = rsub(text, r"""pkg_resources\.resource_filename\("autobahntestsuite", "testdata/%s" % (.+)\)$""",
                     r"os.path.join(TESTDATA_DIR, \1)", 3, name)
         # LEN is never 0 in MSG_SIZES, so `msg = ''` is not reached
