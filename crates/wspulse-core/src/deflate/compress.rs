@@ -22,6 +22,11 @@ impl Level {
             level
         })
     }
+
+    /// 1 to 9.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
 }
 
 /// Level 6, as zlib has it.

@@ -30,6 +30,10 @@ impl WindowBits {
     pub const fn get(self) -> u8 {
         self.0.get()
     }
+
+    pub(crate) const fn bits(self) -> NonZeroU8 {
+        self.0
+    }
 }
 
 /// What both have agreed on: messages of either side may be compressed, each by itself.

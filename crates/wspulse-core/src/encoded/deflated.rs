@@ -19,13 +19,13 @@ type Made = OnceLock<Option<Box<[u8]>>>;
 impl EncodedFrame {
     /// Compressed, if that is smaller and worth it.
     pub(super) fn deflated(&self, how: Deflated) -> Option<&[u8]> {
-        let Deflated { window, level, bytes_min } = how;
-        if self.payload_bytes() < usize::from(bytes_min) || self.is_uncompressed() {
+        if self.payload_bytes() < usize::from(how.bytes_min()) || self.is_uncompressed() {
             return None;
         }
+        let window = how.window();
         let forms = self.0.deflated.0.get_or_init(Box::default);
         let form = forms[usize::from(window.get() - WindowBits::MIN.get())].get_or_init(|| {
-            let payload = compress(self.payload(), window, level)?;
+            let payload = compress(self.payload(), window, how.level())?;
             let (header, header_bytes) = header(self.wire()[0] | COMPRESSED, payload.len());
             Some([&header[..header_bytes], &payload].concat().into_boxed_slice())
         });
@@ -45,7 +45,7 @@ mod tests {
 
     fn how(bits: u8) -> Form {
         let window = WindowBits::new(bits).expect("a window");
-        Form::Deflated(Deflated { window, level: Level::default(), bytes_min: 256 })
+        Form::Deflated(Deflated::new(window, Level::default(), 256))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use wspulse_core::{EncodedFrame, MessageKind};
 
 fn deflated(bits: u8) -> Form {
     let window = WindowBits::new(bits).expect("a window");
-    Form::Deflated(Deflated { window, level: Level::default(), bytes_min: 100 })
+    Form::Deflated(Deflated::new(window, Level::default(), 100))
 }
 
 /// Every other one is too short to be compressed.

@@ -206,7 +206,7 @@ fn poll_write_some(
     bytes_max: usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Sent>> {
-    if transport.is_ping_owed {
+    if transport.facts.owes_ping() {
         if batch.is_empty() && transport.lane.is_empty() {
             return poll_write_ping(transport, cx);
         }
@@ -246,7 +246,7 @@ const EMPTY_PING: [u8; 2] = [0x89, 0];
 fn poll_write_ping(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<Sent>> {
     let bytes = ready!(Pin::new(&mut transport.stream).poll_write(cx, &EMPTY_PING))?;
     if bytes == EMPTY_PING.len() {
-        transport.is_ping_owed = false;
+        transport.facts.take_ping();
     } else if bytes > 0 {
         // Its rest goes the way of all that is written in part.
         transport.put_ping_in_lane();

@@ -1,6 +1,7 @@
 //! Byte streams that carry WebSocket frames.
 
 mod caught;
+mod facts;
 mod farewell;
 mod nonce;
 mod rewound;
@@ -29,13 +30,13 @@ use crate::settings::compression::Agreed;
 use crate::settings::connect::{Asked, ConnectRequest};
 
 use caught::CaughtStream;
+pub(crate) use facts::Facts;
 pub(crate) use farewell::{Farewell, turn_away};
 pub(crate) use nonce::Nonce;
 pub(crate) use rewound::{FirstRead, Rewound};
 pub(crate) use upgraded::{FromHyper, Unwrap};
 
 /// A connection's transport: the stream and what the WebSocket protocol needs beside it.
-#[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
 pub(crate) struct Transport {
     pub(crate) stream: Stream,
     pub(crate) decoder: Decoder,
@@ -45,15 +46,7 @@ pub(crate) struct Transport {
     /// How many bytes the stream has taken since it was last flushed to the end: it may still hold
     /// them back. It stops at the highest number.
     pub(crate) bytes_unflushed: u32,
-    /// A Ping is owed that carries nothing, and nothing else in the lane: what idle connections
-    /// write needs no lane.
-    pub(crate) is_ping_owed: bool,
-    /// An undecodable message has come, and was logged at WARN.
-    pub(crate) undecodable_seen: bool,
-    /// Something has come on it: the client has the token that it began with.
-    pub(crate) is_confirmed: bool,
-    /// It begins with a hello. Before that a client of `wspulse.1` may be told nothing else.
-    pub(crate) is_greeted: bool,
+    pub(crate) facts: Facts,
     pub(crate) last_turn: LastTurn,
     /// Its Pings ask how far the peer has got.
     pub(crate) nonce: Option<Nonce>,
@@ -196,10 +189,7 @@ impl Transport {
             lane: ControlLane::default(),
             unread: upgradable.unread,
             bytes_unflushed: 0,
-            is_ping_owed: false,
-            undecodable_seen: false,
-            is_confirmed: false,
-            is_greeted: false,
+            facts: Facts::default(),
             last_turn: LastTurn::never(home),
             nonce: None,
             form: agreed.form(),
@@ -213,13 +203,13 @@ impl Transport {
 
     /// Whether no control frame is left to be written.
     pub(crate) const fn owes_nothing(&self) -> bool {
-        self.lane.is_empty() && !self.is_ping_owed
+        self.lane.is_empty() && !self.facts.owes_ping()
     }
 
     /// Owes the peer a Ping that carries nothing.
     pub(crate) fn queue_ping(&mut self) {
         if self.lane.is_empty() {
-            self.is_ping_owed = true;
+            self.facts.owe_ping();
         } else {
             self.lane.queue_ping(PingPayload::Empty);
         }
@@ -227,7 +217,7 @@ impl Transport {
 
     /// The Ping is not alone any more, or is written in part: it goes with what else is in the lane.
     pub(crate) fn put_ping_in_lane(&mut self) {
-        if std::mem::take(&mut self.is_ping_owed) {
+        if self.facts.take_ping() {
             self.lane.queue_ping(PingPayload::Empty);
         }
     }

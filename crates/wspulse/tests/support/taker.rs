@@ -15,6 +15,7 @@ use wspulse::testing::request_parts;
 pub(crate) struct Taker {
     writes: Arc<AtomicUsize>,
     slices: Arc<AtomicUsize>,
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Taker {
@@ -27,6 +28,10 @@ impl Taker {
         self.slices.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Connects through a clone of this.
     pub(crate) async fn join(&self, server: &Server, room: &str, id: &str) {
         let parts = request_parts(&format!("/ws?room={room}&id={id}"));
@@ -34,9 +39,11 @@ impl Taker {
         accepted.attach(self.clone(), &[]);
     }
 
-    fn count(&self, slices: usize) {
+    fn count(&self, slices: usize, bytes: usize) -> usize {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.slices.fetch_add(slices, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        bytes
     }
 }
 
@@ -56,8 +63,7 @@ impl AsyncWrite for Taker {
         _cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.count(1);
-        Poll::Ready(Ok(buf.len()))
+        Poll::Ready(Ok(self.count(1, buf.len())))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -73,8 +79,8 @@ impl AsyncWrite for Taker {
         _cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.count(bufs.len());
-        Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
+        let bytes = bufs.iter().map(|buf| buf.len()).sum();
+        Poll::Ready(Ok(self.count(bufs.len(), bytes)))
     }
 
     fn is_write_vectored(&self) -> bool {

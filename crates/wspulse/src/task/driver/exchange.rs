@@ -55,7 +55,7 @@ impl Driver {
                     hello.and_then(|hello| Control::Hello(Box::new(hello)).to_text())
             {
                 transport.lane.queue_hello(&text);
-                transport.is_greeted = true;
+                transport.facts.greet();
             }
         } else if self.session.asks()
             && let Some(transport) = &mut self.transport
@@ -102,9 +102,8 @@ pub(super) fn feed_exchange(
     decoder: &mut Decoder,
     chunk: &mut [u8],
     inbound: &mut Inbound<'_>,
-    is_confirmed: &mut bool,
 ) -> Result<Result<usize, ProtocolError>, PanicError> {
-    let mut exchanged = Exchanged { inbound, is_confirmed, is_violated: false };
+    let mut exchanged = Exchanged { inbound, is_violated: false };
     let fed = panics::catch(|| decoder.feed(chunk, &mut exchanged))?;
     Ok(if exchanged.is_violated { Err(ProtocolError::NotControl) } else { fed })
 }
@@ -112,16 +111,14 @@ pub(super) fn feed_exchange(
 /// Tells the messages of the protocol from frames, and counts these.
 struct Exchanged<'a, 'b> {
     inbound: &'a mut Inbound<'b>,
-    /// Something has come on this transport before.
-    is_confirmed: &'a mut bool,
     /// The client has said something that it must not.
     is_violated: bool,
 }
 
 impl Sink for Exchanged<'_, '_> {
     fn message(&mut self, message: InboundMessage<'_>) -> Flow {
-        let Self { inbound, is_confirmed, is_violated } = self;
-        if !std::mem::replace(*is_confirmed, true) {
+        let Self { inbound, is_violated } = self;
+        if !inbound.facts.confirm() {
             // It has read the hello.
             inbound.turn.connection.mailbox.confirm_proof();
         }

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,7 +22,7 @@ use crate::ground::panics;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::turns::Turns;
 use crate::observe::metrics::{CallbackKind, Limit, MessageReceived, MessageUndecodable};
-use crate::wire::transport::{Nonce, Unread};
+use crate::wire::transport::{Facts, Nonce, Unread};
 
 thread_local! {
     /// What all connections of a thread read into: none of them holds a buffer while it waits. It
@@ -156,7 +155,7 @@ impl Driver {
             let mut inbound = Inbound {
                 turn: Turn::begin(&self.connection, &mut self.session, &mut self.callback),
                 lane: &mut transport.lane,
-                undecodable_seen: &mut transport.undecodable_seen,
+                facts: &mut transport.facts,
                 now,
                 pace: Pace::Within,
                 close: None,
@@ -165,8 +164,7 @@ impl Driver {
                 received: 0,
             };
             let fed = if exchanges {
-                let is_confirmed = &mut transport.is_confirmed;
-                feed_exchange(&mut transport.decoder, chunk, &mut inbound, is_confirmed)
+                feed_exchange(&mut transport.decoder, chunk, &mut inbound)
             } else {
                 panics::catch(|| transport.decoder.feed(chunk, &mut inbound))
             };
@@ -230,7 +228,7 @@ struct PeerClose(Option<CloseFrame>);
 pub(super) struct Inbound<'a> {
     pub(super) turn: Turn<'a>,
     lane: &'a mut ControlLane,
-    undecodable_seen: &'a mut bool,
+    pub(super) facts: &'a mut Facts,
     pub(super) now: Instant,
     /// What the inbound rate says of the last message or Ping.
     pace: Pace,
@@ -343,7 +341,7 @@ impl Inbound<'_> {
         let room = self.turn.connection.room();
         let error = error.get_ref();
         // Escaped inside, so that a flood costs nothing where nobody listens at DEBUG.
-        if mem::replace(self.undecodable_seen, true) {
+        if self.facts.see_undecodable() {
             tracing::debug!(
                 id = %Escaped::new(id),
                 room = %Escaped::new(room),
