@@ -268,6 +268,16 @@ fn header(first: u8, payload_len: usize) -> ([u8; HEADER_BYTES_MAX], usize) {
     (header, header_len)
 }
 
+/// How many bytes the header takes with which an unmasked frame begins.
+#[cfg(feature = "deflate")]
+fn header_bytes(wire: &[u8]) -> usize {
+    match wire.get(1) {
+        Some(126) => 4,
+        Some(127) => HEADER_BYTES_MAX,
+        Some(_) | None => 2,
+    }
+}
+
 /// What to reserve for a frame.
 fn estimated_bytes(frame: &Frame) -> usize {
     // What the JSON codec writes around members that need no escapes, braces and commas included. If

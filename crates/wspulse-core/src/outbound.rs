@@ -3,6 +3,7 @@
 mod answers;
 mod backlog;
 mod batch;
+mod compressed;
 mod control;
 mod form;
 mod gather;
@@ -20,6 +21,7 @@ mod written;
 
 pub use answers::{NotKept, NotWritten, ResumedAt};
 pub use batch::{Batch, Remainder};
+pub use compressed::Compressed;
 pub use control::{ControlLane, PingPayload};
 #[cfg(feature = "deflate")]
 pub use form::Deflated;

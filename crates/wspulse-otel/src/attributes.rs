@@ -4,7 +4,7 @@ use opentelemetry::KeyValue;
 use wspulse::metrics::{Limit, RequestOutcome};
 use wspulse::{CallbackKind, DisconnectReason, DropReason, GroupKind};
 
-use crate::traffic::Traffic;
+use crate::traffic::{Direction, Traffic};
 
 /// The value of an attribute for whatever has no value of its own.
 pub(crate) const OTHER: &str = "other";
@@ -75,6 +75,7 @@ pub(crate) struct Attributes {
     drops: Sets,
     callbacks: Sets,
     requests: Sets,
+    directions: Sets,
 }
 
 impl Attributes {
@@ -94,6 +95,7 @@ impl Attributes {
             drops: Sets::new("reason", DropReason::ALL.map(DropReason::as_str), &room),
             callbacks: Sets::new("callback", CALLBACKS.map(CallbackKind::as_str), &room),
             requests: Sets::new("outcome", RequestOutcome::ALL.map(RequestOutcome::as_str), &room),
+            directions: Sets::new("direction", Direction::ALL.map(Direction::as_str), &room),
             room,
         }
     }
@@ -122,6 +124,10 @@ impl Attributes {
 
     pub(crate) fn request(&self, outcome: RequestOutcome) -> &[KeyValue] {
         self.requests.of(outcome.as_str())
+    }
+
+    pub(crate) fn direction(&self, direction: Direction) -> &[KeyValue] {
+        self.directions.of(direction.as_str())
     }
 
     pub(crate) fn callback(&self, callback: CallbackKind) -> &[KeyValue] {

@@ -16,9 +16,10 @@ use opentelemetry::metrics::Meter;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
-    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated,
-    RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
+    MessageBroadcast, MessageInflated, MessageReceived, MessageUndecodable, MessagesCompressed,
+    MessagesDiscarded, MessagesSent, PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished,
+    RequestOutcome, RoomCreated, RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended,
+    UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -32,6 +33,7 @@ use attributes::{Attributes, Sets};
 use instruments::Instruments;
 use readings::Servers;
 use rooms::Rooms;
+use traffic::Direction;
 
 /// Records what a server does by the instruments of a meter. Give a clone to
 /// `ServerBuilder::metrics`; clones share their instruments.
@@ -166,6 +168,22 @@ impl MetricsCollector for OtelCollector {
         self.record(room, |to, attributes| {
             attributes.traffic().count_sent(messages, payload_bytes);
             to.utilization.record(share, attributes.room());
+        });
+    }
+
+    fn messages_compressed(&self, event: &MessagesCompressed<'_>) {
+        let &MessagesCompressed { room, messages, payload_bytes, compressed_bytes, .. } = event;
+        self.0.rooms.with(room, |attributes| {
+            let traffic = attributes.traffic();
+            traffic.count_compressed(Direction::Sent, messages, [payload_bytes, compressed_bytes]);
+        });
+    }
+
+    fn message_inflated(&self, event: &MessageInflated<'_>) {
+        let &MessageInflated { room, payload_bytes, compressed_bytes, .. } = event;
+        self.0.rooms.with(room, |attributes| {
+            let traffic = attributes.traffic();
+            traffic.count_compressed(Direction::Received, 1, [payload_bytes, compressed_bytes]);
         });
     }
 

@@ -109,6 +109,7 @@ impl Collector for Shared {
         self.write_server(&mut writer)?;
         write_connections(&mut writer)?;
         write_messages(&mut writer)?;
+        write_compression(&mut writer)?;
         write_delivery(&mut writer)?;
         write_presence(&mut writer)?;
         let now = self.servers.read();
@@ -299,6 +300,21 @@ fn write_messages(to: &mut Writer<'_, '_>) -> fmt::Result {
     to.counters("frames_dropped_by_reason", help, "reason", |s| s.dropped.seen().collect())?;
     let help = "Frames that a newer one with the same key has replaced";
     to.counter("frames_conflated", help, |s| s.conflated.get())
+}
+
+fn write_compression(to: &mut Writer<'_, '_>) -> fmt::Result {
+    let help = "Messages that went or came compressed, by direction";
+    to.counters("compression_messages", help, "direction", |s| {
+        s.compression.messages.seen().collect()
+    })?;
+    let help = "Payload bytes of the messages that went or came compressed, as they are";
+    to.counters("compression_plain_bytes", help, "direction", |s| {
+        s.compression.plain_bytes.seen().collect()
+    })?;
+    let help = "Payload bytes of the messages that went or came compressed, on the wire";
+    to.counters("compression_compressed_bytes", help, "direction", |s| {
+        s.compression.compressed_bytes.seen().collect()
+    })
 }
 
 fn write_delivery(to: &mut Writer<'_, '_>) -> fmt::Result {

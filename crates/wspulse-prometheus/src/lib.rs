@@ -16,9 +16,10 @@ use prometheus_client::registry::Registry;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
-    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated,
-    RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
+    MessageBroadcast, MessageInflated, MessageReceived, MessageUndecodable, MessagesCompressed,
+    MessagesDiscarded, MessagesSent, PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished,
+    RequestOutcome, RoomCreated, RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended,
+    UpgradeRefused,
 };
 use wspulse::{GroupKind, MetricsCollector};
 
@@ -27,7 +28,7 @@ pub use handler::MetricsHandler;
 /// The library of the registries, in the version that this crate speaks.
 pub use prometheus_client;
 
-use series::{Counter, Counters, REASONS, Rooms, Series, place};
+use series::{Counter, Counters, REASONS, RECEIVED, Rooms, SENT, Series, place};
 use servers::Servers;
 use status::Statuses;
 
@@ -166,6 +167,18 @@ impl MetricsCollector for PrometheusCollector {
             series.sent_bytes.add(payload_bytes);
             series.utilization.observe(share);
         });
+    }
+
+    fn messages_compressed(&self, event: &MessagesCompressed<'_>) {
+        let &MessagesCompressed { room, messages, payload_bytes, compressed_bytes, .. } = event;
+        let bytes = [payload_bytes, compressed_bytes];
+        self.count(room, |series| series.compression.add(SENT, messages, bytes));
+    }
+
+    fn message_inflated(&self, event: &MessageInflated<'_>) {
+        let &MessageInflated { room, payload_bytes, compressed_bytes, .. } = event;
+        let bytes = [payload_bytes, compressed_bytes];
+        self.count(room, |series| series.compression.add(RECEIVED, 1, bytes));
     }
 
     fn frame_dropped(&self, event: &FrameDropped<'_>) {

@@ -47,6 +47,9 @@ pub(crate) const LIMITS: &[&str] = &[
     OTHER,
 ];
 pub(crate) const GROUPS: &[&str] = &["room", "user", "everybody", OTHER];
+pub(crate) const SENT: &str = "sent";
+pub(crate) const RECEIVED: &str = "received";
+pub(crate) const DIRECTIONS: &[&str] = &[SENT, RECEIVED];
 pub(crate) const CALLBACKS: &[&str] = &[
     "connect",
     "on_connect",
@@ -121,6 +124,27 @@ fn seen(
     labels.iter().copied().zip(counts).filter(|(label, count)| *count > 0 || *label != OTHER)
 }
 
+/// What compression makes of messages, by the direction in which they go.
+#[derive(Debug)]
+pub(crate) struct Compression {
+    pub(crate) messages: Counters,
+    pub(crate) plain_bytes: Counters,
+    pub(crate) compressed_bytes: Counters,
+}
+
+impl Compression {
+    fn new() -> Self {
+        let [messages, plain_bytes, compressed_bytes] = [0; 3].map(|_| Counters::new(DIRECTIONS));
+        Self { messages, plain_bytes, compressed_bytes }
+    }
+
+    pub(crate) fn add(&self, direction: &str, messages: usize, [plain, compressed]: [usize; 2]) {
+        self.messages.add(direction, messages as u64);
+        self.plain_bytes.add(direction, plain as u64);
+        self.compressed_bytes.add(direction, compressed as u64);
+    }
+}
+
 /// The buckets of the histograms.
 #[derive(Debug, Clone)]
 pub(crate) struct Buckets {
@@ -148,6 +172,7 @@ pub(crate) struct Series {
     pub(crate) fanout: Histogram,
     pub(crate) sent: Counter,
     pub(crate) sent_bytes: Counter,
+    pub(crate) compression: Compression,
     pub(crate) utilization: Histogram,
     /// Of how many people something new was told.
     pub(crate) presence_changes: Counter,
@@ -185,6 +210,7 @@ impl Series {
             fanout: Histogram::new(&buckets.fanout),
             sent: Counter::default(),
             sent_bytes: Counter::default(),
+            compression: Compression::new(),
             utilization: Histogram::new(&buckets.utilization),
             presence_changes: Counter::default(),
             presence_snapshots: Counter::default(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, FrameDropped,
-    FramesConflated, LimitReached, MessageBroadcast, MessagesSent, RoomCreated, UpgradeRefused,
+    FramesConflated, LimitReached, MessageBroadcast, MessageInflated, MessagesCompressed,
+    MessagesSent, RoomCreated, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -136,6 +137,24 @@ async fn messages_and_their_bytes_are_counted_in_both_directions() {
     assert_has(&page, "wspulse_broadcast_fanout_sum 1.0");
     assert_has(&page, "wspulse_messages_sent_total 1");
     assert_has(&page, "wspulse_send_buffer_utilization_count 1");
+}
+
+#[test]
+fn what_compression_makes_of_messages_is_counted_by_direction() {
+    let metrics = collector();
+    metrics.messages_compressed(&MessagesCompressed::new("lobby", "ann", 2, 900, 300));
+    metrics.messages_compressed(&MessagesCompressed::new("lobby", "bob", 1, 100, 50));
+    metrics.message_inflated(&MessageInflated::new("lobby", "ann", 70, 7));
+    let page = page(&metrics);
+    for (direction, messages, plain, compressed) in [("sent", 3, 1000, 350), ("received", 1, 70, 7)]
+    {
+        for (name, count) in
+            [("messages", messages), ("plain_bytes", plain), ("compressed_bytes", compressed)]
+        {
+            let series = format!("wspulse_compression_{name}_total{{direction=\"{direction}\"}}");
+            assert_has(&page, &format!("{series} {count}"));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{EncodedFrame, header};
+use super::{EncodedFrame, header, header_bytes};
 use crate::deflate::{WindowBits, compress};
 use crate::outbound::Deflated;
 
@@ -30,6 +30,12 @@ impl EncodedFrame {
             Some([&header[..header_bytes], &payload].concat().into_boxed_slice())
         });
         form.as_deref()
+    }
+
+    /// The bytes of its payload compressed, if it goes so.
+    pub(crate) fn deflated_payload_bytes(&self, how: Deflated) -> Option<usize> {
+        let wire = self.deflated(how)?;
+        Some(wire.len() - header_bytes(wire))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames that many sessions have to write, joined into one slice.
 
-use super::{Batch, Form, Run};
+use super::{Batch, Compressed, Form, Run};
 use crate::encoded::EncodedFrame;
 
 /// The frames of a batch as one run of bytes, made once for all sessions with the same batch.
@@ -13,6 +13,7 @@ use crate::encoded::EncodedFrame;
 pub struct JoinedFrames {
     run: Run,
     bytes: Vec<u8>,
+    compressed: Compressed,
     /// How the batch before this one began, and how many frames it had. Held, so that no other
     /// frame can come to lie where this one lay and be taken for it.
     before: Option<(EncodedFrame, usize)>,
@@ -55,6 +56,11 @@ impl JoinedFrames {
         &self.run
     }
 
+    /// What of that goes compressed.
+    pub const fn compressed(&self) -> Compressed {
+        self.compressed
+    }
+
     /// Whether what was joined last is a prefix of the batch, and the longest that fits.
     fn holds(&self, batch: &Batch, bytes_max: usize) -> bool {
         let mut rest = batch.frames();
@@ -77,5 +83,6 @@ impl JoinedFrames {
             }
             fits
         }));
+        self.compressed = Compressed::of(self.run.frames(), form);
     }
 }

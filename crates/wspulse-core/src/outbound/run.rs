@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Batch;
+use super::Compressed;
 use super::backlog::Backlog;
 use super::form::Form;
 use super::kept::Kept;
@@ -54,6 +55,11 @@ impl Run {
     /// What is written of them in this form, a slice a frame.
     pub fn chunks(&self, form: Form) -> impl Iterator<Item = &[u8]> {
         self.frames().iter().map(move |frame| frame.wire_in(form))
+    }
+
+    /// What of them goes compressed in this form.
+    pub fn compressed(&self, form: Form) -> Compressed {
+        Compressed::of(self.frames(), form)
     }
 
     /// Becomes the run of these frames. Memory is used again where no session keeps what it was.

@@ -19,9 +19,9 @@ const LIMIT: usize = 10_000;
 #[derive(Default)]
 struct Heard {
     messages: Vec<(MessageKind, Vec<u8>)>,
-    /// What those took that came compressed.
-    wire_bytes: Vec<usize>,
     pings: usize,
+    /// The bytes of each message that came compressed, before and after.
+    inflated: Vec<(usize, usize)>,
 }
 
 impl Sink for Heard {
@@ -31,7 +31,7 @@ impl Sink for Heard {
     }
 
     fn inflated(&mut self, message: InboundMessage<'_>, wire_bytes: usize) -> Flow {
-        self.wire_bytes.push(wire_bytes);
+        self.inflated.push((wire_bytes, message.as_bytes().len()));
         self.message(message)
     }
 
@@ -91,11 +91,13 @@ fn fragments(kind: u8, compressed: &[u8], count: usize) -> Vec<u8> {
 fn a_message_is_heard_as_it_was_however_it_is_cut() {
     for (kind, opcode) in [(MessageKind::Text, TEXT), (MessageKind::Binary, BINARY)] {
         for count in [1, 2, 7] {
-            let stream = fragments(opcode, &small(&text()), count);
+            let compressed = small(&text());
+            let stream = fragments(opcode, &compressed, count);
             for chunk_bytes in [1, 2, 13, 100_000] {
                 let heard = read(decoder(), &stream, chunk_bytes).unwrap();
                 assert_eq!(heard.messages, [(kind, text())], "{count} {chunk_bytes}");
                 assert_eq!(heard.pings, count - 1);
+                assert_eq!(heard.inflated, [(compressed.len(), text().len())]);
             }
         }
     }
@@ -108,7 +110,7 @@ fn in_how_many_bytes_a_compressed_message_came_is_told_however_it_is_cut() {
         let stream = [fragments(TEXT, &compressed, count), frame(FINAL | TEXT, b"plain")].concat();
         for chunk_bytes in [1, 13, 100_000] {
             let heard = read(decoder(), &stream, chunk_bytes).unwrap();
-            assert_eq!(heard.wire_bytes, [compressed.len()], "{count} {chunk_bytes}");
+            assert_eq!(heard.inflated[0].0, compressed.len(), "{count} {chunk_bytes}");
         }
     }
 }
@@ -124,6 +126,7 @@ fn plain_messages_come_beside_compressed_ones() {
     let heard = read(decoder(), &stream.concat(), 100_000).unwrap();
     let plain = (MessageKind::Text, b"plain".to_vec());
     assert_eq!(heard.messages, [plain.clone(), (MessageKind::Text, text()), plain]);
+    assert_eq!(heard.inflated, [(small(&text()).len(), text().len())]);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use opentelemetry::metrics::noop::NoopMeterProvider;
 use wspulse::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
-    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RequestOutcome, RoomCreated,
-    RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
+    MessageBroadcast, MessageInflated, MessageReceived, MessageUndecodable, MessagesCompressed,
+    MessagesDiscarded, MessagesSent, PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished,
+    RequestOutcome, RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 use wspulse::testing::TestClient;
 use wspulse::{
@@ -52,6 +52,8 @@ fn call_every_hook(metrics: &OtelCollector, room: &str, id: &str) {
     metrics.messages_discarded(&MessagesDiscarded::new(room, id, 2));
     metrics.message_broadcast(&MessageBroadcast::new(GroupKind::Room, room, 5, 3));
     metrics.messages_sent(&MessagesSent::new(room, id, 1, 5, 0, 8));
+    metrics.messages_compressed(&MessagesCompressed::new(room, id, 1, 5, 3));
+    metrics.message_inflated(&MessageInflated::new(room, id, 7, 4));
     metrics.presence_told(&PresenceTold::new(room, 1, 2, 3));
     metrics.frame_dropped(&FrameDropped::new(room, id, DropReason::Ended));
     metrics.frames_acknowledged(&FramesAcknowledged::new(room, id, 2, Some(WINDOW)));
@@ -119,6 +121,9 @@ fn every_instrument_has_its_kind_and_unit_and_a_line_in_the_readme() {
         ("wspulse.cluster.servers", "up-down counter", "{server}"),
         ("wspulse.cluster.servers.connected", "up-down counter", "{server}"),
         ("wspulse.cluster.subscriptions", "up-down counter", "{subscription}"),
+        ("wspulse.compression.compressed_size", "counter", "By"),
+        ("wspulse.compression.messages", "counter", "{message}"),
+        ("wspulse.compression.plain_size", "counter", "By"),
         ("wspulse.connections.closed", "counter", "{connection}"),
         ("wspulse.connections.opened", "counter", "{connection}"),
         ("wspulse.connections.suspended", "up-down counter", "{connection}"),
@@ -331,6 +336,25 @@ fn every_reason_limit_and_callback_has_its_own_name() {
         assert_has(&page, line);
     }
     assert!(!page.contains("other"), "{page}");
+}
+
+#[test]
+fn what_compression_makes_of_messages_has_the_direction_as_an_attribute() {
+    let reader = Reader::new();
+    let metrics = OtelCollector::new(&reader.meter());
+    metrics.messages_compressed(&MessagesCompressed::new("lobby", "ann", 2, 900, 300));
+    metrics.messages_compressed(&MessagesCompressed::new("lobby", "bob", 1, 100, 50));
+    metrics.message_inflated(&MessageInflated::new("lobby", "ann", 70, 7));
+    let page = reader.page();
+    for (direction, messages, plain, compressed) in [("sent", 3, 1000, 350), ("received", 1, 70, 7)]
+    {
+        for (name, count) in
+            [("messages", messages), ("plain_size", plain), ("compressed_size", compressed)]
+        {
+            let line = format!("wspulse.compression.{name}{{direction={direction}}} {count}");
+            assert_has(&page, &line);
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use wspulse_core::EncodedFrame;
-use wspulse_core::outbound::{Form, Run};
+use wspulse_core::outbound::{Compressed, Form, Run};
 
 use crate::ground::sync::Mutex;
 
@@ -184,7 +184,15 @@ pub(crate) struct Segment {
     end: Offset,
     run: Run,
     /// Of several frames, in the forms that followers write: a kernel takes one slice in less time than many.
-    joined: Vec<(Form, Vec<u8>)>,
+    joined: Vec<Joined>,
+}
+
+/// All frames of a segment in one form.
+struct Joined {
+    form: Form,
+    /// Empty until somebody writes them.
+    bytes: Vec<u8>,
+    compressed: Compressed,
 }
 
 impl Segment {
@@ -206,9 +214,9 @@ impl Segment {
         self.begin = self.end;
         self.run.refill([].into_iter());
         self.joined.truncate(1);
-        if let Some((_, bytes)) = self.joined.first_mut() {
-            bytes.clear();
-            bytes.shrink_to(JOINED_BYTES_KEPT);
+        if let Some(joined) = self.joined.first_mut() {
+            joined.bytes.clear();
+            joined.bytes.shrink_to(JOINED_BYTES_KEPT);
         }
     }
 
@@ -226,7 +234,7 @@ impl Segment {
             self.run.refill(inner.since(offset).take(offset.until(self.end)));
             drop(inner);
             self.begin = offset;
-            self.joined.iter_mut().for_each(|(_, bytes)| bytes.clear());
+            self.joined.iter_mut().for_each(|joined| joined.bytes.clear());
         }
         true
     }
@@ -236,14 +244,16 @@ impl Segment {
         if self.run.len() < 2 {
             return;
         }
-        let place = self.joined.iter().position(|(of, _)| *of == form);
+        let place = self.joined.iter().position(|joined| joined.form == form);
         let place = place.unwrap_or_else(|| {
-            self.joined.push((form, Vec::new()));
+            let compressed = Compressed::default();
+            self.joined.push(Joined { form, bytes: Vec::new(), compressed });
             self.joined.len() - 1
         });
-        let bytes = &mut self.joined[place].1;
-        if bytes.is_empty() {
-            self.run.chunks(form).for_each(|chunk| bytes.extend_from_slice(chunk));
+        let joined = &mut self.joined[place];
+        if joined.bytes.is_empty() {
+            self.run.chunks(form).for_each(|chunk| joined.bytes.extend_from_slice(chunk));
+            joined.compressed = self.run.compressed(form);
         }
     }
 
@@ -253,10 +263,18 @@ impl Segment {
 
     /// What is to be written in a form in which it was [joined](Self::join).
     pub(super) fn bytes(&self, form: Form) -> &[u8] {
-        let made = self.joined.iter().find(|(of, bytes)| *of == form && !bytes.is_empty());
-        match made {
-            Some((_, bytes)) => bytes,
+        match self.made(form) {
+            Some(joined) => &joined.bytes,
             None => self.run.chunks(form).next().unwrap_or_default(),
         }
+    }
+
+    /// What of that goes compressed.
+    pub(super) fn compressed(&self, form: Form) -> Compressed {
+        self.made(form).map_or_else(|| self.run.compressed(form), |joined| joined.compressed)
+    }
+
+    fn made(&self, form: Form) -> Option<&Joined> {
+        self.joined.iter().find(|joined| joined.form == form && !joined.bytes.is_empty())
     }
 }

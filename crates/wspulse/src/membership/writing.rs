@@ -8,14 +8,14 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncWrite;
 use wspulse_core::outbound::{
-    Batch, Form, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather,
+    Batch, Compressed, Form, JoinedFrames, SLICES_MAX, WrittenBeside, advance, gather,
 };
 
 use super::log::{Log, Segment};
 use super::mailbox::{GivenBack, Visit};
 use super::shared::ConnectionShared;
 use crate::ground::ping_schedule::Mark;
-use crate::observe::metrics::{DropReason, MessagesSent};
+use crate::observe::metrics::{DropReason, MessagesCompressed, MessagesSent};
 use crate::settings::codecs::{CODECS_MAX, CodecId};
 use crate::wire::transport::Transport;
 
@@ -98,15 +98,19 @@ impl ConnectionShared {
         };
         let mut cx = Context::from_waker(Waker::noop());
         let (transport, batch) = (&mut loan.transport, &mut loan.batch);
-        segment.join(transport.form);
-        let (bytes, run) = (segment.bytes(transport.form), segment.run());
+        let form = transport.form;
+        segment.join(form);
+        let (bytes, run) = (segment.bytes(form), segment.run());
         let mut bytes_taken = 0;
         let polled = match Pin::new(&mut transport.stream).poll_write(&mut cx, bytes) {
             Poll::Ready(Ok(taken)) if taken == bytes.len() => {
                 batch.advance_whole(run);
                 bytes_taken = taken;
                 transport.note_taken(taken);
-                record_sent(self, run.len(), run.payload_bytes(), 0);
+                record_sent(self, 0, || {
+                    let compressed = segment.compressed(form);
+                    Whole { messages: run.len(), payload_bytes: run.payload_bytes(), compressed }
+                });
                 poll_flush(transport, &mut cx)
             }
             Poll::Ready(Err(error)) => {
@@ -177,8 +181,8 @@ fn note_sent(
 ) {
     *bytes_taken += sent.bytes;
     transport.note_taken(sent.bytes);
-    if sent.messages > 0 {
-        record_sent(connection, sent.messages, sent.payload_bytes, batch.len());
+    if sent.whole.messages > 0 {
+        record_sent(connection, batch.len(), || sent.whole);
     }
 }
 
@@ -193,9 +197,15 @@ fn poll_flush(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Resul
 /// What one system call has taken.
 struct Sent {
     bytes: usize,
-    /// Those that are whole by now.
+    whole: Whole,
+}
+
+/// Messages that are whole by now.
+#[derive(Clone, Copy, Default)]
+struct Whole {
     messages: usize,
     payload_bytes: usize,
+    compressed: Compressed,
 }
 
 /// One system call, after which the lane and the batch know what it took.
@@ -230,12 +240,13 @@ fn poll_write_some(
 /// So much is written of control frames and the batch.
 #[inline]
 fn advance_slices(transport: &mut Transport, batch: &mut Batch, bytes: usize) -> Sent {
-    let mut sent = Sent { bytes, messages: 0, payload_bytes: 0 };
+    let (mut whole, form) = (Whole::default(), batch.form());
     advance(&mut transport.lane, batch, bytes, |frame| {
-        sent.messages += 1;
-        sent.payload_bytes += frame.payload_bytes();
+        whole.messages += 1;
+        whole.payload_bytes += frame.payload_bytes();
+        whole.compressed.add(frame, form);
     });
-    sent
+    Sent { bytes, whole }
 }
 
 /// A Ping that carries nothing (RFC 6455 §5.5.2).
@@ -253,7 +264,7 @@ fn poll_write_ping(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::
         transport.lane.stage();
         transport.lane.advance(bytes);
     }
-    Poll::Ready(Ok(Sent { bytes, messages: 0, payload_bytes: 0 }))
+    Poll::Ready(Ok(Sent { bytes, whole: Whole::default() }))
 }
 
 /// How much is written of a batch that others have too.
@@ -298,7 +309,8 @@ fn poll_write_joined(
             transport.lane.advance(control_bytes);
             let run = joined.advance(batch);
             let (messages, payload_bytes) = (run.len(), run.payload_bytes());
-            Joined::Whole(Sent { bytes, messages, payload_bytes })
+            let whole = Whole { messages, payload_bytes, compressed: joined.compressed() };
+            Joined::Whole(Sent { bytes, whole })
         })
     });
     JOINED.with(|place| place[kind][codec.place()].set(joined));
@@ -343,27 +355,34 @@ fn bounded<'a, 'b>(slices: &'a [IoSlice<'b>], bytes_max: usize) -> &'a [IoSlice<
     &slices[..fitting.count().max(1)]
 }
 
+/// So many wait still.
 #[inline]
-fn record_sent(
-    connection: &ConnectionShared,
-    messages: usize,
-    payload_bytes: usize,
-    waiting: usize,
-) {
+fn record_sent(connection: &ConnectionShared, waiting: usize, sent: impl FnOnce() -> Whole) {
     if connection.server.metrics().is_heard() {
-        tell_sent(connection, messages, payload_bytes, waiting);
+        tell_sent(connection, waiting, sent());
     }
 }
 
 /// Apart: what a hook is told would be gathered where nobody listens as well.
 #[cold]
 #[inline(never)]
-fn tell_sent(connection: &ConnectionShared, messages: usize, payload_bytes: usize, waiting: usize) {
+fn tell_sent(connection: &ConnectionShared, waiting: usize, sent: Whole) {
     let ConnectionShared { server, id, .. } = connection;
     let capacity = server.options().send_buffer_frames;
+    let Whole { messages, payload_bytes, compressed } = sent;
     server.metrics().record(|hooks| {
         let room = connection.room();
         let sent = MessagesSent { room, id, messages, payload_bytes, waiting, capacity };
         hooks.messages_sent(&sent);
+        if compressed.messages() > 0 {
+            let compressed = MessagesCompressed {
+                room,
+                id,
+                messages: compressed.messages(),
+                payload_bytes: compressed.payload_bytes(),
+                compressed_bytes: compressed.compressed_bytes(),
+            };
+            hooks.messages_compressed(&compressed);
+        }
     });
 }

@@ -12,16 +12,16 @@ pub use cluster::ClusterReadings;
 pub use event::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, FramesMissed, LimitReached,
-    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RoomCreated, RoomDestroyed,
-    SessionResumed, SessionSuspended, UpgradeRefused,
+    MessageBroadcast, MessageInflated, MessageReceived, MessageUndecodable, MessagesCompressed,
+    MessagesDiscarded, MessagesSent, PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished,
+    RoomCreated, RoomDestroyed, SessionResumed, SessionSuspended, UpgradeRefused,
 };
 pub(crate) use gauges::Measured;
 pub use gauges::{Gauges, Readings, ServerBuilt};
 pub use limit::Limit;
 pub use request::RequestOutcome;
 
-pub use super::tally::{FanOutLatency, Totals};
+pub use super::tally::{CompressedTotals, FanOutLatency, Totals};
 
 /// Receives the server's events. Every hook does nothing unless it is overridden, so an
 /// implementation names only what it records; new hooks, and new fields of their structs, break
@@ -82,6 +82,12 @@ pub trait MetricsCollector: Send + Sync + 'static {
     fn presence_told(&self, told: &PresenceTold<'_>) {}
     /// A socket has taken frames: one call for each write, however many frames it takes.
     fn messages_sent(&self, sent: &MessagesSent<'_>) {}
+    /// Of the frames that a socket has taken, some were compressed: one call for each write that has such,
+    /// after `messages_sent`, which counts them as well. Never without `ServerBuilder::compression`.
+    fn messages_compressed(&self, compressed: &MessagesCompressed<'_>) {}
+    /// A message has come compressed, and is inflated: before `message_received`, which counts it as well if
+    /// it is a frame within the inbound rate. Never without `ServerBuilder::compression`.
+    fn message_inflated(&self, inflated: &MessageInflated<'_>) {}
     /// A frame will never be sent.
     fn frame_dropped(&self, dropped: &FrameDropped<'_>) {}
     /// Frames will never be sent, as newer ones with the same key have taken their place. They are

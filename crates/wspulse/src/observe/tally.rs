@@ -9,9 +9,9 @@ use wspulse_core::EncodedFrame;
 
 use crate::ground::sync::Mutex;
 use crate::observe::metrics::{
-    DropReason, FrameDropped, FramesConflated, MessageBroadcast, MessageReceived,
-    MessageUndecodable, MessagesSent, MetricsCollector, PongTimeout, SessionResumed,
-    SessionSuspended, UpgradeRefused,
+    DropReason, FrameDropped, FramesConflated, MessageBroadcast, MessageInflated, MessageReceived,
+    MessageUndecodable, MessagesCompressed, MessagesSent, MetricsCollector, PongTimeout,
+    SessionResumed, SessionSuspended, UpgradeRefused,
 };
 
 /// The upper bounds of the counts of [`FanOutLatency`], in microseconds; what is slower is in one
@@ -41,6 +41,10 @@ pub struct Totals {
     pub sent: u64,
     /// The bytes of their payloads.
     pub sent_bytes: u64,
+    /// Of the messages that arrived, those that came compressed.
+    pub received_compressed: CompressedTotals,
+    /// Of the frames that sockets have taken, those that went compressed.
+    pub sent_compressed: CompressedTotals,
     /// Broadcasts.
     pub broadcasts: u64,
     /// The members that these were for.
@@ -65,6 +69,18 @@ impl Totals {
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[place(reason)]
     }
+}
+
+/// What compression has made of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CompressedTotals {
+    /// Messages that were compressed.
+    pub messages: u64,
+    /// The bytes of their payloads as they are.
+    pub payload_bytes: u64,
+    /// The bytes of their payloads on the wire.
+    pub compressed_bytes: u64,
 }
 
 /// How many timed broadcasts took how long from the call that made them until the socket of a
@@ -93,6 +109,8 @@ pub(crate) struct Tally {
     undecodable: AtomicU64,
     sent: AtomicU64,
     sent_bytes: AtomicU64,
+    received_compressed: CompressedTally,
+    sent_compressed: CompressedTally,
     broadcasts: AtomicU64,
     fan_out: AtomicU64,
     conflated: AtomicU64,
@@ -103,6 +121,29 @@ pub(crate) struct Tally {
     dropped: [AtomicU64; DropReason::ALL.len()],
     latencies: [AtomicU64; BOUNDS_MICROS.len() + 1],
     timed: Mutex<VecDeque<Timed>>,
+}
+
+#[derive(Default)]
+struct CompressedTally {
+    messages: AtomicU64,
+    payload_bytes: AtomicU64,
+    compressed_bytes: AtomicU64,
+}
+
+impl CompressedTally {
+    fn add(&self, messages: usize, payload_bytes: usize, compressed_bytes: usize) {
+        add(&self.messages, messages);
+        add(&self.payload_bytes, payload_bytes);
+        add(&self.compressed_bytes, compressed_bytes);
+    }
+
+    fn totals(&self) -> CompressedTotals {
+        CompressedTotals {
+            messages: self.messages.load(Ordering::Relaxed),
+            payload_bytes: self.payload_bytes.load(Ordering::Relaxed),
+            compressed_bytes: self.compressed_bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 struct Timed {
@@ -119,6 +160,8 @@ impl Tally {
             undecodable: of(&self.undecodable),
             sent: of(&self.sent),
             sent_bytes: of(&self.sent_bytes),
+            received_compressed: self.received_compressed.totals(),
+            sent_compressed: self.sent_compressed.totals(),
             broadcasts: of(&self.broadcasts),
             fan_out: of(&self.fan_out),
             conflated: of(&self.conflated),
@@ -184,6 +227,16 @@ impl MetricsCollector for Tally {
     fn messages_sent(&self, event: &MessagesSent<'_>) {
         add(&self.sent, event.messages);
         add(&self.sent_bytes, event.payload_bytes);
+    }
+
+    fn messages_compressed(&self, event: &MessagesCompressed<'_>) {
+        let &MessagesCompressed { messages, payload_bytes, compressed_bytes, .. } = event;
+        self.sent_compressed.add(messages, payload_bytes, compressed_bytes);
+    }
+
+    fn message_inflated(&self, event: &MessageInflated<'_>) {
+        let &MessageInflated { payload_bytes, compressed_bytes, .. } = event;
+        self.received_compressed.add(1, payload_bytes, compressed_bytes);
     }
 
     fn message_broadcast(&self, event: &MessageBroadcast<'_>) {

@@ -10,9 +10,10 @@ use super::trace::Trace;
 use crate::observe::metrics::{
     CallbackBlocked, CallbackPanicked, ConnectionClosed, ConnectionOpened, DrainStarted,
     DropReason, FrameDropped, FramesAcknowledged, FramesConflated, FramesLost, LimitReached,
-    MessageBroadcast, MessageReceived, MessageUndecodable, MessagesDiscarded, MessagesSent,
-    MetricsCollector, PongTimeout, PresenceTold, ReplyUnmatched, RequestFinished, RoomCreated,
-    RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended, UpgradeRefused,
+    MessageBroadcast, MessageInflated, MessageReceived, MessageUndecodable, MessagesCompressed,
+    MessagesDiscarded, MessagesSent, MetricsCollector, PongTimeout, PresenceTold, ReplyUnmatched,
+    RequestFinished, RoomCreated, RoomDestroyed, ServerBuilt, SessionResumed, SessionSuspended,
+    UpgradeRefused,
 };
 
 /// A [`MetricsCollector`] that writes each hook down as a line: its name, then what it was told,
@@ -215,6 +216,22 @@ impl MetricsCollector for Recorder {
             "messages_sent {room} {id} {messages} {payload_bytes}, {waiting} of {capacity} wait"
         ));
         self.pass_on(|own| own.messages_sent(event));
+    }
+
+    fn messages_compressed(&self, event: &MessagesCompressed<'_>) {
+        let &MessagesCompressed { room, id, messages, payload_bytes, compressed_bytes, .. } = event;
+        self.tell_of_traffic(format_args!(
+            "messages_compressed {room} {id} {messages} {payload_bytes} to {compressed_bytes}"
+        ));
+        self.pass_on(|own| own.messages_compressed(event));
+    }
+
+    fn message_inflated(&self, event: &MessageInflated<'_>) {
+        let &MessageInflated { room, id, payload_bytes, compressed_bytes, .. } = event;
+        self.tell_of_traffic(format_args!(
+            "message_inflated {room} {id} {compressed_bytes} to {payload_bytes}"
+        ));
+        self.pass_on(|own| own.message_inflated(event));
     }
 
     fn frame_dropped(&self, event: &FrameDropped<'_>) {

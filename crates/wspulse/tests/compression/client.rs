@@ -23,6 +23,8 @@ pub(crate) struct Heard {
     pub(crate) is_compressed: bool,
     /// Of its payload.
     pub(crate) wire_bytes: usize,
+    /// Of its payload once it is inflated.
+    pub(crate) plain_bytes: usize,
 }
 
 /// A frame of the protocol.
@@ -54,21 +56,24 @@ impl Offering {
         Self { stream, answer }
     }
 
-    /// Sends a frame compressed, whatever its size.
-    pub(crate) async fn send_compressed(&mut self, frame: &Frame) {
+    /// Sends a frame compressed, whatever its size, and tells the bytes of its payload.
+    pub(crate) async fn send_compressed(&mut self, frame: &Frame) -> usize {
         let mut text = Vec::new();
         JsonCodec.encode(frame, &mut text).expect("it can be encoded");
         if let Some(compressed) = compress(&text, WindowBits::MAX, Level::default()) {
-            return self.write(0xc1, &compressed).await;
+            self.write(0xc1, &compressed).await;
+            return compressed.len();
         }
-        self.send_stored(&text).await;
+        self.send_stored(&text).await
     }
 
-    /// Sends a text in one stored block (RFC 7692 §7.2.3.3).
-    pub(crate) async fn send_stored(&mut self, text: &[u8]) {
+    /// Sends a text in one stored block (RFC 7692 §7.2.3.3), and tells the bytes of that.
+    pub(crate) async fn send_stored(&mut self, text: &[u8]) -> usize {
         let len = u16::try_from(text.len()).expect("a short one");
         let block = [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), text, &[0]];
-        self.write(0xc1, &block.concat()).await;
+        let block = block.concat();
+        self.write(0xc1, &block).await;
+        block.len()
     }
 
     pub(crate) async fn send_raw_compressed(&mut self, payload: &[u8]) {
@@ -114,9 +119,10 @@ impl Offering {
             } else {
                 payload
             };
+            let plain_bytes = text.len();
             let message = InboundMessage::owned(MessageKind::Text, text.into());
             let frame = JsonCodec.decode(message).expect("a frame");
-            return Heard { frame, is_compressed, wire_bytes };
+            return Heard { frame, is_compressed, wire_bytes, plain_bytes };
         }
     }
 

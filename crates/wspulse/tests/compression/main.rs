@@ -1,6 +1,7 @@
 //! Compressed messages, from the handshake to the wire and back: permessage-deflate (RFC 7692).
 
 mod client;
+mod counted;
 mod rates;
 mod rooms;
 mod secrets;
@@ -40,7 +41,7 @@ async fn messages_go_both_ways_compressed_once_that_is_agreed_on() {
     let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     assert_eq!(ann.answer.as_deref(), Some(agreed));
     ann.send_compressed(&long(7)).await;
-    let Heard { frame, is_compressed, wire_bytes } = ann.hear().await;
+    let Heard { frame, is_compressed, wire_bytes, .. } = ann.hear().await;
     assert_eq!((frame, is_compressed), (long(7), true));
     assert!(wire_bytes < 100, "{wire_bytes}");
 }

@@ -142,6 +142,30 @@ events! {
         /// How many frames may wait there: `send_buffer_size`.
         capacity: usize,
     }
+    /// A socket has taken frames compressed.
+    MessagesCompressed<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// How many, of those that it has taken by one write: 1 or more.
+        messages: usize,
+        /// All of them encoded, in bytes: what they would have taken as they are.
+        payload_bytes: usize,
+        /// In bytes, what they have taken.
+        compressed_bytes: usize,
+    }
+    /// A message has come compressed.
+    MessageInflated<'a> {
+        /// The room of the connection.
+        room: &'a str,
+        /// The connection's id.
+        id: &'a str,
+        /// Its payload once it was inflated, in bytes.
+        payload_bytes: usize,
+        /// Its payload as it came, in bytes.
+        compressed_bytes: usize,
+    }
     /// A frame will never be sent.
     FrameDropped<'a> {
         /// The room of the connection.

@@ -21,7 +21,9 @@ use crate::ground::budget::poll_unbudgeted;
 use crate::ground::panics;
 use crate::membership::shared::ConnectionShared;
 use crate::membership::turns::Turns;
-use crate::observe::metrics::{CallbackKind, Limit, MessageReceived, MessageUndecodable};
+use crate::observe::metrics::{
+    CallbackKind, Limit, MessageInflated, MessageReceived, MessageUndecodable,
+};
 use crate::wire::transport::{Facts, Nonce, Unread};
 
 thread_local! {
@@ -258,14 +260,22 @@ impl Inbound<'_> {
         }
     }
 
-    /// Counts what a message that came compressed has grown by as if it had come on the wire. Unless that
-    /// is over the inbound rate, the message may be handed on.
+    /// Counts a message that came compressed, and what it has grown by as if that had come on the wire.
+    /// Unless it is over the inbound rate, the message may be handed on.
     pub(super) fn pace_inflated(
         &mut self,
         message: &InboundMessage<'_>,
         wire_bytes: usize,
     ) -> Pace {
-        let grown_bytes = message.as_bytes().len().saturating_sub(wire_bytes);
+        let payload_bytes = message.as_bytes().len();
+        let ConnectionShared { server, id, .. } = &**self.turn.connection;
+        server.metrics().record(|hooks| {
+            let room = self.turn.connection.room();
+            let inflated =
+                MessageInflated { room, id, payload_bytes, compressed_bytes: wire_bytes };
+            hooks.message_inflated(&inflated);
+        });
+        let grown_bytes = payload_bytes.saturating_sub(wire_bytes);
         let pace = self.turn.session.admit_bytes(grown_bytes, self.now);
         if pace == Pace::Over {
             self.pace = pace;
