@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
-use wspulse::metrics::{Readings, Totals};
+use wspulse::metrics::{CompressedTotals, Readings, Totals};
 use wspulse::{DropReason, Frame, Server, Tap, Watch};
 
 use crate::listing::millis_of;
@@ -130,6 +130,9 @@ struct Tick {
     received_bytes: u64,
     sent: u64,
     sent_bytes: u64,
+    /// Of these messages, those that were compressed on the wire.
+    received_compressed: Compressed,
+    sent_compressed: Compressed,
     broadcasts: u64,
     fan_out: u64,
     refused: u64,
@@ -138,6 +141,19 @@ struct Tick {
     dropped: BTreeMap<&'static str, u64>,
     /// The upper bound in microseconds, none for the last, and how many.
     latencies: Vec<(Option<u64>, u64)>,
+}
+
+/// The bytes of compressed messages, before and after.
+#[derive(Serialize)]
+struct Compressed {
+    plain: u64,
+    wire: u64,
+}
+
+impl From<CompressedTotals> for Compressed {
+    fn from(totals: CompressedTotals) -> Self {
+        Self { plain: totals.payload_bytes, wire: totals.compressed_bytes }
+    }
 }
 
 impl Tick {
@@ -172,6 +188,8 @@ impl Tick {
             received_bytes: totals.received_bytes,
             sent: totals.sent,
             sent_bytes: totals.sent_bytes,
+            received_compressed: totals.received_compressed.into(),
+            sent_compressed: totals.sent_compressed.into(),
             broadcasts: totals.broadcasts,
             fan_out: totals.fan_out,
             refused: totals.refused,

@@ -30,6 +30,15 @@ const dropped = (reason) => (tick, before) => {
   return seconds > 0 ? Math.max(0, tick.dropped[reason] - before.dropped[reason]) / seconds : null;
 };
 
+/** What the compressed messages of the last two minutes took on the wire, of what they are. */
+const compressedTo = (way) => (tick) => {
+  const plain = tick[way].plain - ticks[0][way].plain;
+  return plain > 0 ? `${Math.round((100 * (tick[way].wire - ticks[0][way].wire)) / plain)} %` : '–';
+};
+
+/** A server that compresses nothing has no number of that. */
+const wasCompressed = (way) => (tick) => tick[way].plain > 0;
+
 const charts = [
   { title: 'Messages a second', lines: [['from clients', rate('received')], ['to clients', rate('sent')]] },
   { title: 'Fan-out latency', lines: [['half within', quantile(0.5)], ['99 % within', quantile(0.99)]], write: micros },
@@ -48,6 +57,8 @@ const numbers = [
   ['Bytes in/s', (tick, before) => short(before && rate('received_bytes')(tick, before))],
   ['Bytes out/s', (tick, before) => short(before && rate('sent_bytes')(tick, before))],
   ['Refused/s', (tick, before) => short(before && rate('refused')(tick, before))],
+  ['Compressed in', compressedTo('received_compressed'), wasCompressed('received_compressed')],
+  ['Compressed out', compressedTo('sent_compressed'), wasCompressed('sent_compressed')],
 ];
 
 for (const chart of charts) {
@@ -59,7 +70,9 @@ for (const chart of charts) {
 }
 for (const number of numbers) {
   number.shown = element('dd', {}, '–');
-  $('numbers').append(element('dl', {}, element('dt', {}, number[0]), number.shown));
+  number.box = element('dl', {}, element('dt', {}, number[0]), number.shown);
+  number.box.hidden = Boolean(number[2]);
+  $('numbers').append(number.box);
 }
 
 export function add(tick) {
@@ -68,7 +81,10 @@ export function add(tick) {
   ticks.push(tick);
   if (ticks.length > TICKS_MAX + 1) ticks.shift();
   const before = ticks.at(-2);
-  for (const number of numbers) number.shown.textContent = number[1](tick, before);
+  for (const number of numbers) {
+    number.shown.textContent = number[1](tick, before);
+    if (number[2]) number.box.hidden = !number[2](tick);
+  }
   charts.forEach(draw);
 }
 

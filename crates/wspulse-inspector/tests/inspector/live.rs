@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wspulse::Frame;
-use wspulse::testing::LiveClient;
+use tokio::io::AsyncReadExt as _;
+use wspulse::testing::{LiveClient, request_parts};
+use wspulse::{Compression, Frame};
 use wspulse_inspector::Inspector;
 
-use crate::stage::{join, open, page, stage};
+use crate::stage::{chat, join, open, page, stage, stage_of};
 
 async fn tick(page: &LiveClient) -> Value {
     page.expect("tick").await.to_json().expect("JSON")
@@ -36,6 +37,28 @@ async fn an_open_page_is_told_each_second_what_the_server_has_and_has_done() {
     let after = tick(&page).await;
     let grown = |name: &str| after[name].as_u64().unwrap() - before[name].as_u64().unwrap();
     assert_eq!((grown("received"), grown("sent"), grown("broadcasts")), (3, 3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_tells_what_compression_makes_of_messages() {
+    let builder = chat().compression(Compression::shared());
+    let test = stage_of(builder, Inspector::open_to_everyone);
+    let page = page(&test).await;
+    assert_eq!(tick(&page).await["sent_compressed"], json!({ "plain": 0, "wire": 0 }));
+    let mut request = request_parts("/ws?id=ann&room=lobby");
+    let offer = "permessage-deflate".parse().expect("a value");
+    request.headers.insert("sec-websocket-extensions", offer);
+    let accepted = test.server().handshake(request).unwrap().connect().await.expect("admitted");
+    let (mut stream, theirs) = tokio::io::duplex(10_000);
+    accepted.attach(theirs, &[]);
+    let news = Frame::new("news").json(&vec![7; 300]).expect("JSON");
+    test.server().broadcast("lobby", news).unwrap();
+    // Header and payload, in one write.
+    let wire = stream.read(&mut [0; 10_000]).await.expect("a message") - 2;
+    let told = tick(&page).await;
+    let plain = r#"{"event":"news","payload":[]}"#.len() + 300 + 299;
+    assert_eq!(told["sent_compressed"], json!({ "plain": plain, "wire": wire }));
+    assert_eq!(told["received_compressed"], json!({ "plain": 0, "wire": 0 }));
 }
 
 #[tokio::test(start_paused = true)]

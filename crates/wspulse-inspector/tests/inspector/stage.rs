@@ -33,11 +33,19 @@ pub(crate) fn chat() -> ServerBuilder {
 
 /// A chat under `/ws`, and an inspector under `/some/where`.
 pub(crate) fn stage(inspector: impl FnOnce(Server) -> Builder) -> TestServer {
+    stage_of(chat(), inspector)
+}
+
+/// As [`stage`], of another chat.
+pub(crate) fn stage_of(
+    chat: ServerBuilder,
+    inspector: impl FnOnce(Server) -> Builder,
+) -> TestServer {
     let app = |server: Server| {
         let inspector = inspector(server.clone()).build().expect("its options are valid");
         Router::new().route_service("/ws", server).route_service("/some/where", inspector)
     };
-    TestServer::with_app(chat(), app).expect("the options are valid")
+    TestServer::with_app(chat, app).expect("the options are valid")
 }
 
 pub(crate) fn open() -> TestServer {
