@@ -5,10 +5,12 @@
 //! gets it, and a connection holds no memory for any of this. Each thread has one inflater, and a deflater for
 //! each window that is used on it.
 
+mod answer;
 mod compress;
 mod inflate;
 mod offers;
 
+pub use answer::{AnswerError, OFFER, check_answer};
 pub use compress::{Level, compress};
 pub use inflate::{InflateError, inflate};
 pub use offers::{Agreed, MalformedOffers, WindowBits, agree};

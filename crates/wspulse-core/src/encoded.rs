@@ -223,11 +223,7 @@ impl Encoded {
     /// Writes the header in front of the payload, which ends the buffer.
     fn seal(kind: MessageKind, mut buffer: Vec<u8>, payload_at: usize) -> Self {
         let payload_len = buffer.len() - payload_at;
-        let opcode = match kind {
-            MessageKind::Text => 0x1,
-            MessageKind::Binary => 0x2,
-        };
-        let (header, header_len) = header(FINAL | opcode, payload_len);
+        let (header, header_len) = header(FINAL | opcode(kind), payload_len);
         let header_at = payload_at - header_len;
         buffer[header_at..payload_at].copy_from_slice(&header[..header_len]);
         Self {
@@ -246,11 +242,20 @@ impl Encoded {
 }
 
 /// The first bit of a frame that is a message's last (RFC 6455 §5.2).
-const FINAL: u8 = 0x80;
+pub(crate) const FINAL: u8 = 0x80;
+
+/// A message's opcode (RFC 6455 §5.6).
+#[inline]
+pub(crate) const fn opcode(kind: MessageKind) -> u8 {
+    match kind {
+        MessageKind::Text => 0x1,
+        MessageKind::Binary => 0x2,
+    }
+}
 
 /// The header of an unmasked frame, and its length.
 #[inline]
-fn header(first: u8, payload_len: usize) -> ([u8; HEADER_BYTES_MAX], usize) {
+pub(crate) fn header(first: u8, payload_len: usize) -> ([u8; HEADER_BYTES_MAX], usize) {
     let mut header = [0; HEADER_BYTES_MAX];
     header[0] = first;
     let header_len = if payload_len < 126 {

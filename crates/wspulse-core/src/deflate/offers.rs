@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU8;
 
 /// What is offered, and its name in the answer.
-const NAME: &str = "permessage-deflate";
+pub(super) const NAME: &str = "permessage-deflate";
 
 /// How far back a compressed message may refer: 2 to the power of so many bytes, 9 to 15.
 ///
@@ -79,18 +79,10 @@ pub fn agree<'a>(
     let mut agreed = None;
     for value in values {
         let mut rest = Text(value);
-        loop {
-            rest.skip_spaces();
-            // A list may have empty places (RFC 9110 §5.6.1).
-            if !rest.0.starts_with(',') && !rest.0.is_empty() {
-                let offer = rest.offer()?;
-                agreed = agreed.or(offer);
-                rest.skip_spaces();
-            }
-            if rest.0.is_empty() {
-                break;
-            }
-            rest.expect(',')?;
+        while rest.has_extension() {
+            let mut offer = Offer::default();
+            let name = rest.extension(|name, value| offer.take(name, value))?;
+            agreed = agreed.or(if name == NAME { offer.agreed() } else { None });
         }
     }
     Ok(agreed)
@@ -140,22 +132,17 @@ impl<'a> Offer<'a> {
 }
 
 /// A decimal number without zeros in front (RFC 7692 §7.1.2.1).
-fn bits_of(text: &str) -> Option<u8> {
+pub(super) fn bits_of(text: &str) -> Option<u8> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     if is_plain { text.parse().ok() } else { None }
 }
 
-/// What is left of a value.
-struct Text<'a>(&'a str);
+/// What is left of a header's value, a list of extensions (RFC 6455 §9.1).
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl<'a> Text<'a> {
     fn skip_spaces(&mut self) {
         self.0 = self.0.trim_start_matches([' ', '\t']);
-    }
-
-    fn expect(&mut self, mark: char) -> Result<(), MalformedOffers> {
-        self.0 = self.0.strip_prefix(mark).ok_or(MalformedOffers)?;
-        Ok(())
     }
 
     /// Whether the mark comes next, which is passed over.
@@ -173,10 +160,19 @@ impl<'a> Text<'a> {
         if token.is_empty() { Err(MalformedOffers) } else { Ok(token) }
     }
 
-    /// One extension with its parameters; `None` if it is another one, or cannot be accepted.
-    fn offer(&mut self) -> Result<Option<Agreed>, MalformedOffers> {
-        let is_ours = self.token()? == NAME;
-        let mut offer = Offer::default();
+    /// Whether another extension comes, to which it passes on. A list may have empty places (RFC 9110
+    /// §5.6.1).
+    pub(super) fn has_extension(&mut self) -> bool {
+        while self.passes(',') {}
+        !self.0.is_empty()
+    }
+
+    /// The name of an extension, whose parameters are given one by one.
+    pub(super) fn extension(
+        &mut self,
+        mut take: impl FnMut(&'a str, Option<&str>),
+    ) -> Result<&'a str, MalformedOffers> {
+        let extension = self.token()?;
         while self.passes(';') {
             self.skip_spaces();
             let name = self.token()?;
@@ -186,9 +182,14 @@ impl<'a> Text<'a> {
             } else {
                 None
             };
-            offer.take(name, value.as_deref());
+            take(name, value.as_deref());
         }
-        Ok(if is_ours { offer.agreed() } else { None })
+        self.skip_spaces();
+        if self.0.is_empty() || self.0.starts_with(',') {
+            Ok(extension)
+        } else {
+            Err(MalformedOffers)
+        }
     }
 
     /// A token, which may be quoted (RFC 6455 §9.1).

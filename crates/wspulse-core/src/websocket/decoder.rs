@@ -9,6 +9,7 @@ use super::inflate;
 use super::input::Input;
 use super::mask;
 use super::partial::{Assembly, OpenFrame, Partial};
+use super::rules::{PackedRules, Rules};
 use super::sink::{Flow, Sink};
 use super::utf8;
 use crate::codec::InboundMessage;
@@ -25,7 +26,7 @@ pub enum Progress {
     Continued,
 }
 
-/// Reads a client's frames from chunks of any size.
+/// Reads a client's frames, or [a server's](Self::with_unmasked), from chunks of any size.
 ///
 /// A message that lies whole in one chunk, in one frame, is lent from there; one that comes in
 /// fragments or pieces is put together in a buffer that grows with the bytes received, not with
@@ -33,8 +34,7 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Decoder {
     message_bytes_max: u32,
-    /// In its lower bits; the highest says that messages may be compressed.
-    message_fragments_max: u32,
+    rules: PackedRules,
     // Boxed because nearly all connections of a server are idle: 24 bytes for each.
     state: State<Box<Rest>>,
 }
@@ -61,26 +61,22 @@ enum State<P> {
 /// Where the decoder has got to, and whether it goes on from there.
 type Step = Result<(State<Partial>, Flow), ProtocolError>;
 
-/// The bit of [`Decoder::message_fragments_max`] that says whether messages may be compressed.
-const COMPRESSED: u32 = 1 << 31;
-
 impl Decoder {
     /// A decoder that refuses messages of more than `message_bytes_max` bytes, which can be set to
     /// 4 GiB - 1 at the most (what is above counts as that), and any number of fragments.
     pub fn new(message_bytes_max: usize) -> Self {
         Self {
             message_bytes_max: u32::try_from(message_bytes_max).unwrap_or(u32::MAX),
-            message_fragments_max: !COMPRESSED,
+            rules: PackedRules::new(),
             state: State::Idle,
         }
     }
 
     /// Refuses messages of more than so many frames, empty ones included; at least 1. What is
-    /// above 2^31 - 1 counts as that.
+    /// above 2^30 - 1 counts as that.
     #[must_use]
     pub fn with_message_fragments_max(mut self, fragments: usize) -> Self {
-        let fragments = u32::try_from(fragments).unwrap_or(u32::MAX).min(!COMPRESSED);
-        self.message_fragments_max = self.message_fragments_max & COMPRESSED | fragments;
+        self.rules = self.rules.with_fragments_max(fragments);
         self
     }
 
@@ -90,13 +86,20 @@ impl Decoder {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn with_deflate(mut self) -> Self {
-        self.message_fragments_max |= COMPRESSED;
+        self.rules = self.rules.with_compressed();
+        self
+    }
+
+    /// Reads a server's frames, which must not be masked, in place of a client's, which must.
+    #[must_use]
+    pub const fn with_unmasked(mut self) -> Self {
+        self.rules = self.rules.with_unmasked();
         self
     }
 
     #[inline]
-    const fn takes_compressed(&self) -> bool {
-        self.message_fragments_max & COMPRESSED != 0
+    const fn rules(&self) -> Rules {
+        self.rules.rules()
     }
 
     /// What the bytes fed so far end in.
@@ -157,14 +160,16 @@ impl Decoder {
     /// The hot path: reads frame after frame, as long as they are whole messages or control
     /// frames and lie whole in the input.
     fn read_frames<S: Sink>(&self, input: &mut Input<'_>, sink: &mut S) -> Step {
+        let rules = self.rules();
         loop {
-            while let Some(flow) = self.read_short(input, sink)? {
+            while rules.are_masked
+                && let Some(flow) = self.read_short(input, sink)?
+            {
                 if flow == Flow::Pause {
                     return Ok((State::Idle, Flow::Pause));
                 }
             }
-            let Some((header, header_bytes)) = Header::read(input.rest(), self.takes_compressed())?
-            else {
+            let Some((header, header_bytes)) = Header::read(input.rest(), rules)? else {
                 break;
             };
             input.skip(header_bytes);
@@ -247,7 +252,7 @@ impl Decoder {
     fn resume<S: Sink>(&self, partial: Partial, input: &mut Input<'_>, sink: &mut S) -> Step {
         match partial {
             Partial::Header { message, mut header } => {
-                match header.complete(input, self.takes_compressed())? {
+                match header.complete(input, self.rules())? {
                     Some(header) => self.begin(&header, message, input, sink),
                     None => Ok(incomplete(Partial::Header { message, header })),
                 }
@@ -289,7 +294,7 @@ impl Decoder {
                     message.is_compressed(),
                 )?;
                 message.announce(announced_bytes);
-                message.count_fragment(self.message_fragments_max & !COMPRESSED)?;
+                message.count_fragment(self.rules.fragments_max())?;
                 self.read_data(message, frame, input, sink)
             }
             (Opcode::Control(control), message) => {

@@ -9,6 +9,9 @@ pub enum ProtocolError {
     /// Clients must mask every frame (RFC 6455 §5.1).
     #[error("frame is not masked")]
     NotMasked,
+    /// Servers must not mask any frame (RFC 6455 §5.1).
+    #[error("a server's frame is masked")]
+    Masked,
     /// A reserved bit is set, although no extension was negotiated that has it there (§5.2).
     #[error("reserved bits {bits:#05b} are set")]
     ReservedBits {
@@ -91,6 +94,7 @@ impl ProtocolError {
     pub fn close_frame(&self) -> CloseFrame {
         let (code, reason) = match self {
             Self::NotMasked => (CloseCode::PROTOCOL_ERROR, "frame not masked"),
+            Self::Masked => (CloseCode::PROTOCOL_ERROR, "frame masked"),
             Self::ReservedBits { .. } => (CloseCode::PROTOCOL_ERROR, "reserved bits set"),
             Self::ReservedOpcode { .. } => (CloseCode::PROTOCOL_ERROR, "reserved opcode"),
             Self::FragmentedControl => (CloseCode::PROTOCOL_ERROR, "fragmented control frame"),

@@ -3,6 +3,7 @@
 use super::control::Control;
 use super::error::ProtocolError;
 use super::input::Input;
+use super::rules::Rules;
 use crate::encoded::MessageKind;
 
 /// The longest header: two bytes, a 64-bit length and the mask.
@@ -37,22 +38,21 @@ pub(super) struct Header {
 impl Header {
     /// Reads the header that `bytes` start with, and says how long it is; `None` if they end
     /// within it. Each byte is judged as soon as it is there, so that the verdict does not depend
-    /// on how the bytes were cut. Messages may be compressed if that was negotiated.
+    /// on how the bytes were cut.
     #[inline]
-    pub(super) fn read(
-        bytes: &[u8],
-        may_be_compressed: bool,
-    ) -> Result<Option<(Self, usize)>, ProtocolError> {
+    pub(super) fn read(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
         };
         let is_final = first & 0x80 != 0;
-        let (opcode, is_compressed) = read_opcode(first, may_be_compressed)?;
+        let (opcode, is_compressed) = read_opcode(first, rules.may_be_compressed)?;
         let Some((&second, rest)) = rest.split_first() else {
             return Ok(None);
         };
-        if second & 0x80 == 0 {
-            return Err(ProtocolError::NotMasked);
+        match (second & 0x80 != 0, rules.are_masked) {
+            (true, true) | (false, false) => {}
+            (false, true) => return Err(ProtocolError::NotMasked),
+            (true, false) => return Err(ProtocolError::Masked),
         }
         let Some((payload_bytes, rest)) = read_payload_bytes(second & 0x7f, rest) else {
             return Ok(None);
@@ -63,8 +63,11 @@ impl Header {
         if matches!(opcode, Opcode::Control(_)) && payload_bytes > CONTROL_BYTES_MAX {
             return Err(ProtocolError::ControlTooLong { len: payload_bytes });
         }
-        let Some((&mask, rest)) = rest.split_first_chunk() else {
-            return Ok(None);
+        // A mask of zeros changes nothing.
+        let (mask, rest) = match rest.split_first_chunk() {
+            Some((&mask, rest)) if rules.are_masked => (mask, rest),
+            None if rules.are_masked => return Ok(None),
+            Some(_) | None => ([0; 4], rest),
         };
         let header = Self { opcode, is_final, is_compressed, payload_bytes, mask };
         Ok(Some((header, bytes.len() - rest.len())))
@@ -153,13 +156,13 @@ impl HeaderStart {
     pub(super) fn complete(
         &mut self,
         input: &mut Input<'_>,
-        may_be_compressed: bool,
+        rules: Rules,
     ) -> Result<Option<Header>, ProtocolError> {
         let more = input.rest();
         let more = &more[..more.len().min(HEADER_BYTES_MAX - self.len)];
         let end = self.len + more.len();
         self.bytes[self.len..end].copy_from_slice(more);
-        if let Some((header, header_bytes)) = Header::read(&self.bytes[..end], may_be_compressed)? {
+        if let Some((header, header_bytes)) = Header::read(&self.bytes[..end], rules)? {
             input.skip(header_bytes - self.len);
             Ok(Some(header))
         } else {
@@ -176,8 +179,12 @@ mod tests {
 
     const MASK: [u8; 4] = [1, 2, 3, 4];
 
+    const OF_CLIENTS: Rules = Rules { are_masked: true, may_be_compressed: false };
+    const OF_SERVERS: Rules = Rules { are_masked: false, ..OF_CLIENTS };
+    const DEFLATED: Rules = Rules { may_be_compressed: true, ..OF_CLIENTS };
+
     fn header_of(start: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
-        Header::read(&[start, &MASK].concat(), false)
+        Header::read(&[start, &MASK].concat(), OF_CLIENTS)
     }
 
     #[test]
@@ -196,7 +203,7 @@ mod tests {
                 payload_bytes: payload_bytes.into(),
                 mask,
             };
-            let read = Header::read(&bytes, true);
+            let read = Header::read(&bytes, DEFLATED);
             assert_eq!(read, Ok(Some((header, ShortHeader::BYTES))), "{first:#x} {second:#x}");
         }
         assert_eq!(short_ones, 2 * 126);
@@ -237,7 +244,7 @@ mod tests {
     fn a_header_that_is_cut_short_is_not_read_yet() {
         let whole = [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4];
         for end in 0..whole.len() {
-            assert_eq!(Header::read(&whole[..end], false), Ok(None));
+            assert_eq!(Header::read(&whole[..end], OF_CLIENTS), Ok(None));
         }
     }
 
@@ -245,7 +252,7 @@ mod tests {
     fn a_length_of_2_to_the_63_is_refused_before_the_mask_arrives() {
         let len = 1 << 63;
         assert_eq!(
-            Header::read(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], false),
+            Header::read(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], OF_CLIENTS),
             Err(ProtocolError::LengthOverflow { len })
         );
     }
@@ -260,32 +267,50 @@ mod tests {
             (0x8b, ProtocolError::ReservedOpcode { opcode: 11 }),
             (0x09, ProtocolError::FragmentedControl),
         ] {
-            assert_eq!(Header::read(&[first], false), Err(error));
+            assert_eq!(Header::read(&[first], OF_CLIENTS), Err(error));
         }
     }
 
     #[test]
     fn of_the_reserved_bits_the_first_of_a_message_may_be_set_if_that_was_negotiated() {
         for (first, kind) in [(0xc1, MessageKind::Text), (0x42, MessageKind::Binary)] {
-            let (header, _) = Header::read(&[first, 0x80, 1, 2, 3, 4], true).unwrap().unwrap();
+            let (header, _) = Header::read(&[first, 0x80, 1, 2, 3, 4], DEFLATED).unwrap().unwrap();
             assert_eq!((header.opcode, header.is_compressed), (Opcode::Data(kind), true));
         }
         for first in [0xc0, 0xc8, 0xc9, 0xca, 0xa1, 0xd1, 0xe1, 0xf2] {
             let bits = (first >> 4) & 0b111;
             let error = ProtocolError::ReservedBits { bits };
-            assert_eq!(Header::read(&[first], true), Err(error), "{first:#x}");
+            assert_eq!(Header::read(&[first], DEFLATED), Err(error), "{first:#x}");
         }
     }
 
     #[test]
     fn an_unmasked_frame_is_refused_at_its_second_byte() {
-        assert_eq!(Header::read(&[0x81, 0x05], false), Err(ProtocolError::NotMasked));
+        assert_eq!(Header::read(&[0x81, 0x05], OF_CLIENTS), Err(ProtocolError::NotMasked));
+    }
+
+    #[test]
+    fn a_servers_frame_has_no_mask_and_is_refused_with_one_at_its_second_byte() {
+        for (start, payload_bytes) in [
+            (&[0x82, 5][..], 5),
+            (&[0x82, 126, 1, 2], 258),
+            (&[0x82, 127, 0, 0, 0, 1, 0, 0, 0, 2], 4_294_967_298),
+        ] {
+            let read = Header::read(&[start, &MASK].concat(), OF_SERVERS).unwrap();
+            let (header, header_bytes) = read.unwrap();
+            assert_eq!((header.payload_bytes, header.mask), (payload_bytes, [0; 4]));
+            assert_eq!(header_bytes, start.len());
+            for end in 0..start.len() {
+                assert_eq!(Header::read(&start[..end], OF_SERVERS), Ok(None));
+            }
+        }
+        assert_eq!(Header::read(&[0x81, 0x85], OF_SERVERS), Err(ProtocolError::Masked));
     }
 
     #[test]
     fn a_control_frame_over_125_bytes_is_refused_before_the_mask_arrives() {
         assert_eq!(
-            Header::read(&[0x89, 0xfe, 0, 126], false),
+            Header::read(&[0x89, 0xfe, 0, 126], OF_CLIENTS),
             Err(ProtocolError::ControlTooLong { len: 126 })
         );
     }
@@ -294,10 +319,10 @@ mod tests {
     fn the_end_of_a_started_header_takes_nothing_of_the_payload() {
         let mut start = HeaderStart::default();
         let mut first = [0x81, 0x82, 1];
-        assert_eq!(start.complete(&mut Input::new(&mut first), false), Ok(None));
+        assert_eq!(start.complete(&mut Input::new(&mut first), OF_CLIENTS), Ok(None));
         let mut second = [2, 3, 4, b'x', b'y'];
         let mut input = Input::new(&mut second);
-        let header = start.complete(&mut input, false).unwrap().unwrap();
+        let header = start.complete(&mut input, OF_CLIENTS).unwrap().unwrap();
         assert_eq!((header.payload_bytes, header.mask), (2, MASK));
         assert_eq!(input.rest(), b"xy");
     }

@@ -1,4 +1,4 @@
-//! Random client streams, valid and broken, read by the decoder and by tungstenite's server role:
+//! Random streams of clients and of servers, valid and broken, read by the decoder and by tungstenite:
 //! both must deliver the same and refuse the same.
 //!
 //! Each run draws a fresh seed; a failure prints the seed of its stream. To replay that stream
@@ -13,18 +13,27 @@ use std::thread;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use wspulse_core::websocket::{Decoder, ProtocolError};
+use wspulse_core::websocket::ProtocolError;
 
-use crate::client_stream::random_stream;
+use crate::random_stream::random_stream;
 use crate::readings::{
-    Event, Outcome, Reading, compare, read_by_tungstenite, read_cut, read_whole,
+    Event, Outcome, Reading, Sender, Terms, compare, read_by_tungstenite, read_cut, read_whole,
 };
 
 /// About two seconds without optimisation.
 const STREAMS: u64 = 20_000;
 
 #[test]
-fn random_streams_are_read_as_tungstenite_reads_them() {
+fn random_streams_of_clients_are_read_as_tungstenite_reads_them() {
+    check_streams(Sender::Client);
+}
+
+#[test]
+fn random_streams_of_servers_are_read_as_tungstenite_reads_them() {
+    check_streams(Sender::Server);
+}
+
+fn check_streams(sender: Sender) {
     let replayed = number_in_env("WSPULSE_DECODER_SEED");
     let streams = number_in_env("WSPULSE_DECODER_STREAMS");
     let first = replayed.unwrap_or_else(rand::random);
@@ -32,7 +41,7 @@ fn random_streams_are_read_as_tungstenite_reads_them() {
     let mut seen = Tally::default();
     for seed in (0..count).map(|index| first.wrapping_add(index)) {
         let _reporter = SeedReporter(seed);
-        seen.count(&check_stream(seed));
+        seen.count(&check_stream(seed, sender));
     }
     if replayed.is_none() && count >= STREAMS {
         seen.assert_varied();
@@ -55,7 +64,7 @@ impl Drop for SeedReporter {
     }
 }
 
-fn check_stream(seed: u64) -> Reading {
+fn check_stream(seed: u64, sender: Sender) -> Reading {
     let mut rng = SmallRng::seed_from_u64(seed);
     // Above 65,535 lengths have 64 bits; such streams are slow.
     let message_bytes_max = if rng.random_ratio(1, 500) {
@@ -63,14 +72,15 @@ fn check_stream(seed: u64) -> Reading {
     } else {
         *[0, 20, 125, 126, 1_000].choose(&mut rng).unwrap()
     };
-    let stream = random_stream(&mut rng, message_bytes_max);
+    let terms = Terms { message_bytes_max, sender };
+    let stream = random_stream(&mut rng, terms);
 
-    let whole = read_whole(&stream, Decoder::new(message_bytes_max));
+    let whole = read_whole(&stream, terms.decoder());
     let mut pauses = rng.fork();
-    let cut = read_cut(&stream, Decoder::new(message_bytes_max), &mut rng, &mut pauses);
+    let cut = read_cut(&stream, terms.decoder(), &mut rng, &mut pauses);
     assert_eq!(cut, whole, "cut differently");
-    let oracle = read_by_tungstenite(stream.clone(), message_bytes_max);
-    compare(&whole, oracle, &stream, message_bytes_max);
+    let oracle = read_by_tungstenite(stream.clone(), terms);
+    compare(&whole, oracle, &stream, terms);
     whole
 }
 

@@ -1,4 +1,4 @@
-//! What a stream was read as: by the decoder, whole or cut, and by tungstenite's server role.
+//! What a stream was read as: by the decoder, whole or cut, and by tungstenite.
 
 use std::io::{self, Cursor, Read, Write};
 
@@ -9,6 +9,38 @@ use tungstenite::{Message, WebSocket};
 use wspulse_core::codec::InboundMessage;
 use wspulse_core::websocket::{Decoder, Flow, ProtocolError, Sink};
 use wspulse_core::{CloseFrame, MessageKind};
+
+/// Whose stream it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "the fuzzers read clients alone")]
+pub(crate) enum Sender {
+    Client,
+    Server,
+}
+
+/// As what a stream is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) message_bytes_max: usize,
+    pub(crate) sender: Sender,
+}
+
+/// A client's, with this message limit.
+impl From<usize> for Terms {
+    fn from(message_bytes_max: usize) -> Self {
+        Self { message_bytes_max, sender: Sender::Client }
+    }
+}
+
+impl Terms {
+    pub(crate) fn decoder(self) -> Decoder {
+        let decoder = Decoder::new(self.message_bytes_max);
+        match self.sender {
+            Sender::Client => decoder,
+            Sender::Server => decoder.with_unmasked(),
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -156,14 +188,19 @@ impl Write for Peer {
     }
 }
 
-pub(crate) fn read_by_tungstenite(bytes: Vec<u8>, message_bytes_max: usize) -> Reading<Refusal> {
+pub(crate) fn read_by_tungstenite(bytes: Vec<u8>, terms: impl Into<Terms>) -> Reading<Refusal> {
+    let Terms { message_bytes_max, sender } = terms.into();
     let config = WebSocketConfig::default()
         .read_buffer_size(4_096)
         .max_message_size(Some(message_bytes_max))
         // Holds for control frames too, which our limit does not concern.
         .max_frame_size(Some(message_bytes_max.max(125)));
     let peer = Peer(Cursor::new(bytes));
-    let mut socket = WebSocket::from_raw_socket(peer, Role::Server, Some(config));
+    let role = match sender {
+        Sender::Client => Role::Server,
+        Sender::Server => Role::Client,
+    };
+    let mut socket = WebSocket::from_raw_socket(peer, role, Some(config));
     let mut events = Vec::new();
     let outcome = loop {
         match socket.read() {
@@ -200,8 +237,9 @@ pub(crate) fn compare(
     ours: &Reading,
     mut theirs: Reading<Refusal>,
     stream: &[u8],
-    message_bytes_max: usize,
+    terms: impl Into<Terms>,
 ) {
+    let terms = terms.into();
     // Difference 0: tungstenite does not know 1014, which was registered after RFC 6455.
     if let Some(Event::Close(Some((1014, reason)))) = ours.events.last()
         && let Some(Event::Close(Some(closed))) = theirs.events.last_mut()
@@ -220,8 +258,8 @@ pub(crate) fn compare(
     // it still waits for the rest of a frame that we have refused, it gets the rest.
     if theirs.outcome == Outcome::Open {
         let mut bytes = stream.to_vec();
-        bytes.resize(bytes.len() + message_bytes_max.max(125) + 14, 0);
-        theirs = read_by_tungstenite(bytes, message_bytes_max);
+        bytes.resize(bytes.len() + terms.message_bytes_max.max(125) + 14, 0);
+        theirs = read_by_tungstenite(bytes, terms);
     }
 
     // Difference 2: tungstenite reports a Close frame with a code that may not be on the wire as

@@ -1,8 +1,10 @@
-//! What clients send: mostly valid, sometimes broken.
+//! What peers send: mostly valid, sometimes broken.
 
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
+
+use crate::readings::{Sender, Terms};
 
 const FINAL: u8 = 0x80;
 const CONTINUATION: u8 = 0x0;
@@ -31,9 +33,11 @@ const NOT_UTF8: [&[u8]; 9] = [
     b"\xf0\x9f\x98",
 ];
 
-/// A stream around the limits of a decoder with this message limit.
-pub(crate) fn random_stream(rng: &mut SmallRng, message_bytes_max: usize) -> Vec<u8> {
-    let mut writer = Writer { rng, message_bytes_max, bytes: Vec::new(), headers_at: Vec::new() };
+/// A stream around the limits of a decoder with these terms.
+pub(crate) fn random_stream(rng: &mut SmallRng, terms: Terms) -> Vec<u8> {
+    let Terms { message_bytes_max, sender } = terms;
+    let (bytes, headers_at) = (Vec::new(), Vec::new());
+    let mut writer = Writer { rng, message_bytes_max, sender, bytes, headers_at };
     for _ in 0..writer.rng.random_range(1..=8) {
         match writer.rng.random_range(0..100) {
             0..70 => writer.message(),
@@ -49,6 +53,7 @@ pub(crate) fn random_stream(rng: &mut SmallRng, message_bytes_max: usize) -> Vec
 struct Writer<'a> {
     rng: &'a mut SmallRng,
     message_bytes_max: usize,
+    sender: Sender,
     bytes: Vec<u8>,
     /// Where the frames start.
     headers_at: Vec<usize>,
@@ -171,8 +176,8 @@ impl Writer<'_> {
             }
             5 => {
                 let at = self.bytes.len();
-                self.frame(FINAL | TEXT, b"not masked");
-                self.bytes[at + 1] &= !MASKED;
+                self.frame(FINAL | TEXT, b"masked or not");
+                self.bytes[at + 1] ^= MASKED;
             }
             _ => {
                 let payload = self.binary(self.message_bytes_max + 1);
@@ -191,21 +196,30 @@ impl Writer<'_> {
     fn header(&mut self, first: u8, payload_bytes: u64) -> [u8; 4] {
         self.headers_at.push(self.bytes.len());
         self.bytes.push(first);
+        let masked = match self.sender {
+            Sender::Client => MASKED,
+            Sender::Server => 0,
+        };
         let longer = self.rng.random_range(0..20);
         match (u8::try_from(payload_bytes), u16::try_from(payload_bytes)) {
-            (Ok(len @ 0..126), _) if longer > 1 => self.bytes.push(MASKED | len),
+            (Ok(len @ 0..126), _) if longer > 1 => self.bytes.push(masked | len),
             (_, Ok(len)) if longer > 0 => {
-                self.bytes.push(MASKED | LENGTH_16_BITS);
+                self.bytes.push(masked | LENGTH_16_BITS);
                 self.bytes.extend(len.to_be_bytes());
             }
             _ => {
-                self.bytes.push(MASKED | LENGTH_64_BITS);
+                self.bytes.push(masked | LENGTH_64_BITS);
                 self.bytes.extend(payload_bytes.to_be_bytes());
             }
         }
-        let mask: [u8; 4] = self.rng.random();
-        self.bytes.extend(mask);
-        mask
+        match self.sender {
+            Sender::Client => {
+                let mask: [u8; 4] = self.rng.random();
+                self.bytes.extend(mask);
+                mask
+            }
+            Sender::Server => [0; 4],
+        }
     }
 
     /// Leaves two streams of three as they are; flips a bit in, or cuts, the others.
