@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tungstenite::protocol::WebSocketConfig;
 use wspulse_core::Frame;
 use wspulse_core::codec::{Codec, DecodeError, JsonCodec};
 
@@ -102,10 +101,7 @@ impl ClientBuilder {
                 Trust::Roots(roots) => Tls::with_roots(roots)?,
                 Trust::Config(config) => Tls::with_config(config),
             },
-            config: WebSocketConfig::default()
-                .max_message_size(Some(self.options.max_message_size))
-                .max_frame_size(Some(self.options.max_message_size))
-                .read_buffer_size(self.options.read_buffer_bytes),
+            options: self.options.socket,
         };
         // Random enough for delays and ids, and no dependency more.
         let seed = RandomState::new().build_hasher().finish();
@@ -213,16 +209,28 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest message to take from the server, in bytes. 16 MiB by default.
+    /// The longest message to take from the server, in bytes, and inflated if it comes compressed. 16 MiB by
+    /// default; what is above 4 GiB - 1 counts as that.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
-        self.options.max_message_size = bytes;
+        self.options.socket.message_bytes_max = bytes;
         self
     }
 
     /// How many bytes are read at a time. Each connection has a buffer of this size: a process with
     /// thousands of clients wants a small one. 128 KiB by default.
     pub fn read_buffer_bytes(mut self, bytes: usize) -> Self {
-        self.options.read_buffer_bytes = bytes;
+        self.options.socket.read_buffer_bytes = bytes;
+        self
+    }
+
+    /// Offers permessage-deflate (RFC 7692) to servers, each message by itself: with those that accept it,
+    /// messages of both directions are compressed. With others, and without this, they go as they are.
+    ///
+    /// What holds a secret beside something that others can choose, in one message, should not be
+    /// compressed: by how much shorter it gets, they could guess the secret.
+    #[cfg(feature = "compression")]
+    pub fn compression(mut self, compression: crate::Compression) -> Self {
+        self.options.socket.compressing = Some(compression);
         self
     }
 

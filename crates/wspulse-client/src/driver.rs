@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
-use wspulse_core::CloseCode;
+use wspulse_core::CloseFrame;
 use wspulse_core::codec::InboundMessage;
 
 use crate::callbacks::Callbacks;
@@ -118,14 +118,12 @@ impl Driver {
         let link = std::mem::replace(&mut self.link, Link::None);
         if let Link::Open(transport) = link {
             match cause {
-                Cause::Closed { .. } => self.farewell = Some(Box::pin(transport.part(None))),
-                Cause::MessageTooLong => {
-                    let frame = (CloseCode::MESSAGE_TOO_BIG.as_u16(), "message too big");
-                    self.farewell = Some(Box::pin(transport.part(Some(frame))));
+                // The answer is written already.
+                Cause::Closed { .. } | Cause::MessageTooLong | Cause::Failed(_) => {
+                    self.farewell = Some(Box::pin(transport.part(None)));
                 }
                 Cause::Refused { .. }
                 | Cause::Dropped
-                | Cause::Failed(_)
                 | Cause::Unreachable(_)
                 | Cause::ConnectTimeout
                 | Cause::Silent
@@ -146,7 +144,7 @@ impl Driver {
                 }
                 Effect::Close { code, reason } => {
                     if let Link::Open(transport) = std::mem::replace(&mut self.link, Link::None) {
-                        let frame = (code.as_u16(), reason);
+                        let frame = CloseFrame::new(code, reason);
                         self.farewell = Some(Box::pin(transport.part(Some(frame))));
                     }
                 }

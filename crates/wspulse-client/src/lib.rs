@@ -3,6 +3,7 @@
 mod builder;
 mod callbacks;
 mod client;
+mod compression;
 mod driver;
 mod error;
 mod event;
@@ -15,6 +16,8 @@ mod transport;
 
 pub use builder::ClientBuilder;
 pub use client::{Client, Messages};
+#[cfg(feature = "compression")]
+pub use compression::Compression;
 pub use error::{ConfigError, RequestError, SendError};
 pub use event::{Cause, EndCause, Event, SessionStart};
 pub use session::Sessions;

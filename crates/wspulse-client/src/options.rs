@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::compression::Compressing;
 use crate::error::ConfigError;
 use crate::session::{Backoff, SessionConfig, Sessions};
+use crate::transport::SocketOptions;
 
 /// No time of a client's may be longer: what is meant to be never has an option that says so.
 const TIME_MAX: Duration = Duration::from_hours(24);
@@ -19,8 +21,7 @@ pub(crate) struct Options {
     pub(crate) backoff_max: Duration,
     pub(crate) attempts_max: Option<u32>,
     pub(crate) inbox_events_max: usize,
-    pub(crate) max_message_size: usize,
-    pub(crate) read_buffer_bytes: usize,
+    pub(crate) socket: SocketOptions,
     pub(crate) reply_event: String,
     pub(crate) error_event: String,
 }
@@ -42,8 +43,11 @@ impl Default for Options {
             backoff_max: Duration::from_secs(30),
             attempts_max: None,
             inbox_events_max: 256,
-            max_message_size: 16 * 1024 * 1024,
-            read_buffer_bytes: 128 * 1024,
+            socket: SocketOptions {
+                message_bytes_max: 16 * 1024 * 1024,
+                read_buffer_bytes: 128 * 1024,
+                compressing: Compressing::default(),
+            },
             reply_event: "reply".to_owned(),
             error_event: "error".to_owned(),
         }
@@ -82,8 +86,8 @@ impl Options {
             ("outbox_messages_max", session.outbox_messages_max),
             ("outbox_bytes_max", session.outbox_bytes_max),
             ("inbox_events_max", self.inbox_events_max),
-            ("max_message_size", self.max_message_size),
-            ("read_buffer_bytes", self.read_buffer_bytes),
+            ("max_message_size", self.socket.message_bytes_max),
+            ("read_buffer_bytes", self.socket.read_buffer_bytes),
         ];
         match counts.into_iter().find(|(_, count)| *count == 0) {
             Some((option, _)) => Err(ConfigError::Option { option, rule: "must be at least 1" }),

@@ -13,8 +13,8 @@ use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use tower_service::Service;
-use tungstenite::protocol::WebSocketConfig;
 
+use super::SocketOptions;
 use super::handshake::{Opened, shake_hands};
 use super::stream::{Address, BoxedStream};
 #[cfg(feature = "rustls")]
@@ -67,7 +67,7 @@ pub(crate) struct Dialer {
     pub(crate) connector: Option<Connector>,
     #[cfg(feature = "rustls")]
     pub(crate) tls: Tls,
-    pub(crate) config: WebSocketConfig,
+    pub(crate) options: SocketOptions,
 }
 
 impl fmt::Debug for Dialer {
@@ -92,7 +92,7 @@ impl Dialer {
             None => self.reach(destination).await?,
         };
         let stream = self.secure(stream, destination).await?;
-        shake_hands(stream, destination, offers, self.config).await
+        shake_hands(stream, destination, offers, &self.options).await
     }
 
     async fn reach(&self, destination: &Destination) -> Result<BoxedStream, Cause> {

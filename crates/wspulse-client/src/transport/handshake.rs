@@ -5,16 +5,16 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
+use sha1::{Digest, Sha1};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_tungstenite::WebSocketStream;
-use tungstenite::handshake::client::generate_key;
-use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::Transport;
 use super::stream::BoxedStream;
+use super::{SocketOptions, Transport};
+use crate::compression::{Agreed, AnswerError, offer};
 use crate::event::{Cause, LEAST_DELAY_MAX};
 use crate::target::Destination;
 
@@ -43,6 +43,8 @@ enum HandshakeError {
     Header(HeaderName),
     #[error("the server has chosen the subprotocol {0:?}, which was not offered")]
     Protocol(String),
+    #[error(transparent)]
+    Extension(#[from] AnswerError),
     #[error("no answer could be read: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -52,22 +54,29 @@ pub(super) async fn shake_hands(
     mut stream: BoxedStream,
     destination: &Destination,
     offers: &[String],
-    config: WebSocketConfig,
+    options: &SocketOptions,
 ) -> Result<Opened, Cause> {
-    let key = generate_key();
-    let answer = ask(&mut stream, &request_head(destination, offers, &key)).await;
+    let key = BASE64.encode(rand::random::<[u8; 16]>());
+    let request = request_head(destination, offers, offer(options.compressing), &key);
+    let answer = ask(&mut stream, &request).await;
     let (head, unread) = answer.map_err(Cause::unreachable)?;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
         let retry_after = retry_after(&head);
         return Err(Cause::Refused { status: head.status.as_u16(), retry_after });
     }
     let protocol = check(&head.headers, &key, offers).map_err(Cause::unreachable)?;
-    let socket =
-        WebSocketStream::from_partially_read(stream, unread, Role::Client, Some(config)).await;
-    Ok(Opened { transport: Box::new(Transport::new(socket)), protocol })
+    let agreed = Agreed::of(options.compressing, &head.headers)
+        .map_err(|error| Cause::unreachable(HandshakeError::from(error)))?;
+    let transport = Transport::new(stream, &unread, options, agreed);
+    Ok(Opened { transport: Box::new(transport), protocol })
 }
 
-fn request_head(destination: &Destination, offers: &[String], key: &str) -> Vec<u8> {
+fn request_head(
+    destination: &Destination,
+    offers: &[String],
+    extensions: Option<&str>,
+    key: &str,
+) -> Vec<u8> {
     let mut head = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n",
@@ -76,6 +85,9 @@ fn request_head(destination: &Destination, offers: &[String], key: &str) -> Vec<
     if !offers.is_empty() {
         // Writing to a string does not fail.
         let _ = write!(head, "Sec-WebSocket-Protocol: {}\r\n", offers.join(", "));
+    }
+    if let Some(extensions) = extensions {
+        let _ = write!(head, "Sec-WebSocket-Extensions: {extensions}\r\n");
     }
     let mut head = head.into_bytes();
     for (name, value) in &destination.headers {
@@ -147,15 +159,18 @@ fn check(
         }
     }
     let accepted = headers.get(header::SEC_WEBSOCKET_ACCEPT);
-    if accepted.is_none_or(|accepted| *accepted != derive_accept_key(key.as_bytes())) {
+    if accepted.is_none_or(|accepted| *accepted != accept(key)) {
         return Err(HandshakeError::Header(header::SEC_WEBSOCKET_ACCEPT));
-    }
-    if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(HandshakeError::Header(header::SEC_WEBSOCKET_EXTENSIONS));
     }
     let Some(chosen) = headers.get(header::SEC_WEBSOCKET_PROTOCOL) else { return Ok(None) };
     let chosen = String::from_utf8_lossy(chosen.as_bytes()).into_owned();
     if offers.contains(&chosen) { Ok(Some(chosen)) } else { Err(HandshakeError::Protocol(chosen)) }
+}
+
+/// What a server makes of this key (RFC 6455 §4.2.2).
+fn accept(key: &str) -> String {
+    const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
 }
 
 /// How long an overloaded server asks to stay away (RFC 9110 §10.2.3).
@@ -217,7 +232,6 @@ mod tests {
         let chosen = format!("{good}Sec-WebSocket-Protocol: a\r\n");
         assert_eq!(answer(&chosen).unwrap().as_deref(), Some("a"));
         assert!(answer(&format!("{good}Sec-WebSocket-Protocol: b\r\n")).is_err());
-        assert!(answer(&format!("{good}Sec-WebSocket-Extensions: x\r\n")).is_err());
         for line in good.lines() {
             assert!(answer(&good.replace(&format!("{line}\r\n"), "")).is_err(), "without {line}");
         }

@@ -90,7 +90,13 @@ impl Request {
     }
 
     /// Answers with this subprotocol; an empty one is none.
-    pub(crate) async fn accept(mut self, protocol: &str) -> Server {
+    pub(crate) async fn accept(self, protocol: &str) -> Server {
+        let stream = self.accept_with(protocol, "").await;
+        Server(WebSocketStream::from_raw_socket(stream, Role::Server, None).await)
+    }
+
+    /// Answers with these headers as well, each a whole line, and leaves the bytes to the test.
+    pub(crate) async fn accept_with(mut self, protocol: &str, headers: &str) -> DuplexStream {
         let accept = derive_accept_key(self.header("sec-websocket-key").unwrap().as_bytes());
         let chosen = match protocol {
             "" => String::new(),
@@ -98,10 +104,10 @@ impl Request {
         };
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n{chosen}\r\n"
+             Sec-WebSocket-Accept: {accept}\r\n{chosen}{headers}\r\n"
         );
         self.stream.write_all(answer.as_bytes()).await.unwrap();
-        Server(WebSocketStream::from_raw_socket(self.stream, Role::Server, None).await)
+        self.stream
     }
 
     /// Refuses with a status line and headers.
