@@ -1,6 +1,6 @@
 //! The servers that the client is tested against: one that promises exactly once and has all codecs, one
-//! that also ends the session of a client that leaves, and one that promises nothing. Prints their
-//! addresses in one line of JSON, and does what frames tell it by their event:
+//! that also ends the session of a client that leaves, one that also compresses, and one that promises
+//! nothing. Prints their addresses in one line of JSON, and does what frames tell it by their event:
 //!
 //! | event | what happens |
 //! |---|---|
@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use wspulse::codec::{CborCodec, MessagePackCodec, ProtobufCodec};
-use wspulse::{Admission, CloseCode, Connection, Delivery, Frame, Server, ServerBuilder};
+use wspulse::{Admission, CloseCode, Compression, Connection, Delivery, Frame, Server, ServerBuilder};
 
 type Notes = Arc<Mutex<HashMap<String, Vec<Value>>>>;
 
@@ -37,16 +37,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let (leaving, leaving_listener) = start(leaving).await?;
+    let compressing = builder(Delivery::ExactlyOnce).compression(Compression::shared());
+    let (compressing, compressing_listener) = start(compressing).await?;
     let (plain, plain_listener) = start(builder(Delivery::AtMostOnce)).await?;
     println!(
-        r#"{{"exactly":"ws://{}","leaving":"ws://{}","plain":"ws://{}"}}"#,
+        r#"{{"exactly":"ws://{}","leaving":"ws://{}","compressing":"ws://{}","plain":"ws://{}"}}"#,
         exactly_listener.local_addr()?,
         leaving_listener.local_addr()?,
+        compressing_listener.local_addr()?,
         plain_listener.local_addr()?
     );
     tokio::try_join!(
         async { wspulse::serve(exactly_listener, exactly).await },
         async { wspulse::serve(leaving_listener, leaving).await },
+        async { wspulse::serve(compressing_listener, compressing).await },
         async { wspulse::serve(plain_listener, plain).await },
     )?;
     Ok(())
