@@ -120,9 +120,10 @@ mod without {
     #[error("the server has chosen an extension, and none was offered")]
     pub(crate) struct AnswerError;
 
-    pub(crate) type Compressing = ();
+    #[derive(Debug, Clone, Copy, Default)]
+    pub(crate) struct Compressing(());
 
-    pub(crate) const fn offer((): Compressing) -> Option<&'static str> {
+    pub(crate) const fn offer(_: Compressing) -> Option<&'static str> {
         None
     }
 
@@ -131,7 +132,7 @@ mod without {
 
     #[expect(clippy::unused_self, reason = "as with the feature")]
     impl Agreed {
-        pub(crate) fn of((): Compressing, headers: &HeaderMap) -> Result<Self, AnswerError> {
+        pub(crate) fn of(_: Compressing, headers: &HeaderMap) -> Result<Self, AnswerError> {
             if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
                 Err(AnswerError)
             } else {
