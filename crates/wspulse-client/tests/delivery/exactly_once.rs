@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use wspulse::testing::{Fault, Way};
 use wspulse::{Admission, Delivery, Server};
-use wspulse_client::{Client, Event, Frame, Messages, SendError, SessionStart};
+use wspulse_client::{Client, Compression, Event, Frame, Messages, SendError, SessionStart};
 
 use crate::support::real::{by, link_to, until};
 
@@ -19,6 +19,11 @@ const FRAMES: u32 = 400;
 const CUTS: u32 = 60;
 
 type Received = Arc<Mutex<Vec<u32>>>;
+
+/// A frame that gets smaller where frames are compressed.
+fn frame(number: u32) -> Frame {
+    Frame::new("n".repeat(100)).json(&number).unwrap()
+}
 
 fn server(received: &Received) -> Server {
     let received = received.clone();
@@ -37,6 +42,7 @@ fn server(received: &Received) -> Server {
         .send_buffer_size(4096)
         .max_message_size(64 * 1024)
         .delivery(Delivery::ExactlyOnce)
+        .compression(wspulse::Compression::shared().min_bytes(0))
         .build()
         .unwrap()
 }
@@ -71,7 +77,7 @@ fn send_all(client: &Client) -> Vec<JoinHandle<Result<(), SendError>>> {
         let after = Duration::from_millis(u64::from(number) * 10);
         tokio::spawn(async move {
             sleep(after).await;
-            client.send(Frame::new("n").json(&number).unwrap()).await
+            client.send(frame(number)).await
         })
     };
     (0..FRAMES).map(send).collect()
@@ -79,7 +85,7 @@ fn send_all(client: &Client) -> Vec<JoinHandle<Result<(), SendError>>> {
 
 async fn push_all(server: Server) {
     for number in 0..FRAMES {
-        server.send("ann", Frame::new("n").json(&number).unwrap()).unwrap();
+        server.send("ann", frame(number)).unwrap();
         sleep(Duration::from_millis(10)).await;
     }
 }
@@ -92,6 +98,9 @@ async fn life(seed: u64) {
     let link = link_to(&server);
     let backoff = Duration::from_millis(50);
     let builder = Client::builder("ws://server.example/ws").backoff(backoff, backoff);
+    // Every second life has compressed frames.
+    let compression = Compression::new().min_bytes(0);
+    let builder = if seed % 2 == 1 { builder.compression(compression) } else { builder };
     let (client, messages) = by(&link, builder).connect().unwrap();
     assert_eq!(client.connected().await.unwrap(), SessionStart::New);
 
