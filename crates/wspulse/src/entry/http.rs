@@ -6,6 +6,8 @@
 
 pub(crate) mod authority;
 mod exchange;
+#[cfg(feature = "http2")]
+mod extended_connect;
 mod handshake;
 mod response;
 mod service;

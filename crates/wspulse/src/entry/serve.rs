@@ -1,4 +1,4 @@
-//! An HTTP/1 server for strangers: whatever a client does before it has a WebSocket has a limit.
+//! An HTTP server for strangers: whatever a client does before it has a WebSocket has a limit.
 //!
 //! [`serve`](crate::serve()) accepts connections and has a tower service, such as an axum `Router`
 //! or a [`Server`](crate::Server), answer their requests. What it adds to a plain accept loop is
@@ -7,7 +7,10 @@
 //! outlives errors.
 
 mod accept;
+mod http;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod listener;
 mod options;
 mod own_task;
@@ -22,13 +25,15 @@ use std::future::{IntoFuture, pending};
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::{Request, Response};
+use ::http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use tower_service::Service;
 
 use crate::ground::BoxFuture;
 use crate::settings::error::ConfigError;
 use accept::AcceptLoop;
+#[cfg(feature = "http2")]
+pub use http2::Http2;
 pub use listener::Listener;
 use options::ServeOptions;
 #[cfg(all(test, shuttle))]
@@ -184,6 +189,28 @@ impl<L, S> Serve<L, S> {
     /// addresses are personal data.
     pub const fn log_peer_addrs(mut self, logs: bool) -> Self {
         self.options.logs_peer_addrs = logs;
+        self
+    }
+
+    /// Speaks HTTP/2 as well, within these bounds (feature `http2`): with clients that begin with its
+    /// preface (RFC 9113 §3.4), be it that they know or that TLS has told them. Browsers then open
+    /// WebSockets in the connection that they have (RFC 8441). Default: HTTP/1.1 alone.
+    ///
+    /// What is said here of a connection without a WebSocket then holds for each stream without one:
+    /// it has the [`request_timeout`](Self::request_timeout), and takes one of
+    /// [`max_pending_per_addr`](Self::max_pending_per_addr); without a place it is answered 429. A
+    /// connection without any stream takes one as well, and has the
+    /// [`handshake_timeout`](Self::handshake_timeout) to open the next.
+    ///
+    /// All requests of a connection are answered on one task: one that blocks its thread holds up the
+    /// others.
+    #[cfg(feature = "http2")]
+    pub fn http2(mut self, http2: Http2) -> Self
+    where
+        L: Listener,
+    {
+        self.listener.offer_http2();
+        self.options.http2 = Some(http2);
         self
     }
 

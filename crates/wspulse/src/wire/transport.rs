@@ -3,6 +3,8 @@
 mod caught;
 mod facts;
 mod farewell;
+#[cfg(feature = "http2")]
+mod http2;
 mod nonce;
 mod rewound;
 mod upgraded;

@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455 §4.2).
+//! The opening handshake: over HTTP/1.1 (RFC 6455 §4.2), and what is answered in either version.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -15,6 +15,8 @@ use http_body_util::Full;
 use sha1::{Digest, Sha1};
 
 use super::authority::HostAndPort;
+#[cfg(feature = "http2")]
+use super::extended_connect;
 use super::response::{Response, bad_handshake, refusal};
 use crate::settings::compression::{Agreed, Compressing, MalformedOffers};
 use crate::settings::options::admission::AdmissionOptions;
@@ -28,6 +30,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
+
+pub(super) const NO_BODY: &str = "Bad Request: a handshake has no body";
+pub(super) const ONE_HOST: &str = "Bad Request: Host must be a host with or without a port, once";
 
 /// What HTTP/1.1 writes around a request line (RFC 9112 §3) and a header field (§5).
 const REQUEST_LINE_EXTRA_BYTES: usize = "  HTTP/1.1\r\n\r\n".len();
@@ -64,12 +69,65 @@ fn target_bytes(target: &Uri) -> usize {
     scheme + authority + path
 }
 
+/// How a client asks for its WebSocket, with what the answer needs of that.
+pub(super) enum Opening {
+    /// By an upgrade of its HTTP/1.1 connection.
+    Upgrade { accept_key: HeaderValue },
+    /// By a stream of its HTTP/2 connection.
+    #[cfg(feature = "http2")]
+    ExtendedConnect,
+}
+
+impl Opening {
+    /// That of a valid handshake.
+    ///
+    /// # Errors
+    ///
+    /// The response that tells what is wrong with the request.
+    pub(super) fn of(parts: &request::Parts) -> Result<Self, Response> {
+        #[cfg(feature = "http2")]
+        if extended_connect::is_meant(parts) {
+            return extended_connect::check(parts).map(|()| Self::ExtendedConnect);
+        }
+        accept_key(parts).map(|accept_key| Self::Upgrade { accept_key })
+    }
+
+    /// The response that opens the connection: an extension and a subprotocol if they were chosen.
+    pub(super) fn response(
+        self,
+        protocol: Option<HeaderValue>,
+        extension: Option<HeaderValue>,
+    ) -> Response {
+        let mut response = Response::new(Full::<Bytes>::default());
+        match self {
+            Self::Upgrade { accept_key } => {
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                let headers = response.headers_mut();
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+                headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key);
+            }
+            // 200, and none of HTTP/1.1's fields (RFC 8441 §5).
+            #[cfg(feature = "http2")]
+            Self::ExtendedConnect => {}
+        }
+        let headers = response.headers_mut();
+        if let Some(protocol) = protocol {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        if let Some(extension) = extension {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
+        }
+        response
+    }
+}
+
 /// The value of `Sec-WebSocket-Accept` for a valid handshake.
 ///
 /// # Errors
 ///
 /// The response that tells what is wrong with the request.
-pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
+fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
     if parts.method != Method::GET {
         let allow = [(ALLOW, "GET")];
         return Err(bad_handshake(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", &allow));
@@ -80,24 +138,21 @@ pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response
         && has_token(headers, &UPGRADE, "websocket")
         && has_token(headers, &CONNECTION, "upgrade");
     if !offers_upgrade {
-        // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8).
+        // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8). HTTP/2 has neither.
         let upgrade = [(UPGRADE, "websocket"), (CONNECTION, "Upgrade")];
-        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", &upgrade));
+        let upgrade = if parts.version < Version::HTTP_2 { &upgrade[..] } else { &[] };
+        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", upgrade));
     }
-    let bad_request = |line| bad_handshake(StatusCode::BAD_REQUEST, line, &[]);
     // The frames of the new protocol begin behind the body (RFC 9110 §7.8), which nobody reads: its
     // bytes would be taken for frames.
     if has_body(headers) {
-        return Err(bad_request("Bad Request: a handshake has no body"));
+        return Err(bad_request(NO_BODY));
     }
     // RFC 9112 §3.2.
     if !sole(headers, &HOST).is_some_and(is_host) {
-        return Err(bad_request("Bad Request: Host must be a host with or without a port, once"));
+        return Err(bad_request(ONE_HOST));
     }
-    // RFC 6455 §4.2.1 and §11.3.5: one number, once.
-    if sole(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(bad_request("Bad Request: Sec-WebSocket-Version must be 13, once"));
-    }
+    check_version(headers)?;
     // RFC 6455 §11.3.1: it must not come twice.
     let Some(key) = sole(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key)) else {
         return Err(bad_request("Bad Request: Sec-WebSocket-Key must be 16 bytes in base64, once"));
@@ -113,30 +168,8 @@ pub(super) fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response
 /// The response that tells that its offers cannot be read.
 pub(super) fn agreed(parts: &request::Parts, compressing: Compressing) -> Result<Agreed, Response> {
     Agreed::of(compressing, &parts.headers).map_err(|MalformedOffers| {
-        let line = "Bad Request: Sec-WebSocket-Extensions must be a list of extensions";
-        bad_handshake(StatusCode::BAD_REQUEST, line, &[])
+        bad_request("Bad Request: Sec-WebSocket-Extensions must be a list of extensions")
     })
-}
-
-/// The response that opens the connection: an extension and a subprotocol if they were chosen.
-pub(super) fn switching_protocols(
-    accept_key: HeaderValue,
-    protocol: Option<HeaderValue>,
-    extension: Option<HeaderValue>,
-) -> Response {
-    let mut response = Response::new(Full::<Bytes>::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key);
-    if let Some(protocol) = protocol {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-    if let Some(extension) = extension {
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
-    }
-    response
 }
 
 /// Whether a header's comma-separated values contain a token, in any case.
@@ -154,18 +187,34 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
+pub(super) fn bad_request(line: &str) -> Response {
+    bad_handshake(StatusCode::BAD_REQUEST, line, &[])
+}
+
+/// RFC 6455 §4.2.1 and §11.3.5: one number, once.
+///
+/// # Errors
+///
+/// The response that tells so.
+pub(super) fn check_version(headers: &HeaderMap) -> Result<(), Response> {
+    match sole(headers, &SEC_WEBSOCKET_VERSION) {
+        Some(version) if version == "13" => Ok(()),
+        _ => Err(bad_request("Bad Request: Sec-WebSocket-Version must be 13, once")),
+    }
+}
+
 fn is_nonce(key: &HeaderValue) -> bool {
     BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
 }
 
 /// A header's value, if it has come exactly once.
-fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(super) fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
 /// Whether a body follows the head (RFC 9112 §6.3).
-fn has_body(headers: &HeaderMap) -> bool {
+pub(super) fn has_body(headers: &HeaderMap) -> bool {
     let is_zero = |length: &HeaderValue| {
         !length.is_empty() && length.as_bytes().iter().all(|digit| *digit == b'0')
     };
@@ -173,7 +222,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a value is a host with an optional port, and no user information (RFC 9110 §7.2).
-fn is_host(value: &HeaderValue) -> bool {
+pub(super) fn is_host(value: &HeaderValue) -> bool {
     Authority::try_from(value.as_bytes())
         .is_ok_and(|authority| HostAndPort::of(&authority).is_some())
 }

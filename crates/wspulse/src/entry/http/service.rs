@@ -18,7 +18,7 @@ use wspulse_core::protocol::ResumeOffer;
 use wspulse_core::{Escaped, PanicError};
 
 use super::exchange::Negotiated;
-use super::handshake::{accept_key, agreed, check_head_size, switching_protocols};
+use super::handshake::{Opening, agreed, check_head_size};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal};
 use crate::app::handler::ConnectOutcome;
@@ -101,7 +101,7 @@ impl Server {
         self.check_phase().map_err(|refused| self.refuse(refused))?;
         let options = self.options();
         check_head_size(&parts, &options.admission)?;
-        let accept_key = accept_key(&parts)?;
+        let opening = Opening::of(&parts)?;
         let agreed = agreed(&parts, options.compressing)?;
         let known_addr = PeerAddr::told_in(&parts.extensions);
         let mut request = ConnectRequest::new(parts, known_addr);
@@ -120,8 +120,7 @@ impl Server {
         let protocols = request.protocols().map(Box::from).collect();
         let asked_again = self.looks_again().then(|| Box::new(request.clone()));
         let server = self.clone();
-        let pending =
-            Pending { server, begun, peer_addr, accept_key, protocols, agreed, asked_again };
+        let pending = Pending { server, begun, peer_addr, opening, protocols, agreed, asked_again };
         Ok(Handshake { request, pending })
     }
 
@@ -154,7 +153,7 @@ struct Pending {
     server: Server,
     begun: Begun,
     peer_addr: Option<SocketAddr>,
-    accept_key: HeaderValue,
+    opening: Opening,
     /// Those that the client offers.
     protocols: Vec<Box<str>>,
     agreed: Agreed,
@@ -323,14 +322,14 @@ impl Pending {
             None
         };
         upgrade.request = self.asked_again;
-        // Registered before the 101 leaves: whoever has read it is found.
+        // Registered before the answer leaves: whoever has read it is found.
         let (server, asked_about) = (&self.server, asked_about.as_ref());
         let registered = match prepared {
             None => server.register(admission, exchange, upgrade, asked_about, None),
             Some(it) => server.register_prepared(admission, exchange, upgrade, asked_about, *it),
         };
         registered.map_err(|refused| self.server.refuse(refused))?;
-        Ok(switching_protocols(self.accept_key, protocol, self.agreed.answer()))
+        Ok(self.opening.response(protocol, self.agreed.answer()))
     }
 
     /// The admission's subprotocol, if the client offers it.

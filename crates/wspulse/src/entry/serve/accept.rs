@@ -14,13 +14,12 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
-use wspulse_core::PanicError;
 
-use super::http1::Http1;
+use super::http::{Http, log_panic};
 use super::listener::Listener;
 use super::options::ServeOptions;
 use super::own_task::OwnTask;
-use super::pending::Pending;
+use super::pending::Place;
 use super::socket::AcceptedSockets;
 use crate::ground::BoxFuture;
 use crate::ground::budget::poll_unbudgeted;
@@ -37,12 +36,10 @@ const RETRY_DELAY_MAX: Duration = Duration::from_millis(500);
 pub(super) struct AcceptLoop<L, S> {
     listener: PatientListener<L>,
     service: S,
-    http: Arc<Http1>,
+    http: Arc<Http>,
     sockets: AcceptedSockets,
-    pending: Pending,
     drain_timeout: Duration,
     connections: TaskTracker,
-    too_many_pending: Throttle,
 }
 
 impl<L, S, B> AcceptLoop<L, S>
@@ -60,12 +57,10 @@ where
         Self {
             listener: PatientListener::new(listener),
             service,
-            http: Arc::new(Http1::new::<L>(options)),
+            http: Arc::new(Http::new::<L>(options)),
             sockets,
-            pending: Pending::new(options.pending_per_addr_max),
             drain_timeout: options.drain_timeout,
             connections: TaskTracker::new(),
-            too_many_pending: Throttle::default(),
         }
     }
 
@@ -116,10 +111,11 @@ where
     }
 
     fn serve(&mut self, stream: L::Stream, peer_addr: Option<SocketAddr>) {
-        let Ok(place) = self.pending.enter(peer_addr) else {
-            self.turn_away(peer_addr);
+        let Ok(place) = self.http.pending.enter(peer_addr) else {
+            self.http.log_no_place(peer_addr, "connection closed");
             return;
         };
+        let place = Place { place, awaited: self.connections.token() };
         if let Some(tcp) = L::tcp_stream(&stream)
             && let Err(error) = self.sockets.apply(tcp)
         {
@@ -130,7 +126,7 @@ where
         let serving = http.serve(stream, peer_addr, self.service.clone(), place);
         // It looks after itself: whoever had to be woken for its end would have the next turn,
         // before the session that has just begun, and what that takes over from hyper is large.
-        self.connections.spawn(async move {
+        tokio::spawn(async move {
             let mut serving = pin!(serving);
             poll_fn(|cx| {
                 panics::catch(|| serving.as_mut().poll(cx)).unwrap_or_else(|panic| {
@@ -140,16 +136,6 @@ where
             })
             .await;
         });
-    }
-
-    fn turn_away(&mut self, peer_addr: Option<SocketAddr>) {
-        if let Some(not_logged) = self.too_many_pending.due() {
-            tracing::warn!(
-                peer_addr = self.http.logged(peer_addr),
-                not_logged,
-                "connection closed: max_pending_per_addr of its address are without a WebSocket"
-            );
-        }
     }
 }
 
@@ -194,19 +180,10 @@ impl<L: Listener> PatientListener<L> {
 }
 
 /// With whoever accepts, the connections end that have no WebSocket.
-struct CutOffWhenDropped(Arc<Http1>);
+struct CutOffWhenDropped(Arc<Http>);
 
 impl Drop for CutOffWhenDropped {
     fn drop(&mut self) {
         self.0.cut_off();
     }
-}
-
-/// Panics of the service cost their own connection only.
-fn log_panic(panic: &PanicError) {
-    tracing::error!(
-        location = panic.location(),
-        backtrace = panics::logged_backtrace(panic),
-        "serving an HTTP connection: {panic}"
-    );
 }

@@ -11,150 +11,49 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::rt::{Sleep, Timer};
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::WaitForCancellationFuture;
 use tower_service::Service;
-use tracing::field::{DisplayValue, display};
-use wspulse_core::{Escaped, clock};
+use wspulse_core::clock;
 
-use super::listener::Listener;
+use super::http::{End, Http, answer};
 use super::options::ServeOptions;
-use super::pending::PendingPlace;
 use crate::ground::address::PeerAddr;
 use crate::ground::budget::poll_unbudgeted;
 use crate::ground::running_time::RunningTimer;
-use crate::wire::transport::{FirstRead, Rewound, Unwrap};
+use crate::wire::transport::Rewound;
 
 /// hyper's own default, which it keeps on the stack as long as nothing else is asked for.
 const HYPER_HEADERS_MAX: usize = 100;
 /// hyper buffers no less.
 const HYPER_BUFFER_BYTES_MIN: usize = 8192;
 
-/// How connections are served.
-pub(super) struct Http1 {
-    builder: http1::Builder,
-    handshake_timeout: Duration,
-    request_timeout: Option<Duration>,
-    unwrap: Unwrap,
-    logs_peer_addrs: bool,
-    /// Cancelled when connections are to come to their end.
-    shutdown: CancellationToken,
-    /// Cancelled when they are to end as they are.
-    cut_off: CancellationToken,
+pub(super) fn builder(options: &ServeOptions) -> Builder {
+    let header_bytes_max = options.request_header_bytes_max;
+    let mut builder = Builder::new();
+    builder
+        .timer(HeadTimer)
+        .header_read_timeout(options.handshake_timeout)
+        .max_header_size(header_bytes_max)
+        .max_buf_size(header_bytes_max.max(HYPER_BUFFER_BYTES_MIN));
+    if options.request_headers_max != HYPER_HEADERS_MAX {
+        builder.max_headers(options.request_headers_max);
+    }
+    builder
 }
 
-impl Http1 {
-    pub(super) fn new<L: Listener>(options: &ServeOptions) -> Self {
-        let header_bytes_max = options.request_header_bytes_max;
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(HeadTimer)
-            .header_read_timeout(options.handshake_timeout)
-            .max_header_size(header_bytes_max)
-            .max_buf_size(header_bytes_max.max(HYPER_BUFFER_BYTES_MIN));
-        if options.request_headers_max != HYPER_HEADERS_MAX {
-            builder.max_headers(options.request_headers_max);
-        }
-        let ServeOptions { handshake_timeout, request_timeout, socket, logs_peer_addrs, .. } =
-            *options;
-        let unwrap =
-            if socket.nodelay { Unwrap::of_nodelay::<L>() } else { Unwrap::of_delayed::<L>() };
-        Self {
-            builder,
-            handshake_timeout,
-            request_timeout,
-            unwrap,
-            logs_peer_addrs,
-            shutdown: CancellationToken::new(),
-            cut_off: CancellationToken::new(),
-        }
-    }
-
-    /// The address as far as it may be in the log.
-    pub(super) fn logged(&self, peer_addr: Option<SocketAddr>) -> Option<DisplayValue<SocketAddr>> {
-        peer_addr.filter(|_| self.logs_peer_addrs).map(display)
-    }
-
-    /// Has all connections come to their end: a response that is under way is the last.
-    pub(super) fn shut_down(&self) {
-        self.shutdown.cancel();
-    }
-
-    /// Ready once there is a shutdown.
-    pub(super) fn until_shutdown(&self) -> WaitForCancellationFuture<'_> {
-        self.shutdown.cancelled()
-    }
-
-    /// Ends all connections as they are.
-    pub(super) fn cut_off(&self) {
-        // Those that serve on look at it once they hear of a shutdown.
-        self.cut_off.cancel();
-        self.shutdown.cancel();
-    }
-
-    /// Serves a connection until its end, a WebSocket, or the deadline of its latest request. Once
-    /// there is a shutdown, the response that is under way is the last.
-    ///
-    /// What it holds before its first bytes have come is small, for many may have connected that
-    /// say nothing.
-    #[expect(clippy::manual_async_fn, reason = "it would hold twice what it is given")]
-    pub(super) fn serve<IO, S, B>(
-        self: Arc<Self>,
-        mut stream: IO,
-        peer_addr: Option<SocketAddr>,
-        service: S,
-        place: PendingPlace,
-    ) -> impl Future<Output = ()> + Send
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        async move {
-            let mut shutdown = pin!(self.shutdown.cancelled());
-            let mut head_timer = RunningTimer::after(self.handshake_timeout);
-            let begun = poll_fn(|cx| {
-                if let Poll::Ready(first) = FirstRead::poll(&mut stream, cx) {
-                    return Poll::Ready(Ok(Some(first)));
-                }
-                if poll_unbudgeted(cx, |cx| shutdown.as_mut().poll(cx)).is_ready() {
-                    // hyper closes it in order.
-                    return Poll::Ready(Ok(None));
-                }
-                head_timer.poll_elapsed(Duration::ZERO, cx).map(|()| Err(End::WithoutRequest))
-            });
-            let ended = match begun.await {
-                Ok(first) => {
-                    let stream = Rewound::new(stream, first);
-                    let deadline = Deadline::new(head_timer, self.request_timeout);
-                    let requests =
-                        self.serve_requests(stream, peer_addr, service, deadline, shutdown);
-                    Box::pin(requests).await
-                }
-                Err(end) => Err(end),
-            };
-            if let Err(end) = ended {
-                end.log(self.logged(peer_addr).as_ref());
-            }
-            drop(place);
-        }
-    }
-
+impl Http {
     /// Serves what has come for the first time, and whatever comes behind it.
-    async fn serve_requests<IO, S, B>(
+    pub(super) async fn serve_requests<IO, S, B>(
         &self,
         stream: Rewound<IO>,
         peer_addr: Option<SocketAddr>,
         service: S,
-        deadline: Deadline,
+        head_timer: RunningTimer,
         mut shutdown: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Result<(), End>
     where
@@ -164,7 +63,7 @@ impl Http1 {
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let deadline = Arc::new(deadline);
+        let deadline = Arc::new(Deadline::new(head_timer, self.request_timeout));
         let service = service_fn({
             let (deadline, unwrap) = (Arc::clone(&deadline), self.unwrap);
             move |mut request: Request<Incoming>| {
@@ -176,7 +75,7 @@ impl Http1 {
                 answer(service.clone(), request)
             }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection.with_upgrades());
         // Boxed, since there is none most of the time.
         let mut cut_off: Option<Pin<Box<WaitForCancellationFuture<'_>>>> = None;
@@ -202,41 +101,6 @@ impl Http1 {
         })
         .await
     }
-}
-
-/// Why a connection has ended that should not have.
-enum End {
-    Http(hyper::Error),
-    /// Its first request was not there in time.
-    WithoutRequest,
-    Overdue,
-}
-
-impl End {
-    /// At DEBUG, since clients can cause them at will.
-    fn log(&self, peer_addr: Option<&DisplayValue<SocketAddr>>) {
-        match self {
-            Self::Http(error) => {
-                let error = Escaped::error(error);
-                tracing::debug!(peer_addr, %error, "HTTP connection failed");
-            }
-            Self::WithoutRequest => {
-                let error = "no request within handshake_timeout";
-                tracing::debug!(peer_addr, error, "HTTP connection failed");
-            }
-            Self::Overdue => {
-                tracing::debug!(peer_addr, "HTTP connection outlasted request_timeout");
-            }
-        }
-    }
-}
-
-async fn answer<S>(mut service: S, request: Request<Incoming>) -> Result<S::Response, S::Error>
-where
-    S: Service<Request<Incoming>>,
-{
-    poll_fn(|cx| service.poll_ready(cx)).await?;
-    service.call(request).await
 }
 
 /// When a connection is given up; shared by the two futures of its task.

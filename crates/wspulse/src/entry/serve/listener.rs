@@ -62,6 +62,12 @@ pub trait Listener: Send + 'static {
     fn tcp_listener(&self) -> Option<&TcpListener> {
         None
     }
+
+    /// Has the connections that are accepted from now on be told that HTTP/2 is spoken, where they ask
+    /// before they speak, as by TLS's ALPN. By default there is nothing to tell. A listener around
+    /// another one passes it on.
+    #[cfg(feature = "http2")]
+    fn offer_http2(&mut self) {}
 }
 
 impl Listener for TcpListener {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "http2")]
+use super::http2::Http2;
 use super::socket::SocketOptions;
 use crate::settings::error::ConfigError;
 use crate::settings::options::admission::{
@@ -19,6 +21,8 @@ pub(super) struct ServeOptions {
     pub(super) request_headers_max: usize,
     pub(super) socket: SocketOptions,
     pub(super) logs_peer_addrs: bool,
+    #[cfg(feature = "http2")]
+    pub(super) http2: Option<Http2>,
 }
 
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_mins(5);
@@ -43,6 +47,8 @@ impl Default for ServeOptions {
             request_headers_max: REQUEST_HEADERS_DEFAULT,
             socket: SocketOptions { nodelay: true, keepalive: None, user_timeout: None },
             logs_peer_addrs: false,
+            #[cfg(feature = "http2")]
+            http2: None,
         }
     }
 }
@@ -54,6 +60,10 @@ impl ServeOptions {
         self.check_socket()?;
         if self.pending_per_addr_max == 0 {
             return Err(ConfigError::new("max_pending_per_addr", 0, "must be at least 1"));
+        }
+        #[cfg(feature = "http2")]
+        if let Some(http2) = &self.http2 {
+            http2.check()?;
         }
         check_header_limits(self.request_header_bytes_max, self.request_headers_max)
     }

@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::ground::address::AddressGroup;
 
 type Counts = Arc<Mutex<HashMap<AddressGroup, usize>>>;
 
 /// How many there are of each address, and how many there may be.
+#[derive(Clone)]
 pub(super) struct Pending {
     per_group_max: usize,
     counts: Counts,
@@ -20,6 +22,14 @@ pub(super) struct Pending {
 /// A connection's place among the pending ones, free again when this is dropped.
 pub(super) struct PendingPlace {
     taken: Option<(AddressGroup, Counts)>,
+}
+
+/// What a connection holds until it has a WebSocket.
+#[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "held, and not looked at"))]
+pub(super) struct Place {
+    pub(super) place: PendingPlace,
+    /// A shutdown waits for it.
+    pub(super) awaited: TaskTrackerToken,
 }
 
 /// There are as many connections of an address as there may be.

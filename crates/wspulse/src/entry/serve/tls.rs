@@ -55,8 +55,11 @@ use tokio_rustls::{Accept, TlsAcceptor};
 
 use super::Listener;
 
-/// The one protocol that [`serve`](crate::serve()) speaks (RFC 7301 §6).
-const ALPN: &[u8] = b"http/1.1";
+/// RFC 7301 §6.
+const HTTP_1: &[u8] = b"http/1.1";
+/// RFC 9113 §3.2.
+#[cfg(feature = "http2")]
+const HTTP_2: &[u8] = b"h2";
 
 /// A listener whose connections are encrypted.
 ///
@@ -65,8 +68,9 @@ const ALPN: &[u8] = b"http/1.1";
 /// [`handshake_timeout`](super::Serve::handshake_timeout), which bounds it together with the
 /// request's head. A client that fails it loses its connection, with a line in the log at DEBUG.
 ///
-/// ALPN offers `http/1.1`, whatever the configuration says: nothing else is served. A client that
-/// insists on another protocol is refused in its handshake; one without ALPN is served.
+/// ALPN offers what is served, whatever the configuration says: `http/1.1`, and `h2` before it with
+/// `Serve::http2` (feature `http2`). A client that insists on another protocol is refused in its
+/// handshake; one without ALPN is served.
 ///
 /// An encrypted connection costs more memory than a plain one, since rustls keeps its keys and
 /// buffers for it.
@@ -78,7 +82,9 @@ pub struct TlsListener<L> {
 impl<L> TlsListener<L> {
     /// Encrypts what a listener accepts.
     pub fn new(listener: L, config: Arc<ServerConfig>) -> Self {
-        let current = Arc::new(RwLock::new(with_alpn(config)));
+        let mut offered = Offered { config, protocols: &[HTTP_1] };
+        offered.offer();
+        let current = Arc::new(RwLock::new(offered));
         Self { listener, config: TlsConfig { current } }
     }
 
@@ -91,22 +97,32 @@ impl<L> TlsListener<L> {
 /// The configuration of a [`TlsListener`]: a handle that is cheap to clone.
 #[derive(Clone)]
 pub struct TlsConfig {
-    current: Arc<RwLock<Arc<ServerConfig>>>,
+    current: Arc<RwLock<Offered>>,
+}
+
+/// A configuration whose ALPN offers these protocols.
+struct Offered {
+    config: Arc<ServerConfig>,
+    protocols: &'static [&'static [u8]],
 }
 
 impl TlsConfig {
     /// Has connections that are accepted from now on use this configuration, such as one with
     /// renewed certificates. Those that exist go on with theirs.
     pub fn replace(&self, config: Arc<ServerConfig>) {
-        *self.current.write() = with_alpn(config);
+        let current = &mut *self.current.write();
+        current.config = config;
+        current.offer();
     }
 }
 
-fn with_alpn(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
-    if config.alpn_protocols != [ALPN] {
-        Arc::make_mut(&mut config).alpn_protocols = vec![ALPN.to_vec()];
+impl Offered {
+    fn offer(&mut self) {
+        if self.config.alpn_protocols != self.protocols {
+            let protocols = self.protocols.iter().map(|protocol| protocol.to_vec());
+            Arc::make_mut(&mut self.config).alpn_protocols = protocols.collect();
+        }
     }
-    config
 }
 
 impl<L: Listener> Listener for TlsListener<L> {
@@ -114,7 +130,7 @@ impl<L: Listener> Listener for TlsListener<L> {
 
     async fn accept(&mut self) -> io::Result<(Self::Stream, Option<SocketAddr>)> {
         let (stream, address) = self.listener.accept().await?;
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.config.current.read()));
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config.current.read().config));
         Ok((TlsStream { state: State::Handshaking(acceptor.accept(stream)) }, address))
     }
 
@@ -128,6 +144,14 @@ impl<L: Listener> Listener for TlsListener<L> {
 
     fn tcp_listener(&self) -> Option<&TcpListener> {
         self.listener.tcp_listener()
+    }
+
+    #[cfg(feature = "http2")]
+    fn offer_http2(&mut self) {
+        self.listener.offer_http2();
+        let current = &mut *self.config.current.write();
+        current.protocols = &[HTTP_2, HTTP_1];
+        current.offer();
     }
 }
 

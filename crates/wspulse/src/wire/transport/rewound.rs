@@ -35,6 +35,18 @@ impl FirstRead {
         let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
         Poll::Ready(Self(read.map(|()| Bytes::copy_from_slice(buffer.filled()))))
     }
+
+    /// The bytes, if it brought any.
+    #[cfg(feature = "http2")]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |bytes| bytes)
+    }
+
+    /// With what came of another read behind it.
+    #[cfg(feature = "http2")]
+    pub(crate) fn and(&self, more: &Self) -> Self {
+        Self(Ok([self.bytes(), more.bytes()].concat().into()))
+    }
 }
 
 impl<IO> Rewound<IO> {

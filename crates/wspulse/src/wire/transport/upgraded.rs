@@ -6,6 +6,8 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
+#[cfg(feature = "http2")]
+use super::http2::Http2Stream;
 use super::{Rewound, Upgradable, UpgradeError, set_nodelay};
 use crate::entry::serve::Listener;
 #[cfg(feature = "rustls")]
@@ -15,17 +17,29 @@ use crate::entry::serve::tls::TlsStream;
 pub(crate) struct FromHyper {
     on_upgrade: OnUpgrade,
     unwrap: Option<Unwrap>,
+    /// It is one of many in its connection.
+    #[cfg(feature = "http2")]
+    is_http2: bool,
 }
 
 impl FromHyper {
     /// Takes it out of a request that can be upgraded.
     pub(crate) fn take(parts: &mut request::Parts) -> Option<Self> {
         let unwrap = parts.extensions.remove::<Unwrap>();
-        Some(Self { on_upgrade: parts.extensions.remove::<OnUpgrade>()?, unwrap })
+        Some(Self {
+            on_upgrade: parts.extensions.remove::<OnUpgrade>()?,
+            unwrap,
+            #[cfg(feature = "http2")]
+            is_http2: parts.version == http::Version::HTTP_2,
+        })
     }
 
     pub(super) async fn stream(self) -> Result<Upgradable, UpgradeError> {
         let upgraded = self.on_upgrade.await?;
+        #[cfg(feature = "http2")]
+        if self.is_http2 {
+            return Ok(Upgradable::new(Http2Stream::new(upgraded), &[]));
+        }
         Ok(match self.unwrap {
             Some(Unwrap(unwrap)) => unwrap(upgraded),
             None => plain_or_wrapped(upgraded),

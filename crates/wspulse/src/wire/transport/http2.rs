@@ -1,0 +1,83 @@
+//! Streams within an HTTP/2 connection.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most bytes of one write, and so of one DATA frame: what RFC 9113 §4.2 lets every peer take.
+/// hyper copies each write, whatever its size, and has up to four of them wait for the peer's window:
+/// this bounds what a peer that takes nothing costs.
+const WRITE_BYTES_MAX: usize = 16 * 1024;
+
+thread_local! {
+    /// What is joined to be written at once.
+    static JOINED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A WebSocket's stream of an HTTP/2 connection. What is written at once goes in one DATA frame.
+pub(super) struct Http2Stream(TokioIo<Upgraded>);
+
+impl Http2Stream {
+    pub(super) fn new(upgraded: Upgraded) -> Self {
+        Self(TokioIo::new(upgraded))
+    }
+}
+
+impl AsyncRead for Http2Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Http2Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let now = &buf[..buf.len().min(WRITE_BYTES_MAX)];
+        Pin::new(&mut self.0).poll_write(cx, now)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let [whole] = bufs {
+            return self.poll_write(cx, whole);
+        }
+        // Tells whether there is room: nothing is joined in vain.
+        ready!(Pin::new(&mut self.0).poll_flush(cx))?;
+        let mut joined = JOINED.take();
+        joined.clear();
+        for buf in bufs {
+            let room = WRITE_BYTES_MAX - joined.len();
+            joined.extend_from_slice(&buf[..buf.len().min(room)]);
+        }
+        let polled = Pin::new(&mut self.0).poll_write(cx, &joined);
+        JOINED.set(joined);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
