@@ -59,7 +59,7 @@
 //! # Features
 //!
 //! All are off by default and only add: `axum`, the client's address under `axum::serve`; `cbor`,
-//! `msgpack` and `protobuf`, the codecs of those names; `rustls`, TLS for [`serve`](serve()), without
+//! `msgpack` and `protobuf`, the codecs of those names; `http2`, WebSockets over HTTP/2; `rustls`, TLS for [`serve`](serve()), without
 //! cryptography; `testing`, servers, clients and links for the tests of applications.
 
 mod app;

@@ -1,4 +1,5 @@
-//! TLS by rustls, without a proxy in front, and certificates that are renewed while it serves.
+//! TLS by rustls, without a proxy in front, certificates that are renewed while it serves, and HTTP/2,
+//! in which a browser opens its WebSockets beside the page.
 //!
 //! ```text
 //! cargo run -p example-tls [-- 127.0.0.1:3000 [chain.pem key.pem]]
@@ -16,11 +17,13 @@ use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use wspulse::http::Version;
+use wspulse::serve::Http2;
 use wspulse::serve::tls::rustls::ServerConfig;
 use wspulse::serve::tls::rustls::pki_types::pem::PemObject as _;
 use wspulse::serve::tls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use wspulse::serve::tls::{TlsConfig, TlsListener};
-use wspulse::{Admission, ConfigError, Rejection, Server, origin};
+use wspulse::{Admission, ConfigError, Frame, Rejection, Server, origin};
 
 /// Where the certificate is, the server's own first and then those that vouch for it, and its key.
 struct Files {
@@ -57,7 +60,13 @@ fn self_signed() -> Result<ServerConfig, Box<dyn Error>> {
 fn room_server() -> Result<Server, ConfigError> {
     Server::builder_sync(|request| {
         let user = request.query("user").ok_or_else(Rejection::unauthorized)?;
-        Ok(Admission::room("lobby").user(&*user))
+        Ok(Admission::room("lobby").user(&*user).data(request.version()))
+    })
+    .on_connect(|conn| {
+        let version = conn.data::<Version>().map(|version| format!("{version:?}"));
+        if let Ok(frame) = Frame::new("version").json(&version) {
+            let _ = conn.send(frame);
+        }
     })
     .on_message(|conn, frame| {
         // An event of ours and no id: as it came, it could pass for one of the server's own frames.
@@ -101,7 +110,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         });
     }
-    Ok(wspulse::serve(listener, app(room_server()?)).await?)
+    // ALPN offers it to whoever connects; HTTP/1.1 is there for all others.
+    Ok(wspulse::serve(listener, app(room_server()?)).http2(Http2::new()).await?)
 }
 
 #[cfg(test)]

@@ -127,6 +127,10 @@ fn verdict(parts: &request::Parts) -> u16 {
     if headers.len() > HEADERS_MAX {
         return 431;
     }
+    if parts.method.as_str() == "CONNECT" && parts.version == Version::HTTP_2 {
+        // These bytes name no `:protocol`.
+        return 400;
+    }
     if parts.method.as_str() != "GET" {
         return 405;
     }

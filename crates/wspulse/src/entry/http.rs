@@ -12,7 +12,7 @@ mod handshake;
 mod response;
 mod service;
 
-/// Of the crate `http`, for a [`Rejection`](crate::Rejection): whoever needs no more of it need not
-/// depend on it.
-pub use ::http::{StatusCode, header};
+/// Of the crate `http`, for a [`Rejection`](crate::Rejection) and a
+/// [`ConnectRequest`](crate::ConnectRequest): whoever needs no more of it need not depend on it.
+pub use ::http::{StatusCode, Version, header};
 pub use service::{Accepted, Handshake, Response};

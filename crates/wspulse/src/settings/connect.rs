@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use http::{Extensions, HeaderMap, Method, Uri, request};
+use http::{Extensions, HeaderMap, Method, Uri, Version, request};
 use tokio::time::Instant;
 use wspulse_core::protocol::ResumeOffer;
 
@@ -37,9 +37,14 @@ impl ConnectRequest {
         self.peer_addr = peer_addr;
     }
 
-    /// The method; GET for every valid handshake.
+    /// The method of a valid handshake: GET, or CONNECT over HTTP/2.
     pub const fn method(&self) -> &Method {
         &self.parts.method
+    }
+
+    /// The version of HTTP that it came by.
+    pub const fn version(&self) -> Version {
+        self.parts.version
     }
 
     /// The request target, as the HTTP framework passes it on.

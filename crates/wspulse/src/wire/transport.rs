@@ -34,6 +34,8 @@ use crate::settings::connect::{Asked, ConnectRequest};
 use caught::CaughtStream;
 pub(crate) use facts::Facts;
 pub(crate) use farewell::{Farewell, turn_away};
+#[cfg(feature = "http2")]
+pub(crate) use http2::LetGo;
 pub(crate) use nonce::Nonce;
 pub(crate) use rewound::{FirstRead, Rewound};
 pub(crate) use upgraded::{FromHyper, Unwrap};

@@ -1,6 +1,6 @@
 //! A client that offers extensions, and knows what comes compressed.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use wspulse::codec::{Codec, InboundMessage, JsonCodec};
 use wspulse::testing::request_parts;
 use wspulse::{Frame, MessageKind, Server};
@@ -11,8 +11,8 @@ pub(crate) const DEFLATE: &str = "permessage-deflate; client_max_window_bits";
 /// More than any message of these tests.
 const BYTES_MAX: usize = 100_000;
 
-pub(crate) struct Offering {
-    stream: DuplexStream,
+pub(crate) struct Offering<S = DuplexStream> {
+    stream: S,
     /// The server's answer to its offer.
     pub(crate) answer: Option<String>,
 }
@@ -53,6 +53,13 @@ impl Offering {
         let answer = answer.map(|answer| answer.to_str().expect("ASCII").to_owned());
         let (stream, theirs) = duplex(1024 * 1024);
         accepted.attach(theirs, &[]);
+        Self::over(stream, answer)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Offering<S> {
+    /// Once the handshake was made, with the server's answer to the offer.
+    pub(crate) const fn over(stream: S, answer: Option<String>) -> Self {
         Self { stream, answer }
     }
 

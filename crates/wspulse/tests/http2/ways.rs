@@ -1,7 +1,5 @@
 //! Clients of either version of HTTP.
 
-use std::time::Duration;
-
 use axum::Router;
 use bytes::Bytes;
 use http::header::SEC_WEBSOCKET_VERSION;
@@ -18,9 +16,6 @@ use wspulse::testing::{Dialler, MemoryListener, TestClient, request_head};
 use wspulse::{ConfigError, Server};
 
 use crate::support::listener::serve_in_memory;
-
-/// Longer than any test takes that does not hang, by a clock that is not paused.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -71,6 +66,12 @@ pub(crate) fn extended_connect(target: &str) -> Request<Empty<Bytes>> {
         .expect("a request")
 }
 
+/// A request for a page.
+pub(crate) fn get(path: &str) -> Request<Empty<Bytes>> {
+    let uri = format!("http://localhost{path}");
+    Request::builder().uri(uri).body(Empty::new()).expect("a request")
+}
+
 impl Connection {
     pub(crate) async fn over(stream: impl ByteStream + 'static) -> Self {
         Self::with(stream, |_| {}).await
@@ -92,9 +93,12 @@ impl Connection {
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Response<Incoming> {
-        let uri = format!("http://localhost{path}");
-        let request = Request::builder().uri(uri).body(Empty::new()).expect("a request");
-        self.send(request).await.expect("an answer")
+        self.send(get(path)).await.expect("an answer")
+    }
+
+    /// The same connection, for another request meanwhile.
+    pub(crate) fn sender(&self) -> SendRequest<Empty<Bytes>> {
+        self.sender.clone()
     }
 
     pub(crate) async fn send(

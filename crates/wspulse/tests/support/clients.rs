@@ -45,7 +45,10 @@ pub(crate) fn number(frame: &Frame) -> usize {
 }
 
 /// The numbers of the next frames that a client receives.
-pub(crate) async fn numbers(client: &mut Client, count: usize) -> Vec<usize> {
+pub(crate) async fn numbers<S>(client: &mut TestClient<S>, count: usize) -> Vec<usize>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut numbers = Vec::new();
     for _ in 0..count {
         numbers.push(number(&client.frame().await.expect("a frame")));

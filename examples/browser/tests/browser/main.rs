@@ -76,6 +76,7 @@ in_browsers! {
         to_copy::a_page_renews_its_token_and_ends_with_it_otherwise,
         to_copy::a_notice_is_shown_on_all_devices_and_read_on_all,
         to_copy::a_page_talks_to_plain_hyper,
+        to_copy::a_page_that_came_over_http_2_has_its_websocket_in_that_connection,
         to_copy::a_page_shows_who_is_here_away_and_typing,
         to_copy::a_page_draws_a_game_and_its_player_moves,
         to_copy::two_pages_edit_one_text,

@@ -60,6 +60,19 @@ pub(crate) async fn a_page_talks_to_plain_hyper(browser: Browser) {
     .await;
 }
 
+pub(crate) async fn a_page_that_came_over_http_2_has_its_websocket_in_that_connection(
+    browser: Browser,
+) {
+    perform("example-tls", browser, async |stage| {
+        let (ann, bob) = (stage.open_tab().await, stage.open_tab().await);
+        waits_for(&ann, "#status", "Live, over wss: and HTTP/2.0").await;
+        waits_for(&bob, "#status", "Live, over wss: and HTTP/2.0").await;
+        ann.say("hello").await;
+        waits_for(&bob, "#said", "hello").await;
+    })
+    .await;
+}
+
 pub(crate) async fn a_page_shows_who_is_here_away_and_typing(browser: Browser) {
     perform("example-presence", browser, async |stage| {
         let (ann, bob) = (stage.open_tab().await, stage.open_tab().await);

@@ -2,6 +2,7 @@
 
 mod connection;
 mod frames;
+mod pieces;
 pub(super) mod preface;
 mod streams;
 
@@ -49,6 +50,7 @@ impl Http2 {
 
     /// How many streams one connection may have at a time, WebSockets among them
     /// (`SETTINGS_MAX_CONCURRENT_STREAMS`). Default 256, at least 1, at most 4,096.
+    #[must_use]
     pub const fn max_streams(mut self, streams: u32) -> Self {
         self.streams_max = streams;
         self
@@ -61,12 +63,13 @@ impl Http2 {
     /// The window of a connection is four times what its streams may have together. What it holds of
     /// data that is not read is at most that and half as much for frames' overhead: 24 MiB by default,
     /// and a client whose small messages need more of that overhead loses its connection.
+    #[must_use]
     pub const fn stream_window_bytes(mut self, bytes: u32) -> Self {
         self.stream_window_bytes = bytes;
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(super) fn check(self) -> Result<(), ConfigError> {
         if !(1..=STREAMS_MAX).contains(&self.streams_max) {
             let rule = "must be at least 1 and at most 4,096";
             return Err(ConfigError::new("max_streams", self.streams_max, rule));
@@ -79,7 +82,7 @@ impl Http2 {
         Ok(())
     }
 
-    fn builder(&self, head: HeadLimits, opener: Opener) -> Builder<Opener> {
+    fn builder(self, head: HeadLimits, opener: Opener) -> Builder<Opener> {
         let mut builder = Builder::new(opener);
         builder
             .enable_connect_protocol()
@@ -93,7 +96,7 @@ impl Http2 {
         builder
     }
 
-    fn connection_window_bytes(&self) -> u32 {
+    fn connection_window_bytes(self) -> u32 {
         /// RFC 9113 §6.9.1.
         const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
         let streams = self.streams_max.saturating_mul(self.stream_window_bytes);

@@ -62,7 +62,7 @@ impl ServeOptions {
             return Err(ConfigError::new("max_pending_per_addr", 0, "must be at least 1"));
         }
         #[cfg(feature = "http2")]
-        if let Some(http2) = &self.http2 {
+        if let Some(http2) = self.http2 {
             http2.check()?;
         }
         check_header_limits(self.request_header_bytes_max, self.request_headers_max)

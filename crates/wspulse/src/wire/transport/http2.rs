@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 /// The most bytes of one write, and so of one DATA frame: what RFC 9113 §4.2 lets every peer take.
 /// hyper copies each write, whatever its size, and has up to four of them wait for the peer's window:
@@ -19,12 +20,28 @@ thread_local! {
     static JOINED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// Tells the connection that nobody has the stream of a request any more. It goes with the request; one
+/// that something else makes a stream of is never told.
+#[derive(Clone, Default)]
+pub(crate) struct LetGo(CancellationToken);
+
 /// A WebSocket's stream of an HTTP/2 connection. What is written at once goes in one DATA frame.
-pub(super) struct Http2Stream(TokioIo<Upgraded>);
+pub(super) struct Http2Stream {
+    stream: TokioIo<Upgraded>,
+    _let_go: Option<DropGuard>,
+}
+
+impl LetGo {
+    /// Ready once the stream was let go.
+    pub(crate) fn heard(&self) -> WaitForCancellationFutureOwned {
+        self.0.clone().cancelled_owned()
+    }
+}
 
 impl Http2Stream {
-    pub(super) fn new(upgraded: Upgraded) -> Self {
-        Self(TokioIo::new(upgraded))
+    pub(super) fn new(upgraded: Upgraded, let_go: Option<LetGo>) -> Self {
+        let let_go = let_go.map(|let_go| let_go.0.drop_guard());
+        Self { stream: TokioIo::new(upgraded), _let_go: let_go }
     }
 }
 
@@ -34,7 +51,7 @@ impl AsyncRead for Http2Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
@@ -45,7 +62,7 @@ impl AsyncWrite for Http2Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let now = &buf[..buf.len().min(WRITE_BYTES_MAX)];
-        Pin::new(&mut self.0).poll_write(cx, now)
+        Pin::new(&mut self.stream).poll_write(cx, now)
     }
 
     fn poll_write_vectored(
@@ -57,14 +74,14 @@ impl AsyncWrite for Http2Stream {
             return self.poll_write(cx, whole);
         }
         // Tells whether there is room: nothing is joined in vain.
-        ready!(Pin::new(&mut self.0).poll_flush(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         let mut joined = JOINED.take();
         joined.clear();
         for buf in bufs {
             let room = WRITE_BYTES_MAX - joined.len();
             joined.extend_from_slice(&buf[..buf.len().min(room)]);
         }
-        let polled = Pin::new(&mut self.0).poll_write(cx, &joined);
+        let polled = Pin::new(&mut self.stream).poll_write(cx, &joined);
         JOINED.set(joined);
         polled
     }
@@ -74,10 +91,10 @@ impl AsyncWrite for Http2Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

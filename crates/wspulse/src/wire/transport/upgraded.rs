@@ -7,7 +7,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
-use super::http2::Http2Stream;
+use super::http2::{Http2Stream, LetGo};
 use super::{Rewound, Upgradable, UpgradeError, set_nodelay};
 use crate::entry::serve::Listener;
 #[cfg(feature = "rustls")]
@@ -17,9 +17,15 @@ use crate::entry::serve::tls::TlsStream;
 pub(crate) struct FromHyper {
     on_upgrade: OnUpgrade,
     unwrap: Option<Unwrap>,
-    /// It is one of many in its connection.
     #[cfg(feature = "http2")]
-    is_http2: bool,
+    http2: Option<Http2>,
+}
+
+/// It is one of many in its connection.
+#[cfg(feature = "http2")]
+struct Http2 {
+    /// If the connection wants to be told.
+    let_go: Option<LetGo>,
 }
 
 impl FromHyper {
@@ -30,15 +36,16 @@ impl FromHyper {
             on_upgrade: parts.extensions.remove::<OnUpgrade>()?,
             unwrap,
             #[cfg(feature = "http2")]
-            is_http2: parts.version == http::Version::HTTP_2,
+            http2: (parts.version == http::Version::HTTP_2)
+                .then(|| Http2 { let_go: parts.extensions.remove::<LetGo>() }),
         })
     }
 
     pub(super) async fn stream(self) -> Result<Upgradable, UpgradeError> {
         let upgraded = self.on_upgrade.await?;
         #[cfg(feature = "http2")]
-        if self.is_http2 {
-            return Ok(Upgradable::new(Http2Stream::new(upgraded), &[]));
+        if let Some(Http2 { let_go }) = self.http2 {
+            return Ok(Upgradable::new(Http2Stream::new(upgraded, let_go), &[]));
         }
         Ok(match self.unwrap {
             Some(Unwrap(unwrap)) => unwrap(upgraded),

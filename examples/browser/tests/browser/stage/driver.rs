@@ -117,6 +117,7 @@ fn chromium(Viewport { width, height }: Viewport, profile: &Path) -> Value {
     // A window cannot be as narrow as a phone; its emulation can.
     let metrics = json!({ "width": width, "height": height, "pixelRatio": 1, "mobile": false });
     json!({
+        "acceptInsecureCerts": true, // of an example that has made its own
         "goog:chromeOptions": {
             "args": arguments,
             "mobileEmulation": { "deviceMetrics": metrics },
@@ -127,6 +128,7 @@ fn chromium(Viewport { width, height }: Viewport, profile: &Path) -> Value {
 fn firefox(Viewport { width, height }: Viewport) -> Value {
     let size = [width, height].map(|pixels| pixels.to_string());
     json!({
+        "acceptInsecureCerts": true,
         "moz:firefoxOptions": {
             "args": ["-headless", "--width", size[0], "--height", size[1]],
         },

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
-use http_body_util::{Either, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,13 +19,14 @@ use tower_service::Service;
 
 use super::Http2;
 use super::frames::Counted;
+use super::pieces::Pieces;
 use super::streams::{Opener, Streams};
 use crate::entry::serve::http::{End, Http, answer};
 use crate::entry::serve::pending::Place;
 use crate::ground::address::PeerAddr;
 use crate::ground::budget::poll_unbudgeted;
 use crate::ground::running_time::RunningTimer;
-use crate::wire::transport::Rewound;
+use crate::wire::transport::{LetGo, Rewound};
 
 /// How long a client may take to hear that a connection without streams ends.
 const LINGER: Duration = Duration::from_secs(1);
@@ -39,9 +39,6 @@ pub(in crate::entry::serve) struct Opened<IO> {
     /// Of the first request.
     pub(in crate::entry::serve) head_timer: RunningTimer,
 }
-
-/// The service's response, or a refusal without it.
-type Answer<B> = Response<Either<B, Empty<<B as Body>::Data>>>;
 
 impl Http {
     /// Serves a connection until its end. Without a stream it has the time of a request's head to open
@@ -64,11 +61,11 @@ impl Http {
     {
         let Opened { stream, peer_addr, place, head_timer } = opened;
         let mut streams = Streams::new(self.pending.clone(), peer_addr, place.place);
-        let opener = streams.opener();
-        let builder = http2.builder(self.head, opener.clone());
+        let opening = streams.opener();
+        let builder = http2.builder(self.head, opening.clone());
         let service = service_fn({
             let http = Arc::clone(&self);
-            move |request| http.answer_stream(&opener, peer_addr, service.clone(), request)
+            move |request| http.answer_stream(&opening, peer_addr, service.clone(), request)
         });
         let stream = Counted::new(stream, http2.streams_max);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -101,14 +98,20 @@ impl Http {
         peer_addr: Option<SocketAddr>,
         service: S,
         mut request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Answer<B>, S::Error>> + use<S, B>
+    ) -> impl Future<Output = Result<Response<Pieces<B>>, S::Error>> + use<S, B>
     where
         S: Service<Request<Incoming>, Response = Response<B>>,
         B: Body,
     {
-        let refused = if opener.open(self.request_timeout.map(RunningTimer::after)).is_err() {
+        let (deadline, let_go) = (self.request_timeout.map(RunningTimer::after), LetGo::default());
+        let has_place = opener.open(deadline, let_go.clone()).is_ok();
+        request.extensions_mut().insert(let_go);
+        let refused = if !has_place {
             self.log_no_place(peer_addr, "request refused");
             Some(StatusCode::TOO_MANY_REQUESTS)
+        } else if self.cut_off.is_cancelled() {
+            // A client may go on that has not heard of the end yet, or does not want to.
+            Some(StatusCode::SERVICE_UNAVAILABLE)
         } else if request.headers().len() > self.head.headers_max {
             Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
         } else {
@@ -119,11 +122,11 @@ impl Http {
         }
         async move {
             if let Some(status) = refused {
-                let mut response = Response::new(Either::Right(Empty::new()));
+                let mut response = Response::new(Pieces::none());
                 *response.status_mut() = status;
                 return Ok(response);
             }
-            Ok(answer(service, request).await?.map(Either::Left))
+            Ok(answer(service, request).await?.map(Pieces::of))
         }
     }
 }
@@ -147,6 +150,8 @@ struct Course<'a> {
     awaited: Option<TaskTrackerToken>,
     /// While it has no stream.
     idle: Option<RunningTimer>,
+    /// How many requests it had when that began.
+    requests_before: u64,
     is_leaving: bool,
 }
 
@@ -158,6 +163,7 @@ impl<'a> Course<'a> {
             cut_off: None,
             awaited: Some(awaited),
             idle: Some(head_timer),
+            requests_before: 0,
             is_leaving: false,
         }
     }
@@ -180,6 +186,11 @@ impl<'a> Course<'a> {
             self.idle = None;
             return Next::Wait;
         }
+        let requests_before = streams.requests_in_all();
+        if std::mem::replace(&mut self.requests_before, requests_before) != requests_before {
+            // It was answered within one turn.
+            self.idle = None;
+        }
         let patience = if self.is_leaving { LINGER } else { self.http.handshake_timeout };
         let idle = self.idle.get_or_insert_with(|| RunningTimer::after(patience));
         if self.http.cut_off.is_cancelled() {
@@ -188,7 +199,7 @@ impl<'a> Course<'a> {
         if idle.poll_elapsed(Duration::ZERO, cx).is_pending() {
             return Next::Wait;
         }
-        if !streams.has_served() {
+        if requests_before == 0 {
             return Next::End(Err(End::WithoutRequest));
         }
         if self.is_leaving { Next::End(Ok(())) } else { self.leave() }

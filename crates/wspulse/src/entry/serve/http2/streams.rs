@@ -5,18 +5,21 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper::rt::Executor;
 use parking_lot::Mutex;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::entry::serve::http::log_panic;
 use crate::entry::serve::pending::{NoPlace, Pending, PendingPlace};
 use crate::ground::BoxFuture;
+use crate::ground::budget::poll_unbudgeted;
 use crate::ground::panics;
 use crate::ground::running_time::RunningTimer;
+use crate::wire::transport::LetGo;
 
 /// What hyper has to be polled for each stream. The connection's own task does it: with it all of them
 /// end, and what many WebSockets have to write is written in one go.
@@ -32,16 +35,14 @@ pub(super) struct Opener {
 }
 
 struct Shared {
-    /// Said of the stream that hyper will have polled next: a request, with its deadline. There is
-    /// nothing between the two calls; a stream of which nothing was said is a request that has become a
-    /// WebSocket.
+    /// What the stream is that hyper will have polled next: a request, right after it has asked the
+    /// service about that; and while a request is polled, the WebSocket that this becomes.
     next: Option<Kind>,
     opened: Vec<Stream>,
     requests: usize,
     websockets: usize,
     places: Places,
-    /// A request has come.
-    has_served: bool,
+    requests_in_all: u64,
 }
 
 /// The places of a connection's address: one for each request that is being answered, or one for a
@@ -54,15 +55,27 @@ struct Places {
 
 /// A stream that hyper works on.
 struct Stream {
+    shared: Arc<Mutex<Shared>>,
     kind: Kind,
     /// `None` once it has ended.
     work: Option<BoxFuture<()>>,
 }
 
 enum Kind {
-    /// It has until then, if there is a limit.
-    Request(Option<RunningTimer>),
-    WebSocket,
+    Request {
+        /// Until when it is to be answered, if there is a limit.
+        deadline: Option<RunningTimer>,
+        let_go: LetGo,
+    },
+    WebSocket(Keeping),
+}
+
+/// Until when a WebSocket's stream is kept. What its session has left in it, hyper has, which waits for
+/// the client's window for ever.
+enum Keeping {
+    WhileItIsHad(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// Nobody has it any more.
+    Until(RunningTimer),
 }
 
 enum Ended {
@@ -70,6 +83,10 @@ enum Ended {
     OverdueRequest,
     WebSocket,
 }
+
+/// How long a client may take what is left for it in a stream that nobody has any more: as long as its
+/// session gives it for a frame, by default.
+const LEFT_IN_STREAM: Duration = Duration::from_secs(10);
 
 impl Streams {
     pub(super) fn new(
@@ -83,7 +100,7 @@ impl Streams {
             requests: 0,
             websockets: 0,
             places: Places { pending, peer_addr, taken: vec![place] },
-            has_served: false,
+            requests_in_all: 0,
         };
         Self { running: FuturesUnordered::new(), shared: Arc::new(Mutex::new(shared)) }
     }
@@ -132,9 +149,9 @@ impl Streams {
         self.shared.lock().websockets
     }
 
-    /// Whether a request has come.
-    pub(super) fn has_served(&self) -> bool {
-        self.shared.lock().has_served
+    /// How many requests have come so far.
+    pub(super) fn requests_in_all(&self) -> u64 {
+        self.shared.lock().requests_in_all
     }
 
     /// Takes or gives back places of the connection's address, now that streams have come and gone.
@@ -146,7 +163,7 @@ impl Streams {
     /// Ends all requests that are being answered.
     pub(super) fn drop_requests(&mut self) {
         let running = mem::take(&mut self.running);
-        let is_websocket = |stream: &Stream| matches!(stream.kind, Kind::WebSocket);
+        let is_websocket = |stream: &Stream| matches!(stream.kind, Kind::WebSocket(_));
         let (websockets, mut requests): (Vec<_>, Vec<_>) =
             running.into_iter().partition(is_websocket);
         self.running.extend(websockets);
@@ -162,10 +179,14 @@ fn places_needed(requests: usize, websockets: usize) -> usize {
 impl Opener {
     /// A request has come, and has until then: whether there is a place for it. Its stream is the next
     /// that hyper will have polled.
-    pub(super) fn open(&self, deadline: Option<RunningTimer>) -> Result<(), NoPlace> {
+    pub(super) fn open(
+        &self,
+        deadline: Option<RunningTimer>,
+        let_go: LetGo,
+    ) -> Result<(), NoPlace> {
         let shared = &mut *self.shared.lock();
-        shared.has_served = true;
-        shared.next = Some(Kind::Request(deadline));
+        shared.requests_in_all += 1;
+        shared.next = Some(Kind::Request { deadline, let_go });
         shared.places.hold_at_least(shared.requests + 1)
     }
 }
@@ -173,12 +194,14 @@ impl Opener {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Opener {
     fn execute(&self, work: F) {
         let shared = &mut *self.shared.lock();
-        let kind = shared.next.take().unwrap_or(Kind::WebSocket);
+        // hyper spawns nothing else; if it did, that would be kept as a stream that nobody lets go.
+        let kind = shared.next.take().unwrap_or_else(|| Kind::websocket(&LetGo::default()));
         match kind {
-            Kind::Request(_) => shared.requests += 1,
-            Kind::WebSocket => shared.websockets += 1,
+            Kind::Request { .. } => shared.requests += 1,
+            Kind::WebSocket(_) => shared.websockets += 1,
         }
-        shared.opened.push(Stream { kind, work: Some(Box::pin(work)) });
+        let stream = Stream { shared: Arc::clone(&self.shared), kind, work: Some(Box::pin(work)) };
+        shared.opened.push(stream);
     }
 }
 
@@ -198,6 +221,21 @@ impl Places {
 }
 
 impl Stream {
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.work else { return Poll::Ready(()) };
+        let become_one = match &self.kind {
+            Kind::Request { let_go, .. } => Some(Kind::websocket(let_go)),
+            Kind::WebSocket(_) => None,
+        };
+        self.shared.lock().next = become_one;
+        let polled = panics::catch(|| work.as_mut().poll(cx)).unwrap_or_else(|panic| {
+            log_panic(&panic);
+            Poll::Ready(())
+        });
+        self.shared.lock().next = None;
+        polled
+    }
+
     /// Drops what is the application's as well, and may panic.
     fn end(&mut self) {
         let work = self.work.take();
@@ -207,27 +245,46 @@ impl Stream {
     }
 }
 
+impl Kind {
+    fn websocket(let_go: &LetGo) -> Self {
+        Self::WebSocket(Keeping::WhileItIsHad(Box::pin(let_go.heard())))
+    }
+}
+
+impl Keeping {
+    /// Ready once it is kept no longer.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self {
+                Self::WhileItIsHad(let_go) => {
+                    ready!(poll_unbudgeted(cx, |cx| let_go.as_mut().poll(cx)));
+                    *self = Self::Until(RunningTimer::after(LEFT_IN_STREAM));
+                }
+                Self::Until(timer) => return timer.poll_elapsed(Duration::ZERO, cx),
+            }
+        }
+    }
+}
+
 impl Future for Stream {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let Self { kind, work } = &mut *self;
         let polled_at = Instant::now();
-        let polled = match work {
-            Some(work) => panics::catch(|| work.as_mut().poll(cx)).unwrap_or_else(|panic| {
-                log_panic(&panic);
-                Poll::Ready(())
-            }),
-            None => Poll::Ready(()),
-        };
-        let ended = match (kind, polled) {
-            (Kind::Request(_), Poll::Ready(())) => Ended::Request,
-            (Kind::WebSocket, Poll::Ready(())) => Ended::WebSocket,
-            (Kind::Request(Some(deadline)), Poll::Pending) => {
+        let is_done = self.poll_work(cx).is_ready();
+        let ended = match &mut self.kind {
+            Kind::Request { .. } if is_done => Ended::Request,
+            Kind::Request { deadline: Some(deadline), .. } => {
                 ready!(deadline.poll_elapsed(polled_at.elapsed(), cx));
                 Ended::OverdueRequest
             }
-            (Kind::Request(None) | Kind::WebSocket, Poll::Pending) => return Poll::Pending,
+            Kind::Request { deadline: None, .. } => return Poll::Pending,
+            Kind::WebSocket(keeping) => {
+                if !is_done {
+                    ready!(keeping.poll(cx));
+                }
+                Ended::WebSocket
+            }
         };
         self.end();
         Poll::Ready(ended)
