@@ -37,8 +37,8 @@ enum Told {
 
 /// The next answer, and its stream.
 async fn next_answer(raw: &mut Raw) -> (u32, Told) {
-    /// `:status 404` (RFC 7541, Appendix A).
-    const NOT_FOUND: u8 = 0x80 | 13;
+    /// `:status 404`, the thirteenth of the table (RFC 7541, Appendix A).
+    const NOT_FOUND: u8 = 0x8d;
     let head = raw.next(HEADERS).await;
     let told = if head.payload[0] == NOT_FOUND { Told::NotFound } else { Told::Refused };
     (head.stream, told)

@@ -117,6 +117,7 @@ in_browsers! {
         talks::what_was_read_in_one_room_is_told_although_more_was_read_in_another,
         talks::a_deploy_brings_all_back_and_loses_nothing,
         codecs::windows_of_every_codec_hear_each_other,
+        to_copy::a_page_that_came_over_http_2_has_its_websocket_in_that_connection,
         cursors::a_slow_link_shows_where_cursors_are_and_not_where_they_were,
         cursors::without_conflation_a_slow_link_shows_an_ever_older_board,
     }
