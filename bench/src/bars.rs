@@ -1,9 +1,10 @@
 //! The bars that wspulse is held to.
 
-use crate::report::{Bar, Direction, LIMIT_BATCHED, OURS, Report, SERVER_CPU};
+use crate::report::{Bar, Direction, LIMIT_BATCHED, OURS, Report, SERVER_CPU, WIRE_BYTES};
 use crate::scenario::PROMISING;
 
 const UWEBSOCKETS: &str = "uwebsockets";
+const COMPRESSING: &str = "wspulse+compression";
 const AT_LEAST_ONCE: &str = PROMISING[0];
 
 /// How many times what is delivered at most once may delivery at least once cost.
@@ -19,6 +20,9 @@ pub(crate) fn all(report: &Report) -> Vec<Bar> {
     };
     if takes_part(report, AT_LEAST_ONCE) {
         bars.extend(price_of_a_promise(report));
+    }
+    if takes_part(report, COMPRESSING) {
+        bars.extend(price_of_compression(report));
     }
     if !report.receives_elsewhere() {
         bars.extend(PROMISING.into_iter().flat_map(|variant| of_a_promise(report, variant)));
@@ -124,6 +128,23 @@ fn price_of_a_promise(report: &Report) -> Vec<Bar> {
         Bar::relative(report, scenario, key, pair, Direction::AtMost, PROMISE_MAX)
     };
     scenarios.iter().map(bar).collect()
+}
+
+/// What compression costs and saves, beside messages as they are and beside others who compress.
+fn price_of_compression(report: &Report) -> [Bar; 6] {
+    let bar = |scenario, key, versus, direction, bound| {
+        Bar::relative(report, scenario, key, (COMPRESSING, versus), direction, bound)
+    };
+    let (at_least, at_most) = (Direction::AtLeast, Direction::AtMost);
+    [
+        bar("compressed-1024", SERVER_CPU, OURS, at_most, 1.25),
+        bar("compressed-1024", WIRE_BYTES, OURS, at_most, 0.333),
+        bar("compressed-positions-1024", WIRE_BYTES, OURS, at_most, 0.333),
+        bar("compressed-1024", "rate", "uwebsockets+shared", at_least, 5.0),
+        bar("compressed-1024", "rate", "ws+deflate", at_least, 20.0),
+        // Nothing, as far as a process's memory repeats from run to run.
+        bar("idle-memory-10000", "idle_kib", OURS, at_most, 1.01),
+    ]
 }
 
 fn takes_part(report: &Report, variant: &str) -> bool {

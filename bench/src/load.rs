@@ -6,6 +6,7 @@
 mod client;
 mod dialect;
 mod exchange;
+mod inflating;
 mod wire;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub(crate) use client::Buffers;
 use client::{Client, Fault};
 pub(crate) use dialect::{COUNT_REQUEST, Dialect, RAW_EXTRA_BYTES, RAW_PAYLOAD_AT};
 pub(crate) use exchange::Ticket;
+pub(crate) use inflating::Offer;
 pub(crate) use wire::{is_pong, text_frame, unmask_first};
 
 /// Where a fleet connects to.
@@ -26,6 +28,7 @@ pub(crate) use wire::{is_pong, text_frame, unmask_first};
 pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) dialect: Dialect,
+    pub(crate) offer: Offer,
 }
 
 /// Whom a client says it is.
@@ -231,6 +234,13 @@ impl Fleet {
         self.clients[client].write(bytes).map_err(|fault| fault.of(client))
     }
 
+    /// A message as a client sends it over the wire.
+    pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        wire::encode(wire::TEXT, &[message], &mut bytes);
+        bytes
+    }
+
     /// `times` messages of this client with this payload, as they go over the wire.
     pub(crate) fn prepared(&self, client: usize, payload: &[u8], times: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -249,6 +259,18 @@ impl Fleet {
     /// their applications stood still: whatever they get is not acknowledged.
     pub(crate) fn stop_answering(&mut self, spared: usize) {
         self.clients[spared..].iter_mut().for_each(Client::stop_answering);
+    }
+
+    /// From now on of the compressed messages those of one client in so many are inflated, and of all others
+    /// what came is shown.
+    pub(crate) fn inflate_one_in(&mut self, clients: usize) {
+        let others = self.clients.iter_mut().enumerate().filter(|(index, _)| index % clients != 0);
+        others.for_each(|(_, client)| client.stop_inflating());
+    }
+
+    /// How many bytes all messages had on the wire that clients have read, headers included.
+    pub(crate) fn message_bytes(&self) -> u64 {
+        self.clients.iter().map(Client::message_bytes).sum()
     }
 
     /// Cuts off all clients but the first `spared`, with a reset. Tells who they have to be to come
@@ -326,8 +348,7 @@ impl Fleet {
         let io = |source| LoadError::Io { client: index, source };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[index % self.ports.len()]));
         let mut client =
-            Client::connect(address, self.source, self.target.dialect, identity, buffers)
-                .map_err(io)?;
+            Client::connect(address, self.source, self.target, identity, buffers).map_err(io)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(client.socket(), Token(index), interest).map_err(io)?;
         self.clients.push(client);

@@ -27,7 +27,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use scenario::Effort;
-use serve::{CodecChoice, DeliveryChoice, MetricsChoice, Sending};
+use serve::{CodecChoice, CompressionChoice, DeliveryChoice, MetricsChoice, Sending};
 use steering::Steering;
 use subject::Mode;
 
@@ -100,6 +100,9 @@ enum Serve {
         /// What it promises of frames that were sent.
         #[arg(long, default_value = "at-most-once")]
         delivery: DeliveryChoice,
+        /// Whether it compresses.
+        #[arg(long, default_value = "none")]
+        compression: CompressionChoice,
         /// The NATS server that joins it with others; none, and it is alone.
         #[arg(long)]
         broker: Option<String>,
@@ -127,8 +130,16 @@ struct ListenArgs {
 fn main() -> Result<(), Box<dyn Error>> {
     let Cli { command, run } = Cli::parse();
     match command {
-        Some(Command::Serve(Serve::Wspulse { listen, codec, metrics, delivery, broker })) => {
-            let choices = serve::Choices { mode: listen.mode, codec, metrics, delivery, broker };
+        Some(Command::Serve(Serve::Wspulse {
+            listen,
+            codec,
+            metrics,
+            delivery,
+            compression,
+            broker,
+        })) => {
+            let mode = listen.mode;
+            let choices = serve::Choices { mode, codec, metrics, delivery, compression, broker };
             serve::serve_wspulse(&choices, listen.port)
         }
         Some(Command::Serve(Serve::Limit { listen, sending })) => {

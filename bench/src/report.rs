@@ -35,5 +35,9 @@ pub const LIMIT_BATCHED: &str = "limit-batched";
 
 /// The key of the column that has the server's processor time for each operation.
 pub const SERVER_CPU: &str = "server_us";
+/// The key of the column that has the bytes of each delivery on the wire.
+pub const WIRE_BYTES: &str = "wire_bytes";
+/// What the scenarios are called that differ in the size of compressed messages: with their bytes behind.
+pub const COMPRESSED: &str = "compressed-";
 /// The key of the column that tells how evenly clients were served.
 pub const FAIRNESS: &str = "fairness";

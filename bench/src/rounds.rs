@@ -67,7 +67,7 @@ pub(crate) fn run(plan: &Plan, out: &Path) -> Result<(), Box<dyn Error>> {
         bars: Vec::new(),
     };
     for scenario in scenario::all() {
-        if plan.wants(&scenario.name) {
+        if plan.wants(&scenario.name) && scenario.is_worth(&subjects) {
             report.scenarios.push(measure(&scenario, &subjects, plan));
         }
         for following in FOLLOWING.iter().filter(|following| following.after == scenario.name) {

@@ -1,6 +1,8 @@
 //! What is measured: a list of scenarios, each run for one server at a time.
 
 mod catch_up;
+mod compressed;
+mod content;
 mod drain;
 mod echo;
 mod fairness;
@@ -34,6 +36,7 @@ use crate::report::{
     BEFORE, Better, Column, LIMIT, LIMIT_BATCHED, Latency, OURS, SERVER_CPU, Unit, human,
 };
 use crate::subject::Subject;
+use content::Content;
 
 /// How much time a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,8 @@ pub(crate) enum Field {
     Rivals,
     /// Our own, and the limit as a process for each of the cores.
     Scaling,
+    /// Those that compress, and our own and the batched limit, which do not.
+    Compressing,
     /// Those that a broker joins.
     Joined,
     /// Those of them whose sessions go from one to the other.
@@ -127,6 +132,9 @@ impl Scenario {
     pub(crate) fn includes(&self, subject: &Subject) -> bool {
         match self.field {
             Field::All => subject.name != "wspulse-raw",
+            Field::Compressing => {
+                subject.compresses() || is_ours(&subject.name) || subject.name == LIMIT_BATCHED
+            }
             Field::Joined => subject.broker.is_some() && !subject.promises,
             Field::Moving => subject.broker.is_some() && subject.promises,
             Field::Ours => is_ours(&subject.name),
@@ -145,6 +153,11 @@ impl Scenario {
                     || subject.name == LIMIT_BATCHED
             }
         }
+    }
+
+    /// Whether anybody is there whom it is about.
+    pub(crate) fn is_worth(&self, subjects: &[Subject]) -> bool {
+        self.field != Field::Compressing || subjects.iter().any(Subject::compresses)
     }
 
     /// Whether a bar is about a server's figure: then it takes part in all rounds.
@@ -183,9 +196,13 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
     all.extend([catch_up::scenario(1000), moves::scenario(1000), drain::scenario(10_000)]);
     all.push(presence::scenario(1000));
+    all.extend(MESSAGE_BYTES.map(|bytes| compressed::scenario(Content::Talk, bytes)));
+    all.push(compressed::scenario(Content::Positions, 1024));
     all
 }
 
+/// How large compressed messages are.
+const MESSAGE_BYTES: [usize; 6] = [64, 256, 1024, 4096, 16_384, 65_536];
 /// How many small rooms there are, and how small they are.
 const ROOMS: usize = 1000;
 const ROOM_MEMBERS: usize = 10;

@@ -12,7 +12,9 @@ use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::limit::{Sending, serve as serve_limit};
 pub(crate) use self::metrics::MetricsChoice;
-pub(crate) use self::wspulse::{Choices, CodecChoice, DeliveryChoice, serve as serve_wspulse};
+pub(crate) use self::wspulse::{
+    Choices, CodecChoice, CompressionChoice, DeliveryChoice, serve as serve_wspulse,
+};
 
 /// Over which time wspulse is drained once it is told to end.
 pub(crate) const DRAIN_WINDOW: Duration = Duration::from_secs(30);

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::affinity;
 use crate::broker::{Broker, BrokerKind};
-use crate::load::{Dialect, Target};
+use crate::load::{Dialect, Offer, Target};
 use crate::process::{self, Cpu};
 use crate::report::{self, BEFORE, LIMIT, LIMIT_BATCHED};
 
@@ -31,6 +31,9 @@ pub(crate) struct Subject {
     /// need not pay for its time.
     #[serde(default)]
     pub(crate) if_named: bool,
+    /// Which extensions its clients offer.
+    #[serde(default)]
+    offer: Offer,
     /// Whether it asks its clients how far they have got.
     #[serde(skip)]
     pub(crate) promises: bool,
@@ -82,8 +85,7 @@ struct Peers {
 pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
     let program = std::env::current_exe()?.to_string_lossy().into_owned();
     let serve = |arguments: &[&str]| {
-        let head = [program.as_str(), "serve"];
-        head.iter().chain(arguments).map(ToString::to_string).collect::<Vec<_>>()
+        [program.as_str(), "serve"].iter().chain(arguments).map(ToString::to_string).collect()
     };
     let built_in = |name: &str, arguments: &[&str], resume, note: &str| Subject {
         name: name.to_owned(),
@@ -92,6 +94,7 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
         dialect: Dialect::Raw,
         needs: Vec::new(),
         resume,
+        offer: Offer::Nothing,
         promises: false,
         broker: None,
         if_named: false,
@@ -148,7 +151,15 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
             )
         },
     ];
-    Ok(now.into_iter().chain(observed(variant)).chain(limits(built_in)).chain(before).collect())
+    let now = now.into_iter().chain(observed(variant)).chain([compressing(variant)]);
+    Ok(now.chain(limits(built_in)).chain(before).collect())
+}
+
+/// Our own server, which compresses.
+fn compressing(variant: impl Fn(&str, &str, &str, &str) -> Subject) -> Subject {
+    let note = "as wspulse, with Compression::shared(): from 256 bytes on, level 6";
+    let offer = Offer::Deflate;
+    Subject { offer, ..variant("wspulse+compression", "--compression", "shared", note) }
 }
 
 /// Our own server while somebody counts what it does, or looks at it.
@@ -211,6 +222,11 @@ impl Subject {
         report::Subject { name, version, note }
     }
 
+    /// Whether it compresses.
+    pub(crate) fn compresses(&self) -> bool {
+        self.offer == Offer::Deflate
+    }
+
     /// The same server, whose clients send requests.
     pub(crate) fn asking(&self) -> Self {
         Self { dialect: Dialect::Request, ..self.clone() }
@@ -257,7 +273,7 @@ impl Subject {
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
-        let target = Target { port: 0, dialect: self.dialect };
+        let target = Target { port: 0, dialect: self.dialect, offer: self.offer };
         let mut running = Running { child, target, broker };
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
@@ -312,5 +328,27 @@ impl Drop for Running {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_of_peers_that_compress_offer_it_and_no_others_do() {
+        let Peers { peer } = toml::from_str(include_str!("../peers/peers.toml")).expect("peers");
+        let compressing: Vec<_> =
+            peer.iter().filter(|peer| peer.compresses()).map(|peer| peer.name.as_str()).collect();
+        assert_eq!(
+            compressing,
+            [
+                "uwebsockets+shared",
+                "uwebsockets+dedicated",
+                "gws+deflate",
+                "ws+deflate",
+                "sockudo+deflate"
+            ]
+        );
     }
 }

@@ -136,6 +136,7 @@ func (h *handler) leave(m *member, conn *gws.Conn) {
 func main() {
 	mode := flag.String("mode", "echo", "echo, room or count")
 	port := flag.Int("port", 0, "port to listen on, 0 for a free one")
+	deflate := flag.Bool("deflate", false, "compress messages of 512 bytes and more")
 	flag.Parse()
 	switch *mode {
 	case "echo", "room", "count":
@@ -152,8 +153,9 @@ func main() {
 			CheckUtf8Enabled: true,
 			// The default of 16 MiB is more than a server of small messages should take.
 			ReadMaxPayloadSize: 128 << 10,
-			// Off by default; the other peers do not compress either.
-			PermessageDeflate: gws.PermessageDeflate{Enabled: false},
+			// Off by default. Without a context that is taken over, as by default, a broadcast is
+			// compressed once.
+			PermessageDeflate: gws.PermessageDeflate{Enabled: *deflate},
 			Authorize: func(r *http.Request, session gws.SessionStorage) bool {
 				session.Store(memberKey, &member{name: r.URL.Query().Get("room")})
 				return true

@@ -30,7 +30,14 @@ typedef struct uws_res_s uws_res_t;
 typedef struct uws_socket_context_s uws_socket_context_t;
 typedef struct uws_websocket_s uws_websocket_t;
 
-typedef enum { DISABLED = 0 } uws_compress_options_t;
+typedef enum {
+    DISABLED = 0,
+    /* One compressor for all sockets, which forgets each message. */
+    SHARED_COMPRESSOR = 1,
+    SHARED_DECOMPRESSOR = 1 << 8,
+    /* One for each socket, of 256 KiB. */
+    DEDICATED_COMPRESSOR = 15 << 4 | 8,
+} uws_compress_options_t;
 typedef enum { TEXT = 1, BINARY = 2 } uws_opcode_t;
 typedef enum { BACKPRESSURE, SUCCESS, DROPPED } uws_sendstatus_t;
 
@@ -98,6 +105,7 @@ struct member {
 };
 
 static uws_app_t *app;
+static uws_compress_options_t compression = DISABLED;
 
 static void on_upgrade(uws_res_t *res, uws_req_t *req, uws_socket_context_t *context, void *user_data)
 {
@@ -146,7 +154,7 @@ static void on_room(uws_websocket_t *ws, const char *message, size_t length, uws
 {
     (void)user_data;
     struct member *member = uws_ws_get_user_data(NO_SSL, ws);
-    uws_publish(NO_SSL, app, member->room, member->room_length, message, length, opcode, false);
+    uws_publish(NO_SSL, app, member->room, member->room_length, message, length, opcode, compression != DISABLED);
 }
 
 static void on_count(uws_websocket_t *ws, const char *message, size_t length, uws_opcode_t opcode, void *user_data)
@@ -181,7 +189,7 @@ static void on_listen(us_listen_socket_t *socket, uws_app_listen_config_t config
 
 static _Noreturn void usage(void)
 {
-    fputs("usage: uwebsockets --mode echo|room|count --port PORT\n", stderr);
+    fputs("usage: uwebsockets --mode echo|room|count --port PORT [--compression none|shared|dedicated]\n", stderr);
     exit(2);
 }
 
@@ -196,6 +204,12 @@ int main(int argc, char **argv)
         const char *value = argv[i + 1];
         if (strcmp(argv[i], "--port") == 0)
             port = atoi(value);
+        else if (strcmp(argv[i], "--compression") == 0 && strcmp(value, "shared") == 0)
+            compression = SHARED_COMPRESSOR | SHARED_DECOMPRESSOR;
+        else if (strcmp(argv[i], "--compression") == 0 && strcmp(value, "dedicated") == 0)
+            compression = DEDICATED_COMPRESSOR | SHARED_DECOMPRESSOR;
+        else if (strcmp(argv[i], "--compression") == 0 && strcmp(value, "none") == 0)
+            compression = DISABLED;
         else if (strcmp(argv[i], "--mode") != 0)
             usage();
         else if (strcmp(value, "echo") == 0)
@@ -212,8 +226,7 @@ int main(int argc, char **argv)
 
     app = uws_create_app(NO_SSL, (struct us_socket_context_options_t){0});
     uws_ws(NO_SSL, app, "/ws", (uws_socket_behavior_t){
-        /* No message is worth compressing, nor do the other peers. */
-        .compression = DISABLED,
+        .compression = compression,
         /* The default of 16 KiB is too little for the largest messages. */
         .maxPayloadLength = 1 << 20,
         /* What a slow reader has waiting beyond this is dropped without a word, and none may be lost;

@@ -2,8 +2,12 @@ import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import { WebSocketServer } from 'ws';
 
-const { mode, port } = parseArgs({
-  options: { mode: { type: 'string' }, port: { type: 'string' } },
+const { mode, port, deflate } = parseArgs({
+  options: {
+    mode: { type: 'string' },
+    port: { type: 'string' },
+    deflate: { type: 'boolean', default: false },
+  },
 }).values;
 
 const rooms = new Map();
@@ -35,7 +39,7 @@ const wss = new WebSocketServer({
   server,
   path: '/ws',
   // Costs much CPU and memory for each connection (ws's README advises against it).
-  perMessageDeflate: false,
+  perMessageDeflate: deflate,
 });
 
 wss.on('connection', (ws, request) => {

@@ -10,7 +10,8 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::dialect::{Dialect, Step};
 use super::exchange::{Greeting, Ticket};
-use super::{Identity, LoadError, wire};
+use super::inflating::Compressed;
+use super::{Identity, LoadError, Offer, Target, wire};
 
 /// How much a client's kernel keeps for it while it does not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,10 @@ pub(super) struct Client {
     /// What the socket has not taken yet.
     unsent: Vec<u8>,
     attention: Attention,
+    offer: Offer,
+    compressed: Compressed,
+    /// Of all messages on the wire, with their headers.
+    message_bytes: u64,
     /// Something has come that it was not asked about since.
     owes_answer: bool,
     /// Messages that have come, where the server asks for that.
@@ -93,7 +98,7 @@ impl Client {
     pub(super) fn connect(
         address: SocketAddr,
         source: Option<Ipv4Addr>,
-        dialect: Dialect,
+        Target { dialect, offer, .. }: Target,
         identity: &Identity,
         buffers: Buffers,
     ) -> io::Result<Self> {
@@ -117,8 +122,9 @@ impl Client {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Version: 13\r\n{}\r\n",
-            dialect.own_line(identity)
+             Sec-WebSocket-Version: 13\r\n{}{}\r\n",
+            dialect.own_line(identity),
+            offer.line()
         );
         Ok(Self {
             socket: TcpStream::from_std(socket.into()),
@@ -129,6 +135,9 @@ impl Client {
             carry: Vec::new(),
             unsent: request.into_bytes(),
             attention: Attention::Full,
+            offer,
+            compressed: Compressed::Unexpected,
+            message_bytes: 0,
             owes_answer: false,
             received: ticket.map_or(0, |ticket| ticket.received),
             token: None,
@@ -146,6 +155,17 @@ impl Client {
 
     pub(super) const fn opened_at(&self) -> Option<Instant> {
         self.opened_at
+    }
+
+    pub(super) const fn message_bytes(&self) -> u64 {
+        self.message_bytes
+    }
+
+    /// From now on compressed messages are counted, and not read.
+    pub(super) fn stop_inflating(&mut self) {
+        if let Compressed::Inflated(_) = self.compressed {
+            self.compressed = Compressed::Counted;
+        }
     }
 
     pub(super) const fn owes_answer(&self) -> bool {
@@ -274,6 +294,8 @@ impl Client {
                 let head = String::from_utf8_lossy(&input[..end]).into_owned();
                 return Err(Fault::Protocol(format!("refused with {head}")));
             }
+            let agreed = Compressed::agreed(self.offer, &input[..end]);
+            self.compressed = agreed.map_err(Fault::Protocol)?;
             consumed = end + 4;
             self.phase = Phase::Joining;
             self.opened_at = Some(Instant::now());
@@ -284,8 +306,21 @@ impl Client {
             consumed += frame.payload.end;
             match frame.opcode {
                 wire::TEXT | wire::BINARY if frame.is_final => {
+                    self.message_bytes += frame.payload.end as u64;
                     self.owes_answer = true;
-                    let step = dialect.read(&self.room, payload, &mut *on_delivery);
+                    let step = match (frame.is_compressed, &mut self.compressed) {
+                        (false, _) => dialect.read(&self.room, payload, &mut *on_delivery),
+                        (true, Compressed::Inflated(inflater)) => inflater
+                            .inflate(payload)
+                            .and_then(|text| dialect.read(&self.room, text, &mut *on_delivery)),
+                        (true, Compressed::Counted) => {
+                            on_delivery(payload);
+                            Ok(Step::Nothing)
+                        }
+                        (true, Compressed::Unexpected) => {
+                            Err("a compressed message, which nobody has agreed on".to_owned())
+                        }
+                    };
                     self.step(step.map_err(Fault::Protocol)?)?;
                 }
                 wire::PING if self.attention == Attention::Reading => {}

@@ -14,6 +14,8 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// Where in the input a frame's payload lies.
 pub(super) struct Frame {
     pub(super) is_final: bool,
+    /// By RSV1 (RFC 7692 §6).
+    pub(super) is_compressed: bool,
     pub(super) opcode: u8,
     pub(super) payload: Range<usize>,
 }
@@ -36,6 +38,7 @@ pub(super) fn parse(input: &[u8]) -> Option<Frame> {
     let end = header + len;
     (input.len() >= end).then_some(Frame {
         is_final: first & 0x80 != 0,
+        is_compressed: first & 0x40 != 0,
         opcode: first & 0x0f,
         payload: header..end,
     })

@@ -1,5 +1,6 @@
 //! Which plots a report has, and what each of them shows.
 
+mod by_size;
 mod measures;
 
 use wspulse_charts::{
@@ -7,7 +8,7 @@ use wspulse_charts::{
 };
 
 use super::model::{Better, Column, Report, ScenarioResult};
-use super::{LIMIT, LIMIT_BATCHED, OURS};
+use super::{COMPRESSED, LIMIT, LIMIT_BATCHED, OURS};
 
 /// What the scenarios are called that differ in the size of the room: with its members behind.
 const ROOMS: &str = "fanout-saturated-";
@@ -29,7 +30,7 @@ pub struct Plot {
 
 impl Report {
     /// All plots: throughput and distance from the limit by room size, fairness, memory by connections,
-    /// and for each other scenario its latencies or, if it has none, its headline.
+    /// time and bytes by the size of compressed messages, and for each other scenario its latencies or, if it has none, its headline.
     pub fn plots(&self) -> Vec<Plot> {
         let mut rooms = self.family(ROOMS);
         if rooms.len() == 1 {
@@ -37,18 +38,23 @@ impl Report {
             rooms.clear();
         }
         let connections = self.family(CONNECTIONS);
+        let mut sizes = self.family(COMPRESSED);
+        if sizes.len() == 1 {
+            sizes.clear();
+        }
         let mut plots = Vec::new();
         plots.extend(self.throughput_by_room_size(&rooms));
         plots.extend(self.limits_by_room_size(&self.family(ROOMS)));
         plots.extend(self.evenness());
         plots.extend(self.memory_by_connections(&connections));
+        plots.extend(self.by_message_size());
         for scenario in &self.scenarios {
             let in_family = |family: &[(f64, &ScenarioResult)]| {
                 family.iter().any(|(_, member)| member.name == scenario.name)
             };
             if let Some(plot) = self.latency(scenario) {
                 plots.push(plot);
-            } else if !in_family(&rooms) && !in_family(&connections) {
+            } else if !in_family(&rooms) && !in_family(&connections) && !in_family(&sizes) {
                 plots.extend(self.headline(scenario));
             }
         }

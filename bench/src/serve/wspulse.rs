@@ -37,6 +37,25 @@ pub(crate) enum DeliveryChoice {
     ExactlyOnce,
 }
 
+/// Whether messages are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CompressionChoice {
+    None,
+    /// Once for a whole room.
+    #[cfg(feature = "compression")]
+    Shared,
+}
+
+impl CompressionChoice {
+    fn add_to(self, builder: ServerBuilder) -> ServerBuilder {
+        match self {
+            Self::None => builder,
+            #[cfg(feature = "compression")]
+            Self::Shared => builder.compression(wspulse::Compression::shared()),
+        }
+    }
+}
+
 /// The window of all peers that can resume.
 const RESUME_WINDOW: Duration = Duration::from_mins(1);
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -48,6 +67,7 @@ pub(crate) struct Choices {
     pub(crate) codec: CodecChoice,
     pub(crate) metrics: MetricsChoice,
     pub(crate) delivery: DeliveryChoice,
+    pub(crate) compression: CompressionChoice,
     /// The NATS server of its cluster, if it is of one.
     pub(crate) broker: Option<String>,
 }
@@ -79,7 +99,7 @@ pub(crate) async fn serve(choices: &Choices, port: u16) -> Result<(), Box<dyn Er
 }
 
 fn server(choices: &Choices) -> Result<Server, Box<dyn Error>> {
-    let Choices { mode, codec, metrics, delivery, ref broker } = *choices;
+    let Choices { mode, codec, metrics, delivery, compression, ref broker } = *choices;
     let builder = Server::builder_sync(move |request| {
         let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
         let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
@@ -136,7 +156,7 @@ fn server(choices: &Choices) -> Result<Server, Box<dyn Error>> {
         Some(url) => builder.cluster(NatsEngine::builder(url).cluster("bench").build()?),
         None => builder,
     };
-    Ok(metrics.add_to(builder)?.build()?)
+    Ok(metrics.add_to(compression.add_to(builder))?.build()?)
 }
 
 fn with_broadcasts(builder: ServerBuilder) -> ServerBuilder {

@@ -15,7 +15,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use sockudo_ws::axum_integration::{WebSocket, WebSocketUpgrade};
 use sockudo_ws::pubsub::PubSub;
-use sockudo_ws::{Config, Message};
+use sockudo_ws::{Compression, Config, Message};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
@@ -35,6 +35,9 @@ struct Args {
     /// 0 for a free one.
     #[arg(long)]
     port: u16,
+    /// Whether messages are compressed.
+    #[arg(long)]
+    deflate: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,6 +50,7 @@ enum Mode {
 #[derive(Clone)]
 struct App {
     mode: Mode,
+    compression: Compression,
     topics: Arc<PubSub>,
 }
 
@@ -57,11 +61,12 @@ struct Params {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Args { mode, port } = Args::parse();
+    let Args { mode, port, deflate } = Args::parse();
     let listener = listen(port)?;
     println!("LISTENING {}", listener.local_addr()?.port());
 
-    let app = App { mode, topics: Arc::new(PubSub::new()) };
+    let compression = if deflate { Compression::Shared } else { Compression::Disabled };
+    let app = App { mode, compression, topics: Arc::new(PubSub::new()) };
     let app = Router::new().route("/ws", any(upgrade)).with_state(app);
     let listener = listener.tap_io(|stream| {
         // Fails only for a connection that is gone already.
@@ -80,13 +85,14 @@ fn listen(port: u16) -> std::io::Result<TcpListener> {
 }
 
 async fn upgrade(
-    State(App { mode, topics }): State<App>,
+    State(App { mode, compression, topics }): State<App>,
     Query(Params { room }): Query<Params>,
     upgrade: WebSocketUpgrade,
 ) -> impl IntoResponse {
     let config = Config::builder()
         .max_payload_length(MESSAGE_BYTES_MAX)
         .ping_interval(PING_SECONDS)
+        .compression(compression)
         .build();
     upgrade.config(config).on_upgrade(async move |socket| match mode {
         Mode::Echo => answer(socket, Some).await,
