@@ -75,9 +75,9 @@ fn check_stream(seed: u64, sender: Sender) -> Reading {
     let terms = Terms { message_bytes_max, sender };
     let stream = random_stream(&mut rng, terms);
 
-    let whole = read_whole(&stream, terms.decoder());
+    let whole = read_whole(&stream, terms.into());
     let mut pauses = rng.fork();
-    let cut = read_cut(&stream, terms.decoder(), &mut rng, &mut pauses);
+    let cut = read_cut(&stream, terms.into(), &mut rng, &mut pauses);
     assert_eq!(cut, whole, "cut differently");
     let oracle = read_by_tungstenite(stream.clone(), terms);
     compare(&whole, oracle, &stream, terms);

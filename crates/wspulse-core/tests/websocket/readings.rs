@@ -32,10 +32,10 @@ impl From<usize> for Terms {
     }
 }
 
-impl Terms {
-    pub(crate) fn decoder(self) -> Decoder {
-        let decoder = Decoder::new(self.message_bytes_max);
-        match self.sender {
+impl From<Terms> for Decoder {
+    fn from(terms: Terms) -> Self {
+        let decoder = Self::new(terms.message_bytes_max);
+        match terms.sender {
             Sender::Client => decoder,
             Sender::Server => decoder.with_unmasked(),
         }
