@@ -36,6 +36,10 @@ impl Default for Level {
     }
 }
 
+/// At its level 1, zlib-rs 0.6.8 panics where what it writes does not fit in the room that it has, as with a long
+/// message that gets no smaller.
+const DEFLATER_LEVEL_MIN: u32 = 2;
+
 /// A deflater of a thread, and how hard it tries.
 type Deflater = Option<(Level, Compress)>;
 
@@ -50,7 +54,7 @@ pub fn compress(payload: &[u8], window: WindowBits, level: Level) -> Option<Vec<
         let place = usize::from(window.get() - WindowBits::MIN.get());
         let known = deflaters[place].take().filter(|(of, _)| *of == level);
         let (_, mut deflater) = known.unwrap_or_else(|| {
-            let how = Compression::new(u32::from(level.0));
+            let how = Compression::new(u32::from(level.0).max(DEFLATER_LEVEL_MIN));
             (level, Compress::new_with_window_bits(how, false, window.get()))
         });
         deflater.reset();
@@ -107,6 +111,21 @@ mod tests {
         SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
         for payload in [&b""[..], b"x", &noise] {
             assert_eq!(compress(payload, WindowBits::MAX, Level::default()), None);
+        }
+    }
+
+    #[test]
+    fn what_is_long_and_would_not_be_smaller_is_left_as_it_is_at_each_level() {
+        let mut noise = vec![0; 70_000];
+        SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
+        for level in 1..=9 {
+            for bits in [9, 15] {
+                let window = WindowBits::new(bits).unwrap();
+                for bytes in [300, 5_000, 20_000, 40_000, 70_000] {
+                    let made = compress(&noise[..bytes], window, Level::new(level));
+                    assert_eq!(made, None, "{level} {bits} {bytes}");
+                }
+            }
         }
     }
 
