@@ -11,6 +11,7 @@ mod callback;
 mod exchange;
 mod leaving;
 mod orphan;
+mod pace;
 mod read;
 mod suspension;
 mod timer;
