@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork, NetworkFaults};
-use wspulse::{Disconnect, Frame, IdScope, Server};
+use wspulse::{CloseCode, CloseFrame, Disconnect, Frame, IdScope, Server};
+use wspulse_core::OVERTAKEN;
 use wspulse_core::protocol::SessionKind;
 
 use super::support::clients::dial;
-use super::support::speaker::{Speaker, frame};
+use super::support::speaker::{Heard, Speaker, frame};
 use super::traveller::{ANN, Traveller, come_somewhere, come_with, exactly_once, refused};
 use super::{cluster_of, know_each_other, node};
 
@@ -32,6 +33,28 @@ async fn a_session_goes_on_at_another_server_with_all_that_waits_for_its_client(
     ann.hears(&["direct", "from the second", "from the first", "from the third"]).await;
     assert!(servers[0].connection("ann").is_none());
     assert_eq!(servers[1].connection("ann").unwrap().room_id(), "lobby");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_from_whom_an_older_handshake_of_its_own_takes_the_session_comes_back() {
+    let servers = three().await;
+    let (mut ann, hello) = Speaker::begin(&servers[0], ANN).await;
+    ann.say("it has read its hello").await;
+    drop(ann);
+    let (mut ann, _) = Speaker::resume(&servers[0], ANN, &hello.token, 0).await;
+    // It was on its way for longer, with the token of before.
+    let late = come_with(&servers[1], &hello.token).await;
+    assert!(late.is_some(), "it may be the newer one");
+    assert_eq!(ann.hear().await, Heard::Closed(Some(OVERTAKEN)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_newest_token_somebody_comes_with_elsewhere_is_told_that_it_is_replaced() {
+    let servers = three().await;
+    let (mut ann, hello) = Speaker::begin(&servers[0], ANN).await;
+    assert!(come_with(&servers[1], &hello.token).await.is_some());
+    let replaced = CloseFrame::new(CloseCode::NORMAL, "duplicate connection id");
+    assert_eq!(ann.hear().await, Heard::Closed(Some(replaced)));
 }
 
 #[tokio::test(start_paused = true)]

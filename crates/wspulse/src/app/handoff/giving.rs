@@ -135,10 +135,10 @@ impl Server {
         let Some((session, _, token_of)) = self.find_offered(&offer, id) else {
             return self.find_kept(wanted);
         };
-        match token_of {
+        let token = match token_of {
             Token::Worthless => return Err(NotGiven::Outdated),
-            Token::Valid(_) => {}
-        }
+            Token::Valid(number) => number,
+        };
         if session.user_id() != user {
             return Err(NotGiven::OtherUser);
         }
@@ -148,7 +148,7 @@ impl Server {
         if session.room() != room && !self.changes_rooms() {
             return Err(NotGiven::OtherRoom);
         }
-        let ready = self.get_ready(&session, LeaveReason::ClientIsElsewhere).await;
+        let ready = self.get_ready(&session, LeaveReason::ClientIsElsewhere { token }).await;
         ready.ok_or(NotGiven::Busy)
     }
 

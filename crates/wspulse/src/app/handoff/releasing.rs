@@ -112,7 +112,8 @@ impl Server {
         let coming = self.comes_elsewhere(claim);
         match self.options().returns.fate_of(&session, &coming) {
             Ok(Fate::GoesAlong) => {
-                let ready = self.get_ready(&session, LeaveReason::ClientIsElsewhere).await;
+                let reason = LeaveReason::ClientIsElsewhere { token: 0 };
+                let ready = self.get_ready(&session, reason).await;
                 self.take_reply(ready.ok_or(NotGiven::Busy))
             }
             Ok(Fate::Ends) => {

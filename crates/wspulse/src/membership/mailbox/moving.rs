@@ -21,8 +21,8 @@ pub(crate) struct Leave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeaveReason {
     /// Its client has come to another server, and has its whole window once more should that come to
-    /// nothing.
-    ClientIsElsewhere,
+    /// nothing. With the number of the token by which it has come; 0 for none.
+    ClientIsElsewhere { token: u32 },
     /// This server ends, and it waits for as long as it would have here.
     ServerEnds,
 }
@@ -55,7 +55,7 @@ impl Mailbox {
         let may_not = inner.state == ConnectionState::Closed || is_awaited;
         let has_token = inner.rare.as_ref().is_some_and(|rare| rare.proof.is_some());
         let is_asked_for = match leave.reason {
-            LeaveReason::ClientIsElsewhere => true,
+            LeaveReason::ClientIsElsewhere { .. } => true,
             // By its token, which only a client of `wspulse.1` has.
             LeaveReason::ServerEnds => has_token,
         };

@@ -6,6 +6,7 @@ use wspulse_core::{CloseFrame, Dismissal, TransportLost};
 
 use super::{Driver, now};
 use crate::membership::mailbox::{Leave, LeaveReason, Left, Moving};
+use crate::wire::transport::ComesBack;
 
 /// A session on its way out.
 #[derive(Default)]
@@ -43,10 +44,22 @@ impl Driver {
 
     /// Another server asks for the session: its transport is lost, and nothing more is handed in.
     fn begin_leaving(&mut self, leave: Leave) {
+        self.part_with_transport(leave.reason);
         self.session.handle_leaving(now());
         self.arrivals.leaving_mut().leave = Some(leave);
         self.settle();
         self.tell_if_suspended();
+    }
+
+    /// As where a transport of this server takes over: a client of `wspulse.1` may be the one that has come
+    /// elsewhere, by a handshake that took longer than its next one.
+    fn part_with_transport(&mut self, reason: LeaveReason) {
+        let LeaveReason::ClientIsElsewhere { token } = reason else { return };
+        if self.transport.is_some() {
+            let comes_back = self.session.exchanges().then_some(ComesBack { received: 0, token });
+            let deadline = now() + self.connection.server.session_config().write_wait;
+            self.dismiss(self.supersession(comes_back), deadline.into());
+        }
     }
 
     /// Goes on with that, as soon as nothing runs and nothing waits to be told. Tells whether it has.
