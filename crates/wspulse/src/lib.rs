@@ -59,8 +59,9 @@
 //! # Features
 //!
 //! All are off by default and only add: `axum`, the client's address under `axum::serve`; `cbor`,
-//! `msgpack` and `protobuf`, the codecs of those names; `http2`, WebSockets over HTTP/2; `rustls`, TLS for [`serve`](serve()), without
-//! cryptography; `testing`, servers, clients and links for the tests of applications.
+//! `msgpack` and `protobuf`, the codecs of those names; `compression`, permessage-deflate; `http2`,
+//! WebSockets over HTTP/2; `rustls`, TLS for [`serve`](serve()), without cryptography; `testing`,
+//! servers, clients and links for the tests of applications.
 
 mod app;
 pub mod cluster;

@@ -142,6 +142,10 @@ impl Assembly {
         if self.is_compressed {
             let mut inflated = Vec::new();
             inflate::message(self.kind, &self.received, message_bytes_max, &mut inflated)?;
+            // There was room for more than comes of most: whoever keeps the message keeps no more than it.
+            if inflated.capacity() > 2 * inflated.len() {
+                inflated.shrink_to_fit();
+            }
             return Ok(InboundMessage::owned(self.kind, Bytes::from(inflated)));
         }
         match self.kind {

@@ -14,7 +14,7 @@ use wspulse::serve::Http2;
 use wspulse::serve::tls::TlsListener;
 use wspulse::serve::tls::rustls::pki_types::ServerName;
 use wspulse::testing::request_parts;
-use wspulse::{Admission, Server};
+use wspulse::{Admission, Rejection, Server};
 
 use crate::raw::{PREFACE, SETTINGS, frame, request};
 use crate::support::certificates::{OLD, client_config, server_config};
@@ -44,6 +44,21 @@ async fn a_client_has_its_websocket_under_axums_own_server() {
     let mut connection = connect(address).await;
     let mut client = connection.open("/ws?id=ann").await;
     echoes(&mut client, 1).await;
+}
+
+#[tokio::test]
+async fn cookies_that_come_in_fields_of_their_own_are_one_field() {
+    let server = Server::builder_sync(|request| {
+        assert_eq!(request.header("cookie"), Some("theme=dark; session=ann"));
+        Ok::<_, Rejection>(Admission::room("lobby"))
+    });
+    let address = serve_at_ws(&server.build().unwrap()).await;
+    let mut request = extended_connect("/ws");
+    for cookie in ["theme=dark", "session=ann"] {
+        request.headers_mut().append("cookie", cookie.parse().unwrap());
+    }
+    let answer = connect(address).await.send(request).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test]
@@ -240,7 +255,7 @@ async fn without_the_option_nobody_speaks_it() {
 async fn a_client_that_gives_up_its_handshake_leaves_nothing() {
     let server = Server::builder(|_| async {
         settle().await;
-        Ok::<_, wspulse::Rejection>(Admission::room("lobby"))
+        Ok::<_, Rejection>(Admission::room("lobby"))
     });
     let server = server.build().unwrap();
     let (dialler, _serving) = serve_both(&server, |serve| serve);

@@ -5,7 +5,7 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    ALLOW, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     TRANSFER_ENCODING, UPGRADE,
 };
@@ -37,6 +37,21 @@ pub(super) const ONE_HOST: &str = "Bad Request: Host must be a host with or with
 /// What HTTP/1.1 writes around a request line (RFC 9112 §3) and a header field (§5).
 const REQUEST_LINE_EXTRA_BYTES: usize = "  HTTP/1.1\r\n\r\n".len();
 const HEADER_EXTRA_BYTES: usize = ": \r\n".len();
+
+/// Makes one field of all that have cookies. Over HTTP/2 a client may send each cookie in a field of its own
+/// (RFC 9113 §8.2.3), and whoever asks for the field would see the first alone.
+pub(super) fn join_cookies(parts: &mut request::Parts) {
+    if parts.version != Version::HTTP_2 {
+        return;
+    }
+    let fields = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let fields: Vec<_> = fields.collect();
+    if fields.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&fields.join(&b"; "[..]))
+    {
+        parts.headers.insert(COOKIE, joined);
+    }
+}
 
 /// Whether a head is within its bounds, at a cost that grows with the number of its fields.
 ///

@@ -18,7 +18,7 @@ use wspulse_core::protocol::ResumeOffer;
 use wspulse_core::{Escaped, PanicError};
 
 use super::exchange::Negotiated;
-use super::handshake::{Opening, agreed, check_head_size};
+use super::handshake::{Opening, agreed, check_head_size, join_cookies};
 pub use super::response::Response;
 use super::response::{bad_handshake, refusal};
 use crate::app::handler::ConnectOutcome;
@@ -96,12 +96,13 @@ impl Server {
         self.check(parts).map_err(|refused| self.count_refusal(refused))
     }
 
-    fn check(&self, parts: request::Parts) -> Result<Handshake, Response> {
+    fn check(&self, mut parts: request::Parts) -> Result<Handshake, Response> {
         let begun = self.begin_handshake();
         self.check_phase().map_err(|refused| self.refuse(refused))?;
         let options = self.options();
         check_head_size(&parts, &options.admission)?;
         let opening = Opening::of(&parts)?;
+        join_cookies(&mut parts);
         let agreed = agreed(&parts, options.compressing)?;
         let known_addr = PeerAddr::told_in(&parts.extensions);
         let mut request = ConnectRequest::new(parts, known_addr);
