@@ -61,8 +61,9 @@ impl Http2 {
     /// how much it can send within a round trip. Default 16 KiB, at least 1 KiB, at most 256 KiB.
     ///
     /// The window of a connection is four times what its streams may have together. What it holds of
-    /// data that is not read is at most that and half as much for frames' overhead: 24 MiB by default,
-    /// and a client whose small messages need more of that overhead loses its connection.
+    /// data that is not read is at most that and half as much for frames' overhead: 24 MiB by default, not
+    /// counting what of h2's read buffers they keep. A client whose small messages need more of that
+    /// overhead loses its connection.
     #[must_use]
     pub const fn stream_window_bytes(mut self, bytes: u32) -> Self {
         self.stream_window_bytes = bytes;
