@@ -125,7 +125,7 @@ pub(super) async fn join_prepared(
     id: &str,
 ) -> Result<Client, Refused> {
     let admission = Admission::room(room).id(id);
-    let prepared = server.prepare(&admission, None).await?;
+    let prepared = server.prepare(&admission, None, server.begin_handshake()).await?;
     let (upgrade, client) = transport(WireState { free: usize::MAX, ..WireState::default() });
     match prepared {
         Some(prepared) => server.register_prepared(admission, None, upgrade, None, *prepared)?,
