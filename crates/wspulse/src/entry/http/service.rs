@@ -2,6 +2,7 @@
 
 mod accepted;
 mod answer;
+mod preparing;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,9 +13,7 @@ use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
 use http::{Request, StatusCode, request};
-use tokio::task::yield_now;
 use tower_service::Service;
-use wspulse_core::protocol::ResumeOffer;
 use wspulse_core::{Escaped, PanicError};
 
 use super::exchange::Negotiated;
@@ -234,53 +233,8 @@ impl Handshake {
 }
 
 type Answer = Result<Admission, Rejection>;
-type Preparing<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<Box<Prepared>>, Response>> + Send + 'a>>;
 
 impl Pending {
-    /// What a server of a cluster gets ready before it lets a client in: the session that is at another
-    /// one, the id that nobody else has, or that what is said elsewhere to its rooms is heard.
-    async fn prepare(&self, admission: &Admission) -> Result<Option<Box<Prepared>>, Response> {
-        let negotiated = Negotiated::of(&self.server, &self.protocols);
-        let exchange = match (self.chosen_protocol(admission), negotiated) {
-            (None, Negotiated::Exchange(exchange, _)) => Some(exchange),
-            (Some(_), _) | (None, Negotiated::Plain(_)) => None,
-        };
-        let prepared = self.server.prepare(admission, exchange.as_ref(), self.begun).await;
-        let prepared = prepared.map_err(|refused| self.server.refuse(refused))?;
-        if prepared.as_ref().is_none_or(|prepared| !prepared.has_session()) {
-            self.server.listen_ahead(admission).await;
-        }
-        Ok(prepared)
-    }
-
-    /// What is to be waited for before a client is let in. Boxed: most clients have no room for it in their
-    /// handshakes.
-    fn preparing<'a>(&'a self, admission: &'a Admission) -> Option<Preparing<'a>> {
-        let takes_over = self.takes_over(admission);
-        if !takes_over && self.server.attachment().is_none() {
-            return None;
-        }
-        Some(Box::pin(async move {
-            if takes_over {
-                // The request may have waited for long on a busy server, and its client has given up since,
-                // or has even come by its next attempt. Whoever serves the connection looks now, and drops
-                // this: a client that has hung up takes no id and no session away.
-                yield_now().await;
-            }
-            match self.server.attachment() {
-                Some(_) => self.prepare(admission).await,
-                None => Ok(None),
-            }
-        }))
-    }
-
-    /// Whether there is somebody under its id, or it comes for a session.
-    fn takes_over(&self, admission: &Admission) -> bool {
-        admission.id.as_deref().is_some_and(|id| self.server.has_session(id))
-            || self.protocols.iter().any(|offered| ResumeOffer::is_meant(offered))
-    }
-
     fn upgrade(
         self,
         stream: FromHyper,
