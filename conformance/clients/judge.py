@@ -14,6 +14,7 @@ import http.server
 import json
 import os
 import queue
+import re
 import shutil
 import sys
 import tempfile
@@ -70,10 +71,10 @@ async def main():
         parser.error(f"no such client: {', '.join(unknown)}")
     chosen = [client for client in known if not arguments.clients or client.name in arguments.clients]
 
-    server = await asyncio.create_subprocess_exec(arguments.server, stdout=asyncio.subprocess.PIPE)
+    server = await asyncio.create_subprocess_exec(arguments.server, "127.0.0.1:0", stdout=asyncio.subprocess.PIPE)
     rows, failures = [], []
     try:
-        port = int(await server.stdout.readline())
+        port = await listening_port(server.stdout)
         for client in chosen:
             try:
                 rows.append(await try_out(client, port))
@@ -87,6 +88,14 @@ async def main():
     print_table(rows)
     print(f"{len(rows)} passed, {len(failures)} failed")
     sys.exit(1 if failures or not rows else 0)
+
+
+async def listening_port(lines):
+    """Behind what it logs, the server says where it listens."""
+    while line := (await lines.readline()).decode():
+        if found := re.fullmatch(r"echoing at ws://.*:(\d+)/\n", line):
+            return int(found[1])
+    raise RuntimeError("the server does not start")
 
 
 async def try_out(client, port):
