@@ -205,6 +205,11 @@ async fn received(conn: &Connection, frame: Frame) {
             let key = format!("cursor {}", conn.id());
             drop(conn.room().broadcast_except(conn, frame.conflate(key).volatile()));
         }
+        // The newest waits for those who are away, so that frames are conflated on fast machines as well.
+        "position" => {
+            let key = format!("position {}", conn.id());
+            drop(conn.room().broadcast_except(conn, frame.conflate(key)));
+        }
         "question" => drop(conn.reply(&frame, frame.clone())),
         "ask me" => drop(conn.request(Frame::new("asked")).within(REPLY_WITHIN).await),
         "whisper" => {
