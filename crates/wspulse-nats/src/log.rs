@@ -45,6 +45,9 @@ const TRY_AGAIN: Duration = Duration::from_millis(100);
 /// How long to wait, at the most, where another node was faster.
 const OVERTAKEN_MS: u64 = 4;
 
+/// Times are cut to this: an entry may be so much younger than its time says.
+const STAMPED_WITHIN: Duration = Duration::from_millis(1);
+
 /// Before 2020 there was no log.
 const BEGINNING_S: u64 = 1_577_836_800;
 
@@ -239,7 +242,7 @@ impl NatsLog {
         let sequence = find(&ask, &subject, first, last, until).await?;
         let all = ask.many(&subject, sequence, max, until).await?;
         let entries = all.into_iter().map(|Stored { position, at, entry, .. }| {
-            let age = since_1970().saturating_sub(at);
+            let age = since_1970().saturating_sub(at + STAMPED_WITHIN);
             LogEntry { position, age, entry }
         });
         let mut entries: Vec<_> = entries.collect();
@@ -259,6 +262,9 @@ async fn find(
     last: Last,
     until: Instant,
 ) -> Result<u64, Failed> {
+    if number == last.position.number {
+        return Ok(last.sequence);
+    }
     // The one that is looked for is between the two, or the best that was found.
     let (mut low, mut high, mut best) = (1, last.sequence, last.sequence);
     let mut guess = last.sequence.saturating_sub(last.position.number.saturating_sub(number));

@@ -28,13 +28,16 @@ pub(super) struct Member {
 }
 
 /// What it has heard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct All {
     /// By node.
     accounts: Vec<Account>,
-    /// A digest of all frames in their order.
-    order: u64,
+    /// All frames in their order, where that is asked for.
+    order: Option<Vec<Told>>,
 }
+
+/// A frame that was heard: who has said it, and its number.
+pub(super) type Told = (u32, u64);
 
 /// Where a member is to be.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,8 @@ pub(super) struct Seat {
     pub(super) address: SocketAddr,
     /// The node's own mark.
     pub(super) mark: u32,
+    /// Whether the order is kept in which it hears frames.
+    pub(super) keeps_order: bool,
 }
 
 #[derive(Debug)]
@@ -61,9 +66,9 @@ impl Member {
         self.heard.lock().accounts.clone()
     }
 
-    /// Of two members that have heard the same in the same order, it is the same.
-    pub(super) fn order(&self) -> u64 {
-        self.heard.lock().order
+    /// In which order it has heard whose frames, where that was asked for.
+    pub(super) fn order(&self) -> Vec<Told> {
+        self.heard.lock().order.clone().unwrap_or_default()
     }
 }
 
@@ -98,7 +103,8 @@ pub(super) async fn seat(seats: Vec<Seat>, ears: &Ears) -> io::Result<Vec<Member
 async fn enter(seat: Seat, ears: Ears) -> io::Result<Member> {
     let target = format!("/ws?room={}", room(seat.room));
     let peer = Peer::connect_tcp(seat.address, &target).await?;
-    let heard = Arc::<Mutex<All>>::default();
+    let order = seat.keeps_order.then(Vec::new);
+    let heard = Arc::new(Mutex::new(All { accounts: Vec::new(), order }));
     let listens = tokio::spawn(listen(peer, seat.mark, Arc::clone(&heard), ears));
     Ok(Member { room: seat.room, node: seat.node, heard, _listens: Aborted(listens) })
 }
@@ -121,7 +127,9 @@ async fn listen(mut peer: Peer, mark: u32, all: Arc<Mutex<All>>, ears: Ears) {
                 match heard.event {
                     SAID => {
                         accounts[place].hear(heard.payload.1);
-                        *order = digest(*order, origin, heard.payload.1);
+                        if let Some(order) = order {
+                            order.push((origin, heard.payload.1));
+                        }
                         drop(all);
                         ears.deliveries.fetch_add(1, Ordering::Relaxed);
                         ears.meter.record(origin == mark, heard.payload.2);
@@ -139,10 +147,4 @@ async fn listen(mut peer: Peer, mark: u32, all: Arc<Mutex<All>>, ears: Ears) {
             Ok(Received::Close(_) | Received::End) | Err(_) => return,
         }
     }
-}
-
-/// FNV-1a, of numbers instead of bytes.
-const fn digest(before: u64, origin: u32, number: u64) -> u64 {
-    const PRIME: u64 = 0x0100_0000_01b3;
-    ((before ^ origin as u64).wrapping_mul(PRIME) ^ number).wrapping_mul(PRIME)
 }

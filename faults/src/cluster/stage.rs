@@ -1,6 +1,6 @@
 //! A NATS server, or two, some nodes, and members on all of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use wspulse_nats_server::NatsServer;
 
 use super::account::Account;
 use super::handled;
-use super::members::{self, Ears, Member, Seat};
+use super::members::{self, Ears, Member, Seat, Told};
 use super::meter::{Meter, Phase};
 use super::order::{Churn, NodeView, Order, Talk};
 use super::verdict::Sum;
@@ -219,7 +219,8 @@ impl Stage {
             for member in 0..plan.members {
                 let node = (room + member) as usize % plan.nodes;
                 let (address, mark) = (nodes[node].address(), nodes[node].mark);
-                seats.push(Seat { room, node, address, mark });
+                let keeps_order = plan.log_replicas > 0;
+                seats.push(Seat { room, node, address, mark, keeps_order });
             }
         }
         let members = runtime.block_on(members::seat(seats, &ears))?;
@@ -247,13 +248,16 @@ impl Stage {
         Ok(())
     }
 
-    /// In how many rooms members of nodes that live have not heard the same in the same order.
-    pub(super) fn rooms_with_several_orders(&self) -> usize {
-        let mut orders: HashMap<u32, HashSet<u64>> = HashMap::new();
+    /// Where members of nodes that live have not heard the same in the same order, a line for each room.
+    pub(super) fn several_orders(&self) -> Vec<String> {
+        let mut orders: BTreeMap<u32, Vec<(usize, Vec<Told>)>> = BTreeMap::new();
         for member in self.members.iter().filter(|member| self.nodes[member.node].is_alive) {
-            orders.entry(member.room).or_default().insert(member.order());
+            orders.entry(member.room).or_default().push((member.node, member.order()));
         }
-        orders.values().filter(|orders| orders.len() > 1).count()
+        let rooms = orders.iter();
+        rooms
+            .filter_map(|(room, orders)| Some(format!("room {room}: {}", parting(orders)?)))
+            .collect()
     }
 
     /// All nodes that live begin to talk.
@@ -348,6 +352,23 @@ impl Stage {
         }
         sum
     }
+}
+
+/// Where two members part, each by its node: what they have heard before that and behind it.
+fn parting(orders: &[(usize, Vec<Told>)]) -> Option<String> {
+    let ((node, one), others) = orders.split_first()?;
+    let (elsewhere, other) = others.iter().find(|(_, other)| other != one)?;
+    let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let around = |order: &Vec<Told>| {
+        format!("{:?}", order.get(same.saturating_sub(2)..order.len().min(same + 5)).unwrap_or(&[]))
+    };
+    Some(format!(
+        "behind {same} frames a member of node {node} has heard {} of {}, one of node {elsewhere} {} of {}",
+        around(one),
+        one.len(),
+        around(other),
+        other.len(),
+    ))
 }
 
 fn heard_up_to(account: Option<&Account>) -> u64 {

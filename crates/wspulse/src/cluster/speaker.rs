@@ -1,9 +1,9 @@
 //! What this server says to the others, and whom it listens for.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -50,9 +50,9 @@ pub(crate) struct Speaker {
     frame_bytes_max: usize,
     arrivals: RwLock<()>,
     attention: Attention,
-    /// Groups that have begun and whose log, if they have one, is not followed yet; `None` where no
-    /// room has one.
-    begun: Option<Mutex<HashSet<Target>>>,
+    /// Groups that have begun, since when, and whose log, if they have one, is not followed yet; `None`
+    /// where no room has one.
+    begun: Option<Mutex<HashMap<Target, Instant>>>,
 }
 
 /// A group's way to its members on other servers.
@@ -187,14 +187,15 @@ impl Speaker {
     }
 
     /// Groups that have begun since.
-    pub(super) fn take_begun(&self) -> HashSet<Target> {
+    pub(super) fn take_begun(&self) -> HashMap<Target, Instant> {
         self.begun.as_ref().map(|begun| std::mem::take(&mut *begun.lock())).unwrap_or_default()
     }
 
-    /// It is not the time yet.
-    pub(super) fn put_back_begun(&self, target: Target) {
+    /// It is not the time yet for a group that has begun at this time.
+    pub(super) fn put_back_begun(&self, target: Target, at: Instant) {
         if let Some(begun) = &self.begun {
-            begun.lock().insert(target);
+            // One that has begun once more meanwhile has none of its members of before.
+            begun.lock().entry(target).and_modify(|known| *known = at.max(*known)).or_insert(at);
         }
     }
 
@@ -257,7 +258,7 @@ impl Uplink {
             wanted.begin(target_of(space, name), space, name);
         }
         drop(wanted);
-        self.speaker.put_back_begun(self.target);
+        self.speaker.put_back_begun(self.target, now());
         self.speaker.has_wishes.notify_one();
     }
 
@@ -273,7 +274,7 @@ impl Uplink {
     }
 
     /// Has the presence of a room looked after at this time.
-    pub(crate) fn attend(&self, at: std::time::Instant, room: &Arc<str>) {
+    pub(crate) fn attend(&self, at: Instant, room: &Arc<str>) {
         self.speaker.attention.add(at, room);
     }
 

@@ -107,6 +107,24 @@ async fn who_comes_hears_the_newest_of_a_log_and_then_what_follows_wherever_it_c
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_appended_once_a_client_is_in_is_heard_by_it_though_its_server_has_still_to_look() {
+    let mut faults = NetworkFaults::NONE;
+    faults.delay = Duration::ZERO..Duration::from_millis(40);
+    for seed in 0..50 {
+        let servers = two(&MemoryNetwork::with_faults(seed, faults.clone())).await;
+        append(&servers[0], "log", 0).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut ann = come(&servers[1], "room=log&id=ann").await;
+        // The clock stands still otherwise: then nobody could tell which was first.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        for number in 1..=20 {
+            append(&servers[0], "log", number).await;
+        }
+        assert_eq!(hears(&mut ann, 20).await, (1..=20).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_room_that_begins_once_more_is_told_its_log_once_more() {
     let servers = two(&MemoryNetwork::new()).await;
     append(&servers[0], "log-5", 1).await;

@@ -55,7 +55,14 @@ fn finish(mut stage: Stage) -> Row {
     let settled = stage.settle();
     let mut row = measured(Row::complete(settled), &stage);
     row.must(settled.said > 0, "nothing was appended");
-    let orders = stage.rooms_with_several_orders();
-    row.must(orders == 0, &format!("in {orders} rooms members have heard several orders"));
+    let orders = stage.several_orders();
+    row.must(
+        orders.is_empty(),
+        &format!(
+            "in {} rooms members have heard several orders, such as\n{}",
+            orders.len(),
+            orders.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n"),
+        ),
+    );
     row
 }

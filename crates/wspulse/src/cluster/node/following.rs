@@ -2,6 +2,7 @@
 //! numbers, holes and repairs are those of servers; only whom is asked is another.
 
 mod heard;
+mod reading;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -10,24 +11,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use wspulse_core::cluster::{
-    Answer, Ask, Batch, Beat, FRAMES_MAX, GroupKey, LogPosition, Moved, NodeId, NodeState,
-    Question, Said, Target,
+    Answer, Ask, Batch, Beat, GroupKey, LogPosition, Moved, NodeId, NodeState, Question, Said,
+    Target,
 };
 
 use super::{Node, Telling, now, now_ms};
 use crate::cluster::engine::Topic;
-use crate::cluster::log::{AppendFailed, AppendId, Log, LogEntry, LogRead, LogStart, ReadFailed};
+use crate::cluster::log::{AppendFailed, AppendId, Log, LogStart};
 use crate::cluster::speaker::NameSpace;
 pub(super) use heard::Logs;
-
-/// How long the log may take to be read.
-const READ_WITHIN: Duration = Duration::from_secs(2);
-
-/// How many logs are looked at together, to find where they end.
-const TAILS_AT_ONCE_MAX: usize = 16;
 
 /// The most streams that are told of in one beat.
 const TOLD_MAX: usize = 10_000;
@@ -84,19 +78,24 @@ impl Node {
     pub(super) fn follow(self: &Arc<Self>) -> bool {
         let Some((following, _)) = self.log() else { return false };
         let mut is_left = false;
-        for target in self.speaker.take_begun() {
+        for (target, begun_at) in self.speaker.take_begun() {
             let Some((NameSpace::Rooms, room)) = self.speaker.name_of(target) else { continue };
+            let looked_at = now();
             let is_heard = self.speaker.wanted(|wanted| wanted.is_heard(target));
             match following.rooms.is_occupied(&room) {
                 // One that begins once more is told of again.
                 None => continue,
-                // What it hears is for its first member as well.
-                Some(is_occupied) if !is_occupied || !is_heard => {
-                    self.speaker.put_back_begun(target);
+                // What it hears is for its first member as well, from when that comes.
+                Some(false) => {
+                    self.speaker.put_back_begun(target, looked_at);
                     is_left |= is_heard;
                     continue;
                 }
-                Some(_) => {}
+                Some(true) if !is_heard => {
+                    self.speaker.put_back_begun(target, begun_at);
+                    continue;
+                }
+                Some(true) => {}
             }
             if following.rooms.kept(&room).is_none() {
                 continue;
@@ -105,9 +104,7 @@ impl Node {
             self.hear_log(|logs| {
                 // It has heard nothing yet, whatever one before it of its name has heard.
                 logs.inbox.end(target);
-                // What comes in this moment is no beginning.
-                let since = now().checked_sub(Duration::from_millis(1)).unwrap_or_else(now);
-                logs.inbox.begin(target, since);
+                logs.inbox.begin(target, begun_at);
                 logs.inbox.look(NodeId::LOG, target, now());
                 let open = move || {
                     if let Some(following) = &node.following {
@@ -235,126 +232,10 @@ impl Node {
         });
     }
 
-    async fn answer_of_log(self: &Arc<Self>, ask: &Ask) -> Option<Answer> {
-        match *ask {
-            Ask::From { target, stream, first } => {
-                let after = LogPosition { epoch: stream, number: first - 1 };
-                let read = self.read_log(target, LogStart::After(after)).await.ok()?;
-                Some(self.answer_from(read))
-            }
-            Ask::Since { target, .. } => {
-                let kept = self.kept_of(target)?;
-                self.lately(target, kept).await
-            }
-            Ask::Moved { .. } => self.tails().await,
-        }
-    }
-
     /// Whether it is known how far this server has heard a log.
     pub(crate) fn follows_log(&self, target: Target) -> bool {
         let listening = self.inbox.lock();
         listening.logs.as_ref().is_some_and(|it| it.inbox.positions(target).next().is_some())
-    }
-
-    fn kept_of(&self, target: Target) -> Option<Kept> {
-        let (_, room) = self.speaker.name_of(target)?;
-        let none = Kept { frames: 0, age: Duration::ZERO };
-        Some(self.following.as_ref()?.rooms.kept(&room).unwrap_or(none))
-    }
-
-    pub(crate) async fn read_log(
-        &self,
-        target: Target,
-        from: LogStart,
-    ) -> Result<LogRead, ReadFailed> {
-        let (Target::Group(key), Some((_, log))) = (target, self.log()) else {
-            return Err(ReadFailed);
-        };
-        let read = log.read(key, from, FRAMES_MAX, READ_WITHIN).await?;
-        let mut positions = read.entries.iter().map(|entry| entry.position).chain(read.newest);
-        if positions.all(|it| NUMBERS.contains(&it.number)) { Ok(read) } else { Err(ReadFailed) }
-    }
-
-    /// What a session lacks behind this position, or, without one, of the last so many milliseconds.
-    pub(crate) async fn ask_log_for(
-        &self,
-        target: Target,
-        after: Option<LogPosition>,
-        age: Duration,
-    ) -> Option<Answer> {
-        match after {
-            Some(after) => {
-                let read = self.read_log(target, LogStart::After(after)).await.ok()?;
-                Some(self.answer_from(read))
-            }
-            None => self.lately(target, Kept { frames: FRAMES_MAX, age }).await,
-        }
-    }
-
-    /// The newest frames, as many as are kept and young enough, or the first of them.
-    async fn lately(&self, target: Target, kept: Kept) -> Option<Answer> {
-        let mut from = LogStart::Last(kept.frames);
-        loop {
-            let LogRead { mut entries, newest } = self.read_log(target, from).await.ok()?;
-            let last = entries.last().map(|entry| entry.position);
-            entries.retain(|entry| entry.age <= kept.age);
-            let is_all = last.is_none() || last == newest;
-            match last.filter(|_| entries.is_empty() && !is_all) {
-                Some(last) => from = LogStart::After(last),
-                None => return Some(self.answer_from(LogRead { entries, newest })),
-            }
-        }
-    }
-
-    /// What was read, as another server would answer it.
-    fn answer_from(&self, read: LogRead) -> Answer {
-        let LogRead { entries, newest } = read;
-        let mut codec = ByteString::new();
-        let mut said: Vec<Said> = Vec::new();
-        let newest = newest.unwrap_or(LogPosition { epoch: 0, number: 0 });
-        let mut first = entries.first().map_or(newest.number + 1, |entry| entry.position.number);
-        for LogEntry { position, entry, .. } in entries {
-            match self.read_entry(entry) {
-                Some((of, it)) if said.is_empty() || of == codec => {
-                    codec = of;
-                    said.push(it);
-                }
-                // It is lacking, and told as that.
-                None if said.is_empty() => first = position.number + 1,
-                // The others are asked for again.
-                Some(_) | None => break,
-            }
-        }
-        let stream = newest.epoch;
-        let newest = newest.number.max(first - 1 + said.len() as u64);
-        Answer::Frames { stream, first, newest, is_truncated: false, codec, said }
-    }
-
-    /// Where all logs end that are followed.
-    async fn tails(self: &Arc<Self>) -> Option<Answer> {
-        let (beat, targets) = {
-            let listening = self.inbox.lock();
-            let logs = listening.logs.as_ref()?;
-            (logs.beat, logs.inbox.interests().collect::<Vec<_>>())
-        };
-        let mut moved = Vec::new();
-        for some in targets.chunks(TAILS_AT_ONCE_MAX) {
-            let mut reads = JoinSet::new();
-            for target in some.iter().copied() {
-                let node = Arc::clone(self);
-                reads
-                    .spawn(async move { (target, node.read_log(target, LogStart::Last(0)).await) });
-            }
-            while let Some(read) = reads.join_next().await {
-                let (target, read) = read.ok()?;
-                moved.extend(read.ok()?.newest.map(|newest| Moved {
-                    target,
-                    stream: newest.epoch,
-                    newest: newest.number,
-                }));
-            }
-        }
-        Some(Answer::Moved { beat, is_truncated: false, moved })
     }
 
     /// Appends a frame to a room's log.
