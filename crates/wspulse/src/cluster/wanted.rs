@@ -1,7 +1,7 @@
 //! Whom a server listens for: by one subscription for each group, or, in a part of all groups in which
 //! it has many, by one for all of that part.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ pub(super) struct Wanted {
     /// Those to look at.
     changed: HashSet<u16>,
     /// Groups that nobody is in, by when they are listened for no more.
-    lingering: Vec<(Instant, Target)>,
+    lingering: VecDeque<(Instant, Target)>,
 }
 
 struct Group {
@@ -50,6 +50,8 @@ enum Hearing {
 #[derive(Default)]
 struct Shard {
     targets: HashSet<GroupKey>,
+    /// Those of them that are not heard yet.
+    unheard: HashSet<GroupKey>,
     /// What is in force.
     exact: HashSet<GroupKey>,
     is_whole: bool,
@@ -68,6 +70,7 @@ impl Wanted {
         let group = self.groups.entry(target).or_insert_with(|| {
             let shard = self.shards.entry(key.shard()).or_default();
             shard.targets.insert(key);
+            shard.unheard.insert(key);
             self.changed.insert(key.shard());
             let (name, hearing) = (Arc::clone(name), Hearing::NotYet(None));
             Group { space, name, count: 0, hearing, lingers_until: None }
@@ -82,7 +85,7 @@ impl Wanted {
         if group.count == 0 {
             let until = after(now, LISTENED_AFTER);
             group.lingers_until = Some(until);
-            self.lingering.push((until, target));
+            self.lingering.push_back((until, target));
         }
     }
 
@@ -104,8 +107,12 @@ impl Wanted {
     /// What is said to these is heeded from now on.
     pub(super) fn note_heard(&mut self, targets: &[Target]) {
         for target in targets {
-            if let Some(group) = self.groups.get_mut(target) {
-                group.hearing = Hearing::Begun;
+            let (Target::Group(key), Some(group)) = (target, self.groups.get_mut(target)) else {
+                continue;
+            };
+            group.hearing = Hearing::Begun;
+            if let Some(shard) = self.shards.get_mut(&key.shard()) {
+                shard.unheard.remove(key);
             }
         }
     }
@@ -128,7 +135,7 @@ impl Wanted {
 
     /// When [`forget`](Self::forget) has something to do.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        self.lingering.first().map(|(at, _)| *at)
+        self.lingering.front().map(|(at, _)| *at)
     }
 
     /// Ends the interest in groups that have lingered; returns which they are.
@@ -143,6 +150,7 @@ impl Wanted {
                 self.groups.remove(&target);
                 if let Some(shard) = self.shards.get_mut(&key.shard()) {
                     shard.targets.remove(&key);
+                    shard.unheard.remove(&key);
                     self.changed.insert(key.shard());
                 }
                 forgotten.push(target);
@@ -192,8 +200,7 @@ impl Wanted {
     pub(super) fn covered(&self) -> Vec<Target> {
         let whole = self.changed.iter().filter_map(|number| self.shards.get(number));
         let whole = whole.filter(|shard| shard.is_whole);
-        let groups = whole.flat_map(|shard| shard.targets.iter().map(|key| Target::Group(*key)));
-        groups.filter(|target| !self.is_heard(*target)).collect()
+        whole.flat_map(|shard| shard.unheard.iter().map(|key| Target::Group(*key))).collect()
     }
 
     /// It could not be subscribed to: it is tried again.
