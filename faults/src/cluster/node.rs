@@ -132,7 +132,7 @@ async fn obey(server: &Server, talking: &mut Talking) -> Result<(), Box<dyn Erro
                 talking.begin(server, own_mark(server), talk);
                 answer(&())?;
             }
-            Order::Hush => answer(&talking.end().await?)?,
+            Order::Hush => answer(&talking.hush(server, own_mark(server)).await?)?,
             Order::Churn(churn) => {
                 churn::run(server, churn).await;
                 answer(&())?;

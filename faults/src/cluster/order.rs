@@ -10,7 +10,8 @@ pub(super) enum Order {
     View,
     /// Begins to talk; answered by `null`.
     Talk(Talk),
-    /// Ends that; answered by how many frames were said to each room, from the first on.
+    /// Ends that with one more to each room; answered by how many frames were said to each, from the first
+    /// on.
     Hush,
     /// Has members join rooms and leave them again; answered by `null` once it is done.
     Churn(Churn),

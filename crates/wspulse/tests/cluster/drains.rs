@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use wspulse::testing::cluster::MemoryNetwork;
+use wspulse::testing::cluster::{MemoryNetwork, NetworkFaults};
 use wspulse::{Disconnect, Frame, Server, ServerBuilder};
 use wspulse_core::protocol::SessionKind;
 
@@ -264,6 +265,33 @@ async fn a_server_that_is_drained_itself_keeps_no_session_of_another_one() {
     ann.comes_to(&servers[2]).await;
     servers[1].close().await;
     second.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn handing_over_goes_on_as_long_as_others_take_sessions() {
+    const SESSIONS: u64 = 3_000;
+    let mut faults = NetworkFaults::NONE;
+    // Of so many, about a hundred are handed over in a second.
+    faults.delay = Duration::from_millis(150)..Duration::from_millis(250);
+    let network = MemoryNetwork::with_faults(7, faults);
+    let waiting = || exactly_once().resume_window(Duration::from_mins(5));
+    let servers = cluster_of(&network, 2, waiting).await;
+    let mut coming = JoinSet::new();
+    for number in 0..SESSIONS {
+        let server = servers[0].clone();
+        coming.spawn(async move {
+            drop(Speaker::begin(&server, &format!("/ws?id={number}&room=lobby")).await);
+        });
+    }
+    while coming.join_next().await.is_some() {}
+    while (servers[0].suspended_count() as u64) < SESSIONS {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let began = Instant::now();
+    servers[0].drain(Duration::ZERO).await;
+    assert!(began.elapsed() > Duration::from_secs(25), "it was no test: {:?}", began.elapsed());
+    let readings = servers[0].cluster().unwrap().readings();
+    assert_eq!((readings.sessions_handed_over, readings.sessions_left_behind), (SESSIONS, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,6 +63,24 @@ impl Talking {
         }));
     }
 
+    /// Says one more to each room, and tells how many that were: so even a member that came a moment ago
+    /// has something to hear. Entries of logs have nobody who begins in the middle.
+    pub(super) async fn hush(
+        &mut self,
+        server: &Server,
+        mark: u32,
+    ) -> Result<Vec<u64>, Box<dyn Error>> {
+        self.end().await?;
+        if self.notes.is_none() {
+            let mut numbers = std::mem::take(&mut self.before);
+            for (place, number) in (0..).zip(&mut numbers) {
+                say(server, &room(place), (mark, number), "", &self.said);
+            }
+            self.before = numbers;
+        }
+        Ok(self.before.clone())
+    }
+
     /// How many frames were said to each room so far.
     pub(super) async fn end(&mut self) -> Result<Vec<u64>, Box<dyn Error>> {
         self.is_over.cancel();
@@ -87,14 +105,17 @@ async fn speak(server: &Server, mark: u32, talk: Talk, numbers: &mut [u64], said
         for _ in 0..(due - due_before).min(AT_ONCE_MAX) {
             let place = turn % rooms.len();
             turn += 1;
-            let number = numbers[place] + 1;
-            let frame = Frame::new(SAID).json(&Payload(mark, number, now_us(), &pad));
-            // Nobody refuses it: it is counted once it is said, and both without a pause between.
-            if server.broadcast(&rooms[place], frame.expect("numbers are JSON")).is_ok() {
-                numbers[place] = number;
-                said.fetch_add(1, Ordering::Relaxed);
-            }
+            say(server, &rooms[place], (mark, &mut numbers[place]), &pad, said);
         }
         due_before = due;
+    }
+}
+
+/// Nobody refuses it: it is counted once it is said, and both without a pause between.
+fn say(server: &Server, room: &str, (mark, number): (u32, &mut u64), pad: &str, said: &AtomicU64) {
+    let frame = Frame::new(SAID).json(&Payload(mark, *number + 1, now_us(), pad));
+    if server.broadcast(room, frame.expect("numbers are JSON")).is_ok() {
+        *number += 1;
+        said.fetch_add(1, Ordering::Relaxed);
     }
 }

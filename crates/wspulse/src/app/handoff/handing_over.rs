@@ -1,6 +1,7 @@
 //! A server that ends: what is left of its sessions is kept by others, until their clients come.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,7 +17,10 @@ use crate::membership::shared::ConnectionShared;
 
 /// How long it may take to hand over all sessions. A server that ends is waited for by whoever deploys; it
 /// takes no longer than it must, and many at once on a busy machine take a while.
-const HANDED_OVER_WITHIN: Duration = Duration::from_secs(20);
+const HANDED_OVER_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long none may have been handed over: others take none, or what is left has a callback that goes on.
+const NONE_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a session may take to be ready: no client waits for it, and what was begun is not to be done
 /// again because the machine is busy.
@@ -52,6 +56,28 @@ enum Left {
 struct Handing {
     heirs: Heirs,
     left: Mutex<VecDeque<Left>>,
+    /// It is over then, whatever is left.
+    until: Instant,
+    /// When the last one was handed over.
+    last_at: Mutex<Instant>,
+}
+
+impl Handing {
+    /// When it is over, unless another one is handed over before.
+    fn over_at(&self) -> Instant {
+        self.until.min(*self.last_at.lock() + NONE_WITHIN)
+    }
+
+    /// Waits for something, for as long as others take sessions.
+    async fn wait_for(&self, something: impl Future<Output = ()>) {
+        let mut something = pin!(something);
+        loop {
+            let over_at = self.over_at();
+            if timeout_at(over_at, &mut something).await.is_ok() || self.over_at() <= over_at {
+                return;
+            }
+        }
+    }
 }
 
 impl Heirs {
@@ -80,19 +106,23 @@ impl Server {
         let Some(attachment) = self.attachment() else { return };
         let heirs = attachment.node().heirs();
         if !heirs.is_empty() && !self.options().resume_window.is_zero() {
-            let until = Instant::now() + HANDED_OVER_WITHIN;
             let sessions = self.registry().hand_over();
             let heirs = heirs.into_iter().map(|(node, count)| (node, count.into())).collect();
             let left = sessions.iter().cloned().map(Left::Session).collect();
-            let handing = Handing { heirs: Heirs(Mutex::new(heirs)), left: Mutex::new(left) };
-            let handing = Arc::new(handing);
-            self.hand_over_until(&handing, until).await;
+            let begun_at = Instant::now();
+            let handing = Arc::new(Handing {
+                heirs: Heirs(Mutex::new(heirs)),
+                left: Mutex::new(left),
+                until: begun_at + HANDED_OVER_WITHIN,
+                last_at: Mutex::new(begun_at),
+            });
+            self.hand_over_all(&handing).await;
             // No more are about to come.
             attachment.arrivals().close();
-            let _ = timeout_at(until, attachment.arrivals().wait()).await;
+            handing.wait_for(attachment.arrivals().wait()).await;
             // Those that were on their way to somebody, and those whose heir has refused them.
             handing.left.lock().extend(self.shelf().here().into_iter().map(Left::Kept));
-            self.hand_over_until(&handing, until).await;
+            self.hand_over_all(&handing).await;
             let still_here = sessions.iter().filter(|it| self.is_still_here(it)).count();
             self.tell_left_behind(still_here + self.shelf().here().len());
             self.registry().begin_to_leave();
@@ -117,23 +147,23 @@ impl Server {
         }
     }
 
-    async fn hand_over_until(&self, handing: &Arc<Handing>, until: Instant) {
+    async fn hand_over_all(&self, handing: &Arc<Handing>) {
         let mut all = JoinSet::new();
         for _ in 0..AT_ONCE_MAX.min(handing.left.lock().len()) {
             let (server, handing) = (self.clone(), Arc::clone(handing));
             all.spawn(async move { server.hand_over_one_by_one(&handing).await });
         }
         // What is not done by then is dropped.
-        let _ = timeout_at(until, async { while all.join_next().await.is_some() {} }).await;
+        handing.wait_for(async { while all.join_next().await.is_some() {} }).await;
     }
 
     async fn hand_over_one_by_one(&self, handing: &Handing) {
         let next = || handing.left.lock().pop_front();
         while let Some(left) = next() {
             match left {
-                Left::Kept(ticket) => self.bequeath(ticket, &handing.heirs).await,
+                Left::Kept(ticket) => self.bequeath(ticket, handing).await,
                 Left::Session(session) => match self.send_off(&session).await {
-                    Some(ticket) => self.bequeath(ticket, &handing.heirs).await,
+                    Some(ticket) => self.bequeath(ticket, handing).await,
                     None if self.is_still_here(&session) => {
                         // A callback goes on, or its client has just come.
                         sleep(TRIED_AGAIN_AFTER).await;
@@ -153,12 +183,12 @@ impl Server {
     }
 
     /// Has a session that is on the shelf kept by another server.
-    async fn bequeath(&self, ticket: u64, heirs: &Heirs) {
+    async fn bequeath(&self, ticket: u64, handing: &Handing) {
         let Some(attachment) = self.attachment() else { return };
         let node = attachment.node();
         self.tell_last_words(ticket);
         let mut tried = Vec::new();
-        while let Some(heir) = heirs.next(&tried).filter(|_| tried.len() < HEIRS_MAX) {
+        while let Some(heir) = handing.heirs.next(&tried).filter(|_| tried.len() < HEIRS_MAX) {
             let part_bytes_max = self.session_part_bytes_max();
             let bequest = self.shelf().bequest(ticket, node.speaker().node(), part_bytes_max);
             // Somebody else has it by now.
@@ -166,6 +196,7 @@ impl Server {
             let reply = self.ask_node(heir, &bequest, KEPT_WITHIN).await;
             // It is not the reply that counts, which may be lost.
             if !self.shelf().is_here(ticket) {
+                *handing.last_at.lock() = Instant::now();
                 node.counts().sessions_handed_over.fetch_add(1, Ordering::Relaxed);
                 return;
             }

@@ -75,8 +75,8 @@ impl Server {
     /// In a cluster, sessions of clients that speak `wspulse.1` go on at other servers: one whose client
     /// is sent away waits here until that comes to another one, and at the end of the window all that are
     /// left are handed over, those that were suspended before as well. They end here with
-    /// [`Disconnect::Moved`](crate::Disconnect::Moved). Handing over takes up to 20 s, in which nothing is
-    /// broadcast any more, and a [`close`](Self::close) meanwhile waits for it. See
+    /// [`Disconnect::Moved`](crate::Disconnect::Moved). Handing over takes no longer than it must, and up to a
+    /// minute, in which nothing is broadcast any more, and a [`close`](Self::close) meanwhile waits for it. See
     /// [`cluster`](crate::cluster).
     ///
     /// Only the first call's window counts; every caller waits for the same end. A
