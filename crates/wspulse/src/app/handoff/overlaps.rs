@@ -14,6 +14,9 @@ use crate::membership::shared::ConnectionShared;
 /// How long what was said may take to come here: as long as it is kept by those who have said it.
 const OVER_AFTER: Duration = Duration::from_mins(1);
 
+/// How often those are looked for that are over.
+const SWEPT_EVERY: Duration = Duration::from_secs(15);
+
 /// How many frames are held for a connection while it is found out what it lacks before them. A gap is told
 /// for more.
 const HELD_FRAMES_MAX: usize = 16_384;
@@ -24,12 +27,15 @@ pub(crate) struct Overlaps {
     /// Beside the lock, since nearly always there are none.
     are_some: AtomicBool,
     inner: Mutex<Inner>,
-    /// Since when those who have come have listened to their groups, wherever that was; by their address,
-    /// until they go on or end. Beside the others, as no frame asks for it.
-    listening: Mutex<HashMap<usize, Vec<(Target, Instant)>>>,
+    /// Since when those who have come have listened to their groups, wherever that was; until they go on
+    /// or end. Beside the others, as no frame asks for it.
+    listening: Mutex<HashMap<Address, Vec<(Target, Instant)>>>,
     /// Those who have come lately to groups that were not listened for here for long before.
-    newcomers: Mutex<Vec<Newcomer>>,
+    newcomers: Mutex<HashMap<Address, Vec<Newcomer>>>,
 }
+
+/// Where a connection is in memory. Nothing else is there as long as it is referred to, even if weakly.
+type Address = usize;
 
 /// Somebody who may lack what a server has said that nobody knew here yet.
 struct Newcomer {
@@ -42,17 +48,23 @@ struct Newcomer {
     until: Instant,
 }
 
+/// What is said to a group, by a server.
+type Stream = (Target, NodeId);
+
 #[derive(Default)]
 struct Inner {
     /// They do not hear yet what is said to all.
-    arriving: Vec<Weak<ConnectionShared>>,
-    heard: Vec<Overlap>,
+    arriving: HashMap<Address, Weak<ConnectionShared>>,
+    /// By what is still to come, as each frame asks for it.
+    heard: HashMap<Stream, Vec<Overlap>>,
+    /// Of which streams connections have heard something, or had.
+    streams: HashMap<Address, Vec<Stream>>,
+    /// When those are looked for that are over, though nothing has come that they have heard.
+    sweep_at: Option<Instant>,
 }
 
 struct Overlap {
     connection: Weak<ConnectionShared>,
-    target: Target,
-    origin: NodeId,
     /// Up to where it was heard, if it was.
     heard: Option<Position>,
     /// Nothing more comes of that server.
@@ -93,14 +105,14 @@ impl Overlaps {
     /// A connection is about to come, and must not hear yet what is said to all.
     pub(super) fn begin(&self, connection: &Arc<ConnectionShared>) {
         let mut inner = self.inner.lock();
-        inner.arriving.push(Arc::downgrade(connection));
+        inner.arriving.insert(address_of(connection), Arc::downgrade(connection));
         self.are_some.store(true, Ordering::Release);
     }
 
     /// From now on it hears that.
     pub(super) fn end(&self, connection: &Arc<ConnectionShared>) {
         let mut inner = self.inner.lock();
-        inner.arriving.retain(|it| !is_of(it, connection));
+        inner.arriving.remove(&address_of(connection));
         self.forget_if_none(&inner);
     }
 
@@ -112,14 +124,12 @@ impl Overlaps {
         target: Target,
         since: Instant,
     ) {
-        let address = Arc::as_ptr(connection).addr();
-        self.listening.lock().entry(address).or_default().push((target, since));
+        self.listening.lock().entry(address_of(connection)).or_default().push((target, since));
     }
 
     /// Since when it listens to its groups, if it has come from elsewhere. It goes on, or ends.
     pub(crate) fn take_listening(&self, connection: &ConnectionShared) -> Vec<(Target, Instant)> {
-        let address = std::ptr::from_ref(connection).addr();
-        self.listening.lock().remove(&address).unwrap_or_default()
+        self.listening.lock().remove(&address_of(connection)).unwrap_or_default()
     }
 
     /// It may lack what others have said than these, which are not known here yet.
@@ -129,9 +139,10 @@ impl Overlaps {
         (target, since): (Target, Instant),
         known: BTreeSet<NodeId>,
     ) {
-        let (connection, until) = (Arc::downgrade(connection), Instant::now() + OVER_AFTER);
+        let (address, until) = (address_of(connection), Instant::now() + OVER_AFTER);
+        let connection = Arc::downgrade(connection);
         let newcomer = Newcomer { connection, target, since, known, until };
-        self.newcomers.lock().push(newcomer);
+        self.newcomers.lock().entry(address).or_default().push(newcomer);
     }
 
     /// Those who may lack something of a server that was not known here as they came, with since when they
@@ -142,8 +153,11 @@ impl Overlaps {
     ) -> Vec<(Arc<ConnectionShared>, Target, Instant)> {
         let now = Instant::now();
         let mut newcomers = self.newcomers.lock();
-        newcomers.retain(|it| it.connection.strong_count() > 0 && now < it.until);
-        let those = newcomers.iter_mut().filter_map(|it| {
+        newcomers.retain(|_, all| {
+            all.retain(|it| it.connection.strong_count() > 0 && now < it.until);
+            !all.is_empty()
+        });
+        let those = newcomers.values_mut().flatten().filter_map(|it| {
             let is_news = it.known.insert(node);
             Some((it.connection.upgrade().filter(|_| is_news)?, it.target, it.since))
         });
@@ -172,20 +186,23 @@ impl Overlaps {
         heard: Position,
         has_ended: bool,
     ) {
-        let origin = heard.origin;
-        self.put(connection, (target, origin), (Some(heard), has_ended), None);
+        self.put(connection, (target, heard.origin), (Some(heard), has_ended), None);
     }
 
     fn put(
         &self,
         connection: &Arc<ConnectionShared>,
-        (target, origin): (Target, NodeId),
+        stream: Stream,
         (heard, has_ended): (Option<Position>, bool),
         held: Option<Held>,
     ) {
-        let (connection, until) = (Arc::downgrade(connection), Instant::now() + OVER_AFTER);
+        let (address, now) = (address_of(connection), Instant::now());
+        let (connection, until) = (Arc::downgrade(connection), now + OVER_AFTER);
         let mut inner = self.inner.lock();
-        inner.heard.push(Overlap { connection, target, origin, heard, has_ended, held, until });
+        let overlap = Overlap { connection, heard, has_ended, held, until };
+        inner.heard.entry(stream).or_default().push(overlap);
+        inner.streams.entry(address).or_default().push(stream);
+        inner.sweep_at.get_or_insert(until);
         self.are_some.store(true, Ordering::Release);
     }
 
@@ -193,10 +210,10 @@ impl Overlaps {
     pub(super) fn block(
         &self,
         connection: &Arc<ConnectionShared>,
-        (target, origin): (Target, NodeId),
+        stream: Stream,
         after: Option<Position>,
     ) {
-        self.put(connection, (target, origin), (after, false), Some(Held::default()));
+        self.put(connection, stream, (after, false), Some(Held::default()));
     }
 
     /// What it has lacked is here, up to this position: what the server says is told from now on, and what
@@ -205,23 +222,25 @@ impl Overlaps {
     pub(super) fn unblock(
         &self,
         connection: &Arc<ConnectionShared>,
-        (target, origin): (Target, NodeId),
+        stream: Stream,
         reached: Option<Position>,
         has_ended: bool,
     ) -> Option<Held> {
         let mut inner = self.inner.lock();
-        let place = inner.heard.iter().position(|it| {
-            let is_it = it.target == target && it.origin == origin && it.held.is_some();
-            is_it && is_of(&it.connection, connection)
-        })?;
-        let mut held = inner.heard[place].held.take()?;
+        let all = inner.heard.get_mut(&stream)?;
+        let is_it = |it: &Overlap| it.held.is_some() && is_of(&it.connection, connection);
+        let place = all.iter().position(is_it)?;
+        let mut held = all[place].held.take()?;
         if let Some(Position { stream, number, .. }) = reached {
             held.frames.retain(|frame| frame.at > (stream, number));
-            let it = &mut inner.heard[place];
+            let it = &mut all[place];
             (it.heard, it.has_ended) = (reached, has_ended);
             it.until = Instant::now() + OVER_AFTER;
         } else {
-            inner.heard.remove(place);
+            all.remove(place);
+            if all.is_empty() {
+                inner.heard.remove(&stream);
+            }
         }
         self.forget_if_none(&inner);
         Some(held)
@@ -232,14 +251,25 @@ impl Overlaps {
         if !self.are_some.load(Ordering::Acquire) {
             return Vec::new();
         }
+        let address = address_of(connection);
         let mut inner = self.inner.lock();
-        let taken = inner.heard.extract_if(.., |it| is_of(&it.connection, connection));
-        let taken = taken.map(|it| {
-            let Overlap { target, origin, heard, has_ended, held, .. } = it;
-            Ahead { target, origin, heard, is_behind: held.is_some(), has_ended }
-        });
-        let taken = taken.collect();
-        self.newcomers.lock().retain(|it| !is_of(&it.connection, connection));
+        let mut taken = Vec::new();
+        for stream @ (target, origin) in inner.streams.remove(&address).unwrap_or_default() {
+            // It may be there twice, or over.
+            let Some(all) = inner.heard.get_mut(&stream) else { continue };
+            let own = all.extract_if(.., |it| is_of(&it.connection, connection));
+            taken.extend(own.map(|Overlap { heard, has_ended, held, .. }| Ahead {
+                target,
+                origin,
+                heard,
+                is_behind: held.is_some(),
+                has_ended,
+            }));
+            if all.is_empty() {
+                inner.heard.remove(&stream);
+            }
+        }
+        self.newcomers.lock().remove(&address);
         self.forget_if_none(&inner);
         taken
     }
@@ -248,7 +278,7 @@ impl Overlaps {
     pub(crate) fn retain_present(&self, all: &mut Vec<Arc<ConnectionShared>>) {
         if self.are_some.load(Ordering::Acquire) {
             let inner = self.inner.lock();
-            all.retain(|connection| !inner.arriving.iter().any(|it| is_of(it, connection)));
+            all.retain(|connection| !inner.arriving.contains_key(&address_of(connection)));
         }
     }
 
@@ -266,12 +296,14 @@ impl Overlaps {
         let now = Instant::now();
         let mut who = Vec::new();
         let mut inner = self.inner.lock();
-        inner.heard.retain_mut(|it| {
-            if it.connection.strong_count() == 0 || (now >= it.until && it.held.is_none()) {
+        inner.sweep(now);
+        let Some(all) = inner.heard.get_mut(&(target, origin)) else {
+            self.forget_if_none(&inner);
+            return who;
+        };
+        all.retain_mut(|it| {
+            if it.is_over(now) {
                 return false;
-            }
-            if it.target != target || it.origin != origin {
-                return true;
             }
             if let Some(held) = &mut it.held {
                 held.hold((stream, number), codec, said);
@@ -286,6 +318,9 @@ impl Overlaps {
             // They come in order: what follows it has not heard.
             has_heard
         });
+        if all.is_empty() {
+            inner.heard.remove(&(target, origin));
+        }
         self.forget_if_none(&inner);
         who
     }
@@ -297,6 +332,32 @@ impl Overlaps {
     }
 }
 
+impl Inner {
+    /// Forgets all that is over, if it is time for that.
+    fn sweep(&mut self, now: Instant) {
+        let Self { heard, streams, sweep_at, .. } = self;
+        if sweep_at.is_none_or(|at| now < at) {
+            return;
+        }
+        heard.retain(|_, all| {
+            all.retain(|it| !it.is_over(now));
+            !all.is_empty()
+        });
+        streams.retain(|address, of| {
+            let is_own = |it: &Overlap| it.connection.as_ptr().addr() == *address;
+            of.retain(|stream| heard.get(stream).is_some_and(|all| all.iter().any(is_own)));
+            !of.is_empty()
+        });
+        *sweep_at = (!heard.is_empty()).then(|| now + SWEPT_EVERY);
+    }
+}
+
+impl Overlap {
+    fn is_over(&self, now: Instant) -> bool {
+        self.connection.strong_count() == 0 || (now >= self.until && self.held.is_none())
+    }
+}
+
 impl Held {
     fn hold(&mut self, at: (u32, u64), codec: &ByteString, said: &Said) {
         if self.frames.len() < HELD_FRAMES_MAX {
@@ -305,6 +366,10 @@ impl Held {
             self.missed += 1;
         }
     }
+}
+
+fn address_of(connection: &ConnectionShared) -> Address {
+    std::ptr::from_ref(connection).addr()
 }
 
 fn is_of(weak: &Weak<ConnectionShared>, connection: &Arc<ConnectionShared>) -> bool {
