@@ -125,6 +125,29 @@ async fn what_is_appended_once_a_client_is_in_is_heard_by_it_though_its_server_h
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_much_is_appended_until_its_server_has_looked_who_came_before_hears_all() {
+    for room in ["log", "log-5"] {
+        let network = MemoryNetwork::new();
+        let servers = two(&network).await;
+        append(&servers[0], room, 0).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut faults = NetworkFaults::NONE;
+        faults.log_unanswered_per_mille = 1000;
+        network.set_faults(faults);
+        let mut ann = come(&servers[1], &format!("room={room}&id=ann")).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        network.set_faults(NetworkFaults::NONE);
+        for number in 1..=1_000 {
+            append(&servers[0], room, number).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let first = usize::from(room == "log");
+        let heard = hears(&mut ann, 1_001 - first).await;
+        assert!(heard.into_iter().eq(first..1_001), "{room}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_room_that_begins_once_more_is_told_its_log_once_more() {
     let servers = two(&MemoryNetwork::new()).await;
     append(&servers[0], "log-5", 1).await;

@@ -20,13 +20,16 @@ const AS_MANY_MORE: usize = 8;
 /// How many logs are looked at together, to find where they end.
 const TAILS_AT_ONCE_MAX: usize = 16;
 
+/// Nothing of what was appended before.
+const NONE_KEPT: Kept = Kept { frames: 0, age: Duration::ZERO };
+
 impl Node {
     pub(super) async fn answer_of_log(self: &Arc<Self>, ask: &Ask) -> Option<Answer> {
         match *ask {
             Ask::From { target, stream, first } => {
                 let after = LogPosition { epoch: stream, number: first - 1 };
                 let read = self.read_log(target, LogStart::After(after)).await.ok()?;
-                Some(self.answer_from(read))
+                Some(self.answer_from(read, false))
             }
             Ask::Since { target, .. } => {
                 let kept = self.kept_of(target)?;
@@ -39,8 +42,7 @@ impl Node {
 
     fn kept_of(&self, target: Target) -> Option<Kept> {
         let (_, room) = self.speaker.name_of(target)?;
-        let none = Kept { frames: 0, age: Duration::ZERO };
-        Some(self.following.as_ref()?.rooms.kept(&room).unwrap_or(none))
+        Some(self.following.as_ref()?.rooms.kept(&room).unwrap_or(NONE_KEPT))
     }
 
     pub(crate) async fn read_log(
@@ -66,9 +68,9 @@ impl Node {
         match after {
             Some(after) => {
                 let read = self.read_log(target, LogStart::After(after)).await.ok()?;
-                Some(self.answer_from(read))
+                Some(self.answer_from(read, false))
             }
-            None => self.lately(target, Kept { frames: FRAMES_MAX, age }, None).await,
+            None => self.lately(target, NONE_KEPT, now().checked_sub(age)).await,
         }
     }
 
@@ -77,8 +79,9 @@ impl Node {
         self.inbox.lock().logs.as_ref()?.inbox.listens_since(target)
     }
 
-    /// The newest frames, as many as are kept and young enough, or the first of them. And all that were
-    /// appended since then, by the clocks of those who have appended them: it was for those who were in.
+    /// What was appended since then, by the clocks of those who have appended it: it was for those who were
+    /// in. And the newest frames before that, as many as are kept and young enough. Or the first of all
+    /// these.
     async fn lately(
         &self,
         target: Target,
@@ -87,33 +90,42 @@ impl Node {
     ) -> Option<Answer> {
         let mut last = kept.frames.max(usize::from(since.is_some()));
         let mut from = LogStart::Last(last);
+        let mut is_truncated = false;
         loop {
             let LogRead { mut entries, newest } = self.read_log(target, from).await.ok()?;
             let here_for = since.map(|since| now().saturating_duration_since(since));
             let is_new = |it: &LogEntry| here_for.is_some_and(|here_for| it.age < here_for);
-            // There may be more of those.
-            if from == LogStart::Last(last)
-                && last < FRAMES_MAX
-                && entries.first().is_some_and(is_new)
+            let old = entries.iter().take_while(|it| !is_new(it)).count();
+            let first_new = entries.get(old).map(|it| it.position.number);
+            if let (Some(first), Some(newest), Some(_)) = (entries.first(), newest, first_new)
+                && from == LogStart::Last(last)
+                && old < kept.frames.max(1)
+                && first.position.number > 1
             {
-                last = (last * AS_MANY_MORE).min(FRAMES_MAX);
-                from = LogStart::Last(last);
-                continue;
+                // Those before it may be new as well, or are kept for whoever comes.
+                let there = newest.number.saturating_sub(first.position.number).saturating_add(1);
+                is_truncated = old == 0 && there < last as u64;
+                if there >= last as u64 {
+                    last = last.saturating_mul(AS_MANY_MORE);
+                    from = LogStart::Last(last);
+                    continue;
+                }
             }
             let read_up_to = entries.last().map(|entry| entry.position);
-            let kept_from = newest.map_or(0, |it| it.number.saturating_sub(kept.frames as u64));
+            let newest_old = first_new.map(|number| number - 1).or(newest.map(|it| it.number));
+            let kept_from = newest_old.unwrap_or(0).saturating_sub(kept.frames as u64);
             let is_kept = |it: &LogEntry| it.position.number > kept_from && it.age <= kept.age;
             entries.retain(|it| is_kept(it) || is_new(it));
             let is_all = read_up_to.is_none() || read_up_to == newest;
             match read_up_to.filter(|_| entries.is_empty() && !is_all) {
                 Some(read_up_to) => from = LogStart::After(read_up_to),
-                None => return Some(self.answer_from(LogRead { entries, newest })),
+                None => return Some(self.answer_from(LogRead { entries, newest }, is_truncated)),
             }
         }
     }
 
     /// What was read, as another server would answer it.
-    fn answer_from(&self, read: LogRead) -> Answer {
+    fn answer_from(&self, read: LogRead, is_truncated: bool) -> Answer {
         let LogRead { entries, newest } = read;
         let mut codec = ByteString::new();
         let mut said: Vec<Said> = Vec::new();
@@ -133,7 +145,7 @@ impl Node {
         }
         let stream = newest.epoch;
         let newest = newest.number.max(first - 1 + said.len() as u64);
-        Answer::Frames { stream, first, newest, is_truncated: false, codec, said }
+        Answer::Frames { stream, first, newest, is_truncated, codec, said }
     }
 
     /// Where all logs end that are followed.
