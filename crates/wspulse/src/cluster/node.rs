@@ -73,6 +73,8 @@ pub(crate) struct Node {
     following: Option<Following>,
     tasks: TaskTracker,
     closing: CancellationToken,
+    /// When another server has asked for what it lacks, last.
+    asked_at: Mutex<Option<Instant>>,
     counts: Counts,
 }
 
@@ -162,6 +164,7 @@ impl Node {
             following: logged.map(|rooms| Following { rooms }),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            asked_at: Mutex::default(),
             counts: Counts::default(),
         })
     }
@@ -172,6 +175,11 @@ impl Node {
 
     pub(crate) const fn closing(&self) -> &CancellationToken {
         &self.closing
+    }
+
+    /// When another server has asked for what it lacks, last.
+    pub(crate) fn asked_at(&self) -> Option<Instant> {
+        *self.asked_at.lock()
     }
 
     pub(crate) const fn counts(&self) -> &Counts {

@@ -268,6 +268,38 @@ async fn a_server_that_is_drained_itself_keeps_no_session_of_another_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_ends_is_there_until_others_have_asked_for_what_they_lack() {
+    const ROOMS: usize = 8;
+    let mut faults = NetworkFaults::NONE;
+    faults.delay = Duration::from_millis(190)..Duration::from_millis(200);
+    let network = MemoryNetwork::with_faults(3, faults);
+    let gaps = Arc::default();
+    let servers = cluster_of(&network, 2, || counting(&gaps)).await;
+    let mut ann = Traveller::begin(&servers[0]).await;
+    let rooms: Vec<_> = (0..ROOMS).map(|number| format!("room-{number}")).collect();
+    for room in &rooms {
+        servers[0].connection("ann").unwrap().join(room).unwrap();
+    }
+    let drains = async {
+        // Her session has left, and the server has more to say.
+        while servers[0].connection("ann").is_some() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        for room in &rooms {
+            servers[0].broadcast(room, Frame::new(&**room)).unwrap();
+        }
+        servers[0].drain(Duration::ZERO).await;
+    };
+    tokio::join!(drains, ann.comes_to(&servers[1]));
+    let mut heard = Vec::new();
+    for _ in 0..ROOMS {
+        heard.push(ann.next().await);
+    }
+    heard.sort_unstable();
+    assert_eq!((heard, gaps.load(Ordering::Relaxed)), (rooms, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn handing_over_goes_on_as_long_as_others_take_sessions() {
     const SESSIONS: u64 = 3_000;
     let mut faults = NetworkFaults::NONE;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep, timeout_at};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout_at};
 use wspulse_core::Disconnect;
 use wspulse_core::cluster::{NodeId, NotGiven, SessionReply};
 
@@ -38,9 +38,12 @@ const AT_ONCE_MAX: usize = 64;
 /// How many servers are asked to keep a session.
 const HEIRS_MAX: usize = 3;
 
-/// For how long others may ask for what was said, once they know that this server ends: those that have
-/// just been given a session lack some of it.
+/// How long nobody may have asked for what was said, once others know that this server ends: those that
+/// have just been given a session lack some of it.
 const LINGERS_FOR: Duration = Duration::from_secs(1);
+
+/// However many go on to ask, such as one that is in a loop.
+const LINGERS_MAX: Duration = Duration::from_secs(15);
 
 /// The servers that take sessions, each with how many connections it has, as far as is known.
 struct Heirs(Mutex<Vec<(NodeId, u64)>>);
@@ -127,7 +130,21 @@ impl Server {
             self.tell_left_behind(still_here + self.shelf().here().len());
             self.registry().begin_to_leave();
             attachment.node().tell_state();
-            sleep(LINGERS_FOR).await;
+            self.linger().await;
+        }
+    }
+
+    /// Until nobody has asked for a while for what this server has said.
+    async fn linger(&self) {
+        let Some(attachment) = self.attachment() else { return };
+        let told_at = Instant::now();
+        loop {
+            let asked_at = attachment.node().asked_at().map_or(told_at, |at| at.max(told_at));
+            let over_at = (asked_at + LINGERS_FOR).min(told_at + LINGERS_MAX);
+            if Instant::now() >= over_at {
+                return;
+            }
+            sleep_until(over_at).await;
         }
     }
 

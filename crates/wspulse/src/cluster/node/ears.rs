@@ -26,6 +26,7 @@ impl Sink for Ears {
         match self.0.read(Addressee::of(&message)) {
             Some(Addressee::Outbox) => {
                 if let Some(ask) = self.0.read(Ask::decode(message)) {
+                    *self.0.asked_at.lock() = Some(Instant::now());
                     let answer = self.0.speaker.outbox(|outbox| outbox.answer(&ask, now()));
                     reply.send(answer.encode());
                 }
