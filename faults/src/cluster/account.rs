@@ -17,8 +17,12 @@ pub(super) struct Account {
     pub(super) twice: u64,
     /// Frames that came behind later ones.
     pub(super) disordered: u64,
+    /// Frames that came although they had been told as lost.
+    pub(super) found: u64,
     /// Numbers that were passed over without a word.
     lacking: Vec<u64>,
+    /// Numbers that were told as lost, from the first to the last.
+    lost: Vec<(u64, u64)>,
     /// It begins in the middle: with whatever number comes first.
     is_joining: bool,
 }
@@ -45,16 +49,30 @@ impl Account {
             self.lacking.swap_remove(place);
             self.disordered += 1;
             self.heard += 1;
+        } else if self.find_lost(number) {
+            self.found += 1;
+            self.heard += 1;
         } else {
             self.twice += 1;
         }
+    }
+
+    /// Whether it was told as lost; it is not any more.
+    fn find_lost(&mut self, number: u64) -> bool {
+        let place = self.lost.iter().position(|(first, last)| (*first..=*last).contains(&number));
+        let Some(place) = place else { return false };
+        let (first, last) = self.lost.swap_remove(place);
+        let rest = [(first, number - 1), (number + 1, last)];
+        self.lost.extend(rest.into_iter().filter(|(first, last)| first <= last));
+        true
     }
 
     /// So many frames are told as lost; 0, if nobody knows how many.
     pub(super) fn lose(&mut self, frames: u64) {
         self.unknown += u64::from(frames == 0);
         self.told += frames;
-        if !self.is_joining {
+        if !self.is_joining && frames > 0 {
+            self.lost.push((self.last + 1, self.last + frames));
             self.last += frames;
         }
     }
@@ -62,7 +80,7 @@ impl Account {
     /// So many are told as lost, of those that were passed over, or of those that come next.
     pub(super) fn lose_some(&mut self, frames: u64) {
         let passed_over = self.lacking.len().min(usize::try_from(frames).unwrap_or(usize::MAX));
-        self.lacking.drain(..passed_over);
+        self.lost.extend(self.lacking.drain(..passed_over).map(|number| (number, number)));
         self.told += passed_over as u64;
         let others = frames - passed_over as u64;
         if others > 0 {
@@ -135,6 +153,16 @@ mod tests {
         assert_eq!((account.lost(6), account.told, account.invented(6)), (0, 4, 0));
         account.lose(2);
         assert_eq!(account.invented(6), 2);
+    }
+
+    #[test]
+    fn what_comes_although_it_was_told_as_lost_is_told_from_what_comes_twice() {
+        let mut account = heard(&[1]);
+        account.lose(3);
+        account.hear(3);
+        account.hear(3);
+        account.hear(5);
+        assert_eq!((account.found, account.twice, account.heard, account.lost(5)), (1, 1, 3, 0));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct Sum {
     pub(super) lost: u64,
     pub(super) twice: u64,
     pub(super) disordered: u64,
+    /// Came although they had been told as lost.
+    pub(super) found: u64,
     /// Told as lost, or heard, that never were said.
     pub(super) invented: u64,
     /// That a member's send buffer has dropped.
@@ -48,6 +50,7 @@ impl Sum {
         self.unknown += account.unknown;
         self.twice += account.twice;
         self.disordered += account.disordered;
+        self.found += account.found;
         self.lost += said.map_or(account.holes(), |said| account.lost(said));
         self.invented += said.map_or(0, |said| account.invented(said));
     }
@@ -60,6 +63,7 @@ impl Sum {
         self.lost += other.lost;
         self.twice += other.twice;
         self.disordered += other.disordered;
+        self.found += other.found;
         self.invented += other.invented;
     }
 }
@@ -98,6 +102,7 @@ impl Row {
         row.must(sum.lost == 0, "frames were lost without a word");
         row.must(sum.twice == 0, "frames came twice");
         row.must(sum.disordered == 0, "frames came out of order");
+        row.must(sum.found == 0, &format!("{} frames came that were told as lost", sum.found));
         row.must(sum.invented == 0, &format!("{} more were told than were said", sum.invented));
         row.must(
             sum.unknown == 0,
