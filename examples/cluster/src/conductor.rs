@@ -105,6 +105,9 @@ async fn act(
     headers: HeaderMap,
 ) -> Answer {
     show.check(&headers)?;
+    if action == Action::Drain && !NODES.contains(&&*name) {
+        return Err((StatusCode::NOT_FOUND, format!("{name} is no node that can be drained")));
+    }
     let mut processes = show.processes.lock().await;
     let process = processes.iter_mut().find(|process| process.name == name);
     let process = process.ok_or_else(|| (StatusCode::NOT_FOUND, format!("nobody is {name}")))?;
@@ -139,7 +142,8 @@ impl Show {
         if headers.get(ORIGIN).is_some_and(|origin| *origin == *self.origin) {
             return Ok(());
         }
-        Err((StatusCode::FORBIDDEN, format!("open the page at {}", self.origin)))
+        let hint = format!("open the page at {0}, or send `Origin: {0}`", self.origin);
+        Err((StatusCode::FORBIDDEN, hint))
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) enum State {
 }
 
 /// What can be done to one.
-#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Action {
     /// SIGKILL.
