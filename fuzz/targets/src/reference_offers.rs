@@ -39,7 +39,8 @@ fn answer(extension: &str) -> Result<Option<String>, ()> {
     Ok(answer)
 }
 
-/// RFC 7692 §7.1, but for windows of 8 bits, which a server may decline.
+/// RFC 7692 §7.1, but for windows of 8 bits, which a server may decline. Of the others there are two, and a server
+/// may use a smaller one than it is asked for.
 fn kept(parameters: &HashMap<&str, Option<String>>) -> Option<String> {
     let mut answer = format!("permessage-deflate; {NO_CONTEXT}");
     for (name, value) in parameters {
@@ -48,7 +49,8 @@ fn kept(parameters: &HashMap<&str, Option<String>>) -> Option<String> {
             | ("client_max_window_bits", None | Some("8")) => {}
             ("client_max_window_bits", Some(bits)) if is_window(bits) => {}
             ("server_max_window_bits", Some(bits)) if is_window(bits) => {
-                answer.extend(["; server_max_window_bits=", bits]);
+                let shared = if bits == "15" { "15" } else { "9" };
+                answer.extend(["; server_max_window_bits=", shared]);
             }
             _ => return None,
         }

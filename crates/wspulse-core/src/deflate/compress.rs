@@ -1,6 +1,7 @@
 //! Messages that are made smaller.
 
 use std::cell::RefCell;
+use std::num::NonZeroU8;
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
@@ -9,22 +10,27 @@ use super::offers::WindowBits;
 
 /// How hard to try: 1 is fast, 9 is small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Level(u8);
+pub struct Level(NonZeroU8);
 
 impl Level {
+    const FASTEST: Self = Self(NonZeroU8::MIN);
+    const SMALLEST: Self = Self(NonZeroU8::new(9).expect("it is not 0"));
+
     /// 1 to 9; what is below or above counts as these.
     pub const fn new(level: u8) -> Self {
-        Self(if level < 1 {
-            1
-        } else if level > 9 {
-            9
-        } else {
-            level
-        })
+        match NonZeroU8::new(level) {
+            Some(is) if level <= Self::SMALLEST.get() => Self(is),
+            Some(_) => Self::SMALLEST,
+            None => Self::FASTEST,
+        }
     }
 
     /// 1 to 9.
     pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+
+    pub(crate) const fn bits(self) -> NonZeroU8 {
         self.0
     }
 }
@@ -32,7 +38,7 @@ impl Level {
 /// Level 6, as zlib has it.
 impl Default for Level {
     fn default() -> Self {
-        Self(6)
+        Self::new(6)
     }
 }
 
@@ -54,7 +60,7 @@ pub fn compress(payload: &[u8], window: WindowBits, level: Level) -> Option<Vec<
         let place = usize::from(window.get() - WindowBits::MIN.get());
         let known = deflaters[place].take().filter(|(of, _)| *of == level);
         let (_, mut deflater) = known.unwrap_or_else(|| {
-            let how = Compression::new(u32::from(level.0).max(DEFLATER_LEVEL_MIN));
+            let how = Compression::new(u32::from(level.get()).max(DEFLATER_LEVEL_MIN));
             (level, Compress::new_with_window_bits(how, false, window.get()))
         });
         deflater.reset();

@@ -31,8 +31,11 @@ impl WindowBits {
         self.0.get()
     }
 
-    pub(crate) const fn bits(self) -> NonZeroU8 {
-        self.0
+    /// The window that frames are compressed with for whoever takes one of so many bits: all 15, or 9. So a
+    /// frame has two compressed forms at the most, whatever windows its receivers ask for.
+    #[must_use]
+    pub const fn shared(self) -> Self {
+        if self.get() < Self::MAX.get() { Self::MIN } else { Self::MAX }
     }
 }
 
@@ -45,7 +48,8 @@ pub struct Agreed {
 }
 
 impl Agreed {
-    /// The window of what the server compresses. What the client compresses may have the largest.
+    /// The window of what the server compresses, one of those that are [shared](WindowBits::shared). What the
+    /// client compresses may have the largest.
     pub const fn window(self) -> WindowBits {
         self.window
     }
@@ -126,7 +130,8 @@ impl<'a> Offer<'a> {
 
     fn agreed(self) -> Option<Agreed> {
         let is_named = self.window.is_some();
-        let window = self.window.unwrap_or(WindowBits::MAX);
+        // It may be smaller than what the client has asked for (RFC 7692 §7.1.2.1).
+        let window = self.window.unwrap_or(WindowBits::MAX).shared();
         (!self.is_unacceptable).then_some(Agreed { window, is_named })
     }
 }
@@ -261,15 +266,16 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_asked_for_is_used_and_answered() {
+    fn a_window_that_is_asked_for_is_answered_by_the_largest_of_two_that_is_no_larger() {
         for bits in 9..=15 {
             let offer = format!("permessage-deflate; server_max_window_bits={bits}");
             let agreed = agree([&*offer]).unwrap().expect("it can be accepted");
-            assert_eq!(agreed.window().get(), bits);
-            assert_eq!(agreed.to_string(), format!("{PLAIN}; server_max_window_bits={bits}"));
+            let window = if bits < 15 { 9 } else { 15 };
+            assert_eq!(agreed.window().get(), window);
+            assert_eq!(agreed.to_string(), format!("{PLAIN}; server_max_window_bits={window}"));
         }
-        let quoted = r#"permessage-deflate; server_max_window_bits="1\0""#;
-        assert_eq!(agree([quoted]).unwrap().unwrap().window().get(), 10);
+        let quoted = r#"permessage-deflate; server_max_window_bits="1\5""#;
+        assert_eq!(agree([quoted]).unwrap().unwrap().window().get(), 15);
     }
 
     #[test]
@@ -298,7 +304,8 @@ mod tests {
     fn the_first_offer_that_can_be_kept_is_taken() {
         let offers = "other; a=b, permessage-deflate; server_max_window_bits=8, \
             permessage-deflate; server_max_window_bits=11, permessage-deflate";
-        assert_eq!(agree([offers]).unwrap().unwrap().window().get(), 11);
+        let answer = format!("{PLAIN}; server_max_window_bits=9");
+        assert_eq!(agree([offers]).unwrap().unwrap().to_string(), answer);
         let values = ["permessage-deflate; unknown", "other, , permessage-deflate"];
         assert_eq!(agree(values).unwrap().unwrap().window(), WindowBits::MAX);
     }

@@ -9,9 +9,10 @@ use crate::outbound::Deflated;
 /// RSV1, of the first frame of a compressed message (RFC 7692 §6).
 const COMPRESSED: u8 = 0x40;
 
-/// One for each window: header and payload, or that it would be no smaller. Boxed, as most frames have none.
+/// One for each window that is shared: header and payload, or that it would be no smaller. So a frame takes less
+/// than three times what it counts by, whoever it goes to. Boxed, as most frames have none.
 #[derive(Default)]
-pub(super) struct DeflatedForms(OnceLock<Box<[Made; 7]>>);
+pub(super) struct DeflatedForms(OnceLock<Box<[Made; 2]>>);
 
 /// `None` once it is known that it would be no smaller.
 type Made = OnceLock<Option<Box<[u8]>>>;
@@ -19,12 +20,12 @@ type Made = OnceLock<Option<Box<[u8]>>>;
 impl EncodedFrame {
     /// Compressed, if that is smaller and worth it.
     pub(super) fn deflated(&self, how: Deflated) -> Option<&[u8]> {
-        if self.payload_bytes() < usize::from(how.bytes_min()) || self.is_uncompressed() {
+        if self.payload_bytes() < how.bytes_min() || self.is_uncompressed() {
             return None;
         }
         let window = how.window();
         let forms = self.0.deflated.0.get_or_init(Box::default);
-        let form = forms[usize::from(window.get() - WindowBits::MIN.get())].get_or_init(|| {
+        let form = forms[usize::from(window == WindowBits::MAX)].get_or_init(|| {
             let payload = compress(self.payload(), window, how.level())?;
             let (header, header_bytes) = header(self.wire()[0] | COMPRESSED, payload.len());
             Some([&header[..header_bytes], &payload].concat().into_boxed_slice())
@@ -54,8 +55,21 @@ mod tests {
         Form::Deflated(Deflated::new(window, Level::default(), 256))
     }
 
+    /// Where a frame's forms lie for all windows that clients may ask for, each once, and how long they are.
+    fn forms(frame: &EncodedFrame) -> Vec<(*const u8, usize)> {
+        let mut forms: Vec<_> = (9..=15).map(|bits| frame.wire_in(how(bits))).collect();
+        forms.dedup_by_key(|form| form.as_ptr());
+        forms.into_iter().map(|form| (form.as_ptr(), form.len())).collect()
+    }
+
+    fn noise<const BYTES: usize>() -> [u8; BYTES] {
+        let mut noise = [0; BYTES];
+        SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
+        noise
+    }
+
     #[test]
-    fn it_is_made_once_for_each_window_and_shared_by_all() {
+    fn it_is_made_once_for_each_of_two_windows_and_shared_by_all() {
         let frame = EncodedFrame::from_payload(MessageKind::Text, &b"again and ".repeat(100));
         for bits in 9..=15 {
             let wire = frame.wire_in(how(bits));
@@ -65,17 +79,27 @@ mod tests {
             inflate(&wire[2..], 1_000, &mut inflated).unwrap();
             assert_eq!(inflated, frame.payload());
         }
-        assert_ne!(frame.wire_in(how(9)).as_ptr(), frame.wire_in(how(10)).as_ptr());
+        assert_eq!(forms(&frame).len(), 2, "for 9 to 14 bits, and for 15");
         assert_eq!(frame.wire_in(Form::Plain), frame.wire());
+    }
+
+    #[test]
+    fn with_all_that_clients_may_ask_for_a_frame_takes_less_than_three_times_its_bytes() {
+        let half_noise = [&noise::<4_000>()[..], &[0; 4_000]].concat();
+        for payload in [b"again and ".repeat(800), half_noise, noise::<8_000>().to_vec()] {
+            let frame = EncodedFrame::from_payload(MessageKind::Binary, &payload);
+            let made = forms(&frame).into_iter().filter(|(at, _)| *at != frame.wire().as_ptr());
+            let bytes: Vec<_> = made.map(|(_, bytes)| bytes).collect();
+            assert!(bytes.len() <= 2, "{bytes:?}");
+            assert!(bytes.iter().all(|bytes| *bytes < frame.wire_bytes()), "{bytes:?}");
+        }
     }
 
     #[test]
     fn what_is_short_or_gets_no_smaller_goes_as_it_is() {
         let short = EncodedFrame::from_payload(MessageKind::Text, &[b'a'; 255]);
         assert_eq!(short.wire_in(how(15)), short.wire());
-        let mut noise = [0; 1_000];
-        SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
-        let noise = EncodedFrame::from_payload(MessageKind::Binary, &noise);
+        let noise = EncodedFrame::from_payload(MessageKind::Binary, &noise::<1_000>());
         assert_eq!(noise.wire_in(how(15)), noise.wire());
     }
 }

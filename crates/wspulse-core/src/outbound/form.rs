@@ -24,36 +24,48 @@ pub enum Form {
 #[cfg(feature = "deflate")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deflated {
-    /// The window in the lower four bits, the level above.
+    /// The level in the lower four bits, above it whether the window is the large one, and above that the
+    /// highest three bits of the shortest payload.
     how: NonZeroU8,
-    /// In bytes, so that it need not be aligned.
+    /// Its others, in bytes, so that they need not be aligned.
     bytes_min: [u8; 2],
 }
 
 #[cfg(feature = "deflate")]
+const IS_LARGE: u8 = 0x10;
+
+#[cfg(feature = "deflate")]
 impl Deflated {
-    /// With a window that says how far back they may refer, and a level that says how hard it is tried: for
-    /// the first transport of a window, all others get the same. Payloads of fewer than `bytes_min` bytes go
-    /// as they are.
-    pub fn new(window: WindowBits, level: Level, bytes_min: u16) -> Self {
-        let how = window.bits() | (level.get() << 4);
-        Self { how, bytes_min: bytes_min.to_ne_bytes() }
+    /// From so many bytes on, the shortest payload is longer than any: nothing is compressed.
+    pub const BYTES_MIN_MAX: usize = (1 << 19) - 1;
+
+    /// With a window that says how far back they may refer, taken for the one that is
+    /// [shared](WindowBits::shared), and a level that says how hard it is tried: for the first transport of a
+    /// window, all others get the same. Payloads of fewer than `bytes_min` bytes go as they are; all do if that
+    /// is [`BYTES_MIN_MAX`](Self::BYTES_MIN_MAX) or more.
+    pub fn new(window: WindowBits, level: Level, bytes_min: usize) -> Self {
+        let bytes_min = bytes_min.min(Self::BYTES_MIN_MAX);
+        let [low, middle, high, ..] = bytes_min.to_le_bytes();
+        let is_large = if window.shared() == WindowBits::MAX { IS_LARGE } else { 0 };
+        let how = level.bits() | is_large | (high << 5);
+        Self { how, bytes_min: [low, middle] }
     }
 
     /// How far back frames may refer.
-    pub fn window(self) -> WindowBits {
-        // It is the one that was given.
-        WindowBits::new(self.how.get() & 0x0f).unwrap_or(WindowBits::MAX)
+    pub const fn window(self) -> WindowBits {
+        if self.how.get() & IS_LARGE == 0 { WindowBits::MIN } else { WindowBits::MAX }
     }
 
     /// How hard it is tried.
     pub const fn level(self) -> Level {
-        Level::new(self.how.get() >> 4)
+        Level::new(self.how.get() & 0x0f)
     }
 
     /// Payloads of fewer bytes go as they are.
-    pub const fn bytes_min(self) -> u16 {
-        u16::from_ne_bytes(self.bytes_min)
+    pub const fn bytes_min(self) -> usize {
+        let [low, middle] = self.bytes_min;
+        let bytes = u32::from_le_bytes([low, middle, self.how.get() >> 5, 0]) as usize;
+        if bytes < Self::BYTES_MIN_MAX { bytes } else { usize::MAX }
     }
 }
 
@@ -66,11 +78,21 @@ mod tests {
         assert_eq!((size_of::<Form>(), align_of::<Form>()), (3, 1));
         for bits in 9..=15 {
             for level in 1..=9 {
-                let window = WindowBits::new(bits).expect("a window");
-                let form = Deflated::new(window, Level::new(level), 65_535);
-                assert_eq!((form.window(), form.level()), (window, Level::new(level)));
-                assert_eq!(form.bytes_min(), 65_535);
+                for bytes_min in [0, 256, 65_536, Deflated::BYTES_MIN_MAX - 1] {
+                    let window = WindowBits::new(bits).expect("a window");
+                    let form = Deflated::new(window, Level::new(level), bytes_min);
+                    assert_eq!((form.window(), form.level()), (window.shared(), Level::new(level)));
+                    assert_eq!(form.bytes_min(), bytes_min);
+                }
             }
+        }
+    }
+
+    #[test]
+    fn no_payload_is_as_long_as_one_that_is_never_reached() {
+        for bytes_min in [Deflated::BYTES_MIN_MAX, 1 << 30, usize::MAX] {
+            let form = Deflated::new(WindowBits::MAX, Level::default(), bytes_min);
+            assert_eq!(form.bytes_min(), usize::MAX);
         }
     }
 }

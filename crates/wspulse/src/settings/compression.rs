@@ -106,7 +106,7 @@ mod with {
             let Some((agreed, Compression { bytes_min, level })) = self.0 else {
                 return Form::Plain;
             };
-            Form::Deflated(Deflated::new(agreed.window(), level, bytes_min))
+            Form::Deflated(Deflated::new(agreed.window(), level, usize::from(bytes_min)))
         }
     }
 }
