@@ -31,13 +31,13 @@ mod with {
 
     /// The shortest payload that is compressed by default: a shorter one saves less than a packet's headers
     /// take.
-    const BYTES_MIN: u16 = 256;
+    const BYTES_MIN: usize = 256;
 
     /// How messages are compressed, both ways, for clients that offer permessage-deflate (RFC 7692): see
     /// [`ServerBuilder::compression`](crate::ServerBuilder::compression).
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Compression {
-        bytes_min: u16,
+        bytes_min: usize,
         level: Level,
     }
 
@@ -49,9 +49,10 @@ mod with {
             Self { bytes_min: BYTES_MIN, level: Level::new(6) }
         }
 
-        /// Compresses payloads of at least so many bytes: 256 without this, up to 65,535.
+        /// Compresses payloads of at least so many bytes: 256 without this. With 524,287 or more, such as
+        /// `usize::MAX`, the server takes compressed messages and sends none.
         #[must_use]
-        pub const fn min_bytes(mut self, bytes: u16) -> Self {
+        pub const fn min_bytes(mut self, bytes: usize) -> Self {
             self.bytes_min = bytes;
             self
         }
@@ -106,7 +107,7 @@ mod with {
             let Some((agreed, Compression { bytes_min, level })) = self.0 else {
                 return Form::Plain;
             };
-            Form::Deflated(Deflated::new(agreed.window(), level, usize::from(bytes_min)))
+            Form::Deflated(Deflated::new(agreed.window(), level, bytes_min))
         }
     }
 }

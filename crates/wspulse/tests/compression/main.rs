@@ -69,6 +69,16 @@ async fn from_which_size_on_and_how_hard_is_the_applications_choice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_may_take_compressed_messages_and_send_none() {
+    let compression = Compression::shared().min_bytes(usize::MAX);
+    let server = echo().compression(compression).build().unwrap();
+    let mut ann = Offering::connect(&server, "ann", DEFLATE).await;
+    ann.send_compressed(&long(1)).await;
+    let heard = ann.hear().await;
+    assert_eq!((heard.frame, heard.is_compressed), (long(1), false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frame_that_is_to_go_uncompressed_does() {
     let server = compressing().build().unwrap();
     let mut ann = Offering::connect(&server, "ann", DEFLATE).await;
