@@ -147,7 +147,7 @@ impl<'a> Conversation<'a> {
             InflateError::TooLong { limit } => {
                 ProtocolError::MessageTooBig { len: limit as u64 + 1, limit }
             }
-            InflateError::Corrupt => ProtocolError::NotInflated,
+            InflateError::Corrupt | InflateError::TooManyBlocks => ProtocolError::NotInflated,
         })?;
         match sent.kind {
             MessageKind::Text if str::from_utf8(&inflated).is_err() => {

@@ -14,6 +14,8 @@ pub(crate) enum Verdict {
     Inflated(Vec<u8>),
     TooLong,
     Corrupt,
+    /// Which only ours says.
+    TooManyBlocks,
 }
 
 /// Inflates a message that comes in pieces, up to so many bytes.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::num::NonZeroU8;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use zlib_rs::{Deflate, DeflateFlush, Status};
 
 use super::TAIL;
 use super::offers::WindowBits;
@@ -44,10 +44,10 @@ impl Default for Level {
 
 /// At its level 1, zlib-rs 0.6.8 panics where what it writes does not fit in the room that it has, as with a long
 /// message that gets no smaller.
-const DEFLATER_LEVEL_MIN: u32 = 2;
+const DEFLATER_LEVEL_MIN: u8 = 2;
 
 /// A deflater of a thread, and how hard it tries.
-type Deflater = Option<(Level, Compress)>;
+type Deflater = Option<(Level, Deflate)>;
 
 thread_local! {
     /// By their windows. Each takes some 300 KiB, from its first message on.
@@ -60,8 +60,8 @@ pub fn compress(payload: &[u8], window: WindowBits, level: Level) -> Option<Vec<
         let place = usize::from(window.get() - WindowBits::MIN.get());
         let known = deflaters[place].take().filter(|(of, _)| *of == level);
         let (_, mut deflater) = known.unwrap_or_else(|| {
-            let how = Compression::new(u32::from(level.get()).max(DEFLATER_LEVEL_MIN));
-            (level, Compress::new_with_window_bits(how, false, window.get()))
+            let how = i32::from(level.get().max(DEFLATER_LEVEL_MIN));
+            (level, Deflate::new(how, false, window.get()))
         });
         deflater.reset();
         let compressed = run(&mut deflater, payload);
@@ -70,13 +70,14 @@ pub fn compress(payload: &[u8], window: WindowBits, level: Level) -> Option<Vec<
     })
 }
 
-fn run(deflater: &mut Compress, payload: &[u8]) -> Option<Vec<u8>> {
+fn run(deflater: &mut Deflate, payload: &[u8]) -> Option<Vec<u8>> {
     // One that does not fit with its tail is none that is smaller.
-    let mut compressed = Vec::with_capacity(payload.len() + TAIL.len());
-    let status = deflater.compress_vec(payload, &mut compressed, FlushCompress::Sync);
+    let mut compressed = vec![0; payload.len() + TAIL.len()];
+    let status = deflater.compress(payload, &mut compressed, DeflateFlush::SyncFlush);
+    let written = usize::try_from(deflater.total_out()).unwrap_or(usize::MAX);
     // All of it was flushed if there is room left.
-    let is_whole = matches!(status, Ok(Status::Ok)) && compressed.len() < compressed.capacity();
-    let bytes = compressed.strip_suffix(&TAIL).filter(|_| is_whole)?.len();
+    let is_whole = matches!(status, Ok(Status::Ok)) && written < compressed.len();
+    let bytes = compressed.get(..written)?.strip_suffix(&TAIL).filter(|_| is_whole)?.len();
     compressed.truncate(bytes);
     if bytes >= payload.len() {
         return None;

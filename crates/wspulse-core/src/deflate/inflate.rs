@@ -2,12 +2,23 @@
 
 use std::cell::RefCell;
 
-use flate2::{Decompress, FlushDecompress, Status};
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::TAIL;
 
+/// The largest: a client may use any.
+const WINDOW_BITS: u8 = 15;
+
 /// So many bytes are made room for at a time, at the least.
 const STEP_BYTES_MIN: usize = 1024;
+
+/// So many blocks a message may have, whatever it holds: a deflater that is flushed makes two each time, and who
+/// sends a message in as many frames as are taken by default may flush 1,024 times.
+const BLOCKS_FREE: usize = 2_048;
+
+/// And one more for as many bytes of what it holds. zlib ends a block when it has 127 symbols with as little memory
+/// as can be, each of a byte at the least, and when it has 16,383 as it is used.
+const BLOCK_BYTES: usize = 128;
 
 /// Why a message cannot be inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,10 +32,14 @@ pub enum InflateError {
     /// It is nothing that a deflater writes.
     #[error("the message is not compressed as RFC 1951 has it")]
     Corrupt,
+    /// It has more than 2,048 blocks, and more than one for each 128 bytes beyond: RFC 1951 allows any number,
+    /// no deflater makes so many, and each may take as long as thousands of bytes.
+    #[error("the message has more blocks than what it holds could need")]
+    TooManyBlocks,
 }
 
 thread_local! {
-    static INFLATER: RefCell<Option<Decompress>> = const { RefCell::new(None) };
+    static INFLATER: RefCell<Option<Inflate>> = const { RefCell::new(None) };
 }
 
 /// Appends what a compressed message holds, up to `limit` bytes, and stops as soon as there is more. `to` gets no
@@ -36,66 +51,102 @@ thread_local! {
 /// [`InflateError`]; `to` has then what there was up to there. What is too long is that, whatever follows.
 pub fn inflate(compressed: &[u8], limit: usize, to: &mut Vec<u8>) -> Result<(), InflateError> {
     INFLATER.with_borrow_mut(|inflater| {
-        let inflater = inflater.get_or_insert_with(|| Decompress::new(false));
+        let inflater = inflater.get_or_insert_with(|| Inflate::new(false, WINDOW_BITS));
         inflater.reset(false);
-        let mut inflating = Inflating { inflater, to, first: 0, limit };
-        inflating.first = inflating.to.len();
-        inflating.take(compressed)?;
-        inflating.take(&TAIL)
+        let (first, end) = (to.len(), to.len());
+        let mut inflating = Inflating { inflater, to, first, end, limit, blocks: 0 };
+        let done = inflating.take(compressed).and_then(|()| inflating.take(&TAIL));
+        let end = inflating.end;
+        to.truncate(end);
+        done
     })
 }
 
 struct Inflating<'a> {
-    inflater: &'a mut Decompress,
+    inflater: &'a mut Inflate,
+    /// With room behind what is inflated, in zeros.
     to: &'a mut Vec<u8>,
     /// Where the message begins.
     first: usize,
+    /// Where it ends so far.
+    end: usize,
     limit: usize,
+    /// How many have ended.
+    blocks: usize,
+}
+
+/// How far it has got.
+enum Step {
+    /// What there was room for is written, and there may be more.
+    NoRoom,
+    /// A block has ended, or the input.
+    Paused,
+    /// A message may hold more than one stream (RFC 7692 §7.2.3.5).
+    StreamEnded,
 }
 
 impl Inflating<'_> {
     fn take(&mut self, mut input: &[u8]) -> Result<(), InflateError> {
         loop {
-            self.make_room(input.len());
-            let (read, written) = (self.inflater.total_in(), self.to.len());
-            let status = self.inflater.decompress_vec(input, self.to, FlushDecompress::Sync);
-            // Before its verdict: how far it got beyond the limit depends on how much room there was.
-            if self.to.len() - self.first > self.limit {
-                return Err(InflateError::TooLong { limit: self.limit });
-            }
-            let status = status.map_err(|_| InflateError::Corrupt)?;
+            let (read, end) = (self.inflater.total_in(), self.end);
+            let step = self.step(input)?;
             let read = usize::try_from(self.inflater.total_in() - read).unwrap_or(usize::MAX);
             input = input.get(read..).unwrap_or_default();
-            match status {
-                // A message may hold more than one stream (RFC 7692 §7.2.3.5).
-                Status::StreamEnd => self.inflater.reset(false),
-                // It may have written all that there was room for, and hold more.
-                Status::Ok | Status::BufError if self.to.len() < self.to.capacity() => {
-                    return if input.is_empty() { Ok(()) } else { Err(InflateError::Corrupt) };
-                }
-                Status::Ok | Status::BufError if read == 0 && self.to.len() == written => {
-                    return if input.is_empty() { Ok(()) } else { Err(InflateError::Corrupt) };
-                }
-                Status::Ok | Status::BufError => {}
-            }
-            if input.is_empty() && matches!(status, Status::StreamEnd) {
-                return Ok(());
+            match step {
+                Step::NoRoom => {}
+                Step::StreamEnded => self.inflater.reset(false),
+                Step::Paused if input.is_empty() => return Ok(()),
+                Step::Paused if read == 0 && self.end == end => return Err(InflateError::Corrupt),
+                Step::Paused => self.count_block()?,
             }
         }
+    }
+
+    /// Goes on to the end of a block, or as far as it gets.
+    fn step(&mut self, input: &[u8]) -> Result<Step, InflateError> {
+        if self.end == self.to.len() {
+            self.make_room(input.len());
+        }
+        let written = self.inflater.total_out();
+        let room = &mut self.to[self.end..];
+        let status = self.inflater.decompress(input, room, InflateFlush::Block);
+        self.end += usize::try_from(self.inflater.total_out() - written).unwrap_or(usize::MAX);
+        // Before its verdict: how far it got beyond the limit depends on how much room there was.
+        if self.end - self.first > self.limit {
+            return Err(InflateError::TooLong { limit: self.limit });
+        }
+        match status.map_err(|_| InflateError::Corrupt)? {
+            Status::StreamEnd => Ok(Step::StreamEnded),
+            Status::Ok | Status::BufError if self.end == self.to.len() => Ok(Step::NoRoom),
+            Status::Ok | Status::BufError => Ok(Step::Paused),
+        }
+    }
+
+    const fn count_block(&mut self) -> Result<(), InflateError> {
+        self.blocks += 1;
+        if self.blocks > BLOCKS_FREE + (self.end - self.first) / BLOCK_BYTES {
+            return Err(InflateError::TooManyBlocks);
+        }
+        Ok(())
     }
 
     /// Room for what is likely to come, and never for more than one byte beyond the limit: that shows that
     /// there is more.
     fn make_room(&mut self, input_bytes: usize) {
-        let inflated = self.to.len() - self.first;
-        let left = self.limit.saturating_add(1).saturating_sub(inflated);
-        let likely = input_bytes.saturating_mul(4).max(self.to.len()).max(STEP_BYTES_MIN);
-        self.to.reserve_exact(likely.min(left));
+        let left = self.limit.saturating_add(1).saturating_sub(self.end - self.first);
+        let likely = input_bytes.saturating_mul(4).max(self.end).max(STEP_BYTES_MIN);
+        let room = likely.min(left);
+        self.to.reserve_exact(room);
+        self.to.resize(self.end + room, 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{Rng, SeedableRng};
+    use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
+
     use super::*;
 
     fn inflated(compressed: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
@@ -161,6 +212,104 @@ mod tests {
     fn what_no_deflater_writes_is_refused() {
         for bytes in [&[0x07][..], &[0x00, 0x05, 0x00, 0x00, 0x00, 1, 2, 3, 4, 5], &[0xff; 9]] {
             assert_eq!(inflated(bytes, 1_000), Err(InflateError::Corrupt), "{bytes:?}");
+        }
+    }
+
+    /// Bits of blocks, the lowest first (RFC 1951 §3.1.1).
+    #[derive(Default)]
+    struct Bits {
+        bytes: Vec<u8>,
+        bits: usize,
+    }
+
+    impl Bits {
+        fn put(mut self, value: u32, bits: usize) -> Self {
+            for at in 0..bits {
+                if self.bits.is_multiple_of(8) {
+                    self.bytes.push(0);
+                }
+                let bit = u8::from(value >> at & 1 == 1);
+                *self.bytes.last_mut().expect("a byte") |= bit << (self.bits % 8);
+                self.bits += 1;
+            }
+            self
+        }
+
+        fn empty_fixed_block(self) -> Self {
+            self.put(0, 1).put(1, 2).put(0, 7)
+        }
+
+        /// One with codes of its own, for nothing but its end (RFC 1951 §3.2.7).
+        fn empty_dynamic_block(self) -> Self {
+            let begun = self.put(0, 1).put(2, 2).put(0, 5).put(0, 5).put(14, 4);
+            // Lengths of 1 and runs of zeros have codes of a bit each, others have none.
+            let order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1];
+            let has_code = |symbol: u32| u32::from(symbol == 18 || symbol == 1);
+            let lengths = order.into_iter().fold(begun, |bits, of| bits.put(has_code(of), 3));
+            let zeros = lengths.put(1, 1).put(138 - 11, 7).put(1, 1).put(118 - 11, 7);
+            zeros.put(0, 1).put(0, 1).put(0, 1)
+        }
+    }
+
+    fn many(times: usize, block: fn(Bits) -> Bits) -> Vec<u8> {
+        (0..times).fold(Bits::default(), |bits, _| block(bits)).bytes
+    }
+
+    const EMPTY_STORED: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
+    const EMPTY_LAST: [u8; 2] = [0x03, 0x00];
+
+    #[test]
+    fn of_blocks_that_hold_nothing_a_message_may_have_2_048() {
+        let of = |times| {
+            [
+                EMPTY_STORED.repeat(times),
+                EMPTY_LAST.repeat(times),
+                many(times, Bits::empty_fixed_block),
+                many(times, Bits::empty_dynamic_block),
+            ]
+        };
+        for (kind, (few, many)) in of(2_048).iter().zip(of(2_060)).enumerate() {
+            assert_eq!(inflated(few, 0).as_deref(), Ok(&[][..]), "{kind}");
+            assert_eq!(inflated(&many, 0), Err(InflateError::TooManyBlocks), "{kind}");
+        }
+    }
+
+    #[test]
+    fn blocks_may_be_as_many_more_as_they_hold_128_bytes_each() {
+        let stored =
+            |bytes: u8| [&[0, bytes, 0, !bytes, 0xff], &vec![7; bytes.into()][..]].concat();
+        let with = |bytes: u8| inflated(&stored(bytes).repeat(20_000), usize::MAX);
+        assert_eq!(with(128).unwrap().len(), 128 * 20_000);
+        assert_eq!(with(100), Err(InflateError::TooManyBlocks));
+    }
+
+    /// What deflaters make, whole or flushed each so many bytes, with the least memory and with the most.
+    fn deflated(message: &[u8], flushed: usize, mem_level: i32) -> Vec<u8> {
+        let how = DeflateConfig { window_bits: -15, mem_level, ..DeflateConfig::default() };
+        let mut deflater = Deflate::new_with_config(how);
+        let mut compressed = vec![0; 20 * message.len() + 1_000];
+        for piece in message.chunks(flushed) {
+            let from = usize::try_from(deflater.total_out()).unwrap();
+            let room = &mut compressed[from..];
+            deflater.compress(piece, room, DeflateFlush::SyncFlush).unwrap();
+        }
+        compressed.truncate(usize::try_from(deflater.total_out()).unwrap());
+        compressed
+    }
+
+    #[test]
+    fn what_deflaters_make_has_no_more_blocks_than_it_may_have() {
+        let mut mixed = b"words and words again, ".repeat(20_000);
+        SmallRng::seed_from_u64(1).fill_bytes(&mut mixed[100_000..200_000]);
+        for mem_level in [1, 8, 9] {
+            let there_and_back = |message: &[u8], flushed| {
+                inflated(&deflated(message, flushed, mem_level), usize::MAX).unwrap() == message
+            };
+            assert!(there_and_back(&mixed, mixed.len()));
+            // In each of 1,024 frames, the shortest of a byte.
+            assert!(there_and_back(&mixed[..1_024], 1));
+            assert!(there_and_back(&mixed[99_000..], mixed[99_000..].len().div_ceil(1_024)));
+            assert!(there_and_back(&mixed, 256));
         }
     }
 }

@@ -45,7 +45,8 @@ pub enum ProtocolError {
     /// A close code that may not be on the wire (§7.4).
     #[error(transparent)]
     InvalidCloseCode(#[from] InvalidCloseCode),
-    /// A compressed message is none that can be inflated (RFC 7692 §7.2.2).
+    /// A compressed message is none that can be inflated (RFC 7692 §7.2.2), or takes far longer than any that
+    /// a deflater makes.
     #[error("compressed message cannot be inflated")]
     NotInflated,
     /// Text messages and close reasons are UTF-8 (§8.1).

@@ -24,7 +24,7 @@ pub(super) fn message(
         InflateError::TooLong { limit } => {
             ProtocolError::MessageTooBig { len: (limit as u64).saturating_add(1), limit }
         }
-        InflateError::Corrupt => ProtocolError::NotInflated,
+        InflateError::Corrupt | InflateError::TooManyBlocks => ProtocolError::NotInflated,
     })?;
     match kind {
         MessageKind::Text => utf8::check(to),

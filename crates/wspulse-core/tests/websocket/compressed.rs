@@ -187,6 +187,27 @@ fn what_cannot_be_inflated_is_refused_with_1007() {
 }
 
 #[test]
+fn more_blocks_than_what_a_message_holds_could_need_are_refused_with_1007() {
+    const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
+    let decoder = || Decoder::new(100_000).with_deflate();
+    for count in [1, 2] {
+        let refused = read(decoder(), &fragments(TEXT, &EMPTY_BLOCK.repeat(3_000), count), 100_000);
+        let error = refused.err().expect("no deflater is flushed 3,000 times with nothing");
+        assert_eq!(error.close_frame().code().as_u16(), 1007);
+    }
+}
+
+#[test]
+fn a_deflater_may_be_flushed_for_each_byte_that_is_sent_in_a_frame_of_its_own() {
+    const COUNT: usize = 1_024;
+    // What zlib makes of it: the byte, and an empty block, of which the end is left out behind the last.
+    let flushed = [0x00, 0x01, 0x00, 0xfe, 0xff, b'x', 0x00, 0x00, 0x00, 0xff, 0xff].repeat(COUNT);
+    let decoder = Decoder::new(100_000).with_deflate().with_message_fragments_max(COUNT);
+    let heard = read(decoder, &fragments(TEXT, &flushed[..flushed.len() - 4], COUNT), 100_000);
+    assert_eq!(heard.unwrap().messages, [(MessageKind::Text, vec![b'x'; COUNT])]);
+}
+
+#[test]
 fn only_the_first_frame_of_a_message_says_that_it_is_compressed() {
     let streams = [
         [frame(RSV1 | TEXT, b""), frame(FINAL | RSV1 | CONTINUATION, b"")].concat(),
