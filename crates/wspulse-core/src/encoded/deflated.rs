@@ -14,7 +14,8 @@ const COMPRESSED: u8 = 0x40;
 #[derive(Default)]
 pub(super) struct DeflatedForms(OnceLock<Box<[Made; 2]>>);
 
-/// `None` once it is known that it would be no smaller.
+/// `None` once it is known that it would be no smaller. A thread that comes while another makes it waits, no longer
+/// than it would take to make it by itself.
 type Made = OnceLock<Option<Box<[u8]>>>;
 
 impl EncodedFrame {
@@ -42,6 +43,9 @@ impl EncodedFrame {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use rand::rngs::SmallRng;
     use rand::{Rng, SeedableRng};
 
@@ -81,6 +85,22 @@ mod tests {
         }
         assert_eq!(forms(&frame).len(), 2, "for 9 to 14 bits, and for 15");
         assert_eq!(frame.wire_in(Form::Plain), frame.wire());
+    }
+
+    #[test]
+    fn threads_that_come_to_it_at_once_get_the_same() {
+        let frame = EncodedFrame::from_payload(MessageKind::Text, &b"again and ".repeat(20_000));
+        let all_are_there = Barrier::new(4);
+        let came = || {
+            all_are_there.wait();
+            frame.wire_in(how(15)).as_ptr().addr()
+        };
+        let places = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(came)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+        });
+        assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+        assert_ne!(places[0], frame.wire().as_ptr().addr());
     }
 
     #[test]
