@@ -9,7 +9,7 @@ use wspulse_core::deflate::{Level, WindowBits, compress, inflate};
 pub(crate) const DEFLATE: &str = "permessage-deflate; client_max_window_bits";
 
 /// More than any message of these tests.
-const BYTES_MAX: usize = 100_000;
+const BYTES_MAX: usize = 1_000_000;
 
 pub(crate) struct Offering<S = DuplexStream> {
     stream: S,

@@ -34,6 +34,20 @@ async fn who_sends_more_than_its_rate_once_it_is_inflated_is_sent_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_many_times_longer_a_message_becomes_is_no_fault_and_buys_nothing() {
+    let rate = InboundRate::new(OverRate::Close).bytes(1_000, 410_000);
+    let server = compressing().max_message_size(400_000).inbound_rate(rate).build().unwrap();
+    let mut ann = Offering::connect(&server, "ann", DEFLATE).await;
+    let frame = Frame::new("n").with_payload(format!("\"{}\"", " ".repeat(390_000)));
+    let wire_bytes = ann.send_compressed(&frame).await;
+    assert!(wire_bytes < 390_000 / 900, "as short as deflate can have it: {wire_bytes}");
+    assert_eq!(ann.hear().await.frame, frame);
+    // What is left of the burst is less than 20,000.
+    ann.send_compressed(&Frame::new("n").with_payload(format!("\"{}\"", " ".repeat(20_000)))).await;
+    assert_eq!(ann.close_code().await, RATE_LIMIT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_counts_its_frames_is_held_to_the_same_rate() {
     let server = limited(OverRate::Close)
         .delivery(Delivery::ExactlyOnce)
