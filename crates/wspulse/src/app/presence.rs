@@ -22,7 +22,6 @@ use crate::observe::metrics::{self, CallbackKind};
 use crate::settings::codecs::{CodecId, CodecSet};
 use crate::settings::error::PresenceError;
 use crate::settings::representations::{NotExpressed, Representations};
-use crate::settings::room_options::PresenceTold;
 
 /// Enough for a name, a picture's address and what somebody does; each member of a room is told it.
 pub(super) const META_BYTES_MAX: usize = 1024;
@@ -156,10 +155,8 @@ impl Server {
 
     fn fold(&self, group: &Arc<Group>) {
         let Some(folded) = group.fold_presence() else { return };
-        let members = match folded.told_to {
-            PresenceTold::Members => self.tell_members(group, &folded),
-            PresenceTold::Application => 0,
-        };
+        let members =
+            if folded.told_to.tells_members() { self.tell_members(group, &folded) } else { 0 };
         let changes = folded.changes.as_ref().map_or(0, |changes| changes.people.len());
         if changes > 0 || members > 0 {
             let (room, newcomers) = (&**group.name(), folded.newcomers());
@@ -223,7 +220,8 @@ impl Server {
         let changes_frame = changes.map(|told| self.presence_frame(told)).transpose()?;
         // Nobody is there any more once the server is closed.
         let Ok((_, queueing)) = self.queueing(Frame::default(), None) else { return Ok(0) };
-        let frames = |frame| Representations::new(self.codecs(), frame, None);
+        let marks = folded.told_to.marks();
+        let frames = |frame| Representations::new(self.codecs(), frame, marks.as_ref());
         let mut telling = Telling {
             folded,
             changes: changes_frame.as_ref().map(frames),

@@ -6,7 +6,7 @@ mod waiting;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use wspulse_core::Frame;
+use wspulse_core::{Frame, Outgoing};
 
 use crate::app::connection::Connection;
 use crate::ground::sync::AtomicUsize;
@@ -71,13 +71,14 @@ impl RequestCounter {
 
     /// Counts a request. One without an id is given one; of one length in each run, so that a seed
     /// replays.
-    fn name(&self, frame: Frame) -> Frame {
+    fn name(&self, mut outgoing: Outgoing) -> Outgoing {
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         self.look_closer.fetch_or(REPLIES, Ordering::Relaxed);
-        if !frame.id().is_empty() {
-            return frame;
+        if outgoing.frame.id().is_empty() {
+            let id = format!("{ID_PREFIX}{:08x}.{number}", self.mark);
+            outgoing.frame = outgoing.frame.with_id(id);
         }
-        frame.with_id(format!("{ID_PREFIX}{:08x}.{number}", self.mark))
+        outgoing
     }
 }
 
@@ -87,12 +88,18 @@ impl RequestCounter {
 #[must_use = "a request is sent once it is given its time and awaited"]
 pub struct Request {
     connection: Connection,
-    frame: Frame,
+    outgoing: Outgoing,
 }
 
 impl Request {
-    pub(crate) const fn new(connection: Connection, frame: Frame) -> Self {
-        Self { connection, frame }
+    pub(crate) fn new(connection: Connection, frame: Frame) -> Self {
+        Self { connection, outgoing: frame.into() }
+    }
+
+    /// It is never compressed, as a frame that is sent [so](Frame::uncompressed).
+    pub fn uncompressed(mut self) -> Self {
+        self.outgoing = self.outgoing.uncompressed();
+        self
     }
 
     /// Sends the request and waits for the reply, for so long at the most. Time in which the server
@@ -107,8 +114,8 @@ impl Request {
     /// Nothing is sent before the first poll. Dropped after that, the request stays in the send
     /// buffer, its place is free at once, and a reply is dropped as one that comes too late.
     pub async fn within(self, time: Duration) -> Result<Frame, RequestError> {
-        let Self { connection, frame } = self;
-        let frame = connection.server().requests().name(frame);
-        Waiting::begin(connection, frame)?.reply(time).await
+        let Self { connection, outgoing } = self;
+        let outgoing = connection.server().requests().name(outgoing);
+        Waiting::begin(connection, outgoing)?.reply(time).await
     }
 }

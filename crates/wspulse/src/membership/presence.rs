@@ -121,7 +121,7 @@ impl Presence {
             }
         }
         // It is none yet: whoever leaves is taken out.
-        if self.told_to == PresenceTold::Members {
+        if self.told_to.tells_members() {
             self.newcomers.push(Arc::clone(connection));
         }
         self.change(group, id);
@@ -172,7 +172,7 @@ impl Presence {
     }
 
     fn greet(&mut self, connection: &Arc<ConnectionShared>) {
-        let is_wanted = self.told_to == PresenceTold::Members;
+        let is_wanted = self.told_to.tells_members();
         if is_wanted && !self.newcomers.iter().any(|member| is_same(member, connection)) {
             self.newcomers.push(Arc::clone(connection));
         }

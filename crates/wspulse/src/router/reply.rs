@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytestring::ByteString;
 use serde::Serialize;
-use wspulse_core::Frame;
+use wspulse_core::{Frame, Outgoing};
 
 use super::context::Context;
 use super::error::{ExtractError, HandlerError};
@@ -81,18 +81,18 @@ impl<T: Serialize> sealed::IntoReply for MsgPack<T> {
 /// # Ok::<(), wspulse::router::RouterError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply(Option<Frame>);
+pub struct Reply(Option<Outgoing>);
 
 impl Reply {
     /// Replies with this frame's payload. Its id and its event are those of the reply, whatever the
-    /// frame has.
-    pub fn new(payload: Frame) -> Self {
-        Self(Some(payload))
+    /// frame has. It may be marked, as [`uncompressed`](Frame::uncompressed) for one.
+    pub fn new(payload: impl Into<Outgoing>) -> Self {
+        Self(Some(payload.into()))
     }
 
     /// Replies with nothing but the fact.
     pub fn empty() -> Self {
-        Self(Some(Frame::default()))
+        Self(Some(Frame::default().into()))
     }
 
     /// Sends nothing now: the application calls [`Connection::reply`] later, or never.
@@ -212,7 +212,7 @@ impl Caller {
         asks.then(|| Self { connection: connection.clone(), request: frame.clone() })
     }
 
-    fn answer(self, payload: Frame) -> HandlerResult {
+    fn answer(self, payload: impl Into<Outgoing>) -> HandlerResult {
         Ok(self.connection.reply(&self.request, payload)?)
     }
 }
@@ -227,13 +227,18 @@ impl Connection {
     /// Answers a request of the client's: sends `payload`'s payload with the request's id and the
     /// event `reply` ([`reply_events`](crate::ServerBuilder::reply_events)). A frame without an id is
     /// no request: then nothing is sent. Nothing is remembered of requests: a second reply is sent too.
+    /// It may be marked, as [`uncompressed`](Frame::uncompressed) for one.
     ///
     /// # Errors
     ///
     /// See [`send`](Self::send).
-    pub fn reply(&self, request: &Frame, payload: Frame) -> Result<(), crate::SendError> {
+    pub fn reply(
+        &self,
+        request: &Frame,
+        payload: impl Into<Outgoing>,
+    ) -> Result<(), crate::SendError> {
         let event = self.server().options().requests.reply_event.clone();
-        self.answer(request, payload, event)
+        self.answer(request, payload.into(), event)
     }
 
     /// Answers a request of the client's with an error, whose event is `error`.
@@ -243,18 +248,19 @@ impl Connection {
     /// See [`send`](Self::send).
     pub fn reply_error(&self, request: &Frame, error: &ReplyError) -> Result<(), crate::SendError> {
         let event = self.server().options().requests.error_event.clone();
-        self.answer(request, error.to_frame(), event)
+        self.answer(request, error.to_frame().into(), event)
     }
 
     fn answer(
         &self,
         request: &Frame,
-        payload: Frame,
+        mut payload: Outgoing,
         event: ByteString,
     ) -> Result<(), crate::SendError> {
         if request.id().is_empty() {
             return Ok(());
         }
-        self.send(payload.with_id(request.id()).with_event(event))
+        payload.frame = payload.frame.with_id(request.id()).with_event(event);
+        self.send(payload)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use serde::Serialize;
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Marks};
 
 use crate::cluster::Engine;
 use crate::ground::queued_bytes::QueuedBytes;
@@ -27,6 +27,27 @@ pub struct RoomOptions {
 pub(crate) enum PresenceTold {
     Application,
     Members,
+    /// In frames that are never compressed.
+    MembersUncompressed,
+}
+
+impl PresenceTold {
+    pub(crate) fn tells_members(self) -> bool {
+        match self {
+            Self::Application => false,
+            Self::Members | Self::MembersUncompressed => true,
+        }
+    }
+
+    /// What its frames are marked with.
+    pub(crate) fn marks(self) -> Option<Marks> {
+        let mut marks = Marks::default();
+        marks.is_uncompressed = true;
+        match self {
+            Self::Application | Self::Members => None,
+            Self::MembersUncompressed => Some(marks),
+        }
+    }
 }
 
 /// How much of what a room was told is kept.
@@ -114,6 +135,14 @@ impl RoomOptions {
     /// ```
     pub const fn tell_presence(mut self) -> Self {
         self.presence = Some(PresenceTold::Members);
+        self
+    }
+
+    /// Tells them as [`tell_presence`](Self::tell_presence) does, in frames that are never
+    /// [compressed](wspulse_core::Frame::uncompressed): for metadata that hold a secret beside something that
+    /// others can choose.
+    pub const fn tell_presence_uncompressed(mut self) -> Self {
+        self.presence = Some(PresenceTold::MembersUncompressed);
         self
     }
 }

@@ -9,11 +9,12 @@ use wspulse_core::cluster::{
     MEMBERS_WITHIN_MAX, MemberReply, NodeId, NodeReply, NodeRequest, Said, Unreplied,
 };
 use wspulse_core::codec::EncodeError;
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Outgoing};
 
 use super::Cluster;
 use super::many::Answers;
 use super::serving::fitting;
+use crate::app::request::RoomRequest;
 use crate::app::server::Server;
 use crate::ground::panics;
 use crate::settings::codecs::CodecId;
@@ -26,7 +27,7 @@ use crate::settings::error::{BroadcastError, RequestError};
 pub struct ClusterRoomRequest {
     cluster: Cluster,
     room: String,
-    frame: Frame,
+    outgoing: Outgoing,
 }
 
 /// What the members of a room have replied.
@@ -96,11 +97,17 @@ impl Cluster {
     /// # }
     /// ```
     pub fn request(&self, room: impl Into<String>, frame: Frame) -> ClusterRoomRequest {
-        ClusterRoomRequest { cluster: self.clone(), room: room.into(), frame }
+        ClusterRoomRequest { cluster: self.clone(), room: room.into(), outgoing: frame.into() }
     }
 }
 
 impl ClusterRoomRequest {
+    /// It is never compressed on its way to clients, as a frame that is sent [so](Frame::uncompressed).
+    pub fn uncompressed(mut self) -> Self {
+        self.outgoing = self.outgoing.uncompressed();
+        self
+    }
+
     /// Sends the request to those who are members at this instant, suspended ones included, and waits
     /// for their replies, for so long at the most, and up to five minutes. Other servers have the time
     /// of [`Cluster::within`] beyond that, to say what they have heard. A frame without an id has
@@ -117,12 +124,13 @@ impl ClusterRoomRequest {
     /// Nothing is sent before the first poll. Dropped after that, the request is sent or not, and
     /// replies are dropped.
     pub async fn within(self, time: Duration) -> Result<Answers<ClusterReplies>, BroadcastError> {
-        let Self { cluster, room, frame } = self;
+        let Self { cluster, room, outgoing } = self;
         let time = time.min(MEMBERS_WITHIN_MAX);
         let server = &cluster.server;
-        let (frame, request) = request_to_ask(&cluster, &room, frame, time)?;
+        let (outgoing, request) = request_to_ask(&cluster, &room, outgoing, time)?;
         // Those of this server come first: what fails here is sent to nobody.
-        let mut here = pin!(server.room(&*room).local().request(frame).within(time));
+        let here = RoomRequest::new(server.room(&*room).local(), outgoing);
+        let mut here = pin!(here.within(time));
         let begun = match poll_fn(|cx| Poll::Ready(here.as_mut().poll(cx))).await {
             Poll::Ready(Err(error)) => return Err(error),
             Poll::Ready(Ok(answered)) => Some(answered),
@@ -159,26 +167,30 @@ impl ClusterRoomRequest {
 fn request_to_ask(
     cluster: &Cluster,
     room: &str,
-    frame: Frame,
+    outgoing: Outgoing,
     within: Duration,
-) -> Result<(Frame, NodeRequest), BroadcastError> {
+) -> Result<(Outgoing, NodeRequest), BroadcastError> {
     let codecs = cluster.server.codecs();
-    let encoded = match codecs.encode(CodecId::DEFAULT, &frame) {
+    let encoded = match outgoing.marks() {
+        None => codecs.encode(CodecId::DEFAULT, &outgoing.frame),
+        Some(marks) => codecs.encode_marked(CodecId::DEFAULT, &outgoing.frame, marks),
+    };
+    let encoded = match encoded {
         Ok(encoded) => encoded,
         Err(source) => {
-            let frame = Box::new(frame);
+            let frame = Box::new(outgoing.frame);
             return Err(BroadcastError::Encode { frame, codec: None, source });
         }
     };
     let codec = codecs.default_codec().name().unwrap_or_default().into();
     let (bytes, bytes_max) = (encoded.payload_bytes(), cluster.node.speaker().frame_bytes_max());
     if bytes + room.len() > bytes_max {
-        let frame = Box::new(frame);
+        let frame = Box::new(outgoing.frame);
         return Err(BroadcastError::TooLarge { frame, bytes, bytes_max });
     }
     let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
     let said = Said::new(encoded);
-    Ok((frame, NodeRequest::AskMembers { room: room.into(), within_ms, codec, said }))
+    Ok((outgoing, NodeRequest::AskMembers { room: room.into(), within_ms, codec, said }))
 }
 
 fn read_reply(
@@ -226,7 +238,12 @@ impl Server {
         let room = self.room(room).local();
         let frame = self.codec_named(codec).and_then(|codec| self.decode(codec, &said.frame));
         let answered = match frame {
-            Some(frame) => room.request(frame).within(within).await.ok(),
+            Some(frame) => {
+                let asking = room.request(frame);
+                let is_uncompressed = said.frame.is_uncompressed();
+                let asking = if is_uncompressed { asking.uncompressed() } else { asking };
+                asking.within(within).await.ok()
+            }
             None => None,
         };
         let of_member = |id: &str, reply| MemberReply { id: id.into(), reply };

@@ -23,9 +23,16 @@ impl Connection {
     /// frames cannot make room; never for a volatile frame.
     /// [`SendError::BreaksPromise`] if it is to drop others whose delivery is promised.
     pub fn send(&self, frame: impl Into<Outgoing>) -> Result<(), SendError> {
-        match frame.into().into_parts() {
-            (frame, None) => self.send_plain(frame),
-            (frame, Some(marks)) => self.send_marked(frame, &marks),
+        let (frame, marks) = frame.into().into_parts();
+        self.send_as(frame, marks)
+    }
+
+    /// Sends a frame with its marks, if it has any.
+    #[inline]
+    pub(crate) fn send_as(&self, frame: Frame, marks: Option<Box<Marks>>) -> Result<(), SendError> {
+        match marks {
+            None => self.send_plain(frame),
+            Some(marks) => self.send_marked(frame, &marks),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wspulse_core::Frame;
+use wspulse_core::{Frame, Outgoing};
 
 use super::waiting::Waiting;
 use crate::app::connection::Connection;
@@ -18,7 +18,7 @@ use crate::settings::representations::{NotExpressed, Representations};
 #[must_use = "a request is sent once it is given its time and awaited"]
 pub struct RoomRequest {
     room: Room,
-    frame: Frame,
+    outgoing: Outgoing,
 }
 
 /// What a member has answered, or why it has not.
@@ -28,8 +28,14 @@ type Answered = (Connection, Result<Frame, RequestError>);
 type Begun = (Connection, Result<Waiting, RequestError>);
 
 impl RoomRequest {
-    pub(crate) const fn new(room: Room, frame: Frame) -> Self {
-        Self { room, frame }
+    pub(crate) fn new(room: Room, frame: impl Into<Outgoing>) -> Self {
+        Self { room, outgoing: frame.into() }
+    }
+
+    /// It is never compressed, as a frame that is sent [so](Frame::uncompressed).
+    pub fn uncompressed(mut self) -> Self {
+        self.outgoing = self.outgoing.uncompressed();
+        self
     }
 
     /// Sends the request to those who are members at this instant, suspended ones included, and waits
@@ -63,19 +69,21 @@ impl RoomRequest {
     }
 
     fn begin(self) -> Result<Vec<Begun>, BroadcastError> {
-        let Self { room, frame } = self;
+        let Self { room, outgoing } = self;
         let server = room.server();
         if !server.is_open() {
-            return Err(BroadcastError::ServerClosed { frame: Box::new(frame) });
+            return Err(BroadcastError::ServerClosed { frame: Box::new(outgoing.frame) });
         }
-        let frame = server.requests().name(frame);
+        let outgoing = server.requests().name(outgoing);
+        let (frame, marks) = (&outgoing.frame, outgoing.marks());
         let members = room.connections();
         let codecs = members.iter().map(|member| member.shared().mailbox.codec());
-        let mut encoded = Representations::new(server.codecs(), &frame, None);
+        let mut encoded = Representations::new(server.codecs(), frame, marks);
         let missing = codecs.fold(CodecSet::NONE, CodecSet::with);
         let made = encoded.make(missing);
         if let Err(NotExpressed { codec, source }) = made {
-            return Err(BroadcastError::Encode { frame: Box::new(frame), codec, source });
+            let frame = Box::new(outgoing.frame);
+            return Err(BroadcastError::Encode { frame, codec, source });
         }
         let begun = members.into_iter().map(|member| {
             let waiting = match encoded.of(member.shared().mailbox.codec()) {
@@ -83,7 +91,7 @@ impl RoomRequest {
                     Waiting::begin_encoded(member.clone(), frame.clone(), encoded.clone())
                 }
                 // Its codec was asked for above.
-                None => Waiting::begin(member.clone(), frame.clone()),
+                None => Waiting::begin(member.clone(), outgoing.clone()),
             };
             (member, waiting)
         });

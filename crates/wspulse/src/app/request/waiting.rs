@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 use tokio::time::Instant;
 use wspulse_core::session::AwaitedConfig;
-use wspulse_core::{EncodedFrame, Frame};
+use wspulse_core::{EncodedFrame, Frame, Outgoing};
 
 use crate::app::connection::Connection;
 use crate::ground::running_time::RunningTimer;
@@ -31,8 +31,9 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Sends the request, which has an id.
-    pub(super) fn begin(connection: Connection, frame: Frame) -> Result<Self, RequestError> {
-        Self::enter(connection, frame, Connection::send)
+    pub(super) fn begin(connection: Connection, outgoing: Outgoing) -> Result<Self, RequestError> {
+        let (frame, marks) = outgoing.into_parts();
+        Self::enter(connection, frame, |connection, frame| connection.send_as(frame, marks))
     }
 
     /// Sends the request, which is encoded already.
