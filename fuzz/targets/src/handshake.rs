@@ -4,41 +4,48 @@ use std::cell::OnceCell;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Uri, Version, request};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
 use tungstenite::handshake::derive_accept_key;
-use wspulse::{Admission, ConnectRequest, Server, origin};
+use wspulse::{Admission, Compression, ConnectRequest, Server, origin};
+
+use crate::reference_offers::agreed;
 
 /// Reads the bytes loosely as a request's head and asks a server for a handshake. It must accept
-/// what RFC 6455 §4.2.1 wants and nothing else, tell what is wrong with the rest, and prove the
-/// client's key.
+/// what RFC 6455 §4.2.1 wants and nothing else, tell what is wrong with the rest, prove the
+/// client's key, and answer what it offers of compression. A head of an odd length is asked of a server
+/// that has none.
 ///
 /// # Panics
 ///
 /// If the library has a fault.
 pub fn handshake(head: &[u8]) {
     thread_local! {
-        static STAGE: OnceCell<(Runtime, Server)> = const { OnceCell::new() };
+        static STAGE: OnceCell<(Runtime, [Server; 2])> = const { OnceCell::new() };
     }
     let Some(parts) = request_parts(head) else {
         return;
     };
     STAGE.with(|stage| {
-        let (runtime, server) = stage.get_or_init(set_up);
-        runtime.block_on(shake(server, parts));
+        let (runtime, servers) = stage.get_or_init(set_up);
+        let compresses = head.len().is_multiple_of(2);
+        runtime.block_on(shake(&servers[usize::from(compresses)], compresses, parts));
     });
 }
 
-fn set_up() -> (Runtime, Server) {
+/// Of the servers the second compresses.
+fn set_up() -> (Runtime, [Server; 2]) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-    let server = Server::builder_sync(|request| Ok(admission(&request)))
-        .check_origin(origin::same_origin())
-        .build();
-    (runtime.expect("a runtime"), server.expect("valid options"))
+    let builder = || {
+        Server::builder_sync(|request| Ok(admission(&request))).check_origin(origin::same_origin())
+    };
+    let builders = [builder(), builder().compression(Compression::shared())];
+    let servers = builders.map(|builder| builder.build().expect("valid options"));
+    (runtime.expect("a runtime"), servers)
 }
 
 fn admission(request: &ConnectRequest) -> Admission {
@@ -46,8 +53,12 @@ fn admission(request: &ConnectRequest) -> Admission {
     Admission::room(text("room").unwrap_or_default()).id(text("id").unwrap_or_default())
 }
 
-async fn shake(server: &Server, parts: request::Parts) {
-    let expected = verdict(&parts);
+async fn shake(server: &Server, compresses: bool, parts: request::Parts) {
+    let answer = if compresses { offered(&parts.headers) } else { Ok(None) };
+    let expected = match (verdict(&parts), &answer) {
+        (101, Err(())) => 400,
+        (status, Ok(_) | Err(())) => status,
+    };
     let key = parts.headers.get(SEC_WEBSOCKET_KEY).cloned();
     let has_origin = parts.headers.contains_key(ORIGIN);
     let handshake = match server.handshake(parts) {
@@ -64,6 +75,9 @@ async fn shake(server: &Server, parts: request::Parts) {
     let proof = accepted.response().headers().get(SEC_WEBSOCKET_ACCEPT);
     let key = key.expect("a key that was accepted");
     assert_eq!(proof.expect("a proof").as_bytes(), derive_accept_key(key.as_bytes()).as_bytes());
+    let answered = accepted.response().headers().get(SEC_WEBSOCKET_EXTENSIONS);
+    let answered = answered.map(|answered| answered.to_str().expect("ASCII").to_owned());
+    assert_eq!(Ok(answered), answer);
 
     assert_eq!(server.connection_count(), 1, "registered before the response is written");
     drop(accepted);
@@ -156,6 +170,13 @@ fn verdict(parts: &request::Parts) -> u16 {
         }
         _ => 400,
     }
+}
+
+/// What is to be answered to the offers, if anything; an error if they are no list.
+fn offered(headers: &HeaderMap) -> Result<Option<String>, ()> {
+    let values = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    let values: Result<Vec<_>, _> = values.map(HeaderValue::to_str).collect();
+    agreed(&values.map_err(|_| ())?)
 }
 
 /// Whether a host, which the `http` crate parses, stands alone or before a colon and a port.

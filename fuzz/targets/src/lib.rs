@@ -15,6 +15,7 @@ mod exchange;
 mod handshake;
 mod inbound;
 mod inflate;
+mod inflating;
 mod json_codec;
 mod msgpack_codec;
 mod other_codecs;

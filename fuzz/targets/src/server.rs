@@ -7,23 +7,28 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, join, sink, split};
+use http::HeaderValue;
+use http::header::SEC_WEBSOCKET_EXTENSIONS;
+use tokio::io::{
+    AsyncRead, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, join, sink, split,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use wspulse::testing::{Received, TestClient};
-use wspulse::{Admission, CloseCode, DuplicatePolicy, Frame, Server};
+use wspulse::testing::{Received, TestClient, request_parts};
+use wspulse::{Admission, CloseCode, Compression, DuplicatePolicy, Frame, Server};
 
 use crate::dice::Dice;
 use crate::env::Env;
+use crate::inflating::pass_on;
 
 /// In front of the client's bytes: throws for the server's options and for what happens between
 /// two writes.
 const SCRIPT_BYTES: usize = 24;
 
-/// Writes the bytes to a server, in pieces, with time passing, transports lost and resumed and the
-/// connection kicked as the script says. What the server answers must be valid, another client must
+/// Writes the bytes to a server, in pieces, with time passing, transports lost and resumed, compressed
+/// or not, and the connection kicked as the script says. What the server answers must be valid, another client must
 /// be served on, and the server must close.
 ///
 /// # Panics
@@ -80,6 +85,10 @@ fn serve(env: &mut Env) -> Server {
     let builder = Server::builder_sync(|request| {
         Ok(Admission::room(ROOM).id(request.query("id").unwrap_or_default()))
     });
+    let builder = match env.pick(&[None, Some(0), Some(256)]) {
+        Some(bytes) => builder.compression(Compression::shared().min_bytes(bytes)),
+        None => builder,
+    };
     builder
         .on_message(|connection, frame| {
             // There is always someone: the sender.
@@ -113,18 +122,25 @@ impl Client {
     /// Goes on over a new transport, without a word over the old one.
     async fn dial(&mut self, server: &Server, env: &mut Env) {
         let capacity_bytes = env.pick(&[1, 100, 64 * 1024]);
-        let client = TestClient::connect_with_capacity(server, "/?id=client", capacity_bytes).await;
-        let client = match client {
-            Ok(client) => client,
+        let mut request = request_parts("/?id=client");
+        if let Some(offer) = env.pick(&OFFERS) {
+            request.headers.append(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(offer));
+        }
+        let handshake = server.handshake(request).expect("a valid handshake");
+        let accepted = match handshake.connect().await {
+            Ok(accepted) => accepted,
             Err(refused) => {
                 // Too many connections with this id are ending; there is no other limit.
-                assert_eq!(refused.0.status(), 503);
+                assert_eq!(refused.status(), 503);
                 return;
             }
         };
-        let (reading, writing) = split(client.into_stream());
+        let compresses = accepted.response().headers().contains_key(SEC_WEBSOCKET_EXTENSIONS);
+        let (ours, theirs) = duplex(capacity_bytes);
+        accepted.attach(theirs, &[]);
+        let (reading, writing) = split(ours);
         self.writing = Some(writing);
-        self.readings.push(tokio::spawn(judge(reading)));
+        self.readings.push(tokio::spawn(read(reading, compresses)));
     }
 
     async fn write(&mut self, bytes: &[u8]) {
@@ -168,8 +184,29 @@ impl Client {
     }
 }
 
+/// What the client offers.
+const OFFERS: [Option<&str>; 4] = [
+    None,
+    Some("permessage-deflate; client_max_window_bits"),
+    Some("permessage-deflate; server_max_window_bits=9"),
+    Some("x-webkit-deflate-frame, permessage-deflate; server_max_window_bits=12"),
+];
+
+/// Reads what comes over one transport.
+async fn read(reading: ReadHalf<DuplexStream>, compresses: bool) {
+    if !compresses {
+        return judge(reading).await;
+    }
+    let (plain, inflated) = duplex(64 * 1024);
+    let passed_on = async {
+        // It fails at the end, or behind what was judged last.
+        let _ = pass_on(reading, inflated).await;
+    };
+    tokio::join!(passed_on, judge(plain));
+}
+
 /// Reads to the end, and panics if a server's frame is not valid or something follows a Close.
-async fn judge(reading: ReadHalf<DuplexStream>) {
+async fn judge(reading: impl AsyncRead + Unpin) {
     let mut client = TestClient::new(join(reading, sink()));
     let mut closed = false;
     loop {
