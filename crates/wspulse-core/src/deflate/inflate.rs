@@ -55,7 +55,10 @@ pub fn inflate(compressed: &[u8], limit: usize, to: &mut Vec<u8>) -> Result<(), 
         inflater.reset(false);
         let (first, end) = (to.len(), to.len());
         let mut inflating = Inflating { inflater, to, first, end, limit, blocks: 0 };
-        let done = inflating.take(compressed).and_then(|()| inflating.take(&TAIL));
+        let done = inflating
+            .take(compressed)
+            .and_then(|()| inflating.take(&TAIL))
+            .and_then(|()| inflating.look_behind_the_end());
         let end = inflating.end;
         to.truncate(end);
         done
@@ -120,6 +123,12 @@ impl Inflating<'_> {
             Status::Ok | Status::BufError if self.end == self.to.len() => Ok(Step::NoRoom),
             Status::Ok | Status::BufError => Ok(Step::Paused),
         }
+    }
+
+    /// A block that has ended in the last byte leaves bits behind, which may be the beginning of one of a kind
+    /// that there is not.
+    fn look_behind_the_end(&mut self) -> Result<(), InflateError> {
+        self.step(&[]).map(drop)
     }
 
     const fn count_block(&mut self) -> Result<(), InflateError> {
@@ -213,6 +222,16 @@ mod tests {
         for bytes in [&[0x07][..], &[0x00, 0x05, 0x00, 0x00, 0x00, 1, 2, 3, 4, 5], &[0xff; 9]] {
             assert_eq!(inflated(bytes, 1_000), Err(InflateError::Corrupt), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn what_begins_behind_the_last_block_and_is_none_is_refused() {
+        // Codes by which the zeros of the tail are bytes, and nine of its ones the end. Seven are left.
+        let block = [
+            0x04, 0xc0, 0x01, 0x82, 0xe4, 0x30, 0x0c, 0xc3, 0xb0, 0xff, 0xbf, 0x18, 0x94, 0xd3,
+            0xd9, 0x3b, 0x00,
+        ];
+        assert_eq!(inflated(&block, 1_000), Err(InflateError::Corrupt));
     }
 
     /// Bits of blocks, the lowest first (RFC 1951 §3.1.1).
