@@ -71,8 +71,8 @@ impl ServerBuilder {
     /// How many bytes the [histories](RoomOptions::history) of all rooms may hold together, as they
     /// are on the wire. Default 64 MiB; at least 1. At the bound a room forgets its own oldest frames
     /// for a new one, and all where that is not enough. What a server with several codecs keeps of a
-    /// frame counts once more, and once for each codec that it is encoded in. With compression, frames take
-    /// up to three times what they count by.
+    /// frame counts once more, and once for each codec that it is encoded in. Compressed forms do not count,
+    /// and take less than twice as much besides.
     pub const fn max_history_bytes(mut self, bytes: usize) -> Self {
         self.options.rooms.history_bytes_max = bytes;
         self

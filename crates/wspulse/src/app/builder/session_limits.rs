@@ -66,7 +66,8 @@ impl ServerBuilder {
     /// longer frame is still taken when nothing else waits. At the bound a direct send to a
     /// connected client fails with [`SendError::Full`](crate::SendError::Full); broadcasts, and all
     /// that goes to a suspended client, drop as many of the oldest frames as it takes. The client
-    /// is not closed: it should read faster, or be sent less.
+    /// is not closed: it should read faster, or be sent less. Compressed forms, which do not count, take
+    /// less than twice as much besides.
     pub const fn send_buffer_bytes(mut self, bytes: usize) -> Self {
         self.options.session_limits.send_buffer_bytes = bytes;
         self
@@ -77,7 +78,7 @@ impl ServerBuilder {
     ///
     /// Each connection's frames count whole, although the members of a room share a broadcast's
     /// bytes: it is what would be needed if every connection had its own copy, and what is used may
-    /// be far less.
+    /// be far less. Compressed forms do not count, as for [`send_buffer_bytes`](Self::send_buffer_bytes).
     ///
     /// At the limit a direct send to a connected client fails with
     /// [`SendError::Full`](crate::SendError::Full). A broadcast, and what goes to a suspended
