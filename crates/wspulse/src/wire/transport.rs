@@ -35,7 +35,7 @@ use caught::CaughtStream;
 pub(crate) use facts::Facts;
 pub(crate) use farewell::{Farewell, turn_away};
 #[cfg(feature = "http2")]
-pub(crate) use http2::LetGo;
+pub(crate) use http2::{LetGo, Reader, Reading};
 pub(crate) use nonce::Nonce;
 pub(crate) use rewound::{FirstRead, Rewound};
 pub(crate) use upgraded::{FromHyper, Unwrap};

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
+use wspulse::serve::Http2;
+use wspulse::testing::masked;
 use wspulse::{Frame, MessageKind, Server};
 
-use crate::raw::{DATA, HEADERS, Raw, websocket};
+use crate::raw::{ACK, DATA, HEADERS, Raw, SETTINGS, frame, websocket};
 use crate::support::clients::{echoes, named, number, numbered};
 use crate::support::clock::{TICK, settle};
 use crate::support::house::{echo, open_house};
@@ -104,6 +106,68 @@ async fn a_server_that_is_busy_with_a_client_lets_it_send_its_window_and_no_more
     for number in 0..taken {
         assert_eq!(told.recv().await, Some(number));
     }
+}
+
+/// Opens so many WebSockets, and fills the window of each with messages of 8 bytes, each in a frame of
+/// its own: how many there are in each.
+async fn fill_with_small_messages(raw: &mut Raw, websockets: u32) -> usize {
+    const SMALL_BYTES: usize = 8;
+    let in_window = 16 * KIB / SMALL_BYTES;
+    let small = masked(0x81, b"{}");
+    assert_eq!(small.len(), SMALL_BYTES);
+    raw.write(&frame(SETTINGS, ACK, 0, &[])).await;
+    for number in 0..websockets {
+        let stream = 2 * number + 1;
+        raw.write(&websocket(stream, &format!("/ws?id={number}"))).await;
+        raw.next(HEADERS).await;
+        raw.write(&frame(DATA, 0, stream, &small).repeat(in_window)).await;
+    }
+    in_window
+}
+
+/// A server whose messages wait for a permit each, and the number of those that it has handled.
+fn counting() -> (Server, Arc<Semaphore>, Arc<AtomicUsize>) {
+    let (permits, handled) = (Arc::new(Semaphore::new(0)), Arc::<AtomicUsize>::default());
+    let server = open_house().on_message({
+        let (permits, handled) = (Arc::clone(&permits), Arc::clone(&handled));
+        move |_, _| {
+            let (permits, handled) = (Arc::clone(&permits), Arc::clone(&handled));
+            async move {
+                permits.acquire().await.expect("open").forget();
+                handled.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    (server.build().unwrap(), permits, handled)
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_messages_that_many_websockets_do_not_read_wait_until_they_do() {
+    const WEBSOCKETS: u32 = 40;
+    let (server, permits, handled) = counting();
+    let (dialler, _serving) = serve_both(&server, |serve| serve);
+    let mut raw = Raw::connect(&dialler).await;
+    let in_window = fill_with_small_messages(&mut raw, WEBSOCKETS).await;
+    settle().await;
+    assert_eq!(server.connection_count(), WEBSOCKETS as usize);
+    let all = in_window * WEBSOCKETS as usize;
+    permits.add_permits(all);
+    settle().await;
+    assert_eq!(handled.load(Ordering::Relaxed), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_messages_wait_in_a_connection_of_one_stream_as_well() {
+    let (server, permits, handled) = counting();
+    let one = Http2::new().max_streams(1);
+    let (dialler, _serving) = serve_both(&server, |serve| serve.http2(one));
+    let mut raw = Raw::connect(&dialler).await;
+    let in_window = fill_with_small_messages(&mut raw, 1).await;
+    settle().await;
+    assert_eq!(server.connection_count(), 1);
+    permits.add_permits(in_window);
+    settle().await;
+    assert_eq!(handled.load(Ordering::Relaxed), in_window);
 }
 
 #[tokio::test(start_paused = true)]

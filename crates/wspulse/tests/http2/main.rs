@@ -14,4 +14,5 @@ mod places;
 mod raw;
 #[path = "../support/mod.rs"]
 mod support;
+mod waiting;
 mod ways;

@@ -21,6 +21,7 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
 
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
@@ -119,6 +120,11 @@ impl Raw {
     pub(crate) async fn hang_up(self) {
         self.reading.abort();
         let _ = self.reading.await;
+    }
+
+    /// Has nothing more to say.
+    pub(crate) async fn shut_down(&mut self) {
+        let _ = self.writing.shutdown().await;
     }
 
     /// It fails once the server has ended the connection, as it may at any time.

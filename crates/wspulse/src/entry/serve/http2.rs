@@ -1,10 +1,14 @@
 //! HTTP/2, whose streams become WebSockets (RFC 8441), within bounds.
 
+mod allowance;
 mod connection;
+mod filter;
 mod frames;
 mod pieces;
 pub(super) mod preface;
 mod streams;
+mod unread;
+mod waiting;
 
 use hyper::server::conn::http2::Builder;
 
@@ -21,8 +25,10 @@ const STREAM_WINDOW_BYTES_DEFAULT: u32 = 16 * 1024;
 const STREAM_WINDOW_BYTES_MIN: u32 = 1024;
 const STREAM_WINDOW_BYTES_MAX: u32 = 256 * 1024;
 /// No stream that is not read may use up what the others have; and h2 lets frames that are not read
-/// cost half of the connection's window beyond their bytes, which for small ones is soon reached.
+/// cost half of the connection's window beyond their bytes, at most 256 each.
 const WINDOWS_PER_CONNECTION: u32 = 4;
+/// Twice what the frames of bodies that h2 may have cost so.
+const CONNECTION_WINDOW_BYTES_MIN: u32 = 1024 * 1024;
 /// What h2 holds of one stream's data while the peer takes nothing: one write of a WebSocket.
 const SEND_BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// Streams that their client has reset before they were looked at (CVE-2023-44487): h2's own default.
@@ -60,10 +66,11 @@ impl Http2 {
     /// (`SETTINGS_INITIAL_WINDOW_SIZE`): what is held of a WebSocket that is not read at the moment, and
     /// how much it can send within a round trip. Default 16 KiB, at least 1 KiB, at most 256 KiB.
     ///
-    /// The window of a connection is four times what its streams may have together. What it holds of
-    /// data that is not read is at most that and half as much for frames' overhead: 24 MiB by default, not
-    /// counting what of h2's read buffers they keep. A client whose small messages need more of that
-    /// overhead loses its connection.
+    /// Data that is not read takes up to twice that for each stream (of 64 KiB until the client has
+    /// acknowledged the settings), and 8 KiB of read buffers for each of a number of frames: four of a
+    /// WebSocket, and of the bodies of a connection one each and 2,048 together. That is 32 MiB by default.
+    /// Beyond that number, frames wait as their bytes, and go on as one. The connection's own window is four
+    /// times what its streams may have together, and at least 1 MiB.
     #[must_use]
     pub const fn stream_window_bytes(mut self, bytes: u32) -> Self {
         self.stream_window_bytes = bytes;
@@ -101,7 +108,8 @@ impl Http2 {
         /// RFC 9113 §6.9.1.
         const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
         let streams = self.streams_max.saturating_mul(self.stream_window_bytes);
-        streams.saturating_mul(WINDOWS_PER_CONNECTION).min(WINDOW_BYTES_MAX)
+        let bytes = streams.saturating_mul(WINDOWS_PER_CONNECTION);
+        bytes.clamp(CONNECTION_WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)
     }
 }
 

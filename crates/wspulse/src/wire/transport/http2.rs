@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use hyper::upgrade::Upgraded;
@@ -25,11 +26,31 @@ thread_local! {
 #[derive(Clone, Default)]
 pub(crate) struct LetGo(CancellationToken);
 
+/// Tells the connection what is read of the stream of a request. It goes with the request; what is read
+/// by something else than a WebSocket of ours is not told.
+#[derive(Clone)]
+pub(crate) struct Reader(Arc<dyn Fn(Reading) + Send + Sync>);
+
+/// What becomes of what has come for a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reading {
+    /// Whatever is read of it will be told.
+    Begins,
+    /// So much more was read.
+    Bytes(usize),
+    /// Nobody reads it any more.
+    Ends,
+}
+
 /// A WebSocket's stream of an HTTP/2 connection. What is written at once goes in one DATA frame.
 pub(super) struct Http2Stream {
     stream: TokioIo<Upgraded>,
+    /// Told when this is dropped, after that.
+    reads: Reads,
     _let_go: Option<DropGuard>,
 }
+
+struct Reads(Option<Reader>);
 
 impl LetGo {
     /// Ready once the stream was let go.
@@ -38,10 +59,32 @@ impl LetGo {
     }
 }
 
+impl Reader {
+    pub(crate) fn new(tell: impl Fn(Reading) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+}
+
+impl Reads {
+    fn tell(&self, reading: Reading) {
+        if let Some(Reader(tell)) = &self.0 {
+            tell(reading);
+        }
+    }
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        self.tell(Reading::Ends);
+    }
+}
+
 impl Http2Stream {
-    pub(super) fn new(upgraded: Upgraded, let_go: Option<LetGo>) -> Self {
+    pub(super) fn new(upgraded: Upgraded, let_go: Option<LetGo>, reader: Option<Reader>) -> Self {
         let let_go = let_go.map(|let_go| let_go.0.drop_guard());
-        Self { stream: TokioIo::new(upgraded), _let_go: let_go }
+        let reads = Reads(reader);
+        reads.tell(Reading::Begins);
+        Self { stream: TokioIo::new(upgraded), reads, _let_go: let_go }
     }
 }
 
@@ -51,7 +94,13 @@ impl AsyncRead for Http2Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            self.reads.tell(Reading::Bytes(bytes));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

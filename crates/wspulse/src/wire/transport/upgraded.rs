@@ -7,7 +7,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
-use super::http2::{Http2Stream, LetGo};
+use super::http2::{Http2Stream, LetGo, Reader};
 use super::{Rewound, Upgradable, UpgradeError, set_nodelay};
 use crate::entry::serve::Listener;
 #[cfg(feature = "rustls")]
@@ -26,6 +26,7 @@ pub(crate) struct FromHyper {
 struct Http2 {
     /// If the connection wants to be told.
     let_go: Option<LetGo>,
+    reader: Option<Reader>,
 }
 
 impl FromHyper {
@@ -36,16 +37,18 @@ impl FromHyper {
             on_upgrade: parts.extensions.remove::<OnUpgrade>()?,
             unwrap,
             #[cfg(feature = "http2")]
-            http2: (parts.version == http::Version::HTTP_2)
-                .then(|| Http2 { let_go: parts.extensions.remove::<LetGo>() }),
+            http2: (parts.version == http::Version::HTTP_2).then(|| Http2 {
+                let_go: parts.extensions.remove::<LetGo>(),
+                reader: parts.extensions.remove::<Reader>(),
+            }),
         })
     }
 
     pub(super) async fn stream(self) -> Result<Upgradable, UpgradeError> {
         let upgraded = self.on_upgrade.await?;
         #[cfg(feature = "http2")]
-        if let Some(Http2 { let_go }) = self.http2 {
-            return Ok(Upgradable::new(Http2Stream::new(upgraded, let_go), &[]));
+        if let Some(Http2 { let_go, reader }) = self.http2 {
+            return Ok(Upgradable::new(Http2Stream::new(upgraded, let_go, reader), &[]));
         }
         Ok(match self.unwrap {
             Some(Unwrap(unwrap)) => unwrap(upgraded),

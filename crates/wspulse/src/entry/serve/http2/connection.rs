@@ -18,9 +18,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower_service::Service;
 
 use super::Http2;
-use super::frames::Counted;
+use super::filter::Filter;
 use super::pieces::Pieces;
 use super::streams::{Opener, Streams};
+use super::unread::Inbox;
 use crate::entry::serve::http::{End, Http, answer};
 use crate::entry::serve::pending::Place;
 use crate::ground::address::PeerAddr;
@@ -62,12 +63,18 @@ impl Http {
         let Opened { stream, peer_addr, place, head_timer } = opened;
         let mut streams = Streams::new(self.pending.clone(), peer_addr, place.place);
         let opening = streams.opener();
+        let inbox = Inbox::new(http2.stream_window_bytes);
         let builder = http2.builder(self.head, opening.clone());
         let service = service_fn({
-            let http = Arc::clone(&self);
-            move |request| http.answer_stream(&opening, peer_addr, service.clone(), request)
+            let (http, inbox) = (Arc::clone(&self), inbox.clone());
+            move |mut request: Request<Incoming>| {
+                if let Some(reader) = inbox.open() {
+                    request.extensions_mut().insert(reader);
+                }
+                http.answer_stream(&opening, peer_addr, service.clone(), request)
+            }
         });
-        let stream = Counted::new(stream, http2.streams_max);
+        let stream = Filter::new(stream, http2.streams_max, inbox.clone());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut course = Course::new(&self, head_timer, place.awaited);
         poll_fn(|cx| {
@@ -78,7 +85,7 @@ impl Http {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(End::Http));
                 }
-                if streams.has_opened() {
+                if streams.has_opened() || inbox.take_turn() {
                     continue;
                 }
                 match course.poll(&mut streams, cx) {

@@ -1,177 +1,166 @@
-//! Counting a client's frames: those that cost their sender next to nothing have a rate.
-//!
-//! h2 bounds what frames can make it hold. It answers as many SETTINGS and PING as come, though, and
-//! looks at as many of the rest.
+//! Frames as they are on the wire (RFC 9113 §4.1): those that come, and those that go out.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+pub(super) const HEADER_BYTES: usize = 9;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+/// The longest payload that a peer may send: what every peer takes (§4.2), and hyper asks for no more.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 
-use super::preface::PREFACE;
-
-/// RFC 9113 §4.1.
-const HEADER_BYTES: usize = 9;
-
-/// How many may come at once, and in this time: a page that gives up what it was loading resets a
-/// hundred streams.
-const UNITS_MIN: u32 = 1024;
-/// All streams may be reset at once, and opened again, for each a few times in a row.
-const UNITS_PER_STREAM: u32 = 4;
-const REFILL: Duration = Duration::from_secs(8);
-
-/// Each of them may have all streams looked at (RFC 9113 §6.9.2).
-const SETTINGS_UNITS: u32 = 16;
-/// Nobody has asked for one before a shutdown, and h2 logs a line.
-const PING_ACK_UNITS: u32 = 64;
-
-/// A stream of frames, at whose end a client that sends too many of the cheap ones is.
-pub(super) struct Counted<IO> {
-    stream: IO,
-    reader: FrameReader,
-    allowance: Allowance,
+/// The types of frames (§6).
+pub(super) mod kind {
+    pub(in super::super) const DATA: u8 = 0;
+    pub(in super::super) const HEADERS: u8 = 1;
+    pub(in super::super) const RST_STREAM: u8 = 3;
+    pub(in super::super) const SETTINGS: u8 = 4;
+    pub(in super::super) const PUSH_PROMISE: u8 = 5;
+    pub(in super::super) const PING: u8 = 6;
+    pub(in super::super) const WINDOW_UPDATE: u8 = 8;
+    pub(in super::super) const CONTINUATION: u8 = 9;
 }
 
-impl<IO> Counted<IO> {
-    /// A stream that begins with the preface.
-    pub(super) fn new(stream: IO, streams_max: u32) -> Self {
-        let units_max = UNITS_MIN.max(UNITS_PER_STREAM * streams_max);
-        Self { stream, reader: FrameReader::new(), allowance: Allowance::new(units_max) }
+/// What is said beside a type.
+pub(super) mod flag {
+    /// Of SETTINGS and PING.
+    pub(in super::super) const ACK: u8 = 1;
+    /// Of DATA and HEADERS.
+    pub(in super::super) const END_STREAM: u8 = 1;
+    /// Of HEADERS and CONTINUATION.
+    pub(in super::super) const END_HEADERS: u8 = 4;
+    /// Of DATA.
+    pub(in super::super) const PADDED: u8 = 8;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) payload_bytes: usize,
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
+}
+
+impl Header {
+    pub(super) const fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
+        let [high, middle, low, kind, flags, stream @ ..] = *bytes;
+        Self {
+            payload_bytes: u32::from_be_bytes([0, high, middle, low]) as usize,
+            kind,
+            flags,
+            // The first bit is reserved.
+            stream: u32::from_be_bytes(stream) & (u32::MAX >> 1),
+        }
+    }
+
+    pub(super) fn write(self, bytes: &mut Vec<u8>) {
+        let [_, len @ ..] = u32::try_from(self.payload_bytes).unwrap_or(u32::MAX).to_be_bytes();
+        bytes.extend_from_slice(&len);
+        bytes.extend_from_slice(&[self.kind, self.flags]);
+        bytes.extend_from_slice(&self.stream.to_be_bytes());
+    }
+
+    pub(super) const fn has(self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
 }
 
-/// Finds the frames' headers.
-struct FrameReader {
-    /// What of a header has come.
-    header: [u8; HEADER_BYTES],
-    header_len: usize,
+/// The payload of a DATA frame, and how many bytes are around it: `None` if its padding is longer than
+/// the frame (§6.1).
+pub(super) fn data(header: Header, payload: &[u8]) -> Option<(&[u8], usize)> {
+    if !header.has(flag::PADDED) {
+        return Some((payload, 0));
+    }
+    let (padding, rest) = payload.split_first()?;
+    let data = rest.len().checked_sub(usize::from(*padding))?;
+    Some((&rest[..data], payload.len() - data))
+}
+
+/// What this side says of its streams. Finds it in what is written.
+pub(super) struct WrittenFrames {
+    /// What of a header, and of the one payload that is looked at, has been written.
+    head: [u8; HEADER_BYTES + WINDOW_UPDATE_BYTES],
+    head_len: usize,
     /// How many bytes come before the next header.
-    payload_bytes: usize,
+    skipped_bytes: usize,
 }
 
-/// What is left to a client.
-struct Allowance {
-    units: u32,
-    units_max: u32,
-    refilled_at: Instant,
+/// A frame that was written, at least its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Data {
+        bytes: usize,
+    },
+    Headers,
+    /// This side has said all that it says in a stream.
+    End {
+        stream: u32,
+    },
+    Reset {
+        stream: u32,
+    },
+    /// So much more was read of a stream.
+    WindowUpdate {
+        stream: u32,
+        bytes: usize,
+    },
 }
 
-/// A client sends too many frames that carry nothing.
-#[derive(Debug, thiserror::Error)]
-#[error("too many HTTP/2 control frames")]
-struct TooManyFrames;
+const WINDOW_UPDATE_BYTES: usize = 4;
 
-impl FrameReader {
-    const fn new() -> Self {
-        Self { header: [0; HEADER_BYTES], header_len: 0, payload_bytes: PREFACE.len() }
+impl WrittenFrames {
+    pub(super) const fn new() -> Self {
+        Self { head: [0; HEADER_BYTES + WINDOW_UPDATE_BYTES], head_len: 0, skipped_bytes: 0 }
     }
 
-    /// What the frames cost whose headers end in these bytes.
-    fn cost(&mut self, mut bytes: &[u8]) -> u32 {
-        let mut cost = 0_u32;
+    /// Tells what these bytes, which follow those before, say.
+    pub(super) fn look(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Written)) {
         loop {
-            let passed = bytes.len().min(self.payload_bytes);
-            self.payload_bytes -= passed;
-            bytes = &bytes[passed..];
-            let missing = HEADER_BYTES - self.header_len;
-            let come = bytes.len().min(missing);
-            self.header[self.header_len..][..come].copy_from_slice(&bytes[..come]);
-            self.header_len += come;
+            let skipped = bytes.len().min(self.skipped_bytes);
+            self.skipped_bytes -= skipped;
+            bytes = &bytes[skipped..];
+            let wanted = self.head_bytes();
+            let come = bytes.len().min(wanted - self.head_len);
+            self.head[self.head_len..][..come].copy_from_slice(&bytes[..come]);
+            self.head_len += come;
             bytes = &bytes[come..];
-            if self.header_len < HEADER_BYTES {
-                return cost;
+            if self.head_len < wanted {
+                return;
             }
-            self.header_len = 0;
-            let [high, middle, low, kind, flags, ..] = self.header;
-            self.payload_bytes = u32::from_be_bytes([0, high, middle, low]) as usize;
-            cost = cost.saturating_add(units(kind, flags));
+            if wanted == self.head_bytes() {
+                self.tell(&mut tell);
+            }
         }
     }
-}
 
-/// What a frame of this type costs (RFC 9113 §6).
-const fn units(kind: u8, flags: u8) -> u32 {
-    const ACK: u8 = 1;
-    match kind {
-        // DATA, HEADERS, PUSH_PROMISE, CONTINUATION: h2 bounds them. WINDOW_UPDATE: as many as there
-        // are DATA frames of ours.
-        0 | 1 | 5 | 8 | 9 => 0,
-        4 => SETTINGS_UNITS,
-        6 if flags & ACK != 0 => PING_ACK_UNITS,
-        // PRIORITY, RST_STREAM, PING, GOAWAY, and types that are not known.
-        _ => 1,
-    }
-}
-
-impl Allowance {
-    fn new(units_max: u32) -> Self {
-        Self { units: units_max, units_max, refilled_at: Instant::now() }
-    }
-
-    fn spend(&mut self, units: u32) -> Result<(), TooManyFrames> {
-        if units > self.units {
-            self.refill();
-        }
-        self.units = self.units.checked_sub(units).ok_or(TooManyFrames)?;
-        Ok(())
-    }
-
-    /// The clock is looked at only when it matters.
-    fn refill(&mut self) {
-        let now = Instant::now();
-        let passed = now.saturating_duration_since(self.refilled_at).min(REFILL);
-        let earned = u128::from(self.units_max) * passed.as_millis() / REFILL.as_millis();
-        if let Ok(earned @ 1..) = u32::try_from(earned) {
-            self.units = self.units.saturating_add(earned).min(self.units_max);
-            self.refilled_at = now;
+    /// How much of a frame is looked at, as far as it is known.
+    fn head_bytes(&self) -> usize {
+        match self.header() {
+            Some(Header { kind: kind::WINDOW_UPDATE, .. }) => self.head.len(),
+            Some(_) | None => HEADER_BYTES,
         }
     }
-}
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let cost = this.reader.cost(&buf.filled()[before..]);
-        Poll::Ready(this.allowance.spend(cost).map_err(io::Error::other))
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    fn header(&self) -> Option<Header> {
+        let (header, _) = self.head.split_first_chunk()?;
+        (self.head_len >= HEADER_BYTES).then(|| Header::read(header))
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    fn tell(&mut self, tell: &mut impl FnMut(Written)) {
+        let Some(header) = self.header() else { return };
+        let Header { payload_bytes, stream, .. } = header;
+        self.skipped_bytes = (HEADER_BYTES + payload_bytes).saturating_sub(self.head_len);
+        self.head_len = 0;
+        match header.kind {
+            kind::DATA => tell(Written::Data { bytes: payload_bytes }),
+            kind::HEADERS => tell(Written::Headers),
+            kind::RST_STREAM => tell(Written::Reset { stream }),
+            kind::WINDOW_UPDATE => {
+                let [.., a, b, c, d] = self.head;
+                let bytes = (u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)) as usize;
+                tell(Written::WindowUpdate { stream, bytes });
+            }
+            _ => {}
+        }
+        if matches!(header.kind, kind::DATA | kind::HEADERS) && header.has(flag::END_STREAM) {
+            tell(Written::End { stream });
+        }
     }
 }
 
@@ -179,33 +168,49 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-        let len = u32::try_from(payload.len()).expect("a short one").to_be_bytes();
-        let header = [len[1], len[2], len[3], kind, flags, 0, 0, 0, 0];
-        [&header, payload].concat()
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Header { payload_bytes: payload.len(), kind, flags, stream }.write(&mut bytes);
+        [&bytes, payload].concat()
     }
 
     #[test]
-    fn frames_cost_the_same_wherever_a_read_ends() {
-        let frames = [frame(4, 0, &[1; 6]), frame(0, 0, &[7; 20]), frame(6, 0, &[2; 8])].concat();
-        let all = [PREFACE, &frames, &frame(4, 1, &[])].concat();
+    fn what_is_written_says_the_same_wherever_a_write_ends() {
+        let all = [
+            frame(kind::SETTINGS, 0, 0, &[1; 6]),
+            frame(kind::HEADERS, flag::END_HEADERS, 1, &[7; 20]),
+            frame(kind::DATA, flag::END_STREAM, 1, b"abc"),
+            frame(kind::WINDOW_UPDATE, 0, 3, &[0, 0, 1, 2]),
+            frame(kind::RST_STREAM, 0, 5, &[0, 0, 0, 8]),
+        ]
+        .concat();
+        let expected = [
+            Written::Headers,
+            Written::Data { bytes: 3 },
+            Written::End { stream: 1 },
+            Written::WindowUpdate { stream: 3, bytes: 258 },
+            Written::Reset { stream: 5 },
+        ];
         for piece_bytes in 1..=all.len() {
-            let mut reader = FrameReader::new();
-            let cost: u32 = all.chunks(piece_bytes).map(|piece| reader.cost(piece)).sum();
-            assert_eq!(cost, 2 * SETTINGS_UNITS + 1, "pieces of {piece_bytes}");
+            let (mut frames, mut told) = (WrittenFrames::new(), Vec::new());
+            for piece in all.chunks(piece_bytes) {
+                frames.look(piece, |written| told.push(written));
+            }
+            assert_eq!(told, expected, "pieces of {piece_bytes}");
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_allowance_is_earned_anew_within_its_time() {
-        let mut allowance = Allowance::new(UNITS_MIN);
-        allowance.spend(UNITS_MIN).expect("all of it");
-        assert!(allowance.spend(1).is_err());
-        tokio::time::sleep(REFILL / 2).await;
-        allowance.spend(UNITS_MIN / 2).expect("half of it");
-        assert!(allowance.spend(1).is_err());
-        tokio::time::sleep(2 * REFILL).await;
-        allowance.spend(UNITS_MIN).expect("all of it, and no more");
-        assert!(allowance.spend(1).is_err());
+    #[test]
+    fn the_payload_of_data_is_told_from_its_padding() {
+        let of = |flags, payload: &'static [u8]| {
+            let header =
+                Header { payload_bytes: payload.len(), kind: kind::DATA, flags, stream: 1 };
+            data(header, payload)
+        };
+        assert_eq!(of(0, b"abc"), Some((&b"abc"[..], 0)));
+        assert_eq!(of(flag::PADDED, &[2, b'a', 0, 0]), Some((&b"a"[..], 3)));
+        assert_eq!(of(flag::PADDED, &[0]), Some((&b""[..], 1)));
+        assert_eq!(of(flag::PADDED, &[2, 0]), None);
+        assert_eq!(of(flag::PADDED, &[]), None);
     }
 }

@@ -1,0 +1,102 @@
+//! Counting a client's frames: those that cost their sender next to nothing have a rate.
+//!
+//! h2 bounds what frames can make it hold. It answers as many SETTINGS and PING as come, though, and
+//! looks at as many of the rest.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::frames::{Header, flag, kind};
+
+/// How many may come at once, and in this time: a page that gives up what it was loading resets a
+/// hundred streams.
+const UNITS_MIN: u32 = 1024;
+/// All streams may be reset at once, and opened again, for each a few times in a row.
+const UNITS_PER_STREAM: u32 = 4;
+const REFILL: Duration = Duration::from_secs(8);
+
+/// Each of them may have all streams looked at (RFC 9113 §6.9.2).
+const SETTINGS_UNITS: u32 = 16;
+/// Nobody has asked for one before a shutdown, and h2 logs a line.
+const PING_ACK_UNITS: u32 = 64;
+
+/// What is left to a client.
+pub(super) struct Allowance {
+    units: u32,
+    units_max: u32,
+    refilled_at: Instant,
+}
+
+/// A client sends too many frames that carry nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("too many HTTP/2 control frames")]
+pub(super) struct TooManyFrames;
+
+/// What a frame costs (RFC 9113 §6).
+pub(super) const fn units(header: Header) -> u32 {
+    match header.kind {
+        kind::DATA if header.payload_bytes == 0 && !header.has(flag::END_STREAM) => 1,
+        // h2 bounds them. WINDOW_UPDATE: as many as there are DATA frames of ours.
+        kind::DATA
+        | kind::HEADERS
+        | kind::PUSH_PROMISE
+        | kind::WINDOW_UPDATE
+        | kind::CONTINUATION => 0,
+        kind::SETTINGS => SETTINGS_UNITS,
+        kind::PING if header.has(flag::ACK) => PING_ACK_UNITS,
+        // PRIORITY, RST_STREAM, PING, GOAWAY, and types that are not known.
+        _ => 1,
+    }
+}
+
+impl Allowance {
+    pub(super) fn new(streams_max: u32) -> Self {
+        let units_max = UNITS_MIN.max(UNITS_PER_STREAM * streams_max);
+        Self { units: units_max, units_max, refilled_at: Instant::now() }
+    }
+
+    /// # Errors
+    ///
+    /// There is not so much left.
+    pub(super) fn spend(&mut self, header: Header) -> Result<(), TooManyFrames> {
+        self.spend_units(units(header))
+    }
+
+    fn spend_units(&mut self, units: u32) -> Result<(), TooManyFrames> {
+        if units > self.units {
+            self.refill();
+        }
+        self.units = self.units.checked_sub(units).ok_or(TooManyFrames)?;
+        Ok(())
+    }
+
+    /// The clock is looked at only when it matters.
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(self.refilled_at).min(REFILL);
+        let earned = u128::from(self.units_max) * passed.as_millis() / REFILL.as_millis();
+        if let Ok(earned @ 1..) = u32::try_from(earned) {
+            self.units = self.units.saturating_add(earned).min(self.units_max);
+            self.refilled_at = now;
+        }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_allowance_is_earned_anew_within_its_time() {
+        let mut allowance = Allowance::new(1);
+        allowance.spend_units(UNITS_MIN).expect("all of it");
+        assert!(allowance.spend_units(1).is_err());
+        tokio::time::sleep(REFILL / 2).await;
+        allowance.spend_units(UNITS_MIN / 2).expect("half of it");
+        assert!(allowance.spend_units(1).is_err());
+        tokio::time::sleep(2 * REFILL).await;
+        allowance.spend_units(UNITS_MIN).expect("all of it, and no more");
+        assert!(allowance.spend_units(1).is_err());
+    }
+}
