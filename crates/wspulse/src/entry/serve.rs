@@ -130,12 +130,13 @@ impl<L, S> Serve<L, S> {
     /// How many connections without a WebSocket one IP address may have: those that wait for a
     /// request, are being answered or are kept alive. What comes beyond is closed right after the
     /// accept, with a warning in the log every 10 s at most. IPv6 addresses that share their first
-    /// 64 bits count as one. Default 128, at least 1.
+    /// 64 bits count as one. Default 128, with [`http2`](Self::http2) no less than one connection may
+    /// have streams, which is 256 by default; at least 1.
     ///
     /// Behind a proxy every client has the proxy's address: raise this to what the proxy may open
     /// at once, and let the proxy limit each client.
     pub const fn max_pending_per_addr(mut self, connections: usize) -> Self {
-        self.options.pending_per_addr_max = connections;
+        self.options.pending_per_addr_max = Some(connections);
         self
     }
 
@@ -198,9 +199,9 @@ impl<L, S> Serve<L, S> {
     ///
     /// What is said here of a connection without a WebSocket then holds for each stream without one:
     /// it has the [`request_timeout`](Self::request_timeout), and takes one of
-    /// [`max_pending_per_addr`](Self::max_pending_per_addr); without a place it is answered 429. A
-    /// connection without any stream takes one as well, and has the
-    /// [`handshake_timeout`](Self::handshake_timeout) to open the next.
+    /// [`max_pending_per_addr`](Self::max_pending_per_addr); without a place its stream is refused
+    /// (`REFUSED_STREAM`), so that its client may repeat it. A connection without any stream takes one as
+    /// well, and has the [`handshake_timeout`](Self::handshake_timeout) to open the next.
     ///
     /// All requests of a connection are answered on one task: one that blocks its thread holds up the
     /// others.

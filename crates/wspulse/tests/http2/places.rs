@@ -6,13 +6,13 @@ use tokio::io::AsyncReadExt as _;
 use wspulse::serve::Http2;
 use wspulse::testing::{Dialler, TestClient, request_head};
 
-use crate::raw::{HEADERS, RST_STREAM, Raw, frame, request};
+use crate::raw::{HEADERS, REFUSED_STREAM, RST_STREAM, Raw, frame, request};
 use crate::support::clients::echoes;
 use crate::support::clock::settle;
 use crate::support::house::echo;
 use crate::support::listener::serve_in_memory;
 use crate::support::logs::Logs;
-use crate::ways::{Connection, get};
+use crate::ways::Connection;
 
 const HERE: &str = "192.0.2.1:5000";
 const THERE: &str = "192.0.2.2:5000";
@@ -39,22 +39,40 @@ enum Told {
 async fn next_answer(raw: &mut Raw) -> (u32, Told) {
     /// `:status 404`, the thirteenth of the table (RFC 7541, Appendix A).
     const NOT_FOUND: u8 = 0x8d;
-    let head = raw.next(HEADERS).await;
-    let told = if head.payload[0] == NOT_FOUND { Told::NotFound } else { Told::Refused };
-    (head.stream, told)
+    let answer = raw.next_of(&[HEADERS, RST_STREAM]).await;
+    if answer.kind == HEADERS {
+        assert_eq!(answer.payload[0], NOT_FOUND);
+        return (answer.stream, Told::NotFound);
+    }
+    assert_eq!(answer.payload, REFUSED_STREAM.to_be_bytes());
+    (answer.stream, Told::Refused)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_a_place_is_answered_429_and_named_in_the_log() {
+async fn a_request_without_a_place_is_refused_so_that_it_may_be_repeated_and_named_in_the_log() {
     let logs = Logs::capture();
     let dialler = served(1);
-    let mut connection = Connection::over(dialler.dial_from(HERE)).await;
-    let mut sender = connection.sender();
-    let stuck = tokio::spawn(async move { sender.send_request(get("/stuck")).await });
-    settle().await;
-    assert_eq!(connection.get("/none").await.status(), 429);
-    assert!(!stuck.is_finished());
+    let mut raw = Raw::connect_from(&dialler, HERE).await;
+    raw.write(&request(1, "GET", "/stuck")).await;
+    raw.write(&request(3, "GET", "/none")).await;
+    assert_eq!(next_answer(&mut raw).await, (3, Told::Refused));
     logs.one("WARN", "max_pending_per_addr");
+    raw.write(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])).await;
+    settle().await;
+    raw.write(&request(5, "GET", "/none")).await;
+    assert_eq!(next_answer(&mut raw).await, (5, Told::NotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_a_connection_has_a_place_for_each_of_its_streams() {
+    let app = Router::new().route("/stuck", routing::get(std::future::pending::<String>));
+    let (dialler, _serving) = serve_in_memory(app, |serve| serve.http2(Http2::new()));
+    let mut raw = Raw::connect_from(&dialler, HERE).await;
+    for number in 0..255 {
+        raw.write(&request(2 * number + 1, "GET", "/stuck")).await;
+    }
+    raw.write(&request(511, "GET", "/none")).await;
+    assert_eq!(next_answer(&mut raw).await, (511, Told::NotFound));
 }
 
 #[tokio::test(start_paused = true)]

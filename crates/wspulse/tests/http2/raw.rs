@@ -134,9 +134,14 @@ impl Raw {
 
     /// The next frame of this kind, others passed over.
     pub(crate) async fn next(&mut self, kind: u8) -> Frame {
+        self.next_of(&[kind]).await
+    }
+
+    /// The next frame of one of these kinds, others passed over.
+    pub(crate) async fn next_of(&mut self, kinds: &[u8]) -> Frame {
         loop {
             let frame = self.frames.recv().await.expect("it goes on");
-            if frame.kind == kind {
+            if kinds.contains(&frame.kind) {
                 return frame;
             }
         }

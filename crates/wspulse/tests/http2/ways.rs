@@ -96,11 +96,6 @@ impl Connection {
         self.send(get(path)).await.expect("an answer")
     }
 
-    /// The same connection, for another request meanwhile.
-    pub(crate) fn sender(&self) -> SendRequest<Empty<Bytes>> {
-        self.sender.clone()
-    }
-
     pub(crate) async fn send(
         &mut self,
         request: Request<Empty<Bytes>>,

@@ -74,7 +74,7 @@ impl Http {
             },
             handshake_timeout,
             request_timeout,
-            pending: Pending::new(options.pending_per_addr_max),
+            pending: Pending::new(options.pending_per_addr_max()),
             unwrap,
             logs_peer_addrs,
             too_many_pending: Mutex::default(),

@@ -77,6 +77,10 @@ impl Http2 {
         self
     }
 
+    pub(super) const fn streams_max(self) -> usize {
+        self.streams_max as usize
+    }
+
     pub(super) fn check(self) -> Result<(), ConfigError> {
         if !(1..=STREAMS_MAX).contains(&self.streams_max) {
             let rule = "must be at least 1 and at most 4,096";

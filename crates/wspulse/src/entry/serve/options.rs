@@ -16,7 +16,8 @@ pub(super) struct ServeOptions {
     pub(super) handshake_timeout: Duration,
     pub(super) request_timeout: Option<Duration>,
     pub(super) drain_timeout: Duration,
-    pub(super) pending_per_addr_max: usize,
+    /// If it was said.
+    pub(super) pending_per_addr_max: Option<usize>,
     pub(super) request_header_bytes_max: usize,
     pub(super) request_headers_max: usize,
     pub(super) socket: SocketOptions,
@@ -25,6 +26,9 @@ pub(super) struct ServeOptions {
     pub(super) http2: Option<Http2>,
 }
 
+/// A page and its files take a browser 6 connections; an office behind one address opens its browsers not
+/// all in one second.
+const PENDING_PER_ADDR_DEFAULT: usize = 128;
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 const REQUEST_TIMEOUT_MAX: Duration = Duration::from_hours(24);
 const DRAIN_TIMEOUT_MAX: Duration = Duration::from_hours(1);
@@ -40,9 +44,7 @@ impl Default for ServeOptions {
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Some(Duration::from_mins(1)),
             drain_timeout: Duration::from_secs(10),
-            // A page and its files take a browser 6 connections; an office behind one address
-            // opens its browsers not all in one second.
-            pending_per_addr_max: 128,
+            pending_per_addr_max: None,
             request_header_bytes_max: REQUEST_HEADER_BYTES_DEFAULT,
             request_headers_max: REQUEST_HEADERS_DEFAULT,
             socket: SocketOptions { nodelay: true, keepalive: None, user_timeout: None },
@@ -54,11 +56,20 @@ impl Default for ServeOptions {
 }
 
 impl ServeOptions {
+    /// As many as was said, or as one connection of HTTP/2 may need.
+    pub(super) fn pending_per_addr_max(&self) -> usize {
+        #[cfg(feature = "http2")]
+        let streams = self.http2.map_or(0, Http2::streams_max);
+        #[cfg(not(feature = "http2"))]
+        let streams = 0;
+        self.pending_per_addr_max.unwrap_or_else(|| PENDING_PER_ADDR_DEFAULT.max(streams))
+    }
+
     /// The first value that is out of its range.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.check_timeouts()?;
         self.check_socket()?;
-        if self.pending_per_addr_max == 0 {
+        if self.pending_per_addr_max == Some(0) {
             return Err(ConfigError::new("max_pending_per_addr", 0, "must be at least 1"));
         }
         #[cfg(feature = "http2")]

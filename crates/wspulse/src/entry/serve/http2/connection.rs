@@ -29,6 +29,9 @@ use crate::ground::budget::poll_unbudgeted;
 use crate::ground::running_time::RunningTimer;
 use crate::wire::transport::{LetGo, Rewound};
 
+/// Why a request has no response: its stream is reset, for the reason that h2 finds in it, if any.
+type Failed = Box<dyn Error + Send + Sync>;
+
 /// How long a client may take to hear that a connection without streams ends.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -55,10 +58,10 @@ impl Http {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Error: Into<Failed>,
         B: Body + Send + 'static,
         B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<Failed>,
     {
         let Opened { stream, peer_addr, place, head_timer } = opened;
         let mut streams = Streams::new(self.pending.clone(), peer_addr, place.place);
@@ -105,18 +108,19 @@ impl Http {
         peer_addr: Option<SocketAddr>,
         service: S,
         mut request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Pieces<B>>, S::Error>> + use<S, B>
+    ) -> impl Future<Output = Result<Response<Pieces<B>>, Failed>> + use<S, B>
     where
         S: Service<Request<Incoming>, Response = Response<B>>,
+        S::Error: Into<Failed>,
         B: Body,
     {
         let (deadline, let_go) = (self.request_timeout.map(RunningTimer::after), LetGo::default());
         let has_place = opener.open(deadline, let_go.clone()).is_ok();
         request.extensions_mut().insert(let_go);
-        let refused = if !has_place {
+        if !has_place {
             self.log_no_place(peer_addr, "request refused");
-            Some(StatusCode::TOO_MANY_REQUESTS)
-        } else if self.cut_off.is_cancelled() {
+        }
+        let refused = if self.cut_off.is_cancelled() {
             // A client may go on that has not heard of the end yet, or does not want to.
             Some(StatusCode::SERVICE_UNAVAILABLE)
         } else if request.headers().len() > self.head.headers_max {
@@ -128,12 +132,16 @@ impl Http {
             request.extensions_mut().insert(PeerAddr(address));
         }
         async move {
+            if !has_place {
+                // Nothing was done for it, so its client may repeat it (RFC 9113 §8.7).
+                return Err(h2::Error::from(h2::Reason::REFUSED_STREAM).into());
+            }
             if let Some(status) = refused {
                 let mut response = Response::new(Pieces::none());
                 *response.status_mut() = status;
                 return Ok(response);
             }
-            Ok(answer(service, request).await?.map(Pieces::of))
+            Ok(answer(service, request).await.map_err(Into::into)?.map(Pieces::of))
         }
     }
 }
