@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
+use tokio::time::Instant;
 use wspulse::serve::Http2;
 use wspulse::testing::Dialler;
 
@@ -13,7 +15,7 @@ use crate::raw::{
     RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, fields, frame, request, websocket,
 };
 use crate::support::clients::echoes;
-use crate::support::clock::settle;
+use crate::support::clock::{assert_passed, settle};
 use crate::support::house::echo;
 use crate::support::listener::serve_in_memory;
 use crate::ways::{Client, Connection, get};
@@ -68,7 +70,9 @@ impl Flooded {
         for frames in flood {
             raw.write(&frames).await;
         }
+        let flooded_at = Instant::now();
         let ended = raw.ended().await;
+        assert_passed(flooded_at, Duration::ZERO);
         echoes(&mut self.healthy, 1).await;
         settle().await;
         assert_eq!(self.answering.load(Ordering::Relaxed), 0, "nothing is left of it");
@@ -117,10 +121,17 @@ async fn streams_that_are_reset_one_after_the_other_end_their_connection_too() {
 #[tokio::test(start_paused = true)]
 async fn streams_that_the_server_is_made_to_reset_end_their_connection() {
     let mut flooded = Flooded::new().await;
-    // A window beyond what there may be is a stream's error (RFC 9113 §6.9.1).
-    let overflow = |stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes());
-    let ended = flooded.with((0..2_000).map(|number| stuck(number, overflow))).await;
-    assert_eq!(ended, Some(calm("too_many_internal_resets")));
+    let mut raw = Raw::connect(&flooded.dialler).await;
+    for number in 0..1_100 {
+        // A window beyond what there may be is a stream's error (RFC 9113 §6.9.1).
+        let overflow = |stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes());
+        raw.write(&stuck(number, overflow)).await;
+        // No faster than either of the frames may come.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(raw.ended().await, Some(calm("too_many_internal_resets")));
+    echoes(&mut flooded.healthy, 1).await;
+    assert_eq!(flooded.answering.load(Ordering::Relaxed), 0);
     assert!(flooded.answering_max.load(Ordering::Relaxed) <= 256);
 }
 
@@ -155,7 +166,52 @@ async fn pings_at_a_rate_that_is_none_of_a_flood_are_answered() {
     for _ in 0..1_500 {
         raw.write(&frame(PING, 0, 0, &[7; 8])).await;
         assert_eq!(raw.next(PING).await.flags, ACK);
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn windows_that_are_opened_for_nothing_end_their_connection() {
+    let mut flooded = Flooded::new().await;
+    let update = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
+    assert_eq!(flooded.with((0..2_000).map(|_| update.clone())).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn windows_may_be_opened_for_each_message_that_has_come() {
+    const MESSAGES: u32 = 5_000;
+    let flooded = Flooded::new().await;
+    let mut raw = Raw::connect(&flooded.dialler).await;
+    raw.write(&websocket(1, "/ws")).await;
+    raw.next(HEADERS).await;
+    let said = frame(DATA, 0, 1, &wspulse::testing::masked(0x81, br#"{"event":"a"}"#));
+    for _ in 0..MESSAGES {
+        raw.write(&said).await;
+        let heard = raw.next(DATA).await;
+        let bytes = u32::try_from(heard.payload.len()).unwrap().to_be_bytes();
+        for stream in [0, 1] {
+            raw.write(&frame(WINDOW_UPDATE, 0, stream, &bytes)).await;
+        }
+    }
+    raw.write(&request(3, "GET", "/none")).await;
+    raw.next(HEADERS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_cannot_be_answered_yet_end_their_connection_by_the_thousand() {
+    let mut flooded = Flooded::new().await;
+    let ended = flooded.with((0..1_100).map(|number| stuck(number, |_| Vec::new()))).await;
+    assert_eq!(ended, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_answered_are_no_flood() {
+    let flooded = Flooded::new().await;
+    let mut raw = Raw::connect(&flooded.dialler).await;
+    for number in 0..5_000 {
+        raw.write(&request(2 * number + 1, "GET", "/none")).await;
+        raw.write(&frame(WINDOW_UPDATE, 0, 2 * number + 1, &[0, 0, 0x40, 0])).await;
+        raw.next(HEADERS).await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::frames::{Header, flag, kind};
+use super::frames::{Header, Written, flag, kind};
 
 /// How many may come at once, and in this time: a page that gives up what it was loading resets a
 /// hundred streams.
@@ -21,9 +21,14 @@ const SETTINGS_UNITS: u32 = 16;
 /// Nobody has asked for one before a shutdown, and h2 logs a line.
 const PING_ACK_UNITS: u32 = 64;
 
+/// Clients that give a window back in pieces give so much at a time, or more.
+const UPDATED_BYTES_MIN: usize = 256;
+
 /// What is left to a client.
 pub(super) struct Allowance {
     units: u32,
+    /// How many frames there is a reason for.
+    answers: u32,
     units_max: u32,
     refilled_at: Instant,
 }
@@ -34,33 +39,64 @@ pub(super) struct Allowance {
 pub(super) struct TooManyFrames;
 
 /// What a frame costs (RFC 9113 §6).
-pub(super) const fn units(header: Header) -> u32 {
-    match header.kind {
-        kind::DATA if header.payload_bytes == 0 && !header.has(flag::END_STREAM) => 1,
-        // h2 bounds them. WINDOW_UPDATE: as many as there are DATA frames of ours.
-        kind::DATA
-        | kind::HEADERS
-        | kind::PUSH_PROMISE
-        | kind::WINDOW_UPDATE
-        | kind::CONTINUATION => 0,
-        kind::SETTINGS => SETTINGS_UNITS,
-        kind::PING if header.has(flag::ACK) => PING_ACK_UNITS,
-        // PRIORITY, RST_STREAM, PING, GOAWAY, and types that are not known.
-        _ => 1,
+enum Cost {
+    Units(u32),
+    /// A unit, unless what this side has said is a reason for such a frame.
+    Answer,
+}
+
+impl Cost {
+    const fn of(header: Header) -> Self {
+        match header.kind {
+            kind::DATA if header.payload_bytes == 0 && !header.has(flag::END_STREAM) => {
+                Self::Units(1)
+            }
+            // h2 bounds them.
+            kind::DATA | kind::PUSH_PROMISE | kind::CONTINUATION => Self::Units(0),
+            kind::HEADERS | kind::WINDOW_UPDATE => Self::Answer,
+            kind::SETTINGS => Self::Units(SETTINGS_UNITS),
+            kind::PING if header.has(flag::ACK) => Self::Units(PING_ACK_UNITS),
+            // PRIORITY, RST_STREAM, PING, GOAWAY, and types that are not known.
+            _ => Self::Units(1),
+        }
     }
 }
 
 impl Allowance {
     pub(super) fn new(streams_max: u32) -> Self {
         let units_max = UNITS_MIN.max(UNITS_PER_STREAM * streams_max);
-        Self { units: units_max, units_max, refilled_at: Instant::now() }
+        Self { units: units_max, answers: 0, units_max, refilled_at: Instant::now() }
     }
 
     /// # Errors
     ///
     /// There is not so much left.
     pub(super) fn spend(&mut self, header: Header) -> Result<(), TooManyFrames> {
-        self.spend_units(units(header))
+        match Cost::of(header) {
+            Cost::Units(units) => self.spend_units(units),
+            Cost::Answer => {
+                let Some(answers) = self.answers.checked_sub(1) else {
+                    return self.spend_units(1);
+                };
+                self.answers = answers;
+                Ok(())
+            }
+        }
+    }
+
+    /// What this side says is a reason to say something.
+    pub(super) const fn earn(&mut self, written: Written) {
+        let answers = match written {
+            // The window of its stream and that of the connection; in pieces, if it is long.
+            Written::Data { bytes } => 2 + bytes / UPDATED_BYTES_MIN,
+            // The next request, and a window for its answer.
+            Written::Headers => 2,
+            Written::End { .. } | Written::Reset { .. } | Written::WindowUpdate { .. } => 0,
+        };
+        // It is no more than a frame has bytes.
+        #[expect(clippy::cast_possible_truncation, reason = "frames are shorter than 2^24 bytes")]
+        let answers = answers as u32;
+        self.answers = self.answers.saturating_add(answers);
     }
 
     fn spend_units(&mut self, units: u32) -> Result<(), TooManyFrames> {

@@ -115,8 +115,13 @@ impl<IO> Filter<IO> {
     }
 
     fn look_at_written(&mut self, bytes: &[u8]) {
-        let Self { inbox, written, .. } = self;
-        inbox.with(|unread| written.look(bytes, |written| unread.written(written)));
+        let Self { inbox, written, allowance, .. } = self;
+        inbox.with(|unread| {
+            written.look(bytes, |written| {
+                allowance.earn(written);
+                unread.written(written);
+            });
+        });
     }
 }
 
