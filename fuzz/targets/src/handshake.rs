@@ -145,14 +145,18 @@ fn verdict(parts: &request::Parts) -> u16 {
         // These bytes name no `:protocol`.
         return 400;
     }
-    if parts.method.as_str() != "GET" {
-        return 405;
-    }
-    if matches!(parts.version, Version::HTTP_09 | Version::HTTP_10)
-        || !lists(headers, &UPGRADE, b"websocket")
-        || !lists(headers, &CONNECTION, b"upgrade")
-    {
-        return 426;
+    let offers_upgrade = !matches!(parts.version, Version::HTTP_09 | Version::HTTP_10)
+        && lists(headers, &UPGRADE, b"websocket")
+        && lists(headers, &CONNECTION, b"upgrade");
+    let is_get = parts.method.as_str() == "GET";
+    if !is_get || !offers_upgrade {
+        return match parts.version {
+            Version::HTTP_3 => 505,
+            // It must be CONNECT there.
+            Version::HTTP_2 => 405,
+            _ if is_get => 426,
+            _ => 405,
+        };
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let is_zero = |length: &HeaderValue| length.as_bytes().iter().all(|byte| *byte == b'0');

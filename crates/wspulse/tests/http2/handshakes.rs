@@ -124,7 +124,10 @@ async fn the_answer_has_the_status_and_the_fields_of_its_version() {
 async fn requests_that_ask_for_no_websocket_are_told_so() {
     let (dialler, _serving) = serve_both(&echo().build().unwrap(), |serve| serve);
     let mut connection = Connection::over(dialler.dial()).await;
-    assert_eq!(connection.get("/ws").await.status(), 426);
+    let get = connection.get("/ws").await;
+    assert_eq!(get.status(), 405);
+    assert_eq!(get.headers()["allow"], "CONNECT");
+    assert!(!get.headers().contains_key("upgrade"));
     let mut other = extended_connect("/ws");
     other.extensions_mut().insert(Protocol::from_static("connect-udp"));
     assert_eq!(connection.send(other).await.unwrap().status(), 501);
@@ -134,6 +137,13 @@ async fn requests_that_ask_for_no_websocket_are_told_so() {
     assert_eq!(connection.send(post).await.unwrap().status(), 405);
     // The connection goes on.
     echoes(&mut connection.open("/ws").await, 1).await;
+}
+
+#[tokio::test]
+async fn over_a_version_without_websockets_that_is_what_is_said() {
+    let line = "HTTP Version Not Supported\n".to_owned();
+    let over_http3 = |parts: &mut http::request::Parts| parts.version = Version::HTTP_3;
+    assert_eq!(answer(over_http3).await, (505, line));
 }
 
 /// The head of a valid handshake, as another framework hands it over.

@@ -144,6 +144,9 @@ impl Opening {
 /// The response that tells what is wrong with the request.
 fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
     if parts.method != Method::GET {
+        if parts.version > Version::HTTP_11 {
+            return Err(no_upgrade(parts.version));
+        }
         let allow = [(ALLOW, "GET")];
         return Err(bad_handshake(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", &allow));
     }
@@ -152,11 +155,13 @@ fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
     let offers_upgrade = parts.version >= Version::HTTP_11
         && has_token(headers, &UPGRADE, "websocket")
         && has_token(headers, &CONNECTION, "upgrade");
+    if !offers_upgrade && parts.version > Version::HTTP_11 {
+        return Err(no_upgrade(parts.version));
+    }
     if !offers_upgrade {
-        // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8). HTTP/2 has neither.
+        // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8).
         let upgrade = [(UPGRADE, "websocket"), (CONNECTION, "Upgrade")];
-        let upgrade = if parts.version < Version::HTTP_2 { &upgrade[..] } else { &[] };
-        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", upgrade));
+        return Err(bad_handshake(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", &upgrade));
     }
     // The frames of the new protocol begin behind the body (RFC 9110 §7.8), which nobody reads: its
     // bytes would be taken for frames.
@@ -174,6 +179,17 @@ fn accept_key(parts: &request::Parts) -> Result<HeaderValue, Response> {
     };
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     Ok(HeaderValue::try_from(BASE64.encode(digest)).expect("base64 is visible ASCII"))
+}
+
+/// What is answered where nothing can be upgraded (RFC 9113 §8.6), and so nobody told to: the method is
+/// another one there, or no WebSocket is spoken over this version at all.
+fn no_upgrade(version: Version) -> Response {
+    if cfg!(feature = "http2") && version == Version::HTTP_2 {
+        let allow = [(ALLOW, "CONNECT")];
+        return bad_handshake(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", &allow);
+    }
+    let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+    bad_handshake(status, "HTTP Version Not Supported", &[])
 }
 
 /// What is agreed on with the client beside the protocol itself.
