@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt as _;
 use wspulse::serve::Http2;
 use wspulse::testing::{Dialler, TestClient, request_head};
 
-use crate::raw::{HEADERS, REFUSED_STREAM, RST_STREAM, Raw, frame, request};
+use crate::raw::{HEADERS, REFUSED_STREAM, RST_STREAM, Raw, SETTINGS, frame, request};
 use crate::support::clients::echoes;
 use crate::support::clock::settle;
 use crate::support::house::echo;
@@ -93,6 +93,18 @@ async fn requests_of_one_connection_take_a_place_each() {
     settle().await;
     raw.write(&request(9, "GET", "/none")).await;
     assert_eq!(next_answer(&mut raw).await, (9, Told::NotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_comes_right_before_the_end_of_its_connection_gives_its_place_back() {
+    let dialler = served(1);
+    let mut raw = Raw::connect_from(&dialler, HERE).await;
+    let malformed = frame(SETTINGS, 0, 0, &[7; 5]);
+    raw.write(&[request(1, "GET", "/stuck"), malformed].concat()).await;
+    raw.ended().await;
+    let mut raw = Raw::connect_from(&dialler, HERE).await;
+    raw.write(&request(1, "GET", "/none")).await;
+    assert_eq!(next_answer(&mut raw).await, (1, Told::NotFound));
 }
 
 #[tokio::test(start_paused = true)]

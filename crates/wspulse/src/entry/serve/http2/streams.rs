@@ -172,6 +172,14 @@ impl Streams {
     }
 }
 
+/// Those that were not polled hold what they are held by.
+impl Drop for Streams {
+    fn drop(&mut self) {
+        let opened = mem::take(&mut self.shared.lock().opened);
+        opened.into_iter().for_each(|mut stream| stream.end());
+    }
+}
+
 fn places_needed(requests: usize, websockets: usize) -> usize {
     requests.max(usize::from(websockets == 0))
 }
