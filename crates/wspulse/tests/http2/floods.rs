@@ -216,6 +216,17 @@ async fn requests_that_are_answered_are_no_flood() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_is_taken_back_costs_no_more_than_its_reset() {
+    let flooded = Flooded::new().await;
+    let mut raw = Raw::connect(&flooded.dialler).await;
+    for number in 0..1_000 {
+        raw.write(&stuck(number, reset)).await;
+    }
+    raw.write(&request(2_001, "GET", "/none")).await;
+    assert_eq!(raw.next(HEADERS).await.stream, 2_001);
+}
+
+#[tokio::test(start_paused = true)]
 async fn data_frames_without_data_end_their_connection() {
     let mut flooded = Flooded::new().await;
     let empty = |stream| frame(DATA, 0, stream, &[]).repeat(2_000);

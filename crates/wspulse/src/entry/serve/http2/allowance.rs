@@ -72,6 +72,10 @@ impl Allowance {
     ///
     /// There is not so much left.
     pub(super) fn spend(&mut self, header: Header) -> Result<(), TooManyFrames> {
+        if header.kind == kind::RST_STREAM {
+            // It is paid for, and so is the request that it takes back.
+            self.answers = self.answers.saturating_add(1);
+        }
         match Cost::of(header) {
             Cost::Units(units) => self.spend_units(units),
             Cost::Answer => {
