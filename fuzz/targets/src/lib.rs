@@ -13,6 +13,7 @@ mod deflate_offers;
 mod dice;
 mod exchange;
 mod handshake;
+mod http2;
 mod inbound;
 mod inflate;
 mod inflating;
@@ -90,6 +91,7 @@ pub use control::control;
 pub use deflate_offers::deflate_offers;
 pub use exchange::exchange;
 pub use handshake::handshake;
+pub use http2::http2;
 pub use inbound::inbound;
 pub use inflate::inflate;
 pub use json_codec::json_codec;
@@ -104,7 +106,7 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus and of their fuzzer.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("cbor_codec", cbor_codec),
     ("cluster_messages", cluster_messages),
     ("cluster_peers", cluster_peers),
@@ -114,6 +116,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("deflate_offers", deflate_offers),
     ("exchange", exchange),
     ("handshake", handshake),
+    ("http2", http2),
     ("inbound", inbound),
     ("inflate", inflate),
     ("json_codec", json_codec),

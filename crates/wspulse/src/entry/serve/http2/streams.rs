@@ -176,7 +176,9 @@ impl Streams {
 impl Drop for Streams {
     fn drop(&mut self) {
         let opened = mem::take(&mut self.shared.lock().opened);
-        opened.into_iter().for_each(|mut stream| stream.end());
+        for mut stream in opened {
+            stream.end();
+        }
     }
 }
 
