@@ -24,7 +24,6 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 use wspulse_core::outbound::{Batch, OutboundQueue};
-use wspulse_core::protocol::SessionKind;
 use wspulse_core::{Disconnect, OutboundStats, SessionEvent};
 
 use crate::ground::begun::Begun;
@@ -83,8 +82,7 @@ struct Inner {
     has_gap: bool,
     /// That of the newest transport that is attached or on its way; the earliest if there is none.
     newest: Begun,
-    /// What the next transport has of it: `New` until there was one.
-    kind: SessionKind,
+    next: Next,
     /// Boxed, since there is none most of the time.
     rare: Option<Box<Rare>>,
     memberships: Further,
@@ -129,6 +127,15 @@ enum Attention {
     Lent {
         was_missed: bool,
     },
+}
+
+/// Which transport is the next one to be attached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    First,
+    /// That of a plain client whose session has come from another server.
+    FirstHere,
+    Another,
 }
 
 /// What others do for its heartbeat while its task sleeps.
@@ -194,7 +201,7 @@ impl Mailbox {
                 succession: Succession::Nobody,
                 has_gap: false,
                 newest: begun,
-                kind: SessionKind::New,
+                next: Next::First,
                 rare: None,
                 memberships: Further::default(),
                 following: None,
@@ -312,6 +319,11 @@ impl Mail {
 }
 
 impl Inner {
+    /// Whether its first transport is on its way. It may be for a while, if it has come from another server.
+    fn is_opening(&self) -> bool {
+        self.state == ConnectionState::Connected && self.next != Next::Another
+    }
+
     /// Whether there is a frame to be written. Once the end is posted, none waits for an
     /// acknowledgement any more.
     fn may_write(&self) -> bool {

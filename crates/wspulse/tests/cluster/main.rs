@@ -20,6 +20,7 @@ mod moves;
 mod moves_by_hand;
 mod moves_interrupted;
 mod moves_meanwhile;
+mod moves_overtaken;
 mod nodes;
 mod presence;
 mod presence_drains;

@@ -34,6 +34,20 @@ const READY_WITHIN: Duration = Duration::from_secs(1);
 /// How much of a session is told at a time.
 const PART_BYTES_MAX: usize = 512 * 1024;
 
+/// Who waits for a session to be ready. It stays once this is dropped, and need not hear of anything else
+/// for that.
+struct Waiting<'a> {
+    session: &'a ConnectionShared,
+    ticket: oneshot::Receiver<u64>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.ticket.close();
+        self.session.mailbox.call_off_leaving();
+    }
+}
+
 impl Server {
     /// Another server asks about a session.
     ///
@@ -187,8 +201,8 @@ impl Server {
         if !self.registry().begin_leaving(session, Leave { given, reason }) {
             return None;
         }
-        // Its task sees that nobody waits any more, and goes on.
-        timeout(within, ticket).await.ok().and_then(Result::ok)
+        let mut waiting = Waiting { session, ticket };
+        timeout(within, &mut waiting.ticket).await.ok().and_then(Result::ok)
     }
 
     /// A session is ready to go: takes its connection out of its groups and ends it, at a moment in which

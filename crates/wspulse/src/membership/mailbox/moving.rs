@@ -3,10 +3,9 @@
 use tokio::sync::oneshot;
 use wspulse_core::cluster::{HeardOf, MovedGroup};
 use wspulse_core::outbound::MovedQueue;
-use wspulse_core::protocol::SessionKind;
 use wspulse_core::{CloseFrame, EncodedFrame};
 
-use super::{ConnectionState, Mailbox};
+use super::{ConnectionState, Mailbox, Next};
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::settings::token::Proof;
 
@@ -46,13 +45,13 @@ pub(crate) struct Moving {
 }
 
 impl Mailbox {
-    /// Has the task get the session ready to go, unless it is about to get another transport or has
-    /// ended. From now on no transport is attached, until it [stays](Self::stay). To be called under the
+    /// Has the task get the session ready to go, unless it is about to get its first transport or another
+    /// one, or has ended. From now on none comes to it, until it [stays](Self::stay). To be called under the
     /// registry's lock. Tells whether it is so.
     pub(crate) fn leave(&self, leave: Leave) -> bool {
         let mut inner = self.inner.lock();
         let is_awaited = inner.mail.as_ref().is_some_and(|mail| mail.upgrade.is_some());
-        let may_not = inner.state == ConnectionState::Closed || is_awaited;
+        let may_not = inner.state == ConnectionState::Closed || is_awaited || inner.is_opening();
         let has_token = inner.rare.as_ref().is_some_and(|rare| rare.proof.is_some());
         let is_asked_for = match leave.reason {
             LeaveReason::ClientIsElsewhere { .. } => true,
@@ -68,6 +67,25 @@ impl Mailbox {
         }
         inner.post(|mail| mail.moving.get_or_insert_default().leave = Some(leave));
         true
+    }
+
+    /// Nobody waits any more for what was posted by [`leave`](Self::leave): the session stays, unless it is
+    /// ready. At once if its task does not know of it yet; else that is woken, whatever its transport does.
+    pub(crate) fn call_off_leaving(&self) {
+        let inner = &mut *self.inner.lock();
+        let is_over = inner.state == ConnectionState::Closed;
+        let rare = inner.rare.as_mut().filter(|rare| rare.is_leaving && !is_over);
+        let Some(rare) = rare else { return };
+        let moving = inner.mail.as_mut().and_then(|mail| mail.moving.as_mut());
+        let unheard = moving.and_then(|it| it.leave.take_if(|leave| leave.given.is_closed()));
+        if unheard.is_some() {
+            rare.is_leaving = false;
+            inner.rare.take_if(|rare| rare.is_empty());
+        } else {
+            inner.post(|mail| {
+                mail.moving.get_or_insert_default();
+            });
+        }
     }
 
     /// Has the task close its transport with this, while the session goes on and waits for its client.
@@ -134,6 +152,6 @@ impl Mailbox {
 
     /// As [`begin_moved`](Self::begin_moved), of a client that speaks nothing but frames.
     pub(crate) fn begin_moved_plain(&self) {
-        self.inner.lock().kind = SessionKind::Resumed;
+        self.inner.lock().next = Next::FirstHere;
     }
 }

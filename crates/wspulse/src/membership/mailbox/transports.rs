@@ -7,7 +7,7 @@ use wspulse_core::Resumed;
 use wspulse_core::outbound::Remainder;
 use wspulse_core::protocol::SessionKind;
 
-use super::Mailbox;
+use super::{Mailbox, Next};
 use crate::ground::begun::Begun;
 use crate::ground::queued_bytes::QueuedBytes;
 use crate::membership::shared::ConnectionState;
@@ -60,7 +60,11 @@ impl Mailbox {
             inner.peer_addr = peer_addr;
         }
         inner.set_state(ConnectionState::Connected);
-        (before, std::mem::replace(&mut inner.kind, SessionKind::Resumed))
+        let kind = match std::mem::replace(&mut inner.next, Next::Another) {
+            Next::First => SessionKind::New,
+            Next::FirstHere | Next::Another => SessionKind::Resumed,
+        };
+        (before, kind)
     }
 
     /// Whether a transport is attached or on its way whose handshake began later than this one.
