@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use wspulse::testing::TestClient;
 use wspulse::testing::cluster::{MemoryEngine, MemoryNetwork};
-use wspulse::{IdScope, Server, ServerBuilder};
+use wspulse::{DuplicatePolicy, Frame, IdScope, Server, ServerBuilder};
 
 use super::ids::{closed_as_duplicate, hang_up, who_has};
 use super::support::clients::{Client, numbered};
@@ -116,6 +117,38 @@ async fn of_two_users_the_first_one_keeps_the_id() {
         };
         let (first, other) = while_cut(&network, &engine, both).await;
         goes_on(&servers, place, first, other).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_about_to_go_elsewhere_as_they_met_again_is_not_passed_over() {
+    let busy = || {
+        let builder = resuming().duplicates(DuplicatePolicy::Resume);
+        builder.on_message(|_, _| sleep(Duration::from_secs(3)))
+    };
+    for millis in [0, 200, 700, 900, 1500] {
+        let network = MemoryNetwork::new();
+        let nodes: Vec<_> = (0..3).map(|_| node(&network, busy())).collect();
+        let servers: Vec<_> = nodes.iter().map(|(server, _)| server.clone()).collect();
+        know_each_other(&servers).await;
+        let mut old = come(&servers[0], ANN).await;
+        network.cut(&nodes[1].1);
+        sleep(Duration::from_secs(5)).await;
+        let _new = come(&servers[1], ANN).await;
+        sleep(Duration::from_secs(5)).await;
+        old.send(&Frame::new("takes three seconds")).await.unwrap();
+        sleep(Duration::from_millis(10)).await;
+        let comes = async {
+            let refused = TestClient::connect(&servers[2], &format!("/ws?{ANN}")).await;
+            assert_eq!(refused.expect_err("it is busy").status().as_u16(), 503);
+        };
+        let heals = async {
+            sleep(Duration::from_millis(millis)).await;
+            network.heal();
+        };
+        tokio::join!(comes, heals);
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(who_has(&servers, "ann"), [1], "healed after {millis} ms");
     }
 }
 

@@ -114,6 +114,12 @@ impl Shelf {
         }
     }
 
+    /// Whether a session of this id is about to be kept, or to be let in.
+    pub(crate) fn is_on_its_way(&self, id: &str) -> bool {
+        let inner = &*self.0.lock();
+        inner.expected.contains(id) || inner.arriving.contains_key(id)
+    }
+
     /// Keeps a session, which has left its groups at that time, until then, and returns its ticket.
     pub(crate) fn keep(&self, session: &MovedSession, left_at: Instant, until: Instant) -> u64 {
         let ticket = uuid::Uuid::new_v4().as_u64_pair().1;

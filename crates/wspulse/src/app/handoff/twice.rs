@@ -4,11 +4,14 @@
 //! that was not known yet, or did not answer. Once such a server is heard, it is asked about the ids of all
 //! who have come since then. Of two servers the one with the lower id decides what ends where, so that
 //! never both end theirs.
+//!
+//! An id that a client is about to get, or whose session is about to go elsewhere, is asked about by itself
+//! once it is known what has come of that: it may be nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use wspulse_core::Disconnect;
 use wspulse_core::cluster::{
     HeldId, NodeId, NotGiven, SessionReply, SessionRequest, TWICE_MAX, Twice,
@@ -26,6 +29,11 @@ const LOOKED_UP_WITHIN: Duration = Duration::from_millis(500);
 /// How often that one is asked by a server that must know before it answers itself.
 const ASKED_BACK_MAX: usize = 2;
 
+/// After how long it is looked again what has come of an id, and how often: for longer than it takes a client
+/// to get it, or a session to go elsewhere. Then it is asked about whatever is there.
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const LOOKED_AGAIN_MAX: usize = 300;
+
 /// What this server has under an id.
 struct Held {
     told: HeldId,
@@ -40,10 +48,6 @@ impl Held {
             ConnectionState::Suspended => false,
             ConnectionState::Closed => return None,
         };
-        // It is about to be at another server.
-        if session.mailbox.is_leaving() {
-            return None;
-        }
         let told = HeldId {
             id: (&*session.id).into(),
             user: session.user_id().map(Into::into),
@@ -92,9 +96,9 @@ impl Server {
 
     /// Tells whether all was answered.
     async fn ask_what_is_twice(&self, node: NodeId, since: Instant) -> bool {
-        let all = self.registry().all().into_iter();
-        let held: Vec<_> =
-            all.filter(|it| it.opened_at >= since).filter_map(|it| self.held(it)).collect();
+        let mut all = self.registry().all();
+        all.retain(|it| it.opened_at >= since && !self.is_asked_about_later(node, &it.id));
+        let held: Vec<_> = all.into_iter().filter_map(|it| self.held(it)).collect();
         self.settle(node, &held, GIVEN_WITHIN).await
     }
 
@@ -143,6 +147,9 @@ impl Server {
         }
         let Twice { node, ids } = twice;
         let both = (0..).zip(ids).filter_map(|(place, theirs)| {
+            if self.is_asked_about_later(node, &theirs.id) {
+                return None;
+            }
             let ours = self.held_under(&theirs.id)?;
             Some((place, theirs, ours))
         });
@@ -176,11 +183,46 @@ impl Server {
         Held::of(session, came_ago)
     }
 
-    fn held_under(&self, id: &str) -> Option<Held> {
-        // Whoever comes under it asks by itself.
-        if self.attachment()?.coming().is_coming(id) {
-            return None;
+    /// Whether it is not known yet what will be here under an id: then another server is asked about that
+    /// later.
+    fn is_asked_about_later(&self, node: NodeId, id: &str) -> bool {
+        if !self.is_unsettled(id) {
+            return false;
         }
+        let is_news = self.attachment().is_some_and(|it| it.unasked().begin_later(node, id));
+        if is_news {
+            let (server, id) = (self.clone(), Box::<str>::from(id));
+            self.spawn(async move { server.ask_later(node, &id).await });
+        }
+        true
+    }
+
+    /// Whether a client is about to get an id here, or what is here may be about to go elsewhere.
+    fn is_unsettled(&self, id: &str) -> bool {
+        let session = self.registry().find(id);
+        session.is_some_and(|session| session.mailbox.is_leaving())
+            || self.attachment().is_some_and(|it| it.coming().is_coming(id))
+            || self.shelf().is_on_its_way(id)
+    }
+
+    async fn ask_later(&self, node: NodeId, id: &str) {
+        for _ in 0..LOOKED_AGAIN_MAX {
+            if !self.is_unsettled(id) {
+                break;
+            }
+            sleep(LOOKED_AGAIN_AFTER).await;
+        }
+        let Some(attachment) = self.attachment() else { return };
+        attachment.unasked().end_later(node, id);
+        let Some(held) = self.held_under(id) else { return };
+        let came_at = held.session.as_ref().map_or_else(Instant::now, |it| it.opened_at);
+        if !self.settle(node, &[held], GIVEN_WITHIN).await {
+            // With the next beat, and all who have come since.
+            attachment.unasked().note(node, came_at);
+        }
+    }
+
+    fn held_under(&self, id: &str) -> Option<Held> {
         if let Some(session) = self.registry().find(id) {
             return self.held(session);
         }

@@ -1,6 +1,6 @@
 //! Since when other servers may not have been asked about the ids of clients that came here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +21,9 @@ pub(crate) struct Unasked {
     /// Nobody came here before.
     begun: Instant,
     nodes: Mutex<HashMap<NodeId, Since>>,
+    /// The ids about which a server is asked by themselves, once it is known what is here: no more than
+    /// clients may be coming, or sessions going, at a time.
+    later: Mutex<HashSet<(NodeId, Box<str>)>>,
 }
 
 struct Since {
@@ -36,7 +39,7 @@ struct Since {
 
 impl Unasked {
     pub(crate) fn new() -> Self {
-        Self { begun: Instant::now(), nodes: Mutex::default() }
+        Self { begun: Instant::now(), nodes: Mutex::default(), later: Mutex::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -46,6 +49,16 @@ impl Unasked {
     /// A server was not asked about somebody who came at this time, or has not been heard since.
     pub(crate) fn note(&self, node: NodeId, from: Instant) {
         self.put(node, Some(from));
+    }
+
+    /// A server is to be asked about an id by itself; tells whether that is news.
+    pub(crate) fn begin_later(&self, node: NodeId, id: &str) -> bool {
+        self.later.lock().insert((node, id.into()))
+    }
+
+    /// It is asked now.
+    pub(crate) fn end_later(&self, node: NodeId, id: &str) {
+        self.later.lock().remove(&(node, id.into()));
     }
 
     /// A server is there, which may not have been known until now.
