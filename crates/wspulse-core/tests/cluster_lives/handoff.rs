@@ -39,6 +39,7 @@ fn session() -> MovedSession {
             confirmed: 1,
             inherited: vec![InheritedToken { number: 2, mac: [1; 16] }],
         },
+        age_ms: 20_000,
     }
 }
 
@@ -48,7 +49,7 @@ fn a_session_is_read_as_it_was_written() {
     let read = MovedSession::decode(session.encode()).unwrap();
     assert_eq!((&*read.id, &*read.codec, read.home.as_deref()), ("ann", "json", Some("lobby")));
     assert_eq!((&read.groups, &read.everybody), (&session.groups, &session.everybody));
-    assert_eq!(read.exchange, session.exchange);
+    assert_eq!((&read.exchange, read.age_ms), (&session.exchange, 20_000));
     assert!(read.proof == session.proof);
     let MovedQueue { written, replayed, is_begun, is_doubtful, frames } = &read.queue;
     assert_eq!((*written, *replayed, *is_begun, *is_doubtful), (9, 1, true, false));

@@ -69,9 +69,14 @@ impl ConnectionShared {
         std::ptr::from_ref(self).addr()
     }
 
-    /// How long the connection has existed, suspended times included.
+    /// How long the connection has existed here, suspended times included.
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()
+    }
+
+    /// As [`age`](Self::age), with that at servers from which it has come.
+    pub(crate) fn age_anywhere(&self) -> Duration {
+        self.mailbox.age_elsewhere().saturating_add(self.age())
     }
 
     pub(crate) fn count_dropped(&self, frames: usize, reason: DropReason) {

@@ -121,6 +121,34 @@ async fn of_two_users_the_first_one_keeps_the_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_users_the_first_one_keeps_the_id_at_whichever_server_it_is_by_now() {
+    const SIDES: [[usize; 2]; 2] = [[0, 3], [1, 2]];
+    for side in [0, 1] {
+        let ([from, to], others) = (SIDES[side], SIDES[1 - side]);
+        let network = MemoryNetwork::new();
+        let nodes: Vec<_> = (0..4).map(|_| node(&network, resuming())).collect();
+        let servers: Vec<_> = nodes.iter().map(|(server, _)| server.clone()).collect();
+        know_each_other(&servers).await;
+        let first = come(&servers[from], "room=lobby&id=ann&user=a").await;
+        sleep(Duration::from_secs(20)).await;
+        for (one, other) in [(0, 1), (0, 2), (3, 1), (3, 2)] {
+            network.cut_between(&nodes[one].1, &nodes[other].1);
+        }
+        sleep(Duration::from_secs(5)).await;
+        let mut later = come(&servers[others[0]], "room=lobby&id=ann&user=b").await;
+        sleep(Duration::from_secs(2)).await;
+        hang_up(first, &servers[from]).await;
+        sleep(Duration::from_secs(1)).await;
+        let _first = come(&servers[to], "room=lobby&id=ann&user=a").await;
+        sleep(Duration::from_secs(3)).await;
+        network.heal();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(who_has(&servers, "ann"), [to]);
+        closed_as_duplicate(&mut later).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_was_about_to_go_elsewhere_as_they_met_again_is_not_passed_over() {
     let busy = || {
         let builder = resuming().duplicates(DuplicatePolicy::Resume);

@@ -43,6 +43,9 @@ pub struct MovedSession {
     pub queue: MovedQueue,
     /// Which tokens its client may have; the default for a client that speaks nothing but frames.
     pub proof: MovedProof,
+    /// For how long it had existed when it left its groups, at whichever servers, in milliseconds;
+    /// `u32::MAX` for longer times.
+    pub age_ms: u32,
 }
 
 /// A group that a session was in.
@@ -112,7 +115,8 @@ impl MovedSession {
 
     /// As it is sent, in one or more parts.
     pub fn encode(&self) -> Bytes {
-        let Self { id, codec, home, user, groups, everybody, exchange, queue, proof } = self;
+        let Self { id, codec, home, user, groups, everybody, exchange, queue, proof, age_ms } =
+            self;
         let mut to = BytesMut::with_capacity(1024);
         to.put_u8(VERSION);
         put_text(&mut to, id);
@@ -152,6 +156,7 @@ impl MovedSession {
             to.put_u32(*number);
             to.put_slice(mac);
         }
+        to.put_u32(*age_ms);
         to.freeze()
     }
 
@@ -181,9 +186,9 @@ impl MovedSession {
         }
         let exchange = MovedExchange { received, taken_before: taken };
         let queue = take_queue(from)?;
-        let proof = take_proof(from)?;
+        let (proof, age_ms) = (take_proof(from)?, from.try_get_u32()?);
         end(from)?;
-        Ok(Self { id, codec, home, user, groups, everybody, exchange, queue, proof })
+        Ok(Self { id, codec, home, user, groups, everybody, exchange, queue, proof, age_ms })
     }
 }
 

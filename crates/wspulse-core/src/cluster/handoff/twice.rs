@@ -26,9 +26,10 @@ pub struct HeldId {
     pub id: ByteString,
     /// Whose it is, if that was said.
     pub user: Option<ByteString>,
-    /// How long ago it has begun there, in milliseconds; `u32::MAX` for longer times.
+    /// How long ago it has begun, at whichever server, in milliseconds; `u32::MAX` for longer times.
     pub age_ms: u32,
-    /// How long ago its client has begun to connect, in the same way; the same if it is not connected.
+    /// How long ago its client has begun to connect there, in the same way; how long ago it came there if it
+    /// is not connected.
     pub came_ms: u32,
     /// Whether its client is connected.
     pub is_connected: bool,

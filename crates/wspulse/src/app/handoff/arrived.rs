@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wspulse_core::cluster::MovedSession;
 
@@ -30,6 +30,11 @@ impl Arrived {
 
     pub(super) const fn session(&self) -> &MovedSession {
         &self.session
+    }
+
+    /// For how long it has existed, wherever that was.
+    pub(super) fn age(&self) -> Duration {
+        Duration::from_millis(self.session.age_ms.into()).saturating_add(self.left_at.elapsed())
     }
 
     /// The session, with when it has left its groups: it is let in, or somebody else has it.

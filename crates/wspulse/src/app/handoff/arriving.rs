@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use wspulse_core::OVERTAKEN;
 use wspulse_core::cluster::MovedSession;
 
@@ -29,13 +29,13 @@ impl Server {
     ) -> Result<(), Refused> {
         let Brought { arrived, comes_back } = brought;
         upgrade.comes_back = comes_back;
-        let session = arrived.session();
+        let (session, age) = (arrived.session(), arrived.age());
         let proof = comes_back.map(|it| {
             let mut proof = self.token_key().inherit(&session.proof);
             proof.confirm_number(it.token);
             proof
         });
-        let registered = self.enter_moved(session, proof, admitted, codec, upgrade);
+        let registered = self.enter_moved((session, age), proof, admitted, codec, upgrade);
         let refused = match registered {
             Ok(Registered::New { connection, predecessor, upgrade, made_way }) => {
                 if let Some(made_way) = made_way {
@@ -74,7 +74,7 @@ impl Server {
 
     fn enter_moved(
         &self,
-        session: &MovedSession,
+        (session, age): (&MovedSession, Duration),
         proof: Option<Proof>,
         admitted: (Data, Option<Instant>),
         codec: CodecId,
@@ -105,7 +105,11 @@ impl Server {
             self.options().returns,
             self.end_deadline(),
             self.metrics(),
-            |task_key| self.make(&id, (home_group, user_group), admitted, made, task_key),
+            |task_key| {
+                let made = self.make(&id, (home_group, user_group), admitted, made, task_key);
+                made.mailbox.has_come_from_elsewhere(age);
+                made
+            },
         );
         if let Ok(Registered::New { connection, .. }) = &registered {
             self.overlaps().begin(connection);

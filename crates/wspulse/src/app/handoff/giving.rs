@@ -15,7 +15,7 @@ use wspulse_core::{Disconnect, Escaped};
 
 use super::bringing::Wanted;
 use super::inheriting::Bequest;
-use super::shelf::{Asking, Forgotten};
+use super::shelf::{Asking, Forgotten, millis};
 use crate::app::server::Server;
 use crate::cluster::Reply;
 use crate::cluster::node::HeardIn;
@@ -293,6 +293,7 @@ impl Server {
             home: home.as_ref().map(name),
             user: user.as_ref().map(name),
             proof: proof.unwrap_or_default(),
+            age_ms: millis(connection.age_anywhere()),
             ..session
         };
         self.shelf().keep(&session, Instant::now(), until)

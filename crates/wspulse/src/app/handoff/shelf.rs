@@ -51,6 +51,8 @@ struct Kept {
     codec: Box<str>,
     proof: MovedProof,
     until: Instant,
+    /// For how long it had existed when it left its groups.
+    age: Duration,
     /// So many bytes of it count as another server's.
     inherited: usize,
     place: Place,
@@ -286,6 +288,7 @@ impl Kept {
             codec: (&*session.codec).into(),
             proof: session.proof.clone(),
             until,
+            age: Duration::from_millis(session.age_ms.into()),
             inherited: 0,
             place: Place::Here { waiting: waiting_in(session), session: encoded, left_at },
         }

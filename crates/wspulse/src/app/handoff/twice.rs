@@ -51,7 +51,7 @@ impl Held {
         let told = HeldId {
             id: (&*session.id).into(),
             user: session.user_id().map(Into::into),
-            age_ms: millis(session.age()),
+            age_ms: millis(session.age_anywhere()),
             came_ms: millis(came_ago),
             is_connected,
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use wspulse_core::OutboundStats;
 use wspulse_core::outbound::{Acknowledged, Doubt, NotKept, NotWritten, ResumedAt};
 
@@ -223,6 +223,8 @@ pub(super) struct Rare {
     pub(super) proof: Option<Proof>,
     /// The session is about to go over to another server: no transport comes to it.
     pub(super) is_leaving: bool,
+    /// For how long it has existed at other servers.
+    pub(super) age_elsewhere: Duration,
     /// When the connection expires, if it does.
     pub(super) expires_at: Option<Instant>,
     /// Those who look at what passes.
@@ -241,6 +243,7 @@ impl Rare {
         !is_awaited
             && !is_looked_at
             && !self.is_leaving
+            && self.age_elsewhere.is_zero()
             && self.receipts.is_empty()
             && self.proof.is_none()
             && self.expires_at.is_none()

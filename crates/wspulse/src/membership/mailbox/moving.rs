@@ -1,6 +1,7 @@
 //! A session that goes over to another server, or comes from there.
 
 use tokio::sync::oneshot;
+use tokio::time::Duration;
 use wspulse_core::cluster::{HeardOf, MovedGroup};
 use wspulse_core::outbound::MovedQueue;
 use wspulse_core::{CloseFrame, EncodedFrame};
@@ -143,6 +144,16 @@ impl Mailbox {
             queued_bytes.charge(inner.queue.held_bytes() - bytes_before);
         }
         dropped
+    }
+
+    /// It has existed for so long elsewhere.
+    pub(crate) fn has_come_from_elsewhere(&self, age: Duration) {
+        self.inner.lock().rare.get_or_insert_default().age_elsewhere = age;
+    }
+
+    /// For how long it has existed elsewhere before it came here.
+    pub(crate) fn age_elsewhere(&self) -> Duration {
+        self.inner.lock().rare.as_ref().map(|rare| rare.age_elsewhere).unwrap_or_default()
     }
 
     /// As [`begin_exchange`](Self::begin_exchange), of a session from another server.

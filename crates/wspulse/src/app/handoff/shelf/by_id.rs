@@ -2,7 +2,7 @@
 
 use wspulse_core::cluster::{Claim, ClaimedBy, HeldId, NotGiven};
 
-use super::{Forgotten, Inner, Kept, Place, Shelf};
+use super::{Forgotten, Inner, Kept, Place, Shelf, millis};
 use crate::membership::registry::Fate;
 use crate::settings::options::RoomChange;
 use crate::settings::token::TokenKey;
@@ -55,11 +55,15 @@ impl Shelf {
     /// The newest session that is here under an id, as another server is told of it.
     pub(crate) fn held_under(&self, id: &str) -> Option<HeldId> {
         let inner = &*self.0.lock();
-        let user = inner.newest_here(id)?.1.user.as_deref().map(Into::into);
+        let Kept { user, age, place, .. } = inner.newest_here(id)?.1;
+        let away = match place {
+            Place::Here { left_at, .. } => left_at.elapsed(),
+            Place::Gone(_) => return None,
+        };
         Some(HeldId {
             id: id.into(),
-            user,
-            age_ms: u32::MAX,
+            user: user.as_deref().map(Into::into),
+            age_ms: millis(age.saturating_add(away)),
             came_ms: u32::MAX,
             is_connected: false,
         })
