@@ -11,7 +11,8 @@ use super::asking::{Asked, Asking, ClusterConnection, listed};
 use crate::app::connection::Connection;
 
 /// What the servers of a cluster have answered, this one among them. A server that does not answer
-/// fails no call: what the others have said is here, and who is lacking.
+/// fails no call: what the others have said is here, and who is lacking. One that has said nothing for two
+/// minutes is taken for gone and not asked; it is in none of these lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answers<T> {

@@ -15,7 +15,8 @@ use crate::settings::error::{BufferLimit, NotKicked, NotSent, SendError};
 pub enum Found {
     /// This is it.
     At(ClusterConnection),
-    /// No server has one of this id: all that are known have said so.
+    /// No server has one of this id: all that are known have said so. One that has said nothing for two
+    /// minutes is not known any more, and not asked: if it was cut off and not gone, it may have one.
     Nowhere,
     /// No server that has answered has one of this id.
     Unknown {

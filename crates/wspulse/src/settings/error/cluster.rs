@@ -15,7 +15,8 @@ use super::{BufferLimit, write_encode};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotSent {
-    /// No server has a connection of this id: all that are known have said so.
+    /// No server has a connection of this id: all that are known have said so. One that has said nothing
+    /// for two minutes is not known any more, and not asked: if it was cut off and not gone, it may have it.
     NotFound {
         /// The frame.
         frame: Box<Frame>,
@@ -93,7 +94,8 @@ pub enum NotSent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotKicked {
-    /// No server has a connection of this id: all that are known have said so.
+    /// No server has a connection of this id: all that are known have said so. One that has said nothing
+    /// for two minutes is not known any more, and not asked: if it was cut off and not gone, it may have it.
     NotFound {
         /// The id.
         id: String,
