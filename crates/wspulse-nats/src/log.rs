@@ -249,7 +249,32 @@ impl NatsLog {
         // What was appended meanwhile may be there already.
         let newest = entries.last().map_or(newest, |it| it.position.max(newest));
         entries.retain(|it| it.position.epoch == newest.epoch);
+        // Replies that came while there was no connection are lost.
+        let in_a_row = (entries.first().map_or(0, |it| it.position.number)..)
+            .zip(&entries)
+            .take_while(|(number, it)| it.position.number == *number)
+            .count();
+        entries.truncate(in_a_row);
+        if entries.first().is_none_or(|it| it.position.number > first) {
+            check_that_none_is_before(&ask, &subject, entries.first(), until).await?;
+        }
         Ok(LogRead { entries, newest: Some(newest) })
+    }
+}
+
+/// Where entries are lacking that were to be read: whether the stream keeps none of them any more. Another
+/// server of three that keep it may be behind the one that has told where the log ends, and the first of
+/// many replies may be lost.
+async fn check_that_none_is_before(
+    ask: &Ask<'_>,
+    subject: &str,
+    read: Option<&LogEntry>,
+    until: Instant,
+) -> Result<(), Failed> {
+    let oldest = ask.next(subject, 1, until).await?.map(|it| it.position);
+    match read.map(|it| it.position).zip(oldest) {
+        Some((read, oldest)) if read <= oldest => Ok(()),
+        Some(_) | None => Err(Failed::Unavailable),
     }
 }
 

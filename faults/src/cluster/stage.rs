@@ -336,6 +336,11 @@ impl Stage {
         }
         for member in self.members.iter().filter(|member| self.nodes[member.node].is_alive) {
             let accounts = member.accounts();
+            // What a log keeps no more is nobody's.
+            let is_of_a_node = |it: &&Account| self.nodes.iter().any(|node| node.mark == it.origin);
+            for account in accounts.iter().filter(|it| !is_of_a_node(it)) {
+                (sum.told, sum.unknown) = (sum.told + account.told, sum.unknown + account.unknown);
+            }
             for node in &self.nodes {
                 let account = accounts.iter().find(|account| account.origin == node.mark);
                 let of_room = |said: &Vec<u64>| said.get(member.room as usize).copied();
