@@ -113,7 +113,7 @@ impl Overlaps {
     pub(super) fn end(&self, connection: &Arc<ConnectionShared>) {
         let mut inner = self.inner.lock();
         inner.arriving.remove(&address_of(connection));
-        self.forget_if_none(&inner);
+        self.forget_if_none(&mut inner);
     }
 
     /// It listens to these since then, wherever it was: a server that it has heard nothing of may have said
@@ -242,7 +242,7 @@ impl Overlaps {
                 inner.heard.remove(&stream);
             }
         }
-        self.forget_if_none(&inner);
+        self.forget_if_none(&mut inner);
         Some(held)
     }
 
@@ -270,7 +270,7 @@ impl Overlaps {
             }
         }
         self.newcomers.lock().remove(&address);
-        self.forget_if_none(&inner);
+        self.forget_if_none(&mut inner);
         taken
     }
 
@@ -298,7 +298,7 @@ impl Overlaps {
         let mut inner = self.inner.lock();
         inner.sweep(now);
         let Some(all) = inner.heard.get_mut(&(target, origin)) else {
-            self.forget_if_none(&inner);
+            self.forget_if_none(&mut inner);
             return who;
         };
         all.retain_mut(|it| {
@@ -321,11 +321,15 @@ impl Overlaps {
         if all.is_empty() {
             inner.heard.remove(&(target, origin));
         }
-        self.forget_if_none(&inner);
+        self.forget_if_none(&mut inner);
         who
     }
 
-    fn forget_if_none(&self, inner: &Inner) {
+    fn forget_if_none(&self, inner: &mut Inner) {
+        if inner.heard.is_empty() {
+            inner.streams.clear();
+            inner.sweep_at = None;
+        }
         if inner.arriving.is_empty() && inner.heard.is_empty() {
             self.are_some.store(false, Ordering::Release);
         }
