@@ -5,14 +5,12 @@ mod frames;
 mod service;
 
 use std::cell::OnceCell;
-use std::io;
 use std::panic;
 use std::sync::Once;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, split};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 use wspulse::Frame;
@@ -21,6 +19,8 @@ use wspulse::testing::{Dialler, TestClient, memory_listener, request_head};
 
 use frames::{Script, Streams};
 use service::{Pages, Reading};
+
+use crate::neighbour::Neighbour;
 
 /// What everybody gets who waits for it, in virtual time: longer than any of the server's own timeouts.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -90,7 +90,7 @@ async fn play(mut options: usize, mut script: Script<'_>) {
     let (dialler, listener) = memory_listener();
     let pages = Pages::new(server.clone(), reading.clone());
     let serving = tokio::spawn(wspulse::serve(listener, pages).http2(http2).into_future());
-    let neighbour = Neighbour::move_in(&dialler).await;
+    let neighbour = move_in(&dialler).await;
 
     let mut client = Client::connect(dialler.dial_with_capacity(capacity_bytes));
     client.write(PREFACE).await;
@@ -110,7 +110,7 @@ async fn play(mut options: usize, mut script: Script<'_>) {
         assert!(reading.answering_max() <= streams_max as usize, "more requests than streams");
     }
     client.leave().await;
-    neighbour.move_out().await;
+    move_out(neighbour).await;
     assert!(!serving.is_finished());
     serving.abort();
     let _ = serving.await;
@@ -172,37 +172,20 @@ async fn judge(mut reading: ReadHalf<DuplexStream>) {
 
 // ---- the client beside it ----
 
-struct Neighbour {
-    reading: JoinHandle<io::Result<TestClient<DuplexStream>>>,
-    stop: oneshot::Sender<()>,
+/// Connects, and reads and answers from then on.
+async fn move_in(dialler: &Dialler) -> Neighbour {
+    let mut client = TestClient::new(dialler.dial());
+    client.write_raw(request_head("/ws?echo").as_bytes()).await.expect("a connection");
+    let head = client.read_response_head().await.expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    Neighbour::move_in(client)
 }
 
-impl Neighbour {
-    /// Connects, and reads and answers from then on.
-    async fn move_in(dialler: &Dialler) -> Self {
-        let mut client = TestClient::new(dialler.dial());
-        client.write_raw(request_head("/ws?echo").as_bytes()).await.expect("a connection");
-        let head = client.read_response_head().await.expect("an answer");
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        let (stop, mut stopped) = oneshot::channel();
-        let reading = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    frame = client.frame() => drop(frame?),
-                    _ = &mut stopped => return Ok(client),
-                }
-            }
-        });
-        Self { reading, stop }
-    }
-
-    /// Has a word echoed, and leaves.
-    async fn move_out(self) {
-        self.stop.send(()).expect("it reads");
-        let mut client = self.reading.await.expect("no panic").expect("a healthy connection");
-        let said = Frame::new("last");
-        client.send(&said).await.expect("it is connected");
-        let heard = timeout(PATIENCE, client.frame()).await.expect("in time");
-        assert_eq!(heard.expect("an echo"), said);
-    }
+/// Has a word echoed, and leaves.
+async fn move_out(neighbour: Neighbour) {
+    let mut client = neighbour.stop().await;
+    let said = Frame::new("last");
+    client.send(&said).await.expect("it is connected");
+    let heard = timeout(PATIENCE, client.frame()).await.expect("in time");
+    assert_eq!(heard.expect("an echo"), said);
 }

@@ -19,6 +19,7 @@ mod inflate;
 mod inflating;
 mod json_codec;
 mod msgpack_codec;
+mod neighbour;
 mod other_codecs;
 mod outbound_queue;
 mod protobuf_codec;

@@ -13,7 +13,6 @@ use tokio::io::{
     AsyncRead, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, join, sink, split,
 };
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use wspulse::testing::{Received, TestClient, request_parts};
@@ -22,6 +21,7 @@ use wspulse::{Admission, CloseCode, Compression, DuplicatePolicy, Frame, Server}
 use crate::dice::Dice;
 use crate::env::Env;
 use crate::inflating::pass_on;
+use crate::neighbour::Neighbour;
 
 /// In front of the client's bytes: throws for the server's options and for what happens between
 /// two writes.
@@ -54,7 +54,7 @@ fn new_runtime() -> Runtime {
 
 async fn play(mut env: Env, stream: &[u8]) {
     let server = serve(&mut env);
-    let neighbour = Neighbour::move_in(&server).await;
+    let neighbour = move_in(&server).await;
     let mut client = Client::connect(&server, &mut env).await;
     let mut rest = stream;
     while !rest.is_empty() {
@@ -64,7 +64,7 @@ async fn play(mut env: Env, stream: &[u8]) {
         client.befall(&server, &mut env).await;
     }
     client.leave().await;
-    neighbour.move_out(&server).await;
+    move_out(neighbour, &server).await;
 }
 
 const ROOM: &str = "room";
@@ -237,45 +237,27 @@ async fn others_have_a_turn() {
 
 // ---- the client beside it ----
 
-struct Neighbour {
-    reading: JoinHandle<io::Result<TestClient<DuplexStream>>>,
-    stop: oneshot::Sender<()>,
+/// Connects, and reads and answers from then on.
+async fn move_in(server: &Server) -> Neighbour {
+    let neighbour = TestClient::connect(server, "/?id=neighbour").await;
+    Neighbour::move_in(neighbour.expect("everybody is admitted"))
 }
 
-impl Neighbour {
-    /// Connects, and reads and answers from then on.
-    async fn move_in(server: &Server) -> Self {
-        let neighbour = TestClient::connect(server, "/?id=neighbour").await;
-        let mut neighbour = neighbour.expect("everybody is admitted");
-        let (stop, mut stopped) = oneshot::channel();
-        let reading = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    frame = neighbour.frame() => drop(frame?),
-                    _ = &mut stopped => return Ok(neighbour),
-                }
-            }
-        });
-        Self { reading, stop }
-    }
+/// Gets a frame and the answer to a Ping, and sees the server close.
+async fn move_out(neighbour: Neighbour, server: &Server) {
+    assert!(server.connection(NEIGHBOUR).is_some());
+    let mut neighbour = neighbour.stop().await;
+    server.broadcast(ROOM, Frame::new(LAST)).expect("it is in the room");
+    while neighbour.frame().await.expect("frames up to the last").event() != LAST {}
+    neighbour.ping(LAST.as_bytes()).await.expect("a healthy connection");
+    let pong = Received::Pong(LAST.into());
+    while neighbour.receive().await.expect("an answer") != pong {}
 
-    /// Gets a frame and the answer to a Ping, and sees the server close.
-    async fn move_out(self, server: &Server) {
-        assert!(server.connection(NEIGHBOUR).is_some());
-        self.stop.send(()).expect("it reads");
-        let mut neighbour = self.reading.await.expect("no panic").expect("a healthy connection");
-        server.broadcast(ROOM, Frame::new(LAST)).expect("it is in the room");
-        while neighbour.frame().await.expect("frames up to the last").event() != LAST {}
-        neighbour.ping(LAST.as_bytes()).await.expect("a healthy connection");
-        let pong = Received::Pong(LAST.into());
-        while neighbour.receive().await.expect("an answer") != pong {}
-
-        tokio::join!(server.close(), async {
-            let close = neighbour.closed().await.expect("a Close frame");
-            assert_eq!(close.expect("a code").code(), CloseCode::GOING_AWAY);
-        });
-        assert_eq!((server.connection_count(), server.room_count()), (0, 0));
-    }
+    tokio::join!(server.close(), async {
+        let close = neighbour.closed().await.expect("a Close frame");
+        assert_eq!(close.expect("a code").code(), CloseCode::GOING_AWAY);
+    });
+    assert_eq!((server.connection_count(), server.room_count()), (0, 0));
 }
 
 const LAST: &str = "last";

@@ -53,7 +53,7 @@ impl ServerBuilder {
     ///
     /// A frame is compressed once for all members of a room, as the first of them is written to, and once
     /// more for clients that ask for a smaller window. A connection holds nothing of that, idle or busy;
-    /// each thread holds 300 KiB for each window that its clients have. What waits in send buffers counts
+    /// each thread holds 300 KiB for each of the two windows that it has used. What waits in send buffers counts
     /// as it is. Clients that do not offer it, and proxies that take the offer out, get plain messages.
     ///
     /// A client's message has no more bytes than [`max_message_size`](Self::max_message_size) once it
