@@ -7,6 +7,7 @@ mod client;
 mod dialect;
 mod exchange;
 mod inflating;
+mod streams;
 mod wire;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use client::{Client, Fault};
 pub(crate) use dialect::{COUNT_REQUEST, Dialect, RAW_EXTRA_BYTES, RAW_PAYLOAD_AT};
 pub(crate) use exchange::Ticket;
 pub(crate) use inflating::Offer;
+pub(crate) use streams::{Clients, TOGETHER, Way, run_clients};
 pub(crate) use wire::{is_pong, text_frame, unmask_first};
 
 /// Where a fleet connects to.

@@ -103,6 +103,9 @@ enum Serve {
         /// Whether it compresses.
         #[arg(long, default_value = "none")]
         compression: CompressionChoice,
+        /// How many streams a connection of HTTP/2 may have; none, and it does not speak it.
+        #[arg(long, value_name = "N")]
+        http2_streams: Option<u32>,
         /// The NATS server that joins it with others; none, and it is alone.
         #[arg(long)]
         broker: Option<String>,
@@ -136,10 +139,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             metrics,
             delivery,
             compression,
+            http2_streams,
             broker,
         })) => {
             let mode = listen.mode;
-            let choices = serve::Choices { mode, codec, metrics, delivery, compression, broker };
+            let choices = serve::Choices {
+                mode,
+                codec,
+                metrics,
+                delivery,
+                compression,
+                http2_streams,
+                broker,
+            };
             serve::serve_wspulse(&choices, listen.port)
         }
         Some(Command::Serve(Serve::Limit { listen, sending })) => {

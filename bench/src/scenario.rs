@@ -23,6 +23,7 @@ mod scaling;
 mod slow;
 mod stage;
 mod storm;
+mod streams;
 mod two_servers;
 mod unacknowledged;
 
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::load::Way;
 use crate::report::{
     BEFORE, Better, Column, LIMIT, LIMIT_BATCHED, Latency, OURS, SERVER_CPU, Unit, human,
 };
@@ -97,6 +99,8 @@ pub(crate) enum Field {
     Scaling,
     /// Those that compress, and our own and the batched limit, which do not.
     Compressing,
+    /// Our own, and our own whose clients are streams of HTTP/2 connections.
+    Streams,
     /// Those that a broker joins.
     Joined,
     /// Those of them whose sessions go from one to the other.
@@ -135,6 +139,7 @@ impl Scenario {
             Field::Compressing => {
                 subject.compresses() || is_ours(&subject.name) || subject.name == LIMIT_BATCHED
             }
+            Field::Streams => subject.way == Way::Streams || is_ours(&subject.name),
             Field::Joined => subject.broker.is_some() && !subject.promises,
             Field::Moving => subject.broker.is_some() && subject.promises,
             Field::Ours => is_ours(&subject.name),
@@ -157,7 +162,20 @@ impl Scenario {
 
     /// Whether anybody is there whom it is about.
     pub(crate) fn is_worth(&self, subjects: &[Subject]) -> bool {
-        self.field != Field::Compressing || subjects.iter().any(Subject::compresses)
+        match self.field {
+            Field::Compressing => subjects.iter().any(Subject::compresses),
+            Field::Streams => subjects.iter().any(|subject| subject.way == Way::Streams),
+            Field::All
+            | Field::Ours
+            | Field::Resuming
+            | Field::Promising
+            | Field::Inbound
+            | Field::ManyRooms
+            | Field::Rivals
+            | Field::Scaling
+            | Field::Joined
+            | Field::Moving => true,
+        }
     }
 
     /// Whether a bar is about a server's figure: then it takes part in all rounds.
@@ -196,6 +214,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend([unacknowledged::scenario(10_000), returning::scenario(10_000)]);
     all.extend([catch_up::scenario(1000), moves::scenario(1000), drain::scenario(10_000)]);
     all.push(presence::scenario(1000));
+    all.extend([streams::in_a_room(), streams::echo()]);
     all.extend(MESSAGE_BYTES.map(|bytes| compressed::scenario(Content::Talk, bytes)));
     all.push(compressed::scenario(Content::Positions, 1024));
     all

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::affinity;
 use crate::broker::{Broker, BrokerKind};
-use crate::load::{Dialect, Offer, Target};
+use crate::load::{Dialect, Offer, Target, Way};
 use crate::process::{self, Cpu};
 use crate::report::{self, BEFORE, LIMIT, LIMIT_BATCHED};
 
@@ -37,6 +37,9 @@ pub(crate) struct Subject {
     /// Whether it asks its clients how far they have got.
     #[serde(skip)]
     pub(crate) promises: bool,
+    /// How its clients come in those scenarios that are about that.
+    #[serde(skip)]
+    pub(crate) way: Way,
     /// What joins several of it, if anything: then it is started with one, also where it is alone.
     #[serde(default)]
     pub(crate) broker: Option<BrokerKind>,
@@ -96,6 +99,7 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
         resume,
         offer: Offer::Nothing,
         promises: false,
+        way: Way::Connections,
         broker: None,
         if_named: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,11 +109,7 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
         if_named: true,
         ..built_in(name, &["wspulse", option, value], true, note)
     };
-    let exactly_once = |name: &str, note: &str| Subject {
-        dialect: Dialect::Exchange,
-        promises: true,
-        ..variant(name, "--delivery", "exactly-once", note)
-    };
+    let [at_least_once, exactly_once] = promising(variant);
     let before = before.map(|program| Subject {
         command: [&*program.to_string_lossy(), "serve", "wspulse"].map(ToOwned::to_owned).to_vec(),
         if_named: true,
@@ -128,31 +128,45 @@ pub(crate) fn built_in(before: Option<&Path>) -> io::Result<Vec<Subject>> {
             true,
             "a codec that keeps messages as they are and only counts in count mode",
         ),
-        Subject {
-            promises: true,
-            ..variant(
-                "wspulse+at-least-once",
-                "--delivery",
-                "at-least-once",
-                "as wspulse, with acknowledgements by Ping and Pong; who comes back resumes at any time",
-            )
-        },
-        exactly_once("wspulse+exactly-once", "as wspulse, with clients that speak wspulse.1"),
+        at_least_once,
+        exactly_once.clone(),
         Subject {
             broker: Some(BrokerKind::Nats),
             if_named: true,
             ..built_in("wspulse+nats", &["wspulse"], true, "as wspulse, with wspulse-nats")
         },
         Subject {
+            name: "wspulse+nats+exactly-once".to_owned(),
+            note: "as wspulse+nats, with clients that speak wspulse.1".to_owned(),
             broker: Some(BrokerKind::Nats),
-            ..exactly_once(
-                "wspulse+nats+exactly-once",
-                "as wspulse+nats, with clients that speak wspulse.1",
-            )
+            ..exactly_once
         },
     ];
-    let now = now.into_iter().chain(observed(variant)).chain([compressing(variant)]);
+    let now = now
+        .into_iter()
+        .chain(observed(variant))
+        .chain([compressing(variant), with_streams(variant)]);
     Ok(now.chain(limits(built_in)).chain(before).collect())
+}
+
+/// Our own server with a promise of delivery.
+fn promising(variant: impl Fn(&str, &str, &str, &str) -> Subject) -> [Subject; 2] {
+    let at_least_once = variant(
+        "wspulse+at-least-once",
+        "--delivery",
+        "at-least-once",
+        "as wspulse, with acknowledgements by Ping and Pong; who comes back resumes at any time",
+    );
+    let exactly_once = variant(
+        "wspulse+exactly-once",
+        "--delivery",
+        "exactly-once",
+        "as wspulse, with clients that speak wspulse.1",
+    );
+    [
+        Subject { promises: true, ..at_least_once },
+        Subject { promises: true, dialect: Dialect::Exchange, ..exactly_once },
+    ]
 }
 
 /// Our own server, which compresses.
@@ -160,6 +174,12 @@ fn compressing(variant: impl Fn(&str, &str, &str, &str) -> Subject) -> Subject {
     let note = "as wspulse, with Compression::shared(): from 256 bytes on, level 6";
     let offer = Offer::Deflate;
     Subject { offer, ..variant("wspulse+compression", "--compression", "shared", note) }
+}
+
+/// Our own server, which speaks HTTP/2.
+fn with_streams(variant: impl Fn(&str, &str, &str, &str) -> Subject) -> Subject {
+    let note = "as wspulse, with Serve::http2: 256 streams in a connection";
+    Subject { way: Way::Streams, ..variant("wspulse+http2", "--http2-streams", "256", note) }
 }
 
 /// Our own server while somebody counts what it does, or looks at it.

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use wspulse::codec::{Codec, DecodeError, EncodeError, InboundMessage, JsonCodec};
 use wspulse::router::{Json, Router};
+use wspulse::serve::Http2;
 use wspulse::{
     Admission, Connection, Delivery, DuplicatePolicy, Frame, MessageKind, Rejection, RoomOptions,
     Server, ServerBuilder,
@@ -68,6 +69,8 @@ pub(crate) struct Choices {
     pub(crate) metrics: MetricsChoice,
     pub(crate) delivery: DeliveryChoice,
     pub(crate) compression: CompressionChoice,
+    /// In a connection of HTTP/2, if it speaks it.
+    pub(crate) http2_streams: Option<u32>,
     /// The NATS server of its cluster, if it is of one.
     pub(crate) broker: Option<String>,
 }
@@ -87,10 +90,13 @@ pub(crate) async fn serve(choices: &Choices, port: u16) -> Result<(), Box<dyn Er
     let mut terminate = signal(SignalKind::terminate())?;
     // All clients have one address, as behind a proxy.
     let serving = wspulse::serve(TcpListener::from_std(listener)?, server.clone())
-        .max_pending_per_addr(usize::MAX)
-        .into_future();
+        .max_pending_per_addr(usize::MAX);
+    let serving = match choices.http2_streams {
+        Some(streams) => serving.http2(Http2::new().max_streams(streams)),
+        None => serving,
+    };
     tokio::select! {
-        ended = serving => Ok(ended?),
+        ended = serving.into_future() => Ok(ended?),
         () = async {
             terminate.recv().await;
             server.drain(DRAIN_WINDOW).await;
@@ -99,7 +105,8 @@ pub(crate) async fn serve(choices: &Choices, port: u16) -> Result<(), Box<dyn Er
 }
 
 fn server(choices: &Choices) -> Result<Server, Box<dyn Error>> {
-    let Choices { mode, codec, metrics, delivery, compression, ref broker } = *choices;
+    let Choices { mode, codec, metrics, delivery, compression, http2_streams: _, ref broker } =
+        *choices;
     let builder = Server::builder_sync(move |request| {
         let room = request.query("room").ok_or_else(Rejection::unauthorized)?;
         let id = request.query("id").ok_or_else(Rejection::unauthorized)?;
