@@ -107,7 +107,6 @@ impl<'a> Conversation<'a> {
     /// Sends a message in frames, some with a Ping in front.
     fn send(&mut self, sent: &Sent) -> Result<(), ProtocolError> {
         let limit = self.limit;
-        let bytes_max = if sent.is_compressed { compressed_bytes_max(limit) } else { limit };
         let mut rest = &sent.payload[..];
         let mut announced_bytes = 0;
         let fragments = self.dice.random_range(1..=FRAGMENTS_MAX);
@@ -128,6 +127,8 @@ impl<'a> Conversation<'a> {
             let rsv1 = if number == 1 && sent.is_compressed { 0x40 } else { 0 };
             self.frame(if is_last { 0x80 | rsv1 | opcode } else { rsv1 | opcode }, piece);
             announced_bytes += piece.len();
+            let bytes_max =
+                if sent.is_compressed { compressed_bytes_max(limit, number) } else { limit };
             if announced_bytes > bytes_max {
                 return Err(ProtocolError::MessageTooBig { len: announced_bytes as u64, limit });
             }

@@ -9,6 +9,9 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 /// What a deflater leaves out at the end of a message (RFC 7692 §7.2.1).
 pub(crate) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
+/// A block that is the last of its stream, and holds nothing.
+const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Inflated(Vec<u8>),
@@ -28,14 +31,12 @@ pub(crate) fn inflate<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usi
         inflated: Vec::new(),
         limit,
     };
-    let pieces = pieces.into_iter().chain([&TAIL[..]]);
-    for piece in pieces {
-        if let Err(verdict) = inflating.take(piece) {
-            return verdict;
-        }
-    }
+    let done = inflating.take_message(pieces);
     inflating.end_stream();
-    Verdict::Inflated(inflating.inflated)
+    match done {
+        Ok(()) => Verdict::Inflated(inflating.inflated),
+        Err(verdict) => verdict,
+    }
 }
 
 struct Inflating {
@@ -50,13 +51,41 @@ struct Inflating {
 }
 
 impl Inflating {
-    fn take(&mut self, mut piece: &[u8]) -> Result<(), Verdict> {
+    fn take_message<'a>(
+        &mut self,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), Verdict> {
+        let (mut ends_a_stream, mut last) = (true, [0; TAIL.len()]);
+        for piece in pieces {
+            ends_a_stream = self.take(piece)?;
+            for byte in piece {
+                last.rotate_left(1);
+                last[TAIL.len() - 1] = *byte;
+            }
+        }
+        if ends_a_stream {
+            return Ok(());
+        }
+        let bytes = self.bytes();
+        if last != TAIL {
+            self.take(&TAIL)?;
+        }
+        // Behind a whole message it ends a stream and holds nothing.
+        if self.take(&LAST_BLOCK)? && self.bytes() == bytes {
+            Ok(())
+        } else {
+            Err(Verdict::Corrupt)
+        }
+    }
+
+    /// Whether that was the end of a stream.
+    fn take(&mut self, mut piece: &[u8]) -> Result<bool, Verdict> {
         const FLAGS: u32 = TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
         loop {
             let (status, read, written) =
                 decompress(&mut self.inflater, piece, &mut self.stream, self.streamed, FLAGS);
             self.streamed += written;
-            if self.inflated.len() + self.streamed > self.limit {
+            if self.bytes() > self.limit {
                 return Err(Verdict::TooLong);
             }
             piece = &piece[read..];
@@ -64,12 +93,12 @@ impl Inflating {
                 TINFLStatus::Done => {
                     self.end_stream();
                     if piece.is_empty() {
-                        return Ok(());
+                        return Ok(true);
                     }
                 }
                 TINFLStatus::NeedsMoreInput => {
                     assert!(piece.is_empty(), "it leaves nothing that it could read");
-                    return Ok(());
+                    return Ok(false);
                 }
                 TINFLStatus::HasMoreOutput => unreachable!("there is room for more than the limit"),
                 TINFLStatus::FailedCannotMakeProgress
@@ -80,6 +109,10 @@ impl Inflating {
                 _ => unreachable!("{status:?}"),
             }
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.inflated.len() + self.streamed
     }
 
     /// Another stream may follow (RFC 7692 §7.2.3.5).

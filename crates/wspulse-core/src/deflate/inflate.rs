@@ -20,6 +20,9 @@ const BLOCKS_FREE: usize = 2_048;
 /// as can be, each of a byte at the least, and when it has 16,383 as it is used.
 const BLOCK_BYTES: usize = 128;
 
+/// A block that holds nothing and is the last of its stream.
+const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+
 /// Why a message cannot be inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InflateError {
@@ -55,10 +58,7 @@ pub fn inflate(compressed: &[u8], limit: usize, to: &mut Vec<u8>) -> Result<(), 
         inflater.reset(false);
         let (first, end) = (to.len(), to.len());
         let mut inflating = Inflating { inflater, to, first, end, limit, blocks: 0 };
-        let done = inflating
-            .take(compressed)
-            .and_then(|()| inflating.take(&TAIL))
-            .and_then(|()| inflating.look_behind_the_end());
+        let done = inflating.take_message(compressed);
         let end = inflating.end;
         to.truncate(end);
         done
@@ -88,8 +88,30 @@ enum Step {
     StreamEnded,
 }
 
+/// Where what was taken ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    OfStream,
+    Elsewhere,
+}
+
 impl Inflating<'_> {
-    fn take(&mut self, mut input: &[u8]) -> Result<(), InflateError> {
+    fn take_message(&mut self, compressed: &[u8]) -> Result<(), InflateError> {
+        if compressed.is_empty() || self.take(compressed)? == End::OfStream {
+            return Ok(());
+        }
+        let end = self.end;
+        // Some send it, which they should not.
+        if !compressed.ends_with(&TAIL) {
+            self.take(&TAIL)?;
+        }
+        // Behind a message that is whole, this is the last block of a stream. Behind one that was cut off it is
+        // something else: part of what the cut block lacks.
+        let is_whole = self.take(&LAST_BLOCK)? == End::OfStream && self.end == end;
+        if is_whole { Ok(()) } else { Err(InflateError::Corrupt) }
+    }
+
+    fn take(&mut self, mut input: &[u8]) -> Result<End, InflateError> {
         loop {
             let (read, end) = (self.inflater.total_in(), self.end);
             let step = self.step(input)?;
@@ -98,7 +120,7 @@ impl Inflating<'_> {
             match step {
                 Step::NoRoom => {}
                 Step::StreamEnded => self.inflater.reset(false),
-                Step::Paused if input.is_empty() => return Ok(()),
+                Step::Paused if input.is_empty() => return self.look_behind_the_end(),
                 Step::Paused if read == 0 && self.end == end => return Err(InflateError::Corrupt),
                 Step::Paused => self.count_block()?,
             }
@@ -125,10 +147,16 @@ impl Inflating<'_> {
         }
     }
 
-    /// A block that has ended in the last byte leaves bits behind, which may be the beginning of one of a kind
-    /// that there is not.
-    fn look_behind_the_end(&mut self) -> Result<(), InflateError> {
-        self.step(&[]).map(drop)
+    /// A block that has ended in the last byte may have been the last one, and leaves bits behind, which may be
+    /// the beginning of one of a kind that there is not.
+    fn look_behind_the_end(&mut self) -> Result<End, InflateError> {
+        match self.step(&[])? {
+            Step::StreamEnded => {
+                self.inflater.reset(false);
+                Ok(End::OfStream)
+            }
+            Step::NoRoom | Step::Paused => Ok(End::Elsewhere),
+        }
     }
 
     const fn count_block(&mut self) -> Result<(), InflateError> {
@@ -154,9 +182,10 @@ impl Inflating<'_> {
 mod tests {
     use rand::rngs::SmallRng;
     use rand::{Rng, SeedableRng};
-    use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
+    use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Strategy};
 
     use super::*;
+    use crate::websocket::compressed_bytes_max;
 
     fn inflated(compressed: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
         let mut to = Vec::new();
@@ -225,6 +254,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_off_is_refused() {
+        let text = br#"{"event":"said","payload":"give 100 coins to bob, and then give 100 coins to ann"}"#;
+        let mut noise = [0; 500];
+        SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
+        for message in [&text[..], &noise, &[b'a'; 500]] {
+            let whole = deflated(message, message.len(), 8);
+            let whole = whole.strip_suffix(&TAIL).expect("the end of a flush");
+            assert_eq!(inflated(whole, 1_000).as_deref(), Ok(message));
+            // With nothing but the header of a stored block, it is an empty message.
+            for end in 1 + usize::from(whole[0] == 0)..whole.len() {
+                assert_eq!(inflated(&whole[..end], 1_000), Err(InflateError::Corrupt), "{end}");
+            }
+        }
+        // A stored block that announces 65,535 bytes and has 3.
+        assert_eq!(inflated(b"\0\xff\xff\0\0abc", 1_000), Err(InflateError::Corrupt));
+    }
+
+    #[test]
+    fn a_message_whose_tail_was_not_taken_off_or_whose_last_block_is_its_end_is_read() {
+        let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00, 0x00, 0xff, 0xff];
+        assert_eq!(inflated(&hello, 5).unwrap(), b"Hello");
+        assert_eq!(inflated(&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], 5).unwrap(), b"Hello");
+    }
+
+    #[test]
     fn what_begins_behind_the_last_block_and_is_none_is_refused() {
         // Codes by which the zeros of the tail are bytes, and nine of its ones the end. Seven are left.
         let block = [
@@ -270,19 +324,19 @@ mod tests {
         }
     }
 
+    /// So many blocks, and the beginning of the stored one that each message ends with.
     fn many(times: usize, block: fn(Bits) -> Bits) -> Vec<u8> {
-        (0..times).fold(Bits::default(), |bits, _| block(bits)).bytes
+        (0..times).fold(Bits::default(), |bits, _| block(bits)).put(0, 3).bytes
     }
 
     const EMPTY_STORED: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
-    const EMPTY_LAST: [u8; 2] = [0x03, 0x00];
 
     #[test]
     fn of_blocks_that_hold_nothing_a_message_may_have_2_048() {
         let of = |times| {
             [
                 EMPTY_STORED.repeat(times),
-                EMPTY_LAST.repeat(times),
+                LAST_BLOCK.repeat(times),
                 many(times, Bits::empty_fixed_block),
                 many(times, Bits::empty_dynamic_block),
             ]
@@ -297,14 +351,21 @@ mod tests {
     fn blocks_may_be_as_many_more_as_they_hold_128_bytes_each() {
         let stored =
             |bytes: u8| [&[0, bytes, 0, !bytes, 0xff], &vec![7; bytes.into()][..]].concat();
-        let with = |bytes: u8| inflated(&stored(bytes).repeat(20_000), usize::MAX);
+        let with = |bytes: u8| {
+            let blocks = [stored(bytes).repeat(20_000), vec![0]].concat();
+            inflated(&blocks, usize::MAX)
+        };
         assert_eq!(with(128).unwrap().len(), 128 * 20_000);
         assert_eq!(with(100), Err(InflateError::TooManyBlocks));
     }
 
     /// What deflaters make, whole or flushed each so many bytes, with the least memory and with the most.
     fn deflated(message: &[u8], flushed: usize, mem_level: i32) -> Vec<u8> {
-        let how = DeflateConfig { window_bits: -15, mem_level, ..DeflateConfig::default() };
+        deflated_by(message, flushed, DeflateConfig { mem_level, ..DeflateConfig::default() })
+    }
+
+    fn deflated_by(message: &[u8], flushed: usize, how: DeflateConfig) -> Vec<u8> {
+        let how = DeflateConfig { window_bits: -15, ..how };
         let mut deflater = Deflate::new_with_config(how);
         let mut compressed = vec![0; 20 * message.len() + 1_000];
         for piece in message.chunks(flushed) {
@@ -329,6 +390,24 @@ mod tests {
             assert!(there_and_back(&mixed[..1_024], 1));
             assert!(there_and_back(&mixed[99_000..], mixed[99_000..].len().div_ceil(1_024)));
             assert!(there_and_back(&mixed, 256));
+        }
+    }
+
+    #[test]
+    fn what_deflaters_make_takes_no_more_bytes_on_its_way_than_it_may() {
+        for bytes in [100, 512, 10_000, 65_536] {
+            let mut noise = vec![0; bytes];
+            SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
+            for frames in [1, 8, 100, 1_024] {
+                for (mem_level, strategy) in
+                    (1..=9).flat_map(|level| [(level, Strategy::Default), (level, Strategy::Fixed)])
+                {
+                    let how = DeflateConfig { mem_level, strategy, ..DeflateConfig::default() };
+                    let made = deflated_by(&noise, bytes.div_ceil(frames), how).len();
+                    let bound = compressed_bytes_max(bytes, frames.min(bytes));
+                    assert!(made <= bound, "{bytes} in {frames}: {made}, {how:?}");
+                }
+            }
         }
     }
 }

@@ -22,15 +22,13 @@ pub struct JoinedFrames {
 }
 
 impl JoinedFrames {
-    /// The first frames of the batch in one slice, in the batch's form, as many as fit into `bytes_max` bytes; none if
-    /// those are fewer than two, if one of them is written in part, or if the batch before this
-    /// one was another. It holds on to no more than `bytes_max` bytes of frames, and as many of
-    /// their copies.
+    /// The first frames of the batch in one slice, in the batch's form, as many as have `bytes_max` bytes
+    /// as they are; none if those are fewer than two, if one of them is written in part, or if the batch
+    /// before this one was another. It holds on to no more than `bytes_max` bytes of frames, each with
+    /// its other forms, and as many of their copies.
     pub fn join(&mut self, batch: &Batch, bytes_max: usize) -> Option<&[u8]> {
         let first = batch.frames().next().filter(|first| {
-            batch.len() >= 2
-                && batch.started().is_none()
-                && first.wire_in(batch.form()).len() <= bytes_max
+            batch.len() >= 2 && batch.started().is_none() && first.wire_bytes() <= bytes_max
         })?;
         if self.form != batch.form() {
             *self = Self { form: batch.form(), ..Self::default() };
@@ -66,20 +64,20 @@ impl JoinedFrames {
         let mut rest = batch.frames();
         let is_prefix =
             self.run.frames().iter().all(|held| rest.next().is_some_and(|f| f.is_same(held)));
-        let is_longest = rest
-            .next()
-            .is_none_or(|next| self.bytes.len() + next.wire_in(self.form).len() > bytes_max);
-        is_prefix && is_longest && !self.run.is_empty() && self.bytes.len() <= bytes_max
+        let held_bytes = self.run.wire_bytes();
+        let is_longest = rest.next().is_none_or(|next| held_bytes + next.wire_bytes() > bytes_max);
+        is_prefix && is_longest && !self.run.is_empty() && held_bytes <= bytes_max
     }
 
     fn copy(&mut self, batch: &Batch, bytes_max: usize) {
         let (bytes, form) = (&mut self.bytes, self.form);
         bytes.clear();
+        let mut held_bytes = 0;
         self.run.refill(batch.frames().take_while(|frame| {
-            let wire = frame.wire_in(form);
-            let fits = bytes.len() + wire.len() <= bytes_max;
+            held_bytes += frame.wire_bytes();
+            let fits = held_bytes <= bytes_max;
             if fits {
-                bytes.extend_from_slice(wire);
+                bytes.extend_from_slice(frame.wire_in(form));
             }
             fits
         }));

@@ -218,7 +218,7 @@ impl Decoder {
         input: &mut Input<'_>,
         sink: &mut S,
     ) -> Result<Option<Flow>, ProtocolError> {
-        self.admit(0, header.payload_bytes, header.is_compressed)?;
+        self.admit(0, header.payload_bytes, self.bytes_max(header.is_compressed, 1))?;
         if header.is_final
             && let Some(payload) = OpenFrame::new(header).take_whole(input)
         {
@@ -283,16 +283,15 @@ impl Decoder {
                 if let Some(flow) = self.read_whole(kind, header, input, sink)? {
                     return Ok((State::Idle, flow));
                 }
-                let announced_bytes = self.admit(0, header.payload_bytes, header.is_compressed)?;
+                let bytes_max = self.bytes_max(header.is_compressed, 1);
+                let announced_bytes = self.admit(0, header.payload_bytes, bytes_max)?;
                 let message = Assembly::new(kind, header.is_compressed, announced_bytes);
                 self.read_data(message, frame, input, sink)
             }
             (Opcode::Continuation, Some(mut message)) => {
-                let announced_bytes = self.admit(
-                    message.announced_bytes(),
-                    header.payload_bytes,
-                    message.is_compressed(),
-                )?;
+                let bytes_max = self.bytes_max(message.is_compressed(), message.frames() + 1);
+                let announced_bytes =
+                    self.admit(message.announced_bytes(), header.payload_bytes, bytes_max)?;
                 message.announce(announced_bytes);
                 message.count_fragment(self.rules.fragments_max())?;
                 self.read_data(message, frame, input, sink)
@@ -317,20 +316,20 @@ impl Decoder {
         &self,
         announced_bytes: usize,
         payload_bytes: u64,
-        is_compressed: bool,
+        bytes_max: usize,
     ) -> Result<usize, ProtocolError> {
         let len = payload_bytes.saturating_add(announced_bytes as u64);
         match usize::try_from(len) {
-            Ok(len) if len <= self.received_bytes_max(is_compressed) => Ok(len),
+            Ok(len) if len <= bytes_max => Ok(len),
             _ => Err(ProtocolError::MessageTooBig { len, limit: self.message_bytes_max() }),
         }
     }
 
-    /// How many bytes a message may take on its way.
+    /// How many bytes a message may take on its way, in so many frames.
     #[inline]
-    const fn received_bytes_max(&self, is_compressed: bool) -> usize {
+    const fn bytes_max(&self, is_compressed: bool, frames: usize) -> usize {
         if is_compressed {
-            inflate::compressed_bytes_max(self.message_bytes_max())
+            inflate::compressed_bytes_max(self.message_bytes_max(), frames)
         } else {
             self.message_bytes_max()
         }
@@ -348,7 +347,7 @@ impl Decoder {
         let capacity_max = if frame.is_final {
             message.announced_bytes()
         } else {
-            self.received_bytes_max(message.is_compressed())
+            self.bytes_max(message.is_compressed(), message.frames())
         };
         message.append(frame.take(input), capacity_max)?;
         if frame.remaining_bytes() > 0 {

@@ -4,10 +4,17 @@ use super::error::ProtocolError;
 use super::utf8;
 use crate::encoded::MessageKind;
 
-/// The most bytes that a message of up to so many may come compressed in, the headers of its frames left
-/// aside: a deflater that finds nothing to compress adds a few for each block.
-pub const fn compressed_bytes_max(message_bytes_max: usize) -> usize {
-    message_bytes_max.saturating_add(message_bytes_max / 256).saturating_add(64)
+/// What a flush adds to what a deflater makes: the headers of two blocks, and what is left of their last bytes.
+const FLUSH_BYTES: usize = 16;
+
+/// The most bytes that a message of up to so many may come compressed in, in so many frames, whose headers are
+/// left aside. A deflater that finds nothing to compress adds 5 bytes for each block (RFC 1951 §3.2.4): zlib,
+/// with as little memory as can be, for each 127. And it may be flushed at the end of each frame.
+pub const fn compressed_bytes_max(message_bytes_max: usize, frames: usize) -> usize {
+    message_bytes_max
+        .saturating_add(message_bytes_max / 16)
+        .saturating_add(48)
+        .saturating_add(frames.saturating_mul(FLUSH_BYTES))
 }
 
 /// Inflates a message, which is valid UTF-8 then if it is a text.

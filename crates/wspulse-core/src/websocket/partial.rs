@@ -100,6 +100,11 @@ impl Assembly {
         self.announced_bytes
     }
 
+    /// How many frames it has so far.
+    pub(super) const fn frames(&self) -> usize {
+        self.fragments as usize
+    }
+
     /// Says how long the message is, another frame's announced length included.
     pub(super) const fn announce(&mut self, announced_bytes: usize) {
         self.announced_bytes = announced_bytes;

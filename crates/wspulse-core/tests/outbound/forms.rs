@@ -100,3 +100,18 @@ fn a_frame_that_is_not_to_be_compressed_is_not() {
     inflate(&other.wire_in(deflated(15))[2..], 1_000, &mut inflated).unwrap();
     assert_eq!(inflated, other.payload());
 }
+
+#[test]
+fn however_short_frames_are_once_they_are_compressed_no_more_are_joined_than_fit_as_they_are() {
+    let list = |len| vec![b'a'; len];
+    let frame = |len| EncodedFrame::from_payload(MessageKind::Text, &list(len));
+    let joined = |frames: &[EncodedFrame], bytes_max| {
+        let mut joined = JoinedFrames::default();
+        let batch = || queue(frames).take().in_form(deflated(15));
+        assert_eq!(joined.join(&batch(), bytes_max), None);
+        joined.join(&batch(), bytes_max).map(<[u8]>::to_vec)
+    };
+    let large = [frame(10_000), frame(10_000), frame(10_000)];
+    assert_eq!(joined(&large, 9_999), None);
+    assert_eq!(joined(&large, 25_000), Some(wire_in(deflated(15), &large[..2])));
+}

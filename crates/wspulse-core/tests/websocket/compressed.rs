@@ -202,7 +202,7 @@ fn a_deflater_may_be_flushed_for_each_byte_that_is_sent_in_a_frame_of_its_own() 
     const COUNT: usize = 1_024;
     // What zlib makes of it: the byte, and an empty block, of which the end is left out behind the last.
     let flushed = [0x00, 0x01, 0x00, 0xfe, 0xff, b'x', 0x00, 0x00, 0x00, 0xff, 0xff].repeat(COUNT);
-    let decoder = Decoder::new(100_000).with_deflate().with_message_fragments_max(COUNT);
+    let decoder = Decoder::new(COUNT).with_deflate().with_message_fragments_max(COUNT);
     let heard = read(decoder, &fragments(TEXT, &flushed[..flushed.len() - 4], COUNT), 100_000);
     assert_eq!(heard.unwrap().messages, [(MessageKind::Text, vec![b'x'; COUNT])]);
 }

@@ -29,7 +29,7 @@ mod with {
 
     use super::{Longest, MalformedOffers};
 
-    /// The shortest payload that is compressed by default: a shorter one saves less than a packet's headers
+    /// The shortest message that is compressed by default: a shorter one saves less than a packet's headers
     /// take.
     const BYTES_MIN: usize = 256;
 
@@ -43,14 +43,14 @@ mod with {
 
     impl Compression {
         /// Each message by itself, so that one compressed form serves all members of a room, and no
-        /// connection holds a deflater: no context is taken over, in either direction. Payloads of less
+        /// connection holds a deflater: no context is taken over, in either direction. Messages of less
         /// than 256 bytes go as they are, and so does what would not get smaller.
         pub const fn shared() -> Self {
             Self { bytes_min: BYTES_MIN, level: Level::new(6) }
         }
 
-        /// Compresses payloads of at least so many bytes: 256 without this. With 524,287 or more, such as
-        /// `usize::MAX`, the server takes compressed messages and sends none.
+        /// Compresses messages of at least so many bytes, as the codec writes them: 256 without this. With
+        /// 524,287 or more, such as `usize::MAX`, the server takes compressed messages and sends none.
         #[must_use]
         pub const fn min_bytes(mut self, bytes: usize) -> Self {
             self.bytes_min = bytes;
@@ -58,7 +58,7 @@ mod with {
         }
 
         /// How hard to try, from 1, which is fast, to 9, which is small: 6 without this. What is below or
-        /// above counts as these.
+        /// above counts as these. 1 is the same as 2 so far.
         #[must_use]
         pub const fn level(mut self, level: u8) -> Self {
             self.level = Level::new(level);
@@ -71,7 +71,7 @@ mod with {
 
     pub(crate) const fn longest(compressing: Compressing, message_bytes_max: usize) -> Longest {
         match compressing {
-            Some(_) => Longest::Compressed(compressed_bytes_max(message_bytes_max)),
+            Some(_) => Longest::Compressed(compressed_bytes_max(message_bytes_max, 1)),
             None => Longest::Plain(message_bytes_max),
         }
     }

@@ -101,7 +101,7 @@ fn a_burst_over_which_a_client_is_closed_holds_the_largest_message_that_does_not
     };
     let compressing = || echo().compression(Compression::shared());
     assert!(with(echo(), 1_014).is_ok());
-    assert!(with(compressing(), 1_081).is_ok());
-    let refused: ConfigError = with(compressing(), 1_080).expect_err("a byte less");
-    assert!(refused.to_string().contains("a 256th of it"), "{refused}");
+    assert!(with(compressing(), 1_140).is_ok());
+    let refused: ConfigError = with(compressing(), 1_139).expect_err("a byte less");
+    assert!(refused.to_string().contains("a 16th of it"), "{refused}");
 }
