@@ -161,6 +161,11 @@ impl Raw {
         reason
     }
 
+    /// Whether the server has ended the connection.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.reading.is_finished()
+    }
+
     /// The frames that have come so far.
     pub(crate) fn so_far(&mut self) -> Vec<Frame> {
         std::iter::from_fn(|| self.frames.try_recv().ok()).collect()

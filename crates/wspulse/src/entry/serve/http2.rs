@@ -1,13 +1,17 @@
 //! HTTP/2, whose streams become WebSockets (RFC 8441), within bounds.
 
 mod allowance;
+mod answers;
 mod connection;
 mod filter;
 mod frames;
+mod inbound;
+mod inbox;
 mod pieces;
 pub(super) mod preface;
 mod streams;
 mod unread;
+mod unsure;
 mod waiting;
 
 use hyper::server::conn::http2::Builder;
@@ -27,8 +31,8 @@ const STREAM_WINDOW_BYTES_MAX: u32 = 256 * 1024;
 /// No stream that is not read may use up what the others have; and h2 lets frames that are not read
 /// cost half of the connection's window beyond their bytes, at most 256 each.
 const WINDOWS_PER_CONNECTION: u32 = 4;
-/// Twice what the frames of bodies that h2 may have cost so.
-const CONNECTION_WINDOW_BYTES_MIN: u32 = 1024 * 1024;
+/// Twice what it costs so if h2 has twice as many frames as may be unread for all that is known.
+const CONNECTION_WINDOW_BYTES_MIN: u32 = 16 * 1024 * 1024;
 /// What h2 holds of one stream's data while the peer takes nothing: one write of a WebSocket.
 const SEND_BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// Streams that their client has reset before they were looked at (CVE-2023-44487): h2's own default.

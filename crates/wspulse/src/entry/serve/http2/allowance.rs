@@ -92,7 +92,7 @@ impl Allowance {
     pub(super) const fn earn(&mut self, written: Written) {
         let answers = match written {
             // The window of its stream and that of the connection; in pieces, if it is long.
-            Written::Data { bytes } => 2 + bytes / UPDATED_BYTES_MIN,
+            Written::Data { bytes, .. } => 2 + bytes / UPDATED_BYTES_MIN,
             // The next request, and a window for its answer.
             Written::Headers => 2,
             Written::End { .. } | Written::Reset { .. } | Written::WindowUpdate { .. } => 0,

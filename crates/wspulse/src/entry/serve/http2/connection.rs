@@ -18,10 +18,11 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower_service::Service;
 
 use super::Http2;
+use super::answers::{Answer, Answers};
 use super::filter::Filter;
+use super::inbox::Inbox;
 use super::pieces::Pieces;
 use super::streams::{Opener, Streams};
-use super::unread::Inbox;
 use crate::entry::serve::http::{End, Http, answer};
 use crate::entry::serve::pending::Place;
 use crate::ground::address::PeerAddr;
@@ -66,18 +67,19 @@ impl Http {
         let Opened { stream, peer_addr, place, head_timer } = opened;
         let mut streams = Streams::new(self.pending.clone(), peer_addr, place.place);
         let opening = streams.opener();
-        let inbox = Inbox::new(http2.stream_window_bytes);
+        let (inbox, answers) = (Inbox::new(http2.stream_window_bytes), Answers::default());
         let builder = http2.builder(self.head, opening.clone());
         let service = service_fn({
-            let (http, inbox) = (Arc::clone(&self), inbox.clone());
+            let (http, inbox, answers) = (Arc::clone(&self), inbox.clone(), answers.clone());
             move |mut request: Request<Incoming>| {
                 if let Some(reader) = inbox.open() {
                     request.extensions_mut().insert(reader);
                 }
-                http.answer_stream(&opening, peer_addr, service.clone(), request)
+                let answer = answers.begin();
+                http.answer_stream(&opening, answer, peer_addr, service.clone(), request)
             }
         });
-        let stream = Filter::new(stream, http2.streams_max, inbox.clone());
+        let stream = Filter::new(stream, http2.streams_max, inbox.clone(), answers);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut course = Course::new(&self, head_timer, place.awaited);
         poll_fn(|cx| {
@@ -105,6 +107,7 @@ impl Http {
     fn answer_stream<S, B>(
         &self,
         opener: &Opener,
+        on_its_way: Answer,
         peer_addr: Option<SocketAddr>,
         service: S,
         mut request: Request<Incoming>,
@@ -115,7 +118,7 @@ impl Http {
         B: Body,
     {
         let (deadline, let_go) = (self.request_timeout.map(RunningTimer::after), LetGo::default());
-        let has_place = opener.open(deadline, let_go.clone()).is_ok();
+        let has_place = opener.open(deadline, let_go.clone(), on_its_way.clone()).is_ok();
         request.extensions_mut().insert(let_go);
         if !has_place {
             self.log_no_place(peer_addr, "request refused");
@@ -141,7 +144,8 @@ impl Http {
                 *response.status_mut() = status;
                 return Ok(response);
             }
-            Ok(answer(service, request).await.map_err(Into::into)?.map(Pieces::of))
+            let response = answer(service, request).await.map_err(Into::into)?;
+            Ok(response.map(|body| Pieces::of(body, on_its_way)))
         }
     }
 }

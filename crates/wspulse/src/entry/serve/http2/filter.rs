@@ -5,13 +5,18 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::allowance::{Allowance, TooManyFrames};
+use super::answers::Answers;
 use super::frames::{HEADER_BYTES, Header, PAYLOAD_BYTES_MAX, WrittenFrames, flag, kind};
+use super::inbox::Inbox;
 use super::preface::PREFACE;
-use super::unread::{Inbox, Unread};
+use super::unread::Unread;
+use super::unsure::{PATIENCE, TooMuchUnread};
+use crate::ground::running_time::RunningTimer;
 
 /// How much is read at once: a frame of the longest.
 const READ_BYTES: usize = 16 * 1024;
@@ -28,8 +33,11 @@ pub(super) struct Filter<IO> {
     stream: IO,
     allowance: Allowance,
     inbox: Inbox,
+    answers: Answers,
     incoming: Incoming,
     written: WrittenFrames,
+    /// While data waits for other data to be read.
+    patience: Option<RunningTimer>,
     /// What h2 is still to get.
     out: Vec<u8>,
     given_bytes: usize,
@@ -67,11 +75,12 @@ struct Head {
 
 impl<IO> Filter<IO> {
     /// A stream that begins with the preface.
-    pub(super) fn new(stream: IO, streams_max: u32, inbox: Inbox) -> Self {
+    pub(super) fn new(stream: IO, streams_max: u32, inbox: Inbox, answers: Answers) -> Self {
         Self {
             stream,
             allowance: Allowance::new(streams_max),
             inbox,
+            answers,
             incoming: Incoming {
                 bytes: Vec::new(),
                 looked_at: 0,
@@ -81,6 +90,7 @@ impl<IO> Filter<IO> {
                 pauses: false,
             },
             written: WrittenFrames::new(),
+            patience: None,
             out: Vec::new(),
             given_bytes: 0,
             end: None,
@@ -104,21 +114,23 @@ impl<IO> Filter<IO> {
 
     /// Lets go on what may, and looks at what has come.
     fn look(&mut self) -> Result<(), TooManyFrames> {
-        let Self { inbox, incoming, allowance, out, .. } = self;
+        let Self { inbox, answers, incoming, allowance, out, .. } = self;
+        answers.set_opening(None);
         inbox.with(|unread| {
             unread.set_opening(None);
             if incoming.head.is_none() {
                 unread.pass_due(out);
             }
-            incoming.look(allowance, unread, out)
+            incoming.look(allowance, answers, unread, out)
         })
     }
 
     fn look_at_written(&mut self, bytes: &[u8]) {
-        let Self { inbox, written, allowance, .. } = self;
+        let Self { inbox, answers, written, allowance, .. } = self;
         inbox.with(|unread| {
             written.look(bytes, |written| {
                 allowance.earn(written);
+                answers.written(written);
                 unread.written(written);
             });
         });
@@ -129,6 +141,7 @@ impl Incoming {
     fn look(
         &mut self,
         allowance: &mut Allowance,
+        answers: &Answers,
         unread: &mut Unread,
         out: &mut Vec<u8>,
     ) -> Result<(), TooManyFrames> {
@@ -155,7 +168,7 @@ impl Incoming {
                         break;
                     };
                     looked = allowance.spend(header);
-                    self.pass(header, payload, unread, out);
+                    self.pass(header, payload, answers, unread, out);
                     rest = &rest[HEADER_BYTES + payload.len()..];
                     continue;
                 }
@@ -177,13 +190,23 @@ impl Incoming {
     }
 
     /// Gives h2 a frame, or has it wait.
-    fn pass(&mut self, header: Header, payload: &[u8], unread: &mut Unread, out: &mut Vec<u8>) {
+    fn pass(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        answers: &Answers,
+        unread: &mut Unread,
+        out: &mut Vec<u8>,
+    ) {
         let Header { stream, .. } = header;
         match header.kind {
             // Only that may come within a head (RFC 9113 §6.10), which is for h2 to say.
             _ if self.head.is_some() && header.kind != kind::CONTINUATION => {}
             kind::DATA => return unread.data(header, payload, out),
-            kind::RST_STREAM => unread.reset(stream, out),
+            kind::RST_STREAM => {
+                unread.reset(stream, out);
+                answers.end(stream);
+            }
             kind::SETTINGS if header.has(flag::ACK) => unread.window_is_known(out),
             kind::HEADERS => {
                 let opens = stream > self.opened;
@@ -196,8 +219,7 @@ impl Incoming {
             }
             _ => {}
         }
-        header.write(out);
-        out.extend_from_slice(payload);
+        unread.pass_other(header, payload, out);
         let is_head = matches!(header.kind, kind::HEADERS | kind::CONTINUATION);
         if is_head
             && header.has(flag::END_HEADERS)
@@ -205,6 +227,7 @@ impl Incoming {
         {
             self.pauses = true;
             unread.set_opening((!ends).then_some(stream));
+            answers.set_opening(Some(stream));
         }
     }
 
@@ -231,6 +254,21 @@ fn has_too_long_a_frame(bytes: &[u8]) -> bool {
 }
 
 impl<IO: AsyncRead + Unpin> Filter<IO> {
+    /// Lets go on what has waited too long for others to be read.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TooMuchUnread>> {
+        let Self { inbox, out, patience, .. } = self;
+        inbox.with(|unread| {
+            if !unread.has_behind_others() {
+                *patience = None;
+                return Poll::Pending;
+            }
+            let timer = patience.get_or_insert_with(|| RunningTimer::after(PATIENCE));
+            ready!(timer.poll_elapsed(Duration::ZERO, cx));
+            *patience = None;
+            Poll::Ready(unread.pass_behind_others(out))
+        })
+    }
+
     /// Reads what has come. At its end, all goes on that waits, since nobody can be made to wait any more.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = READ.take();
@@ -281,8 +319,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Filter<IO> {
             }
             if this.poll_more(cx).is_pending() {
                 let has_more = this.inbox.with(|unread| unread.wait(cx.waker()));
-                if !has_more || this.incoming.head.is_some() {
+                if this.incoming.head.is_some() {
                     return Poll::Pending;
+                }
+                if !has_more {
+                    ready!(this.poll_overdue(cx)).map_err(io::Error::other)?;
                 }
             }
         }

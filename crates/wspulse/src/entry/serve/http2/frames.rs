@@ -79,12 +79,15 @@ pub(super) struct WrittenFrames {
     head_len: usize,
     /// How many bytes come before the next header.
     skipped_bytes: usize,
+    /// The DATA frame that those end.
+    data: Option<Header>,
 }
 
-/// A frame that was written, at least its header.
+/// A frame that was written: a DATA frame whole, and of others at least the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Data {
+        stream: u32,
         bytes: usize,
     },
     Headers,
@@ -106,7 +109,12 @@ const WINDOW_UPDATE_BYTES: usize = 4;
 
 impl WrittenFrames {
     pub(super) const fn new() -> Self {
-        Self { head: [0; HEADER_BYTES + WINDOW_UPDATE_BYTES], head_len: 0, skipped_bytes: 0 }
+        Self {
+            head: [0; HEADER_BYTES + WINDOW_UPDATE_BYTES],
+            head_len: 0,
+            skipped_bytes: 0,
+            data: None,
+        }
     }
 
     /// Tells what these bytes, which follow those before, say.
@@ -115,6 +123,12 @@ impl WrittenFrames {
             let skipped = bytes.len().min(self.skipped_bytes);
             self.skipped_bytes -= skipped;
             bytes = &bytes[skipped..];
+            if self.skipped_bytes == 0
+                && let Some(data) = self.data.take()
+            {
+                tell(Written::Data { stream: data.stream, bytes: data.payload_bytes });
+                tell_end(data, &mut tell);
+            }
             let wanted = self.head_bytes();
             let come = bytes.len().min(wanted - self.head_len);
             self.head[self.head_len..][..come].copy_from_slice(&bytes[..come]);
@@ -148,8 +162,11 @@ impl WrittenFrames {
         self.skipped_bytes = (HEADER_BYTES + payload_bytes).saturating_sub(self.head_len);
         self.head_len = 0;
         match header.kind {
-            kind::DATA => tell(Written::Data { bytes: payload_bytes }),
-            kind::HEADERS => tell(Written::Headers),
+            kind::DATA => self.data = Some(header),
+            kind::HEADERS => {
+                tell(Written::Headers);
+                tell_end(header, tell);
+            }
             kind::RST_STREAM => tell(Written::Reset { stream }),
             kind::WINDOW_UPDATE => {
                 let [.., a, b, c, d] = self.head;
@@ -158,9 +175,12 @@ impl WrittenFrames {
             }
             _ => {}
         }
-        if matches!(header.kind, kind::DATA | kind::HEADERS) && header.has(flag::END_STREAM) {
-            tell(Written::End { stream });
-        }
+    }
+}
+
+fn tell_end(header: Header, tell: &mut impl FnMut(Written)) {
+    if header.has(flag::END_STREAM) {
+        tell(Written::End { stream: header.stream });
     }
 }
 
@@ -186,7 +206,7 @@ mod tests {
         .concat();
         let expected = [
             Written::Headers,
-            Written::Data { bytes: 3 },
+            Written::Data { stream: 1, bytes: 3 },
             Written::End { stream: 1 },
             Written::WindowUpdate { stream: 3, bytes: 258 },
             Written::Reset { stream: 5 },

@@ -13,6 +13,7 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::answers::Answer;
 use crate::entry::serve::http::log_panic;
 use crate::entry::serve::pending::{NoPlace, Pending, PendingPlace};
 use crate::ground::BoxFuture;
@@ -53,7 +54,7 @@ struct Places {
     taken: Vec<PendingPlace>,
 }
 
-/// A stream that hyper works on.
+/// A stream that hyper works on, or a request whose answer is on its way.
 struct Stream {
     shared: Arc<Mutex<Shared>>,
     kind: Kind,
@@ -66,6 +67,9 @@ enum Kind {
         /// Until when it is to be answered, if there is a limit.
         deadline: Option<RunningTimer>,
         let_go: LetGo,
+        answer: Answer,
+        /// It is a WebSocket now, which is another stream to hyper.
+        is_accepted: bool,
     },
     WebSocket(Keeping),
 }
@@ -172,11 +176,11 @@ impl Streams {
     }
 }
 
-/// Those that were not polled hold what they are held by.
+/// Those that were not polled hold what they are held by. One that panics has the others end all the same.
 impl Drop for Streams {
     fn drop(&mut self) {
         let opened = mem::take(&mut self.shared.lock().opened);
-        for mut stream in opened {
+        for mut stream in mem::take(&mut self.running).into_iter().chain(opened) {
             stream.end();
         }
     }
@@ -193,10 +197,11 @@ impl Opener {
         &self,
         deadline: Option<RunningTimer>,
         let_go: LetGo,
+        answer: Answer,
     ) -> Result<(), NoPlace> {
         let shared = &mut *self.shared.lock();
         shared.requests_in_all += 1;
-        shared.next = Some(Kind::Request { deadline, let_go });
+        shared.next = Some(Kind::Request { deadline, let_go, answer, is_accepted: false });
         shared.places.hold_at_least(shared.requests + 1)
     }
 }
@@ -234,15 +239,21 @@ impl Stream {
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(work) = &mut self.work else { return Poll::Ready(()) };
         let become_one = match &self.kind {
-            Kind::Request { let_go, .. } => Some(Kind::websocket(let_go)),
-            Kind::WebSocket(_) => None,
+            Kind::Request { let_go, is_accepted: false, .. } => Some(Kind::websocket(let_go)),
+            Kind::Request { is_accepted: true, .. } | Kind::WebSocket(_) => None,
         };
         self.shared.lock().next = become_one;
         let polled = panics::catch(|| work.as_mut().poll(cx)).unwrap_or_else(|panic| {
             log_panic(&panic);
             Poll::Ready(())
         });
-        self.shared.lock().next = None;
+        let next = self.shared.lock().next.take();
+        if let Kind::Request { is_accepted, .. } = &mut self.kind {
+            *is_accepted |= next.is_none();
+        }
+        if polled.is_ready() {
+            self.end();
+        }
         polled
     }
 
@@ -283,12 +294,16 @@ impl Future for Stream {
         let polled_at = Instant::now();
         let is_done = self.poll_work(cx).is_ready();
         let ended = match &mut self.kind {
-            Kind::Request { .. } if is_done => Ended::Request,
-            Kind::Request { deadline: Some(deadline), .. } => {
-                ready!(deadline.poll_elapsed(polled_at.elapsed(), cx));
-                Ended::OverdueRequest
+            Kind::Request { deadline, answer, is_accepted, .. } => {
+                if is_done && (*is_accepted || answer.poll_ended(cx).is_ready()) {
+                    Ended::Request
+                } else if let Some(deadline) = deadline {
+                    ready!(deadline.poll_elapsed(polled_at.elapsed(), cx));
+                    Ended::OverdueRequest
+                } else {
+                    return Poll::Pending;
+                }
             }
-            Kind::Request { deadline: None, .. } => return Poll::Pending,
             Kind::WebSocket(keeping) => {
                 if !is_done {
                     ready!(keeping.poll(cx));

@@ -6,36 +6,27 @@
 //! that h2 has; then they go on together. How much waits is bounded by the window of each stream.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::task::Waker;
 
-use parking_lot::Mutex;
-
-use super::frames::{self, Header, Written, flag};
-use super::waiting::Waiting;
-use crate::wire::transport::{Reader, Reading};
+use super::frames::{self, HEADER_BYTES, Header, Written, flag};
+use super::inbound::{Inbound, Passed, ReadBy};
+use super::unsure::{Piece, TooMuchUnread, Unsure};
+use crate::wire::transport::Reading;
 
 /// How many frames of one WebSocket h2 may have: one is being read, and the next ones are there when
 /// that is done.
 const WEBSOCKET_FRAMES_MAX: usize = 4;
-/// How many frames h2 may have of all bodies of a connection, beside one of each. What is read of a body
-/// is told by this side's `WINDOW_UPDATE` alone, long after it was read if it was little.
-const BODY_FRAMES_MAX: usize = 2048;
 /// A stream's window until the peer has heard of another (RFC 9113 §6.9.2).
 const WINDOW_BYTES_BEFORE_SETTINGS: usize = 65_535;
-
-/// What was not read yet.
-#[derive(Clone)]
-pub(super) struct Inbox(Arc<Mutex<Unread>>);
 
 pub(super) struct Unread {
     /// In their order, so that what is done for all of them is always done alike.
     streams: BTreeMap<u32, Inbound>,
     /// Those of which more may go on.
     due: BTreeSet<u32>,
-    /// Those that wait for other bodies to be read.
+    /// Those that wait for others to be read.
     behind_others: BTreeSet<u32>,
-    body_frames: usize,
+    unsure: Unsure,
     /// The stream whose head h2 has got last, until the next.
     opening: Option<u32>,
     /// Whether h2 is to read on, though nothing may have come.
@@ -46,85 +37,43 @@ pub(super) struct Unread {
     connection: Option<Waker>,
 }
 
-/// What has come for one stream.
-struct Inbound {
-    read_by: ReadBy,
-    /// How long the frames are that h2 has got, as far as they may be unread.
-    frames: VecDeque<usize>,
-    /// Of frames that h2 has got, and that it gives back as if they were read.
-    padding_bytes: usize,
-    waiting: Waiting,
-    /// The peer has said all that it says.
-    is_ended: bool,
-    /// So has this side.
-    is_answered: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ReadBy {
-    /// Who reads it does not tell: a request's body, or a stream that is not known to be a WebSocket.
-    Somebody,
-    WebSocket,
-    /// h2 throws it away.
-    Nobody,
-}
-
-impl Inbox {
+impl Unread {
     pub(super) fn new(window_bytes: u32) -> Self {
-        Self(Arc::new(Mutex::new(Unread {
+        Self {
             streams: BTreeMap::new(),
             due: BTreeSet::new(),
             behind_others: BTreeSet::new(),
-            body_frames: 0,
+            unsure: Unsure::default(),
             opening: None,
             has_turn: false,
             window_bytes: window_bytes as usize,
             is_window_known: false,
             connection: None,
-        })))
+        }
     }
 
-    /// A request has come, whose head is the last that h2 has got. Who reads its stream may tell.
-    pub(super) fn open(&self) -> Option<Reader> {
-        let stream = {
-            let unread = &mut *self.0.lock();
-            let stream = unread.opening.take()?;
-            unread.streams.insert(stream, Inbound::new());
-            stream
-        };
-        let inbox = self.clone();
-        Some(Reader::new(move |reading| inbox.hear(stream, reading)))
+    /// A request has come, whose head is the last that h2 has got: its stream, if more may come of it.
+    pub(super) fn open(&mut self) -> Option<u32> {
+        let stream = self.opening.take()?;
+        self.streams.insert(stream, Inbound::new());
+        Some(stream)
     }
 
     /// Whether h2 is to read on before the connection waits. It is told once.
-    pub(super) fn take_turn(&self) -> bool {
-        std::mem::take(&mut self.0.lock().has_turn)
+    pub(super) const fn take_turn(&mut self) -> bool {
+        std::mem::replace(&mut self.has_turn, false)
     }
 
-    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Unread) -> T) -> T {
-        look(&mut self.0.lock())
-    }
-
-    fn hear(&self, stream: u32, reading: Reading) {
-        let connection = {
-            let unread = &mut *self.0.lock();
-            match reading {
-                Reading::Begins => unread.set_reader(stream, ReadBy::WebSocket),
-                Reading::Bytes(bytes) => unread.read(stream, bytes),
-                Reading::Ends => unread.set_reader(stream, ReadBy::Nobody),
-            }
-            if unread.due.is_empty() {
-                return;
-            }
-            unread.connection.take()
-        };
-        if let Some(connection) = connection {
-            connection.wake();
+    /// Who reads a stream says so: what wakes the connection, if more may go on.
+    pub(super) fn hear(&mut self, stream: u32, reading: Reading) -> Option<Waker> {
+        match reading {
+            Reading::Begins => self.set_reader(stream, ReadBy::WebSocket),
+            Reading::Bytes(bytes) => self.read(stream, bytes),
+            Reading::Ends => self.set_reader(stream, ReadBy::Nobody),
         }
+        if self.due.is_empty() { None } else { self.connection.take() }
     }
-}
 
-impl Unread {
     /// Has the connection woken when more may go on. Tells whether some may now.
     pub(super) fn wait(&mut self, connection: &Waker) -> bool {
         self.connection = Some(connection.clone());
@@ -162,8 +111,7 @@ impl Unread {
             frames::data(header, payload).zip(self.streams.get_mut(&stream))
         else {
             // It is for h2 to say what is wrong with it.
-            header.write(out);
-            out.extend_from_slice(payload);
+            self.pass_other(header, payload, out);
             return;
         };
         let ends = header.has(flag::END_STREAM);
@@ -172,8 +120,7 @@ impl Unread {
         }
         if inbound.waiting.is_empty() && (has_room || ends && data.is_empty()) {
             inbound.is_ended |= ends;
-            header.write(out);
-            out.extend_from_slice(payload);
+            self.pass_other(header, payload, out);
             self.has_passed(stream, data.len(), around_bytes);
             self.settle(stream);
             return;
@@ -232,6 +179,32 @@ impl Unread {
         }
     }
 
+    /// Gives h2 a frame of which nothing is noted.
+    pub(super) fn pass_other(&mut self, header: Header, payload: &[u8], out: &mut Vec<u8>) {
+        self.unsure.pass(HEADER_BYTES + payload.len());
+        header.write(out);
+        out.extend_from_slice(payload);
+    }
+
+    pub(super) fn has_behind_others(&self) -> bool {
+        !self.behind_others.is_empty()
+    }
+
+    /// Lets one frame of each stream go on that waits for others, which may be read without anybody knowing.
+    pub(super) fn pass_behind_others(&mut self, out: &mut Vec<u8>) -> Result<(), TooMuchUnread> {
+        if !self.unsure.may_go_on()? {
+            return Ok(());
+        }
+        for stream in std::mem::take(&mut self.behind_others) {
+            self.pass_one(stream, out);
+            if self.streams.get(&stream).is_some_and(|inbound| !inbound.waiting.is_empty()) {
+                self.behind_others.insert(stream);
+            }
+            self.settle(stream);
+        }
+        Ok(())
+    }
+
     /// Lets go on what may, of all that waits.
     pub(super) fn pass_due(&mut self, out: &mut Vec<u8>) {
         while let Some(stream) = self.due.pop_first() {
@@ -262,10 +235,12 @@ impl Unread {
 
     fn pass_one(&mut self, stream: u32, out: &mut Vec<u8>) -> bool {
         let Some(inbound) = self.streams.get_mut(&stream) else { return false };
+        let before = out.len();
         let Some((data_bytes, around_bytes)) = inbound.waiting.pop(stream, inbound.is_ended, out)
         else {
             return false;
         };
+        self.unsure.pass(out.len() - before);
         self.has_passed(stream, data_bytes, around_bytes);
         true
     }
@@ -277,15 +252,18 @@ impl Unread {
         }
         inbound.padding_bytes += around_bytes;
         if data_bytes > 0 {
-            inbound.frames.push_back(data_bytes);
-            self.body_frames += usize::from(inbound.read_by == ReadBy::Somebody);
+            let piece = self.unsure.piece();
+            inbound.frames.push_back(Passed { data_bytes, piece });
+            if inbound.read_by == ReadBy::Somebody {
+                self.unsure.add(piece);
+            }
         }
     }
 
     /// Whether h2 may have one frame more of a stream.
     fn has_room(&self, stream: u32) -> bool {
         self.streams.get(&stream).is_none_or(|inbound| match inbound.read_by {
-            ReadBy::Somebody => inbound.frames.is_empty() || self.body_frames < BODY_FRAMES_MAX,
+            ReadBy::Somebody => inbound.frames.is_empty() || self.unsure.is_free(),
             ReadBy::WebSocket => inbound.frames.len() < WEBSOCKET_FRAMES_MAX,
             ReadBy::Nobody => true,
         })
@@ -299,20 +277,11 @@ impl Unread {
         }
     }
 
-    fn read(&mut self, stream: u32, mut bytes: usize) {
+    fn read(&mut self, stream: u32, bytes: usize) {
         let Some(inbound) = self.streams.get_mut(&stream) else { return };
-        let before = inbound.frames.len();
-        while let Some(first) = inbound.frames.front_mut() {
-            if *first > bytes {
-                *first -= bytes;
-                break;
-            }
-            bytes -= *first;
-            inbound.frames.pop_front();
-        }
-        let read = before - inbound.frames.len();
-        if read > 0 && inbound.read_by == ReadBy::Somebody {
-            self.bodies_have_read(read);
+        let pieces = inbound.read(bytes);
+        if inbound.read_by == ReadBy::Somebody {
+            self.are_sure(pieces);
         }
         self.set_due(stream);
     }
@@ -320,20 +289,21 @@ impl Unread {
     fn set_reader(&mut self, stream: u32, read_by: ReadBy) {
         let Some(inbound) = self.streams.get_mut(&stream) else { return };
         let before = std::mem::replace(&mut inbound.read_by, read_by);
-        let frames = inbound.frames.len();
+        let pieces = inbound.frames.iter().map(|frame| frame.piece).collect();
         if read_by == ReadBy::Nobody {
             inbound.frames = VecDeque::new();
         }
         if before == ReadBy::Somebody {
-            self.bodies_have_read(frames);
+            self.behind_others.remove(&stream);
+            self.are_sure(pieces);
         }
         self.set_due(stream);
     }
 
-    /// h2 has so many frames of bodies less, or so many that are none of a body any more.
-    fn bodies_have_read(&mut self, frames: usize) {
-        self.body_frames -= frames;
-        if self.body_frames < BODY_FRAMES_MAX {
+    /// Of frames in these pieces it is known now whether they are read.
+    fn are_sure(&mut self, pieces: Vec<Piece>) {
+        self.unsure.remove(pieces);
+        if self.unsure.is_free() {
             for stream in std::mem::take(&mut self.behind_others) {
                 self.set_due(stream);
             }
@@ -362,21 +332,48 @@ impl Unread {
 
     fn remove(&mut self, stream: u32) {
         let Some(inbound) = self.streams.remove(&stream) else { return };
+        self.behind_others.remove(&stream);
         if inbound.read_by == ReadBy::Somebody {
-            self.bodies_have_read(inbound.frames.len());
+            self.are_sure(inbound.frames.iter().map(|frame| frame.piece).collect());
         }
     }
 }
 
-impl Inbound {
-    fn new() -> Self {
-        Self {
-            read_by: ReadBy::Somebody,
-            frames: VecDeque::new(),
-            padding_bytes: 0,
-            waiting: Waiting::default(),
-            is_ended: false,
-            is_answered: false,
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::super::frames::kind;
+    use super::*;
+
+    /// A body of as many tiny frames as may be unread, and more.
+    fn fill(unread: &mut Unread, stream: u32, out: &mut Vec<u8>) {
+        let header = Header { payload_bytes: 1, kind: kind::DATA, flags: 0, stream };
+        for _ in 0..20_000 {
+            unread.data(header, b"y", out);
         }
+    }
+
+    #[test]
+    fn nothing_is_left_of_streams_that_waited_for_others_and_ended() {
+        let (unread, mut out) = (&mut Unread::new(256 * 1024), Vec::new());
+        for stream in [1, 3, 5, 7] {
+            unread.set_opening(Some(stream));
+            unread.open().expect("it was opened");
+        }
+        fill(unread, 1, &mut out);
+        for stream in [3, 5, 7] {
+            let header = Header { payload_bytes: 1, kind: kind::DATA, flags: 0, stream };
+            unread.data(header, b"y", &mut out);
+            unread.data(header, b"y", &mut out);
+        }
+        assert_eq!(unread.behind_others, BTreeSet::from([1, 3, 5, 7]));
+        unread.reset(3, &mut out);
+        unread.written(Written::Reset { stream: 5 });
+        unread.pass_due(&mut out);
+        unread.set_reader(7, ReadBy::WebSocket);
+        unread.pass_due(&mut out);
+        assert_eq!(unread.behind_others, BTreeSet::from([1]));
+        unread.reset(1, &mut out);
+        unread.reset(7, &mut out);
+        assert!(unread.behind_others.is_empty() && unread.streams.is_empty());
     }
 }
