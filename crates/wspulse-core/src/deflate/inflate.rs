@@ -119,7 +119,12 @@ impl Inflating<'_> {
             input = input.get(read..).unwrap_or_default();
             match step {
                 Step::NoRoom => {}
-                Step::StreamEnded => self.inflater.reset(false),
+                Step::StreamEnded => {
+                    self.inflater.reset(false);
+                    if input.is_empty() {
+                        return Ok(End::OfStream);
+                    }
+                }
                 Step::Paused if input.is_empty() => return self.look_behind_the_end(),
                 Step::Paused if read == 0 && self.end == end => return Err(InflateError::Corrupt),
                 Step::Paused => self.count_block()?,
@@ -276,6 +281,21 @@ mod tests {
         let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00, 0x00, 0xff, 0xff];
         assert_eq!(inflated(&hello, 5).unwrap(), b"Hello");
         assert_eq!(inflated(&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], 5).unwrap(), b"Hello");
+        // Also if its last byte is where there is no more room, and the end of the block comes behind it.
+        for bytes in [1_023, 1_024, 1_025, 2_048] {
+            let message = vec![b'a'; bytes];
+            let whole = ended(&message);
+            assert_eq!(inflated(&whole, bytes).as_deref(), Ok(&message[..]), "{bytes}");
+        }
+    }
+
+    /// A stream that ends, by a deflater.
+    fn ended(message: &[u8]) -> Vec<u8> {
+        let mut deflater = Deflate::new(6, false, 15);
+        let mut compressed = vec![0; message.len() + 100];
+        deflater.compress(message, &mut compressed, DeflateFlush::Finish).unwrap();
+        compressed.truncate(usize::try_from(deflater.total_out()).unwrap());
+        compressed
     }
 
     #[test]
