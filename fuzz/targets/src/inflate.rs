@@ -86,7 +86,7 @@ fn there_and_back(message: &[u8], spare_bytes: usize, dice: &mut Dice) {
     assert!(by_us.is_none_or(|compressed| compressed.len() < message.len()));
 }
 
-/// By `miniz_oxide`, without the tail.
+/// By `miniz_oxide`, without the tail of a flush.
 fn deflated(message: &[u8], level: u8, flush: MZFlush) -> Vec<u8> {
     let mut by = CompressorOxide::default();
     by.set_format_and_level(DataFormat::Raw, level);
@@ -95,8 +95,11 @@ fn deflated(message: &[u8], level: u8, flush: MZFlush) -> Vec<u8> {
         deflate(&mut by, message, &mut bytes, flush);
     assert_eq!((bytes_consumed, status.is_ok()), (message.len(), true));
     bytes.truncate(bytes_written);
-    let whole = bytes.strip_suffix(&TAIL).map(<[u8]>::len);
-    bytes.truncate(whole.unwrap_or(bytes_written));
+    // What a stream ends with that ends may look like it.
+    if flush == MZFlush::Sync {
+        let whole = bytes.strip_suffix(&TAIL).expect("the end of a flush").len();
+        bytes.truncate(whole);
+    }
     bytes
 }
 
