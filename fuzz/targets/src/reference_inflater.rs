@@ -55,7 +55,8 @@ impl Inflating {
         &mut self,
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), Verdict> {
-        let (mut ends_a_stream, mut last) = (true, [0; TAIL.len()]);
+        // What came before is like nothing in the tail.
+        let (mut ends_a_stream, mut last) = (true, [1; TAIL.len()]);
         for piece in pieces {
             ends_a_stream = self.take(piece)?;
             for byte in piece {
