@@ -385,7 +385,7 @@ mod tests {
     }
 
     fn deflated_by(message: &[u8], flushed: usize, how: DeflateConfig) -> Vec<u8> {
-        let how = DeflateConfig { window_bits: -15, ..how };
+        let how = DeflateConfig { window_bits: -how.window_bits, ..how };
         let mut deflater = Deflate::new_with_config(how);
         let mut compressed = vec![0; 20 * message.len() + 1_000];
         for piece in message.chunks(flushed) {
@@ -418,11 +418,21 @@ mod tests {
         for bytes in [100, 512, 10_000, 65_536] {
             let mut noise = vec![0; bytes];
             SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
+            // Bytes of which each takes 9 bits with fixed codes.
+            noise.iter_mut().for_each(|byte| *byte = 144 + *byte % 112);
+            let strategies = [Strategy::Default, Strategy::Fixed];
+            let settings = (1..=9).flat_map(|mem_level| {
+                let windows = [9, 12, 15].into_iter();
+                windows.flat_map(move |bits| strategies.map(|strategy| (mem_level, bits, strategy)))
+            });
             for frames in [1, 8, 100, 1_024] {
-                for (mem_level, strategy) in
-                    (1..=9).flat_map(|level| [(level, Strategy::Default), (level, Strategy::Fixed)])
-                {
-                    let how = DeflateConfig { mem_level, strategy, ..DeflateConfig::default() };
+                for (mem_level, window_bits, strategy) in settings.clone() {
+                    let how = DeflateConfig {
+                        mem_level,
+                        window_bits,
+                        strategy,
+                        ..DeflateConfig::default()
+                    };
                     let made = deflated_by(&noise, bytes.div_ceil(frames), how).len();
                     let bound = compressed_bytes_max(bytes, frames.min(bytes));
                     assert!(made <= bound, "{bytes} in {frames}: {made}, {how:?}");

@@ -8,11 +8,12 @@ use crate::encoded::MessageKind;
 const FLUSH_BYTES: usize = 16;
 
 /// The most bytes that a message of up to so many may come compressed in, in so many frames, whose headers are
-/// left aside. A deflater that finds nothing to compress adds 5 bytes for each block (RFC 1951 §3.2.4): zlib,
-/// with as little memory as can be, for each 127. And it may be flushed at the end of each frame.
+/// left aside. A deflater that finds nothing to compress adds 5 bytes for each block (RFC 1951 §3.2.4), zlib with
+/// as little memory as can be for each 127; with fixed codes, and blocks that are longer than its window, it makes
+/// 9 bits of 8, and 10 for each block (§3.2.6). And it may be flushed at the end of each frame.
 pub const fn compressed_bytes_max(message_bytes_max: usize, frames: usize) -> usize {
     message_bytes_max
-        .saturating_add(message_bytes_max / 16)
+        .saturating_add(message_bytes_max / 7)
         .saturating_add(48)
         .saturating_add(frames.saturating_mul(FLUSH_BYTES))
 }

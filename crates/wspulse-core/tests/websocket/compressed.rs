@@ -154,7 +154,7 @@ fn it_has_no_more_bytes_than_others_once_it_is_inflated() {
 
 #[test]
 fn one_that_is_longer_on_its_way_than_a_deflater_makes_it_is_refused_before_it_is_there() {
-    let header = frame(FINAL | RSV1 | BINARY, &vec![0; LIMIT + 1_000]);
+    let header = frame(FINAL | RSV1 | BINARY, &vec![0; LIMIT + 2_000]);
     let refused = read(decoder(), &header[..8], 8);
     assert!(matches!(refused, Err(ProtocolError::MessageTooBig { .. })));
     // Stored blocks take more bytes than they hold.

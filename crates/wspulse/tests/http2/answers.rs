@@ -5,22 +5,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::body::Body;
+use axum::routing::{get, post};
+use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use wspulse::ConfigError;
 use wspulse::serve::{Http2, Serve};
 use wspulse::testing::{Dialler, MemoryListener};
+use wspulse::{ConfigError, Frame};
 
 use crate::raw::{
-    ACK, DATA, END_STREAM, HEADERS, PREFACE, REFUSED_STREAM, RST_STREAM, Raw, SETTINGS,
+    ACK, DATA, END_STREAM, GOAWAY, HEADERS, PREFACE, REFUSED_STREAM, RST_STREAM, Raw, SETTINGS,
     WINDOW_UPDATE, frame, request, websocket,
 };
 use crate::support::clock::settle;
 use crate::support::house::echo;
 use crate::support::listener::serve_in_memory;
+use crate::ways::Connection;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HERE: &str = "192.0.2.1:5000";
@@ -153,6 +156,73 @@ async fn a_response_that_is_reset_while_it_is_taken_gives_its_place_back() {
         raw.write(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])).await;
         settle().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_place_ends_nothing_though_nobody_hears_that_it_is_refused() {
+    let Served { dialler, stop: _stop, .. } = serve(200_000, |serve| serve.max_pending_per_addr(1));
+    let mut stream = dialler.dial_from(HERE);
+    let hello = [
+        PREFACE,
+        &frame(SETTINGS, 0, 0, TAKES_ALL),
+        &frame(SETTINGS, ACK, 0, &[]),
+        &frame(WINDOW_UPDATE, 0, 0, &[0, 255, 0, 0]),
+        &websocket(1, "/ws"),
+    ];
+    stream.write_all(&hello.concat()).await.unwrap();
+    settle().await;
+    for number in [3, 5] {
+        stream.write_all(&request(number, "GET", "/page")).await.unwrap();
+        settle().await;
+    }
+    let mut raw = Raw::go_on(stream);
+    let refused = raw.next_of(&[RST_STREAM, GOAWAY]).await;
+    assert_eq!((refused.kind, refused.stream), (RST_STREAM, 5));
+    settle().await;
+    assert!(raw.so_far().iter().all(|frame| frame.kind != GOAWAY));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_gives_its_place_back_though_somebody_has_its_body() {
+    let panics = async |body: Body| -> StatusCode {
+        tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(body);
+        });
+        panic!("it panics")
+    };
+    let app = Router::new().route("/panics", post(panics));
+    let (dialler, _serving) =
+        serve_in_memory(app, |serve| serve.http2(Http2::new()).max_pending_per_addr(1));
+    let mut raw = Raw::connect_from(&dialler, HERE).await;
+    raw.write(&request(1, "POST", "/panics")).await;
+    settle().await;
+    raw.write(&request(3, "GET", "/none")).await;
+    assert_eq!(raw.next(HEADERS).await.stream, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn websockets_hear_what_is_said_after_requests_were_cut_off_elsewhere() {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = echo().build().unwrap();
+    let app = Router::new()
+        .route("/stuck", get(std::future::pending::<String>))
+        .route_service("/ws", server.clone());
+    let (dialler, serving) = serve_in_memory(app, |serve| {
+        serve.http2(Http2::new()).with_graceful_shutdown(async { drop(stopped.await) })
+    });
+    let mut connection = Connection::over(dialler.dial()).await;
+    let mut ann = connection.open("/ws?id=ann").await;
+    let mut other = Raw::connect(&dialler).await;
+    other.write(&request(1, "GET", "/stuck")).await;
+    settle().await;
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    settle().await;
+    let said_at = Instant::now();
+    server.send("ann", Frame::new("n")).unwrap();
+    assert_eq!(ann.frame().await.unwrap(), Frame::new("n"));
+    assert_eq!(said_at.elapsed(), Duration::ZERO);
 }
 
 /// Counts itself when it is dropped, and then panics if it is to.

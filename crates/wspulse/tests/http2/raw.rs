@@ -107,11 +107,16 @@ impl Raw {
         Self::over(dialler.dial_from(address)).await
     }
 
-    async fn over(stream: DuplexStream) -> Self {
+    /// With a stream in which more was said than a preface.
+    pub(crate) fn go_on(stream: DuplexStream) -> Self {
         let (reading, writing) = split(stream);
         let (tell, frames) = mpsc::unbounded_channel();
         let reading = tokio::spawn(read_frames(reading, tell));
-        let mut raw = Self { writing, frames, reading };
+        Self { writing, frames, reading }
+    }
+
+    async fn over(stream: DuplexStream) -> Self {
+        let mut raw = Self::go_on(stream);
         raw.write(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await;
         raw
     }

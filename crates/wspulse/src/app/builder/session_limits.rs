@@ -33,7 +33,7 @@ impl ServerBuilder {
     ///   slow down before it comes back; it finds the tokens of its session as it left them. A
     ///   network delivers in clumps, so allow for a burst of a second or more. The burst of bytes
     ///   must hold a message of [`max_message_size`](Self::max_message_size) and 14 bytes for its
-    ///   header; with `compression`, also 64 bytes and a 16th of the message, since one that cannot
+    ///   header; with `compression`, also 64 bytes and a 7th of the message, since one that cannot
     ///   be made smaller gets longer.
     pub const fn inbound_rate(mut self, rate: InboundRate) -> Self {
         self.options.session_limits.inbound_rate = Some(rate);

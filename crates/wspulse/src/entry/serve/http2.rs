@@ -72,8 +72,9 @@ impl Http2 {
     ///
     /// Data that is not read takes up to twice that for each stream (of 64 KiB until the client has
     /// acknowledged the settings), and 8 KiB of read buffers for each of a number of frames: four of a
-    /// WebSocket, and of all else in a connection one each, and 2,048 pieces of 8 KiB together, in minutes up
-    /// to 4,096. That is 42 MiB by default. Beyond that, frames wait as their bytes, and go on as one. The
+    /// WebSocket, and of all else in a connection one each, and 2,048 pieces of 8 KiB together. That is 32 MiB by
+    /// default. Beyond that, frames wait as their bytes, and go on as one, ten times a second: of WebSockets of
+    /// other libraries that are not read, up to 16,384 pieces in 24 minutes. The
     /// connection's own window is four times what its streams may have together, and at least 16 MiB.
     #[must_use]
     pub const fn stream_window_bytes(mut self, bytes: u32) -> Self {

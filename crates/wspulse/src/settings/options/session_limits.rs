@@ -147,7 +147,7 @@ fn check_rate(rate: &InboundRate, longest: Longest) -> Result<(), ConfigError> {
         #[cfg(feature = "compression")]
         Longest::Compressed(bytes) => (
             bytes,
-            "the burst of bytes must hold a message of max_message_size, a 16th of it, 64 bytes and \
+            "the burst of bytes must hold a message of max_message_size, a 7th of it, 64 bytes and \
              14 for its header, else one that cannot be compressed would close its connection",
         ),
     };

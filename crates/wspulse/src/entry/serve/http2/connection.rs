@@ -193,6 +193,7 @@ impl<'a> Course<'a> {
         }
         if self.hears_cut_off(cx) {
             streams.drop_requests();
+            cx.waker().wake_by_ref();
         }
         if streams.settle_places().is_err() && !self.is_leaving {
             return self.leave();

@@ -67,9 +67,9 @@ enum Kind {
         /// Until when it is to be answered, if there is a limit.
         deadline: Option<RunningTimer>,
         let_go: LetGo,
-        answer: Answer,
-        /// It is a WebSocket now, which is another stream to hyper.
-        is_accepted: bool,
+        /// Until it is whole. There is none of a request that is refused, that is a WebSocket now, which is
+        /// another stream to hyper, or whose handler has panicked.
+        answer: Option<Answer>,
     },
     WebSocket(Keeping),
 }
@@ -164,7 +164,8 @@ impl Streams {
         shared.places.hold(places_needed(shared.requests, shared.websockets))
     }
 
-    /// Ends all requests that are being answered.
+    /// Ends all requests that are being answered. The others are to be polled, as what they wait for wakes
+    /// nobody any more.
     pub(super) fn drop_requests(&mut self) {
         let running = mem::take(&mut self.running);
         let is_websocket = |stream: &Stream| matches!(stream.kind, Kind::WebSocket(_));
@@ -201,8 +202,10 @@ impl Opener {
     ) -> Result<(), NoPlace> {
         let shared = &mut *self.shared.lock();
         shared.requests_in_all += 1;
-        shared.next = Some(Kind::Request { deadline, let_go, answer, is_accepted: false });
-        shared.places.hold_at_least(shared.requests + 1)
+        let held = shared.places.hold_at_least(shared.requests + 1);
+        let answer = held.is_ok().then_some(answer);
+        shared.next = Some(Kind::Request { deadline, let_go, answer });
+        held
     }
 }
 
@@ -239,18 +242,21 @@ impl Stream {
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(work) = &mut self.work else { return Poll::Ready(()) };
         let become_one = match &self.kind {
-            Kind::Request { let_go, is_accepted: false, .. } => Some(Kind::websocket(let_go)),
-            Kind::Request { is_accepted: true, .. } | Kind::WebSocket(_) => None,
+            Kind::Request { let_go, .. } => Some(Kind::websocket(let_go)),
+            Kind::WebSocket(_) => None,
         };
         self.shared.lock().next = become_one;
-        let polled = panics::catch(|| work.as_mut().poll(cx)).unwrap_or_else(|panic| {
+        let polled = panics::catch(|| work.as_mut().poll(cx));
+        let has_become_one = self.shared.lock().next.take().is_none();
+        if let Kind::Request { answer, .. } = &mut self.kind
+            && (has_become_one || polled.is_err())
+        {
+            *answer = None;
+        }
+        let polled = polled.unwrap_or_else(|panic| {
             log_panic(&panic);
             Poll::Ready(())
         });
-        let next = self.shared.lock().next.take();
-        if let Kind::Request { is_accepted, .. } = &mut self.kind {
-            *is_accepted |= next.is_none();
-        }
         if polled.is_ready() {
             self.end();
         }
@@ -294,8 +300,9 @@ impl Future for Stream {
         let polled_at = Instant::now();
         let is_done = self.poll_work(cx).is_ready();
         let ended = match &mut self.kind {
-            Kind::Request { deadline, answer, is_accepted, .. } => {
-                if is_done && (*is_accepted || answer.poll_ended(cx).is_ready()) {
+            Kind::Request { deadline, answer, .. } => {
+                let is_taken = |answer: &Answer| answer.poll_ended(cx).is_ready();
+                if is_done && answer.as_ref().is_none_or(is_taken) {
                     Ended::Request
                 } else if let Some(deadline) = deadline {
                     ready!(deadline.poll_elapsed(polled_at.elapsed(), cx));
