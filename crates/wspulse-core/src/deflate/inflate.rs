@@ -419,7 +419,9 @@ mod tests {
             let mut noise = vec![0; bytes];
             SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
             // Bytes of which each takes 9 bits with fixed codes.
-            noise.iter_mut().for_each(|byte| *byte = 144 + *byte % 112);
+            for byte in &mut noise {
+                *byte = 144 + *byte % 112;
+            }
             let strategies = [Strategy::Default, Strategy::Fixed];
             let settings = (1..=9).flat_map(|mem_level| {
                 let windows = [9, 12, 15].into_iter();
