@@ -1,4 +1,6 @@
 //! Messages that come compressed.
+//!
+//! A long file, of which more than half are tests: they make their blocks bit by bit, with what is beside them.
 
 use std::cell::RefCell;
 
