@@ -48,7 +48,7 @@ impl Inbound {
     }
 
     /// So many bytes of it were read: the pieces of the frames that are read by that.
-    pub(super) fn read(&mut self, mut bytes: usize) -> Vec<Piece> {
+    pub(super) fn read(&mut self, mut bytes: usize) -> impl Iterator<Item = Piece> {
         let mut read = 0;
         for frame in &mut self.frames {
             if frame.data_bytes > bytes {
@@ -58,6 +58,6 @@ impl Inbound {
             bytes -= frame.data_bytes;
             read += 1;
         }
-        self.frames.drain(..read).map(|frame| frame.piece).collect()
+        self.frames.drain(..read).map(|frame| frame.piece)
     }
 }

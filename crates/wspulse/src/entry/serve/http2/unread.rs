@@ -10,7 +10,7 @@ use std::task::Waker;
 
 use super::frames::{self, HEADER_BYTES, Header, Written, flag};
 use super::inbound::{Inbound, Passed, ReadBy};
-use super::unsure::{Piece, TooMuchUnread, Unsure};
+use super::unsure::{TooMuchUnread, Unsure};
 use crate::wire::transport::Reading;
 
 /// How many frames of one WebSocket h2 may have: one is being read, and the next ones are there when
@@ -279,9 +279,11 @@ impl Unread {
 
     fn read(&mut self, stream: u32, bytes: usize) {
         let Some(inbound) = self.streams.get_mut(&stream) else { return };
-        let pieces = inbound.read(bytes);
         if inbound.read_by == ReadBy::Somebody {
-            self.are_sure(pieces);
+            self.unsure.remove(inbound.read(bytes));
+            self.free_others();
+        } else {
+            inbound.read(bytes).for_each(drop);
         }
         self.set_due(stream);
     }
@@ -289,20 +291,21 @@ impl Unread {
     fn set_reader(&mut self, stream: u32, read_by: ReadBy) {
         let Some(inbound) = self.streams.get_mut(&stream) else { return };
         let before = std::mem::replace(&mut inbound.read_by, read_by);
-        let pieces = inbound.frames.iter().map(|frame| frame.piece).collect();
+        if before == ReadBy::Somebody {
+            self.unsure.remove(inbound.frames.iter().map(|frame| frame.piece));
+        }
         if read_by == ReadBy::Nobody {
             inbound.frames = VecDeque::new();
         }
         if before == ReadBy::Somebody {
             self.behind_others.remove(&stream);
-            self.are_sure(pieces);
+            self.free_others();
         }
         self.set_due(stream);
     }
 
-    /// Of frames in these pieces it is known now whether they are read.
-    fn are_sure(&mut self, pieces: Vec<Piece>) {
-        self.unsure.remove(pieces);
+    /// Lets those go on that wait for others, if those were read.
+    fn free_others(&mut self) {
         if self.unsure.is_free() {
             for stream in std::mem::take(&mut self.behind_others) {
                 self.set_due(stream);
@@ -334,7 +337,8 @@ impl Unread {
         let Some(inbound) = self.streams.remove(&stream) else { return };
         self.behind_others.remove(&stream);
         if inbound.read_by == ReadBy::Somebody {
-            self.are_sure(inbound.frames.iter().map(|frame| frame.piece).collect());
+            self.unsure.remove(inbound.frames.iter().map(|frame| frame.piece));
+            self.free_others();
         }
     }
 }
