@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::frames::Written;
 
-/// The answers that are not whole yet, by their streams; what is said in a WebSocket is one of them.
+/// The answers that are not whole yet, by their streams. What is said in a WebSocket is none any more.
 #[derive(Clone, Default)]
 pub(super) struct Answers(Arc<Mutex<OnTheirWay>>);
 
@@ -56,8 +56,12 @@ impl Answers {
     pub(super) fn written(&self, written: Written) {
         match written {
             Written::Data { stream, bytes } => {
-                if let Some(answer) = self.0.lock().by_stream.get(&stream) {
+                let by_stream = &mut self.0.lock().by_stream;
+                let Some(answer) = by_stream.get(&stream) else { return };
+                if answer.is_awaited() {
                     answer.go_on(|course| course.written_bytes += bytes as u64);
+                } else {
+                    by_stream.remove(&stream);
                 }
             }
             Written::End { stream } | Written::Reset { stream } => self.end(stream),
@@ -84,6 +88,11 @@ impl Course {
 }
 
 impl Answer {
+    /// Whether anybody has it beside the list.
+    fn is_awaited(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     fn go_on(&self, go_on: impl FnOnce(&mut Course)) {
         let waker = {
             let course = &mut *self.0.lock();
